@@ -1,0 +1,291 @@
+"""Iterative Enhanced Attention (Eq. 3 and 6) for any transformers decoder, over packed tokens.
+
+One forward carries the tokens of many sequences side by side, without padding. In every layer
+each token attends to two blocks, whose softmaxes are joined exactly by their log-sum-exps:
+
+    slots     0 ........ L-1 | L ...................
+              the memory     | the token's own sequence
+              (K̃, Ṽ), shared | present keys and values
+              by all         | (causal, or a tree where candidates branch off a query)
+
+so the memory is neither copied for a batch nor attended sequence by sequence. The model's own
+code computes everything else; nothing in it is changed after the forward.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoSelfAttention
+
+from deepthink.errors import UserError
+from deepthink.structures import Memory, Tokens
+
+PROVEN = {"gpt2", "opt", "gpt_neo", "gpt_neox", "llama"}
+"""Architectures whose numbers the tests prove; others pass a probe before their first use."""
+
+_IMPLEMENTATION = "deepthink_iterated"
+_UNSUPPORTED = ("softcap", "s_aux", "position_bias", "head_mask")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the N packed tokens of a forward stand in their B sequences of at most M tokens.
+
+    depths: [N], a token's place in its own sequence (0 = first), which sets position and slot.
+    gather: [B, M], the packed index at each place (0 where a sequence is shorter), or None when
+        there is one sequence only.
+    scatter: [N], the inverse: each token's index into B·M.
+    tree: [B, 1, M, M] bool, True where the row token sees the column token; None if plainly causal.
+    """
+
+    depths: Tensor
+    gather: Tensor | None = None
+    scatter: Tensor | None = None
+    tree: Tensor | None = None
+
+
+def single(length: int, device: torch.device) -> Layout:
+    """The layout of one causal sequence."""
+    return Layout(torch.arange(length, device=device))
+
+
+@dataclass
+class _Pass:
+    """What the attention function needs to know during one forward."""
+
+    layout: Layout
+    memory: Memory | None
+    capture: bool
+    layer: int = 0
+    keys: list[Tensor] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+
+
+_ACTIVE: ContextVar[_Pass] = ContextVar("deepthink_pass")
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None, causal: bool
+) -> tuple[Tensor, Tensor]:
+    """Softmax attention and the log-sum-exp of its scores.
+
+    query [B, H, M, D], key and value [B, H, S, D]; mask bool, broadcast to [B, H, M, S], True
+    where a token may look, or None; causal: row i sees columns up to i. Returns [B, H, M, D] and
+    [B, H, M] (float32 or wider). A row that sees nothing gets a log-sum-exp of -inf and finite
+    output. The fused kernels return the log-sum-exp only through PyTorch's inner interface.
+    """
+    kernels = torch.ops.aten
+    if query.device.type == "cpu" and query.dtype != torch.float16:
+        bias = None
+        if mask is not None:
+            bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, -math.inf)
+        return kernels._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, 0.0, causal, attn_mask=bias, scale=scale
+        )
+    half = query.dtype in (torch.float16, torch.bfloat16)
+    if query.is_cuda and half and mask is None and query.shape[-1] % 8 == 0:
+        return kernels._scaled_dot_product_flash_attention(
+            query, key, value, 0.0, causal, False, scale=scale
+        )[:2]
+    return attend_plainly(query, key, value, scale, mask, causal)
+
+
+def attend_plainly(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None, causal: bool
+) -> tuple[Tensor, Tensor]:
+    """`attend` by its definition, in float32 or wider: the scores are held in memory."""
+    wide = torch.promote_types(query.dtype, torch.float32)
+    scores = (query.to(wide) @ key.to(wide).mT) * scale
+    if causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    total = scores.logsumexp(-1)
+    weights = (scores - total.clamp(min=torch.finfo(wide).min)[..., None]).exp()
+    return (weights @ value.to(wide)).to(value.dtype), total
+
+
+def _merge(a: Tensor, total_a: Tensor, b: Tensor, total_b: Tensor) -> Tensor:
+    """Two attentions over disjoint keys joined into the attention over both.
+
+    With weights w = e^{total_a} / (e^{total_a} + e^{total_b}), the joint output is w·a + (1-w)·b.
+    """
+    weight = torch.sigmoid(total_a - total_b)[..., None]
+    return torch.lerp(b.to(weight.dtype), a.to(weight.dtype), weight).to(a.dtype)
+
+
+def _own(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layout: Layout):
+    """Each token over its own sequence: q [H, N, D], k and v [G, N, D] to [H, N, D] and [H, N]."""
+    heads, groups = q.shape[0], k.shape[0]
+    if layout.gather is None:
+        places = layout.depths[None]
+        q, k, v = q[None], k[None], v[None]
+    else:
+        places = layout.depths[layout.gather]
+        # [H, N, D] -> [B, H, M, D]
+        q, k, v = (x[:, layout.gather].transpose(0, 1) for x in (q, k, v))
+    if groups != heads:
+        k, v = (x.repeat_interleave(heads // groups, dim=1) for x in (k, v))
+    mask = layout.tree
+    if window is not None and q.shape[-2] > window:
+        near = places[:, None, :, None] - places[:, None, None, :] < window
+        if mask is None:
+            size = q.shape[-2]
+            mask = torch.ones(size, size, dtype=torch.bool, device=q.device).tril()
+        mask = mask & near
+    out, total = attend(q, k, v, scale, mask, causal=mask is None)
+    if layout.scatter is None:
+        return out[0], total[0]
+    # [B, H, M, D] -> [H, B·M, D] -> [H, N, D]
+    out = out.transpose(0, 1).flatten(1, 2)[:, layout.scatter]
+    return out, total.transpose(0, 1).flatten(1, 2)[:, layout.scatter]
+
+
+def _remembered(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, depths: Tensor):
+    """Each token over the memory: q [H, N, D], k and v [G, L, D] to [H, N, D] and [H, N]."""
+    heads, tokens, width = q.shape
+    groups, length = k.shape[:2]
+    if window is not None and length + int(depths.max()) >= window:
+        k, v = (x.repeat_interleave(heads // groups, dim=0) for x in (k, v))
+        slots = torch.arange(length, device=q.device)
+        near = length + depths[:, None] - slots[None] < window
+        out, total = attend_plainly(q[None], k[None], v[None], scale, near[None, None], False)
+    else:
+        # the query heads that share a key head become further rows: nothing is repeated
+        folded = q.reshape(1, groups, heads // groups * tokens, width)
+        out, total = attend(folded, k[None], v[None], scale, None, causal=False)
+    return out.reshape(heads, tokens, width), total.reshape(heads, tokens)
+
+
+def _iterated_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None = None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    **kwargs: object,
+) -> tuple[Tensor, None]:
+    """Transformers' attention interface: query [1, H, N, D], key and value [1, G, N, D]."""
+    if bad := [name for name in _UNSUPPORTED if kwargs.get(name) is not None]:
+        raise UserError(
+            f"{type(module).__name__} uses {bad[0]}, which iterated attention does not support"
+        )
+    current = _ACTIVE.get()
+    q, k, v = query[0], key[0], value[0]
+    scale = scaling if scaling is not None else q.shape[-1] ** -0.5
+    if current.capture:
+        current.keys.append(k)
+        current.values.append(v)
+    out, total = _own(q, k, v, scale, sliding_window, current.layout)
+    if current.memory is not None:
+        past_k = current.memory.keys[current.layer].to(k)
+        past_v = current.memory.values[current.layer].to(v)
+        past = _remembered(q, past_k, past_v, scale, sliding_window, current.layout.depths)
+        out = _merge(*past, out, total)
+    current.layer += 1
+    return out.transpose(0, 1)[None], None
+
+
+def _gpt_neo_attention(attention: GPTNeoSelfAttention) -> Callable[..., tuple[Tensor, None]]:
+    """GPT-Neo computes attention in its own code: unscaled, in float32 at least, some local."""
+    window = attention.config.window_size if attention.attention_type == "local" else None
+
+    def call(query: Tensor, key: Tensor, value: Tensor, attention_mask: object = None):
+        wide = torch.promote_types(query.dtype, torch.float32)
+        out, _ = _iterated_attention(
+            attention,
+            query.to(wide),
+            key.to(wide),
+            value.to(wide),
+            scaling=1.0,
+            sliding_window=window,
+        )
+        return out.transpose(1, 2).to(value.dtype), None
+
+    return call
+
+
+AttentionInterface.register(_IMPLEMENTATION, _iterated_attention)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Runs packed forwards of one model; got from `iterated`."""
+
+    model: PreTrainedModel
+
+    def __call__(
+        self,
+        tokens: Tokens,
+        layout: Layout,
+        memory: Memory | None,
+        start: int,
+        rows: Tensor | None = None,
+        capture: bool = False,
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """One forward over N packed tokens that see `memory` and their own sequences.
+
+        tokens: N ids; start: the position of every sequence's first token; rows: packed indices
+        whose next-token logits are wanted (default: the last). Returns logits [len(rows), V] and,
+        if capture, the present keys and values of each layer, [G, N, D] (else empty lists).
+        """
+        device = self.model.device
+        if rows is None:
+            rows = torch.tensor([len(tokens) - 1], device=device)
+        current = _Pass(layout, memory, capture)
+        token = _ACTIVE.set(current)
+        try:
+            logits = self.model(
+                input_ids=torch.tensor([tokens], device=device),
+                position_ids=(start + layout.depths)[None],
+                # a mask of four axes is handed through unread: no mask is ever built
+                attention_mask=torch.ones(1, 1, 1, 1, device=device),
+                use_cache=False,
+                logits_to_keep=rows,
+            ).logits[0]
+        finally:
+            _ACTIVE.reset(token)
+        layers = self.model.config.get_text_config().num_hidden_layers
+        if current.layer != layers:
+            raise UserError(
+                f"{type(self.model).__name__} passes {current.layer} of its {layers} layers through "
+                "transformers' attention interface, so its keys and values cannot be iterated"
+            )
+        return logits, current.keys, current.values
+
+
+@contextmanager
+def iterated(model: PreTrainedModel) -> Iterator[Forward]:
+    """Route the model's attention through this module, and restore it afterwards.
+
+    Raises UserError for a model that cannot be iterated (no key/value attention, no route through
+    transformers' interface, alibi biases, dropout switched on).
+    """
+    name = type(model).__name__
+    if model.training:
+        raise UserError(f"{name} is in training mode, where dropout is random: call model.eval()")
+    local = [module for module in model.modules() if isinstance(module, GPTNeoSelfAttention)]
+    previous = model.config._attn_implementation
+    with torch.no_grad():
+        try:
+            for module in local:
+                module._attn = _gpt_neo_attention(module)
+            if not local:
+                if not model._can_set_attn_implementation():
+                    raise UserError(f"{name} computes attention outside transformers' interface")
+                model.set_attn_implementation(_IMPLEMENTATION)
+            yield Forward(model)
+        finally:
+            for module in local:
+                del module._attn
+            if not local:
+                model.set_attn_implementation(previous)

@@ -1,0 +1,16 @@
+"""The one error type a user is meant to read."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something the user can put right: one line that says what is wrong and what to do."""
+
+
+def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:
+    """The error for a name that does not exist, with the nearest names that do."""
+    valid = sorted(valid)
+    near = get_close_matches(str(name), valid, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"valid: {', '.join(valid)}."
+    return UserError(f"unknown {kind} '{name}': {hint}")

@@ -1,0 +1,223 @@
+"""The test stage (§3.2): candidates of every query scored against a memory (Eq. 1 and 6).
+
+Tokens are packed without padding, and no token is computed twice. For the query q0 q1 q2 with the
+candidates (a b), (a c) and (d) a forward carries
+
+    packed       q0   q1   q2   a          every token sees the memory and its ancestors
+    logits of              ^    ^
+    predicts               a d  b c
+
+so log p(a b) = log p(a | …q2) + log p(b | …q2 a). A candidate of one token adds nothing to the
+query; the last token of a candidate is never fed; what the queries of a call have in common at
+their beginning (the template's first words) is computed once and joins the memory.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice, takewhile
+
+import torch
+from transformers import PreTrainedModel
+
+from deepthink.attention import Forward, Layout, iterated, single
+from deepthink.errors import UserError
+from deepthink.structures import Memory, Tokens
+
+ANSWER_SCORES = ("sum", "mean", "probability")
+
+
+@dataclass
+class TokenBudget:
+    """How many tokens one forward may carry; halved for good whenever memory runs out."""
+
+    tokens: int
+
+    @classmethod
+    def default(cls, device: torch.device) -> "TokenBudget":
+        """512 on a CPU, where larger groups leave its caches; 16,384 on an accelerator."""
+        return cls(512 if device.type == "cpu" else 16_384)
+
+    def give_way(self, group: Sequence["Packed"]) -> None:
+        """Halve after `group` ran out of memory; UserError if it was a single query."""
+        if len(group) == 1:
+            raise UserError(
+                f"a single query of {len(group[0].tokens)} tokens does not fit into memory: "
+                "use a smaller model or a narrower dtype"
+            )
+        self.tokens = sum(len(packed.tokens) for packed in group) // 2
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One query's tokens with those of its candidates that must be fed, as a tree.
+
+    tokens: the query, then one node for each distinct proper prefix of a candidate.
+    parents: index of each token's predecessor within `tokens` (-1 for the first).
+    depths: each token's distance from the first, which sets its position.
+    reads: per candidate, per token of it: the index whose logits predict that token.
+    """
+
+    tokens: list[int]
+    parents: list[int]
+    depths: list[int]
+    reads: list[list[int]]
+    candidates: Sequence[Tokens]
+
+    @property
+    def chain(self) -> bool:
+        """Whether every token follows the one before it, so that a causal mask is right."""
+        return self.depths[-1] == len(self.tokens) - 1
+
+
+def pack(query: Tokens, candidates: Sequence[Tokens]) -> Packed:
+    """Merge a query and its candidates into one tree of tokens."""
+    tokens = list(query)
+    parents = list(range(-1, len(query) - 1))
+    depths = list(range(len(query)))
+    nodes: dict[tuple[int, ...], int] = {(): len(query) - 1}
+    for candidate in candidates:
+        for end in range(1, len(candidate)):
+            prefix = tuple(candidate[:end])
+            if prefix not in nodes:
+                parent = nodes[prefix[:-1]]
+                nodes[prefix] = len(tokens)
+                tokens.append(prefix[-1])
+                parents.append(parent)
+                depths.append(depths[parent] + 1)
+    reads = [[nodes[tuple(row[:end])] for end in range(len(row))] for row in candidates]
+    return Packed(tokens, parents, depths, reads, candidates)
+
+
+def score(
+    model: PreTrainedModel,
+    memory: Memory,
+    queries: Sequence[Tokens],
+    candidates: Sequence[Sequence[Tokens]],
+    answer_score: str = "sum",
+    budget: TokenBudget | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> list[list[float]]:
+    """Score each query's candidates given the memory of the demonstrations (Eq. 1 and 6).
+
+    Args:
+        model: the model the memory was made with, in eval mode.
+        memory: from `think`. Queries stand at positions L, L+1, …
+        queries: Q lists of token ids, none empty.
+        candidates: per query, its candidates' token ids, none empty; numbers may differ.
+        answer_score: "sum" of the answer tokens' log-probabilities (nats), their "mean", or the
+            "probability" sum (of probabilities, §4.3 taken literally).
+        budget: tokens per forward; a default by device. Never changes a score beyond rounding.
+        progress: called with the number of queries just finished.
+
+    Returns:
+        Q rows, one number per candidate, in the order given; the highest is the prediction.
+
+    Raises:
+        UserError: an empty query or candidate, or a single query that does not fit into memory.
+    """
+    if answer_score not in ANSWER_SCORES:
+        raise UserError(f"answer_score is '{answer_score}': choose {', '.join(ANSWER_SCORES)}")
+    if len(queries) != len(candidates):
+        raise UserError(f"{len(queries)} queries but {len(candidates)} lists of candidates")
+    if not all(queries) or not all(all(row) and row for row in candidates):
+        raise UserError("every query and every candidate needs at least one token")
+    budget = budget or TokenBudget.default(model.device)
+    with iterated(model) as forward:
+        memory, queries = share_beginning(forward, memory.to(model.dtype), queries)
+        packs = [pack(q, row) for q, row in zip(queries, candidates, strict=True)]
+        waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
+        scores: list[list[float]] = [[] for _ in packs]
+        while waiting:
+            group = [packs[i] for i in waiting[: _fitting(waiting, packs, budget.tokens)]]
+            try:
+                rows = _score_group(forward, memory, group, answer_score)
+            except torch.OutOfMemoryError:
+                budget.give_way(group)
+                continue
+            for index, row in zip(waiting, rows, strict=False):
+                scores[index] = row
+            del waiting[: len(group)]
+            if progress:
+                progress(len(group))
+    return scores
+
+
+def share_beginning(
+    forward: Forward, memory: Memory, queries: Sequence[Tokens]
+) -> tuple[Memory, Sequence[Tokens]]:
+    """Move the tokens that all queries begin with into the memory; each query keeps one at least.
+
+    Exact, since every query sees those tokens in the same context: the memory alone.
+    """
+    if len(queries) < 2:
+        return memory, queries
+    shortest = min(queries, key=len)
+    limit = len(shortest) - 1
+    shared = next((i for i in range(limit) if len({q[i] for q in queries}) > 1), limit)
+    if not shared:
+        return memory, queries
+    layout = single(shared, forward.model.device)
+    _, keys, values = forward(
+        shortest[:shared], layout, memory, start=memory.length, capture=True
+    )
+    return memory.extended(keys, values), [q[shared:] for q in queries]
+
+
+def _fitting(waiting: Sequence[int], packs: Sequence[Packed], budget: int) -> int:
+    """How many of the waiting queries, at least one, stay within the budget together."""
+    totals = accumulate(len(packs[i].tokens) for i in waiting)
+    return max(1, sum(1 for _ in takewhile(lambda total: total <= budget, totals)))
+
+
+def _layout(group: Sequence[Packed], device: torch.device) -> tuple[Layout, list[int]]:
+    """The layout of a group, and the packed index at which each of its queries starts."""
+    lengths = [len(packed.tokens) for packed in group]
+    starts = [0, *accumulate(lengths)][:-1]
+    longest = max(lengths)
+    gather = torch.zeros(len(group), longest, dtype=torch.long)
+    scatter = torch.empty(sum(lengths), dtype=torch.long)
+    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        gather[row, :length] = torch.arange(start, start + length)
+        scatter[start : start + length] = torch.arange(length) + row * longest
+    tree = None
+    if not all(packed.chain for packed in group):
+        tree = torch.ones(longest, longest, dtype=torch.bool).tril().repeat(len(group), 1, 1)
+        for sees, packed in zip(tree, group, strict=True):
+            for node in range(len(packed.tokens)):
+                if packed.parents[node] != node - 1:
+                    sees[node] = sees[packed.parents[node]]
+                    sees[node, node] = True
+                elif packed.depths[node] != node:
+                    sees[node, :node] = sees[node - 1, :node]
+        tree = tree[:, None].to(device)
+    depths = torch.tensor([depth for packed in group for depth in packed.depths])
+    return Layout(*(x.to(device) for x in (depths, gather, scatter)), tree), starts
+
+
+def _score_group(
+    forward: Forward, memory: Memory, group: Sequence[Packed], answer_score: str
+) -> list[list[float]]:
+    """One forward: the scores of every candidate of the group's queries."""
+    device = forward.model.device
+    layout, starts = _layout(group, device)
+    reads = [
+        start + index
+        for start, packed in zip(starts, group, strict=True)
+        for candidate in packed.reads
+        for index in candidate
+    ]
+    targets = [token for packed in group for candidate in packed.candidates for token in candidate]
+    rows, inverse = torch.tensor(reads, device=device).unique(return_inverse=True)
+    tokens = [token for packed in group for token in packed.tokens]
+    logits, _, _ = forward(tokens, layout, memory, start=memory.length, rows=rows)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logs = logits[inverse, torch.tensor(targets, device=device)] - logits.logsumexp(-1)[inverse]
+    per_token = iter((logs.exp() if answer_score == "probability" else logs).tolist())
+    return [
+        [
+            sum(islice(per_token, len(candidate)))
+            / (len(candidate) if answer_score == "mean" else 1)
+            for candidate in packed.candidates
+        ]
+        for packed in group
+    ]
