@@ -24,7 +24,8 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoSelfAttention
 
 from deepthink.errors import UserError
-from deepthink.structures import Memory, Tokens
+from deepthink.memory import Memory
+from deepthink.structures import Tokens
 
 PROVEN = {"gpt2", "opt", "gpt_neo", "gpt_neox", "llama"}
 """Architectures whose numbers the tests prove; others pass a probe before their first use."""

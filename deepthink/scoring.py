@@ -20,11 +20,10 @@ import torch
 from transformers import PreTrainedModel
 
 from deepthink.attention import Forward, Layout, iterated, single
-from deepthink.errors import UserError
-from deepthink.structures import Memory, Tokens
-
-ANSWER_SCORES = ("sum", "mean", "probability")
-
+from deepthink.errors import UserError, unknown
+from deepthink.memory import Memory
+from deepthink.options import ANSWER_SCORES
+from deepthink.structures import Tokens
 
 @dataclass
 class TokenBudget:
@@ -116,7 +115,7 @@ def score(
         UserError: an empty query or candidate, or a single query that does not fit into memory.
     """
     if answer_score not in ANSWER_SCORES:
-        raise UserError(f"answer_score is '{answer_score}': choose {', '.join(ANSWER_SCORES)}")
+        raise unknown("value of answer_score", answer_score, ANSWER_SCORES)
     if len(queries) != len(candidates):
         raise UserError(f"{len(queries)} queries but {len(candidates)} lists of candidates")
     if not all(queries) or not all(all(row) and row for row in candidates):

@@ -8,9 +8,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 Tokens = Sequence[int]
 
 
@@ -24,42 +21,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Splits:
-    """A task's data: the pool demonstrations come from, and two disjoint sets to score."""
+    """A task's data: the pool demonstrations come from, and two disjoint sets to score.
+
+    read_rows: how many rows the source's pool and test splits held before they were divided.
+    """
 
     pool: tuple[Example, ...]
     dev: tuple[Example, ...]
     test: tuple[Example, ...]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Keys and values of the demonstrations, K̃_t and Ṽ_t of Eq. 5.
-
-    keys, values: one tensor [G, L, D] per layer, keys already rotated where the model rotates.
-    step: the iteration t that made them, 1 for plain in-context learning.
-    """
-
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
-    step: int
-
-    @property
-    def length(self) -> int:
-        """L: the number of token slots, and the position at which queries begin."""
-        return self.keys[0].shape[-2]
-
-    def to(self, dtype: torch.dtype) -> "Memory":
-        """The same memory in another dtype (itself where nothing changes)."""
-        if self.keys[0].dtype == dtype:
-            return self
-        return Memory(
-            tuple(k.to(dtype) for k in self.keys), tuple(v.to(dtype) for v in self.values), self.step
-        )
-
-    def extended(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> "Memory":
-        """This memory followed by the keys and values, each [G, n, D], of n further tokens."""
-        return Memory(
-            tuple(torch.cat(pair, dim=-2) for pair in zip(self.keys, keys, strict=True)),
-            tuple(torch.cat(pair, dim=-2) for pair in zip(self.values, values, strict=True)),
-            self.step,
-        )
+    read_rows: dict[str, int]

@@ -8,11 +8,9 @@ from transformers import PreTrainedModel
 
 from deepthink.attention import iterated, single
 from deepthink.errors import UserError
-from deepthink.structures import Memory, Tokens
-
-POSITIONS = ("continued", "aligned")
-MEMORY_DTYPES = ("float32", "model")
-
+from deepthink.memory import Memory
+from deepthink.options import check_thinking
+from deepthink.structures import Tokens
 
 def think(
     model: PreTrainedModel,
@@ -49,7 +47,9 @@ def think(
     Raises:
         UserError: an argument out of range, or a model whose attention cannot be iterated.
     """
-    _check(demonstration_ids, iterations, step_size, momentum, positions, memory_dtype)
+    check_thinking(iterations, step_size, momentum, positions, memory_dtype)
+    if not len(demonstration_ids):
+        raise UserError("think needs at least one demonstration token")
     length = len(demonstration_ids)
     dtype = torch.promote_types(model.dtype, torch.float32) if memory_dtype == "float32" else None
     layout = single(length, model.device)
@@ -81,27 +81,3 @@ def think(
 
 def _minus(present: Sequence[Tensor], history: Sequence[Tensor]) -> list[Tensor]:
     return [new - old for new, old in zip(present, history, strict=True)]
-
-
-def _check(
-    demonstration_ids: Tokens,
-    iterations: int,
-    step_size: float,
-    momentum: float,
-    positions: str,
-    memory_dtype: str,
-) -> None:
-    if not len(demonstration_ids):
-        raise UserError("think needs at least one demonstration token")
-    if iterations < 1:
-        raise UserError(f"iterations is {iterations}: T must be 1 (vanilla) or more")
-    if not 0 <= step_size <= 1:
-        raise UserError(f"step_size is {step_size}: η must lie between 0 and 1")
-    if not 0 <= momentum < 1:
-        raise UserError(f"momentum is {momentum}: β must lie between 0 and 1, 1 excluded")
-    for name, value, valid in (
-        ("positions", positions, POSITIONS),
-        ("memory_dtype", memory_dtype, MEMORY_DTYPES),
-    ):
-        if value not in valid:
-            raise UserError(f"{name} is '{value}': choose {' or '.join(valid)}")

@@ -1,0 +1,70 @@
+# The development tasks of deepthink: `make` lists them. For another Python: make setup PYTHON=...
+
+PYTHON ?= python3
+VENV ?= .venv
+UV ?= uv
+ARGS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-deps
+
+# Exits 0 if the installed torch is a CUDA build, whose metadata asks for NVIDIA's libraries.
+TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
+	sys.exit(not any(re.match(r"(nvidia|cuda)-", r) for r in requires("torch") or ()))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test lint format bench lock clean
+
+help: ## List the targets
+	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: $(STAMP) ## Create the virtual environment and install everything that is locked
+
+# A locked build of torch that lies at hand (PIP_FIND_LINKS: the CPU build, say) is installed first.
+# By itself, pip takes the registry's, since only there does the address of a file carry its hash.
+$(STAMP): requirements/base.lock requirements/cuda.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo 'setup: deepthink needs Python 3.11 or newer, and $(PYTHON) is not; name one with' \
+	    'make setup PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@rm -f $@
+	@$(PYTHON) -m venv $(VENV)
+	@echo 'Installing requirements/base.lock into $(VENV)'
+	@sed -n '/^torch==/,/[^\\]$$/p' requirements/base.lock >$(VENV)/torch.lock
+	@$(PIP) --no-index --require-hashes -r $(VENV)/torch.lock 2>/dev/null || true
+	@$(PIP) --require-hashes -r requirements/base.lock
+	@if $(BIN)/python -c '$(TORCH_NEEDS_CUDA)'; then \
+	  echo 'Installing requirements/cuda.lock into $(VENV)'; \
+	  $(PIP) --require-hashes -r requirements/cuda.lock; \
+	fi
+	@echo 'Installing deepthink into $(VENV) (editable)'
+	@$(PIP) --no-build-isolation -e .
+	@touch $@
+
+run: setup ## Run the suite: run.py with ARGS
+	@$(BIN)/python run.py $(ARGS)
+
+test: setup ## Run the tests: pytest with ARGS
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Check style, formatting and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy deepthink
+
+format: setup ## Reformat the code and apply the safe fixes
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+bench: setup ## Run the benchmark: scripts/benchmark.py with ARGS
+	@$(BIN)/python scripts/benchmark.py $(ARGS)
+
+lock: ## Regenerate the lock files with uv (newest versions: ARGS=--upgrade)
+	@command -v $(UV) >/dev/null || { echo 'lock: needs uv; name it with UV=/path/to/uv' >&2; exit 1; }
+	@$(PYTHON) scripts/lock.py --uv $(UV) $(ARGS)
+
+clean: ## Remove the virtual environment and the caches
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist deepthink.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

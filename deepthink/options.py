@@ -1,0 +1,25 @@
+"""The choices the paper leaves open, by name. Free of heavy imports, so a typo is told at once."""
+
+from deepthink.errors import UserError, unknown
+
+POSITIONS = ("continued", "aligned")
+MEMORY_DTYPES = ("float32", "model")
+ANSWER_SCORES = ("sum", "mean", "probability")
+SEAMS = ("apart", "joint")
+OVERFLOWS = ("drop", "truncate", "error")
+
+
+def check_thinking(
+    iterations: int, step_size: float, momentum: float, positions: str, memory_dtype: str
+) -> None:
+    """Raise UserError for arguments of `think` that are out of range."""
+    if iterations < 1:
+        raise UserError(f"iterations is {iterations}: T must be 1 (vanilla) or more")
+    if not 0 <= step_size <= 1:
+        raise UserError(f"step_size is {step_size}: η must lie between 0 and 1")
+    if not 0 <= momentum < 1:
+        raise UserError(f"momentum is {momentum}: β must lie between 0 and 1, 1 excluded")
+    if positions not in POSITIONS:
+        raise unknown("value of positions", positions, POSITIONS)
+    if memory_dtype not in MEMORY_DTYPES:
+        raise unknown("value of memory_dtype", memory_dtype, MEMORY_DTYPES)

@@ -1,0 +1,138 @@
+"""From examples to token ids. Pure text and tokens: no model, no files.
+
+With the template "Review: {text}\\nSentiment:" a prompt reads
+
+    <s> Review: so dull\\nSentiment: negative\\n\\n | Review: what fun\\nSentiment: | positive
+    special tokens, demonstrations                 | query                         | candidate
+    └ demonstration ids ─────────────────────────┘ └ query ids ──────────────────┘ └ its ids ┘
+
+Special tokens stand once, in front of the demonstrations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deepthink.errors import UserError
+from deepthink.structures import Example
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SEPARATOR = "\n\n"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A job's prompts as token ids.
+
+    demonstrations: L ids; queries: Q lists of ids, in the order given; candidates: ids of each
+    label word, the same for all queries.
+    kept: how many demonstrations are left, counted from the end, after the overflow rule.
+    truncated: whether the first kept one lost its beginning.
+    """
+
+    demonstrations: list[int]
+    queries: list[list[int]]
+    candidates: list[list[int]]
+    kept: int
+    truncated: bool
+
+
+def encode(
+    tokenizer: "PreTrainedTokenizerBase",
+    template: str,
+    labels: Sequence[str],
+    demonstrations: Sequence[Example],
+    queries: Sequence[Example],
+    seam: str,
+    overflow: str,
+    limit: int | None,
+) -> Encoded:
+    """Encode demonstrations, queries and label words so that they fit a model of `limit` positions.
+
+    seam: "apart" tokenises the demonstrations and each query separately, as the authors' program
+        does; "joint" tokenises them as one string and cuts it at the query's first token, which
+        matters where the separator merges differently with what follows.
+    overflow: thinking with continued positions reaches 2L, a query L + its length. If that
+        exceeds `limit`, "drop" leaves out whole demonstrations from the front, "truncate" tokens
+        from the left, "error" refuses. The rule looks at neither T nor the position scheme, so
+        that all methods read the same demonstrations.
+
+    Raises:
+        UserError: nothing fits, or a label word whose tokens merge with the template's.
+    """
+    texts = [template.format(text=example.text) for example in queries]
+    tail = template.rpartition("{text}")[2].rpartition("\n")[2]
+    candidates = [continuation(tokenizer, tail, f" {label}") for label in labels]
+    longest_answer = max(map(len, candidates)) - 1
+    shots = [template.format(text=e.text) + f" {labels[e.label]}{SEPARATOR}" for e in demonstrations]
+
+    for first in range(len(shots)):
+        special, body, ids = _tokenise(tokenizer, "".join(shots[first:]), texts, seam)
+        encoded = Encoded(special + body, ids, candidates, len(shots) - first, truncated=False)
+        if limit is None:
+            return encoded
+        longest = max(map(len, ids)) + longest_answer
+        room = min(limit // 2, limit - longest)
+        if len(special) + len(body) <= room:
+            return encoded
+        if overflow == "truncate" and room > len(special):
+            body = body[len(special) - room :]
+            return Encoded(special + body, ids, candidates, len(shots), truncated=True)
+        if overflow == "error":
+            break
+    need = len(special) + len(body)
+    raise UserError(
+        f"{encoded.kept} demonstration{'s' * (encoded.kept > 1)} of {need} tokens, which thinking "
+        f"doubles, and a query of {longest} do not fit the model's {limit} positions: use fewer "
+        "or shorter demonstrations, prompt.overflow=drop or truncate, or a model with more"
+    )
+
+
+def _tokenise(
+    tokenizer: "PreTrainedTokenizerBase", shots: str, queries: Sequence[str], seam: str
+) -> tuple[list[int], list[int], list[list[int]]]:
+    """Ids of the leading special tokens, of the demonstrations, and of each query."""
+    if seam == "apart":
+        body = _ids(tokenizer, shots)
+        ids = tokenizer(list(queries), add_special_tokens=False)["input_ids"]
+    else:
+        joint = tokenizer(
+            [shots + query for query in queries],
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+        )
+        cut = min(
+            sum(end <= len(shots) for _, end in offsets) for offsets in joint["offset_mapping"]
+        )
+        body = joint["input_ids"][0][:cut]
+        if any(row[:cut] != body for row in joint["input_ids"]):
+            raise UserError("queries change how the demonstrations tokenise: use prompt.seam=apart")
+        ids = [row[cut:] for row in joint["input_ids"]]
+    return leading_special_ids(tokenizer), body, ids
+
+
+def _ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def leading_special_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """The ids the tokenizer puts in front of a text (a beginning-of-sequence token, or none)."""
+    plain, full = _ids(tokenizer, "x"), list(tokenizer("x")["input_ids"])
+    ends = (n for n in range(len(full)) if full[n : n + len(plain)] == plain)
+    return full[: next(ends, 0)]
+
+
+def continuation(tokenizer: "PreTrainedTokenizerBase", before: str, text: str) -> list[int]:
+    """The ids of `text` where it follows `before`, right for byte-level BPE and SentencePiece.
+
+    A SentencePiece tokenizer marks the start of a string, so `text` alone has other ids than
+    `text` in a sentence. UserError if the boundary is not a token boundary.
+    """
+    head, whole = _ids(tokenizer, before), _ids(tokenizer, before + text)
+    if whole[: len(head)] != head or len(whole) == len(head):
+        raise UserError(
+            f"'{text}' merges with '{before}' in this tokenizer: end the template elsewhere"
+        )
+    return whole[len(head) :]
