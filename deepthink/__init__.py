@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepthink.memory import Memory
     from deepthink.scoring import score
-    from deepthink.think import think
+    from deepthink.thinking import think
 
 __version__ = "0.1.0"
 __all__ = ["Memory", "score", "think"]
@@ -15,7 +15,7 @@ def __getattr__(name: str) -> Any:
     """Import on first use: torch takes seconds, and a mistyped command should not wait for it."""
     from importlib import import_module
 
-    homes = {"Memory": "memory", "score": "scoring", "think": "think"}
+    homes = {"Memory": "memory", "score": "scoring", "think": "thinking"}
     if name not in homes:
         raise AttributeError(f"module 'deepthink' has no attribute '{name}'")
     return getattr(import_module(f"deepthink.{homes[name]}"), name)

@@ -6,7 +6,7 @@ from transformers import PreTrainedModel
 from deepthink.attention import PROVEN
 from deepthink.errors import UserError
 from deepthink.scoring import score
-from deepthink.think import think
+from deepthink.thinking import think
 
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 _HALF_TOLERANCE = 0.1
@@ -30,8 +30,11 @@ def check_iterable(model: PreTrainedModel) -> None:
     try:
         (memory,) = think(model, ids[:3], iterations=1)
         ((ours,),) = score(model, memory, [ids[3:]], [[[answer]]])
-    except (TypeError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{name} cannot be iterated: {str(error).splitlines()[0]}") from error
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise UserError(
+            f"{name} cannot be iterated: its forward does not take packed tokens "
+            f"({str(error).splitlines()[0]})"
+        ) from error
     logits = model(torch.tensor([ids], device=model.device), use_cache=False).logits[0, -1]
     theirs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)[answer]
     if abs(ours - theirs.item()) > _TOLERANCE.get(model.dtype, _HALF_TOLERANCE):

@@ -13,7 +13,7 @@ from deepthink import models, prompts, provenance, records, selectors, tasks
 from deepthink.config import Config
 from deepthink.scoring import TokenBudget, score
 from deepthink.structures import Example, Splits
-from deepthink.think import think
+from deepthink.thinking import think
 
 
 @dataclass(frozen=True)

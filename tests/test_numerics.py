@@ -1,0 +1,226 @@
+"""Memory and scores against the plain implementation, in float64, on all five architectures."""
+
+import math
+import random
+from itertools import product
+
+import pytest
+import torch
+from models import CONFIGS, VOCABULARY, tiny
+
+from deepthink import reference, score, think
+from deepthink.attention import attend, attend_plainly
+from deepthink.scoring import TokenBudget, pack
+
+# Transformers computes GPT-Neo's queries, keys and softmax in float32 whatever the model's dtype;
+# the engine stays in float64 there.
+TOLERANCE = dict.fromkeys(CONFIGS, 1e-9) | {"gpt_neo": 1e-5}
+ARCHITECTURES = list(CONFIGS)
+
+
+def ids(rng: random.Random, length: int) -> list[int]:
+    return [rng.randrange(VOCABULARY) for _ in range(length)]
+
+
+@pytest.fixture
+def demonstrations() -> list[int]:
+    return ids(random.Random(0), 23)
+
+
+@pytest.fixture
+def queries() -> list[list[int]]:
+    """Ragged queries with a common beginning."""
+    rng = random.Random(1)
+    return [[5, 6, *ids(rng, rng.randint(1, 14))] for _ in range(7)]
+
+
+@pytest.fixture
+def candidates() -> list[list[list[int]]]:
+    """One to four tokens, numbers that differ, shared prefixes, one the prefix of another."""
+    rng = random.Random(2)
+    rows = [[ids(rng, rng.randint(1, 4)) for _ in range(rng.randint(2, 5))] for _ in range(7)]
+    rows[0] = [[3, 4, 5], [3, 4, 6], [3, 4], [8]]
+    rows[1] = [[4], [9]]
+    return rows
+
+
+def largest(ours: list[list[float]], theirs: list[list[float]]) -> float:
+    assert [len(row) for row in ours] == [len(row) for row in theirs]
+    return max(
+        abs(a - b)
+        for row, other in zip(ours, theirs, strict=True)
+        for a, b in zip(row, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize("positions", ["continued", "aligned"])
+@pytest.mark.parametrize(("step_size", "momentum"), list(product([0.01, 0.1, 1.0], [0.0, 0.9])))
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_agrees_with_the_plain_implementation(
+    architecture, step_size, momentum, positions, demonstrations, queries, candidates
+):
+    model = tiny(architecture)
+    settings = (demonstrations, 6, step_size, momentum, positions)
+    ours, theirs = think(model, *settings), reference.think(model, *settings)
+    for memory, plain in zip(ours, theirs, strict=True):
+        for layer, (key, value) in enumerate(plain):
+            assert (memory.keys[layer] - key[0]).abs().max() <= TOLERANCE[architecture]
+            assert (memory.values[layer] - value[0]).abs().max() <= TOLERANCE[architecture]
+        scores = score(model, memory, queries, candidates)
+        expected = reference.score(model, plain, queries, candidates)
+        assert largest(scores, expected) <= TOLERANCE[architecture]
+
+
+def test_thinking_moves_scores(demonstrations, queries, candidates):
+    model = tiny("llama")
+    first, *_, last = think(model, demonstrations, 4, step_size=0.1)
+    assert largest(*(score(model, m, queries, candidates) for m in (first, last))) > 0.01
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_one_iteration_is_plain_prompting(architecture, demonstrations, queries, candidates):
+    model = tiny(architecture)
+    (memory,) = think(model, demonstrations, iterations=1)
+    scores = score(model, memory, queries, candidates)
+    for query, row, answers in zip(queries, scores, candidates, strict=True):
+        for answer, found in zip(answers, row, strict=True):
+            prompt = [*demonstrations, *query, *answer]
+            with torch.no_grad():
+                logs = model(torch.tensor([prompt])).logits[0].log_softmax(-1)
+            begin = len(prompt) - len(answer) - 1
+            expected = sum(logs[begin + i, token].item() for i, token in enumerate(answer))
+            assert abs(found - expected) <= TOLERANCE[architecture]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_step_size_zero_leaves_the_history(architecture, momentum, demonstrations):
+    first, *later = think(
+        tiny(architecture), demonstrations, 4, step_size=0.0, momentum=momentum
+    )
+    for memory in later:
+        assert all(map(torch.equal, memory.keys, first.keys))
+        assert all(map(torch.equal, memory.values, first.values))
+
+
+def test_memories_already_yielded_stay_valid(demonstrations):
+    model = tiny("gpt2")
+    kept = list(think(model, demonstrations, 4, step_size=0.5, momentum=0.9))
+    for memory, again in zip(
+        kept, think(model, demonstrations, 4, step_size=0.5, momentum=0.9), strict=True
+    ):
+        assert memory.step == again.step
+        assert all(map(torch.equal, memory.keys, again.keys))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_order_batch_size_and_padding_change_nothing(
+    architecture, demonstrations, queries, candidates
+):
+    model = tiny(architecture)
+    *_, memory = think(model, demonstrations, 3, step_size=0.1)
+    scores = score(model, memory, queries, candidates)
+    backwards = score(model, memory, queries[::-1], candidates[::-1])[::-1]
+    alone = [
+        score(model, memory, [query], [row])[0]
+        for query, row in zip(queries, candidates, strict=True)
+    ]
+    small = score(model, memory, queries, candidates, budget=TokenBudget(20))
+    # a long neighbour makes every other sequence of its group be padded
+    rng = random.Random(3)
+    padded = score(
+        model, memory, [*queries, [7, *ids(rng, 50)]], [*candidates, [[1], [2, 3]]]
+    )
+    for other in (backwards, alone, small, padded[:-1]):
+        assert largest(scores, other) <= 1e-12
+
+
+def test_answer_scores_by_hand(demonstrations):
+    model = tiny("gpt2")
+    (memory,) = think(model, demonstrations, 1)
+    query, answer = [4, 8], [[11, 12]]
+    ((total,),) = score(model, memory, [query], [answer])
+    ((mean,),) = score(model, memory, [query], [answer], answer_score="mean")
+    ((probability,),) = score(model, memory, [query], [answer], answer_score="probability")
+    ((first,),) = score(model, memory, [query], [[[11]]])
+    assert mean == pytest.approx(total / 2)
+    assert probability == pytest.approx(math.exp(first) + math.exp(total - first))
+
+
+def test_bfloat16_model_has_a_float32_memory(demonstrations):
+    model = tiny("llama", torch.bfloat16)
+    *_, wide = think(model, demonstrations, 5, step_size=0.01)
+    *_, narrow = think(model, demonstrations, 5, step_size=0.01, memory_dtype="model")
+    first = next(think(model, demonstrations, 1))
+    assert wide.keys[0].dtype == torch.float32
+    assert narrow.keys[0].dtype == torch.bfloat16
+    # in bfloat16 steps of one percent round away or overshoot
+    exact = wide.values[2] - first.values[2]
+    error = (narrow.values[2].float() - first.values[2]) - exact
+    assert error.norm() > 0.1 * exact.norm()
+
+
+def test_packing_shares_prefixes():
+    packed = pack([1, 2], [[7, 8, 9], [7, 8, 6], [7], [5, 4]])
+    assert packed.tokens == [1, 2, 7, 8, 5]
+    assert packed.parents == [-1, 0, 1, 2, 1]
+    assert packed.depths == [0, 1, 2, 3, 2]
+    assert packed.reads == [[1, 2, 3], [1, 2, 3], [1], [1, 4]]
+    assert not packed.chain
+    assert pack([1, 2], [[3], [4]]).chain
+
+
+def test_running_out_of_memory_halves_the_budget(
+    monkeypatch, demonstrations, queries, candidates
+):
+    from deepthink.attention import Forward
+
+    model = tiny("gpt2")
+    (memory,) = think(model, demonstrations, 1)
+    expected = score(model, memory, queries, candidates)
+    forward, refused = Forward.__call__, []
+
+    def tight(self, tokens, *args, **kwargs):
+        if len(tokens) > 40:
+            refused.append(len(tokens))
+            raise torch.OutOfMemoryError
+        return forward(self, tokens, *args, **kwargs)
+
+    monkeypatch.setattr(Forward, "__call__", tight)
+    budget = TokenBudget(1000)
+    assert largest(score(model, memory, queries, candidates, budget=budget), expected) <= 1e-12
+    assert refused
+    assert budget.tokens < 1000
+
+
+@pytest.mark.parametrize("masked", ["not", "causal", "mask"])
+def test_fused_attention_returns_the_log_sum_exp(masked):
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 4, 9, 8, dtype=torch.float64)
+    mask = None
+    if masked == "mask":
+        mask = torch.rand(2, 1, 9, 9) > 0.5
+        mask.diagonal(dim1=-2, dim2=-1).fill_(True)
+    arguments = (query, key, value, 0.3, mask, masked == "causal")
+    for ours, plain in zip(attend(*arguments), attend_plainly(*arguments), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=0, atol=1e-12)
+
+
+def test_a_row_that_sees_nothing_is_finite():
+    query, key, value = torch.randn(3, 1, 1, 2, 4, dtype=torch.float64)
+    mask = torch.tensor([[True, False], [False, False]])[None, None]
+    out, total = attend_plainly(query, key, value, 1.0, mask, causal=False)
+    assert total[0, 0, 1] == -math.inf
+    assert torch.equal(out[0, 0, 1], torch.zeros(4, dtype=torch.float64))
+
+
+def test_attention_is_restored():
+    for name in ("llama", "gpt_neo"):
+        model = tiny(name)
+        before = model.config._attn_implementation
+        prompt = torch.tensor([[1, 2, 3]])
+        with torch.no_grad():
+            logits = model(prompt).logits
+            list(think(model, [1, 2, 3], 2))
+            assert model.config._attn_implementation == before
+            assert torch.equal(model(prompt).logits, logits)
