@@ -3,14 +3,17 @@
 import os
 import re
 import sys
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from deepthink.config import parse
+from deepthink.config import Config, parse
 from deepthink.errors import UserError, unknown
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -20,6 +23,7 @@ _failures: list[str] = []
 def main() -> None:
     """Entry point of run.py. Exit code 0 if every job has its record, else 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors up, to be told in one line here
+    _failures.clear()
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
@@ -66,22 +70,46 @@ def translate(error: Exception) -> str:
     if found := re.search(r"Could not override '([^']+)'", text):
         key = found[1].partition("@")[0]
         return str(unknown("key", key, _keys()))
+    if "Ambiguous value" in text or "requires --multirun" in text:
+        return f"{text.splitlines()[0]}: add -m to run every value"
     return f"{text.splitlines()[0]} (python run.py --help shows the keys and examples)"
+
+
+def compose(overrides: Sequence[str]) -> Config:
+    """The checked config of one job, for scripts; UserError as the command line would tell it."""
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return parse(hydra.compose("config", overrides=list(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(translate(error)) from error
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each job of a sweep: every combination of their listed values."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UserError(translate(error)) from error
+    choices = [
+        [f"{o.input_line.partition('=')[0]}={value}" for value in o.sweep_string_iterator()]
+        if o.is_sweep_override()
+        else [str(o.input_line)]
+        for o in parsed
+    ]
+    return [list(combination) for combination in product(*choices)]
 
 
 def _keys() -> list[str]:
     """Every key that can be set, dotted, and every config group."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra.compose("config")
-    groups = [p.name for p in CONF.iterdir() if p.is_dir()]
-    found: list[str] = []
+    found = {path.name for path in CONF.iterdir() if path.is_dir()}
 
     def visit(node: DictConfig, prefix: str) -> None:
-        for key in node:
-            found.append(f"{prefix}{key}")
-            value = OmegaConf.select(node, str(key))
+        for key, value in node.items_ex(resolve=False):
+            found.add(f"{prefix}{key}")
             if isinstance(value, DictConfig):
                 visit(value, f"{prefix}{key}.")
 
     visit(composed, "")
-    return sorted({*found, *groups})
+    return sorted(found)

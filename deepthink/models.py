@@ -5,12 +5,17 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import list_repo_files, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import logging as hub_logging
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -25,6 +30,8 @@ from deepthink.errors import UserError
 from deepthink.prepack import prepack
 from deepthink.probe import check_iterable
 
+# what goes wrong is told once, in one line, by `explain`
+hub_logging.set_verbosity_error()
 # the hub would be asked, on a background thread, to convert repositories without safetensors
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
@@ -70,17 +77,45 @@ def load(spec: ModelSpec, device: torch.device) -> LM:
     Raises:
         UserError: not installed, not cached and no network, gated, unknown, or not iterable.
     """
-    transformers_logging.disable_progress_bar()
-    where, kwargs = locate(spec)
-    dtype = getattr(torch, resolve_dtype(spec.dtype, device))
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(where, **kwargs)
-        model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, weights_only=True, **kwargs)
-    except (OSError, ValueError) as error:
-        raise UserError(explain(error, spec)) from error
-    model = model.to(device).eval().requires_grad_(False)
+    tokenizer, model = load_plain(spec, device)
     check_iterable(model)
     return LM(prepack(model), tokenizer, getattr(model.config, "_commit_hash", None))
+
+
+def load_plain(
+    spec: ModelSpec, device: torch.device
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """A tokenizer and a model as transformers has them, neither checked nor made faster."""
+    transformers_logging.disable_progress_bar()
+    where, options = locate(spec)
+    dtype = getattr(torch, resolve_dtype(spec.dtype, device))
+    with told(spec):
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            where, dtype=dtype, weights_only=True, **options
+        )
+    return tokenizer, model.to(device).eval().requires_grad_(False)
+
+
+def fetch(spec: ModelSpec) -> None:
+    """Bring a model's files to this machine without loading the weights; errors as `load`'s."""
+    where, options = locate(spec)
+    if spec.package is not None:
+        return
+    with told(spec):
+        names = list_repo_files(where, revision=spec.revision)
+        weights = "*.safetensors" if any(n.endswith(".safetensors") for n in names) else "*.bin"
+        patterns = ["*.json", "*.txt", "*.model", weights, f"{weights}.index.json"]
+        snapshot_download(where, revision=spec.revision, allow_patterns=patterns)
+
+
+@contextmanager
+def told(spec: ModelSpec) -> Iterator[None]:
+    """Turn what goes wrong on the way to a model's files into one line."""
+    try:
+        yield
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise UserError(explain(error, spec)) from error
 
 
 def locate(spec: ModelSpec) -> tuple[str, dict[str, Any]]:

@@ -25,6 +25,10 @@ from deepthink.memory import Memory
 from deepthink.options import ANSWER_SCORES
 from deepthink.structures import Tokens
 
+_HEAD_ROWS = 64
+"""Rows of logits normalised at a time, so that the vocabulary-wide intermediates stay small."""
+
+
 @dataclass
 class TokenBudget:
     """How many tokens one forward may carry; halved for good whenever memory runs out."""
@@ -141,25 +145,27 @@ def score(
     return scores
 
 
+def common_beginning(queries: Sequence[Tokens]) -> int:
+    """How many tokens all queries begin with, leaving each at least one of its own."""
+    shortest = min(queries, key=len)
+    limit = len(shortest) - 1 if len(queries) > 1 else 0
+    return next((i for i in range(limit) if len({query[i] for query in queries}) > 1), limit)
+
+
 def share_beginning(
     forward: Forward, memory: Memory, queries: Sequence[Tokens]
 ) -> tuple[Memory, Sequence[Tokens]]:
-    """Move the tokens that all queries begin with into the memory; each query keeps one at least.
+    """Move the tokens that all queries begin with into the memory.
 
     Exact, since every query sees those tokens in the same context: the memory alone.
     """
-    if len(queries) < 2:
-        return memory, queries
-    shortest = min(queries, key=len)
-    limit = len(shortest) - 1
-    shared = next((i for i in range(limit) if len({q[i] for q in queries}) > 1), limit)
+    shared = common_beginning(queries)
     if not shared:
         return memory, queries
     layout = single(shared, forward.model.device)
-    _, keys, values = forward(
-        shortest[:shared], layout, memory, start=memory.length, capture=True
-    )
-    return memory.extended(keys, values), [q[shared:] for q in queries]
+    beginning = queries[0][:shared]
+    _, keys, values = forward(beginning, layout, memory, start=memory.length, capture=True)
+    return memory.extended(keys, values), [query[shared:] for query in queries]
 
 
 def _fitting(waiting: Sequence[int], packs: Sequence[Packed], budget: int) -> int:
@@ -210,7 +216,8 @@ def _score_group(
     tokens = [token for packed in group for token in packed.tokens]
     logits, _, _ = forward(tokens, layout, memory, start=memory.length, rows=rows)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    logs = logits[inverse, torch.tensor(targets, device=device)] - logits.logsumexp(-1)[inverse]
+    totals = torch.cat([part.logsumexp(-1) for part in logits.split(_HEAD_ROWS)])
+    logs = logits[inverse, torch.tensor(targets, device=device)] - totals[inverse]
     per_token = iter((logs.exp() if answer_score == "probability" else logs).tolist())
     return [
         [

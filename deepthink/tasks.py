@@ -97,6 +97,7 @@ def _read_split(source: SourceSpec, role: str, data_root: str | None) -> Any:
     import datasets  # slow to import, and not needed to refuse a bad config
 
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # told once, by the error below
     where: dict[str, Any] = {"path": source.repository, "revision": source.revision}
     if source.bundled:
         where = {"path": str(BUNDLED / source.repository)}
@@ -112,7 +113,8 @@ def _read_split(source: SourceSpec, role: str, data_root: str | None) -> Any:
         local = source.bundled or data_root is not None
         raise UserError(_explain(error, source, split, where["path"], local)) from error
     except datasets.exceptions.DatasetGenerationError as error:
-        raise UserError(f"{where['path']}: a file of split '{split}' is corrupt") from error
+        cause = _explain(error.__cause__ or error, source, split, where["path"], local=True)
+        raise UserError(cause) from error
 
 
 def _explain(error: Exception, source: SourceSpec, split: str, path: str, local: bool) -> str:

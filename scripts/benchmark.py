@@ -1,0 +1,296 @@
+"""How fast is the engine? Side by side with the straightforward path, on the same queries.
+
+    make bench                                  # SmolLM2-135M on TREC and AG News, all families
+    make bench ARGS="--rounds 5 --skip-families"
+
+The straightforward path (deepthink/reference.py) is Appendix D as printed: one forward per
+candidate, rows padded to the longest of these queries, log-softmax over the whole vocabulary,
+batches of 32. Both paths see the same token ids and the same weights; rounds alternate. A second
+is divided by queries and iterations, so thinking is included.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPTNeoConfig,
+    GPTNeoXConfig,
+    LlamaConfig,
+    OPTConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from deepthink import models, prompts, reference, score, selectors, tasks, think
+from deepthink.cli import compose
+from deepthink.compute import Costs, scoring_flops, thinking_flops
+from deepthink.config import Config
+from deepthink.errors import UserError
+from deepthink.prepack import PackedLinear, prepack
+from deepthink.structures import Example
+
+STEP_SIZE = 0.1
+DEMONSTRATIONS = {"trec": 6, "agnews": 4}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Token ids to think over and to score."""
+
+    name: str
+    demonstrations: list[int]
+    queries: list[list[int]]
+    candidates: list[list[list[int]]]
+
+
+def main() -> None:
+    """Measure the peak, the two real tasks, and one workload per model family."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-root", default=default_data_root(), help="local dataset mirror")
+    parser.add_argument("--queries", type=int, default=64)
+    parser.add_argument("--iterations", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3, help="alternating repetitions")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--skip-families", action="store_true")
+    parser.add_argument("--skip-tasks", action="store_true")
+    options = parser.parse_args()
+    console = Console(width=118, highlight=False)
+    device = models.resolve_device(options.device)
+    dtype = getattr(torch, models.resolve_dtype("auto", device))
+    try:
+        if not options.skip_tasks:
+            benchmark_tasks(options, console, device, dtype)
+        if not options.skip_families:
+            benchmark_families(options, console, device, dtype)
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def default_data_root() -> str | None:
+    """$DEEPTHINK_DATA, a folder shared/data beside the checkout, or None for the hub."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return os.environ.get("DEEPTHINK_DATA") or (str(beside) if beside.is_dir() else None)
+
+
+def benchmark_tasks(
+    options: argparse.Namespace, console: Console, device: torch.device, dtype: torch.dtype
+) -> None:
+    """SmolLM2-135M on TREC and AG News."""
+    spec = compose(["model=smollm2-135m"]).model
+    _, plain = models.load_plain(spec, device)
+    packed = models.load(spec, device)
+    workloads = [
+        task_workload(compose([f"task={name}"]), packed, options) for name in DEMONSTRATIONS
+    ]
+    results = [
+        measure(console, packed.model, plain, workload, options) for workload in workloads
+    ]
+    show(console, f"SmolLM2-135M, {dtype}".replace("torch.", ""), results, device, dtype)
+
+
+def benchmark_families(
+    options: argparse.Namespace, console: Console, device: torch.device, dtype: torch.dtype
+) -> None:
+    """Random weights of real shapes, one model per family, on random tokens of TREC's lengths."""
+    results = []
+    for name, config in families(device).items():
+        torch.manual_seed(0)
+        plain = AutoModelForCausalLM.from_config(config, dtype=dtype).to(device).eval()
+        fast = plain
+        if device.type == "cpu":
+            fast = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
+            fast.load_state_dict(plain.state_dict())
+        workload = random_workload(name, config.vocab_size, min(options.queries, 32))
+        results.append(measure(console, prepack(fast), plain, workload, options))
+    show(console, "random weights of real shapes, TREC's lengths", results, device, dtype)
+
+
+def families(device: torch.device) -> dict[str, PreTrainedConfig]:
+    """Shapes: the smallest published of each family on a CPU, two of the paper's on a GPU."""
+    if device.type == "cuda":
+        return {
+            "gpt2-large": GPT2Config(n_layer=36, n_head=20, n_embd=1280),
+            "llama2-7b": LlamaConfig(vocab_size=32000),
+        }
+    return {
+        "gpt2 (124M)": GPT2Config(),
+        "opt-125m": OPTConfig(),
+        "gpt-neo-125m": GPTNeoConfig(
+            num_layers=12, num_heads=12, hidden_size=768, attention_types=[[["global", "local"], 6]]
+        ),
+        "pythia-160m": GPTNeoXConfig(
+            num_hidden_layers=12, num_attention_heads=12, hidden_size=768, intermediate_size=3072
+        ),
+        "llama (135M, SmolLM2's)": LlamaConfig(
+            num_hidden_layers=30,
+            num_attention_heads=9,
+            num_key_value_heads=3,
+            hidden_size=576,
+            intermediate_size=1536,
+            vocab_size=49152,
+        ),
+    }
+
+
+def task_workload(config: Config, lm: models.LM, options: argparse.Namespace) -> Workload:
+    """A seeded, stratified sample of the task's test queries and demonstrations of its pool."""
+    name = config.task.name
+    splits = tasks.load(config.task, options.data_root, options.queries, 0)
+    select = selectors.load(config.method.selector)
+    chosen = select(splits.pool, DEMONSTRATIONS[name], np.random.default_rng(0))
+    shots: list[Example] = [splits.pool[i] for i in chosen]
+    template, labels = config.task.template, config.task.labels
+    encoded = prompts.encode(
+        lm.tokenizer, template, labels, shots, splits.test, "apart", "error", lm.positions
+    )
+    every = [encoded.candidates] * len(encoded.queries)
+    return Workload(name, encoded.demonstrations, encoded.queries, every)
+
+
+def random_workload(name: str, vocabulary: int, queries: int) -> Workload:
+    """Random tokens: 96 of demonstrations, queries of 8 to 24, six candidates of 1 to 3."""
+    rng = random.Random(0)
+
+    def tokens(length: int) -> list[int]:
+        return [rng.randrange(4, vocabulary) for _ in range(length)]
+
+    candidates = [tokens(n) for n in (3, 1, 1, 1, 1, 1)]
+    texts = [[5, 6, *tokens(rng.randint(6, 22))] for _ in range(queries)]
+    return Workload(name, tokens(96), texts, [candidates] * queries)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds per round of both paths, the useful work, and how far the scores lie apart."""
+
+    workload: Workload
+    engine: list[float]
+    straightforward: list[float]
+    flops: int
+    per: int
+    difference: float
+
+
+def measure(
+    console: Console,
+    fast: PreTrainedModel,
+    plain: PreTrainedModel,
+    workload: Workload,
+    options: argparse.Namespace,
+) -> Measured:
+    """Alternate the two paths; the first engine round warms up and is not counted."""
+    shots, queries, candidates = workload.demonstrations, workload.queries, workload.candidates
+    iterations = options.iterations
+
+    def engine() -> list[list[list[float]]]:
+        memories = think(fast, shots, iterations, STEP_SIZE)
+        return [score(fast, memory, queries, candidates) for memory in memories]
+
+    def straightforward() -> list[list[list[float]]]:
+        memories = reference.think(plain, shots, iterations, STEP_SIZE)
+        return [reference.score(plain, memory, queries, candidates) for memory in memories]
+
+    engine()
+    times: dict[str, list[float]] = {"engine": [], "straightforward": []}
+    for turn in range(options.rounds):
+        with console.status(f"{workload.name}: round {turn + 1} of {options.rounds}"):
+            seconds, ours = timed(engine, fast.device)
+            times["engine"].append(seconds)
+            seconds, theirs = timed(straightforward, plain.device)
+            times["straightforward"].append(seconds)
+    costs = Costs.of(fast)
+    useful = sum(
+        thinking_flops(costs, len(shots), step + 1)
+        + scoring_flops(costs, len(shots), queries, candidates)
+        for step in range(iterations)
+    )
+    apart = np.abs(np.array(ours) - np.array(theirs)).max()
+    return Measured(workload, **times, flops=useful, per=iterations, difference=float(apart))
+
+
+def timed(call: Callable[[], list], device: torch.device) -> tuple[float, list]:
+    """Seconds of a call, the accelerator's queue drained, and what it returned."""
+    begin = time.perf_counter()
+    result = call()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begin, result
+
+
+def peaks(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
+    """The best matrix-product rates of this machine in FLOP/s, over shapes, for each way there is.
+
+    "matmul" is PyTorch's own product of two dense matrices; "blocked" has the second one in the
+    layout of `prepack`.
+    """
+    sizes = [(2048, 2048, 2048), (512, 576, 1536), (512, 768, 3072), (4096, 4096, 4096)]
+    ways: dict[str, Callable[[torch.Tensor, torch.Tensor], Callable[[], torch.Tensor]]] = {
+        "matmul": lambda x, w: lambda: x @ w.T
+    }
+    if device.type == "cpu" and dtype == torch.float32:
+        ways["blocked"] = lambda x, w: (lambda layer: lambda: layer(x))(PackedLinear(w, None))
+    best = dict.fromkeys(ways, 0.0)
+    for rows, inner, columns in sizes:
+        x = torch.randn(rows, inner, dtype=dtype, device=device)
+        w = torch.randn(columns, inner, dtype=dtype, device=device)
+        for way, make in ways.items():
+            call = make(x, w)
+            timed(call, device)
+            seconds = min(timed(call, device)[0] for _ in range(8))
+            best[way] = max(best[way], 2 * rows * inner * columns / seconds)
+    return best
+
+
+def show(
+    console: Console,
+    title: str,
+    results: list[Measured],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """One row per workload; medians over rounds."""
+    rates = peaks(device, dtype)
+    table = Table(title=title, title_justify="left")
+    table.add_column("workload")
+    for heading in ("queries", "L", "engine", "straightforward", "ratio", "useful", "|Δ log p|"):
+        table.add_column(heading, justify="right")
+    for way in rates:
+        table.add_column(f"of {way}", justify="right")
+    for result in results:
+        fast, slow = map(statistics.median, (result.engine, result.straightforward))
+        count = len(result.workload.queries) * result.per
+        rate = result.flops / fast
+        table.add_row(
+            result.workload.name,
+            str(len(result.workload.queries)),
+            str(len(result.workload.demonstrations)),
+            f"{fast / count * 1e3:.1f} ms",
+            f"{slow / count * 1e3:.1f} ms",
+            f"{slow / fast:.1f}×",
+            f"{rate / 1e9:,.0f} GFLOP/s",
+            f"{result.difference:.0e}",
+            *(f"{rate / peak:.0%}" for peak in rates.values()),
+        )
+    console.print(table)
+    measured = ", ".join(f"{way} {rate / 1e9:,.0f}" for way, rate in rates.items())
+    console.print(
+        f"ms per query and iteration. Best matrix products measured here, GFLOP/s: {measured}."
+    )
+
+
+if __name__ == "__main__":
+    main()

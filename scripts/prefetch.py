@@ -1,0 +1,51 @@
+"""Fetch models and tasks ahead of time, for machines without a network.
+
+    python scripts/prefetch.py model=gpt2-large task=sst2
+    python scripts/prefetch.py model=opt-125m,opt-350m task=sst2,trec,mr
+
+Takes the same words as run.py, lists included. Files land in the hub's own cache (HF_HOME); copy
+it to the other machine and set HF_HUB_OFFLINE=1 there.
+"""
+
+import sys
+
+from rich.console import Console
+
+from deepthink.cli import compose, expand
+from deepthink.errors import UserError
+
+
+def main() -> None:
+    """Fetch what every combination of the overrides needs; exit code 1 if anything failed."""
+    if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
+    from deepthink import models, tasks  # slow to import, and not needed to print the help
+
+    console, failures = Console(highlight=False), 0
+    done: set[object] = set()
+    for overrides in expand(sys.argv[1:]):
+        try:
+            config = compose(overrides)
+        except UserError as error:
+            raise SystemExit(f"error: {error}") from error
+        jobs = (
+            (config.model.name, lambda spec=config.model: models.fetch(spec)),
+            (config.task.name, lambda c=config: tasks.read(c.task, c.data_root)),
+        )
+        for name, fetch in jobs:
+            if name in done:
+                continue
+            done.add(name)
+            try:
+                with console.status(f"fetching {name}"):
+                    fetch()
+                console.print(f"{name}: ready")
+            except UserError as error:
+                failures += 1
+                print(f"error: {error}", file=sys.stderr)
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

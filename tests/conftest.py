@@ -1,0 +1,77 @@
+"""A tiny model with a tokenizer in a folder, small data in the hub's layout, and quiet libraries."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["WANDB_MODE"] = "disabled"
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+WORDS = "Review Sentiment negative positive the kettle sings and leaks a fine dull day Type Question"
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """The real datasets in the hub's layout, where this machine has them."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no dataset mirror at {SHARED}")
+    return SHARED
+
+
+def byte_level_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE, as GPT-2's, GPT-Neo's, OPT's and Pythia's."""
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=380,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<s>", "</s>"],
+        show_progress=False,
+    )
+    text = [f"{WORDS}:\n\n", f"Review: {WORDS}\nSentiment: positive\n\n"] * 40
+    inner.train_from_iterator(text, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return byte_level_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory, tokenizer) -> Path:
+    """A randomly initialised two-layer LLaMA of 1,024 positions, as from_pretrained wants it."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        hidden_size=16,
+        intermediate_size=32,
+        max_position_embeddings=1024,
+        vocab_size=len(tokenizer),
+        bos_token_id=0,
+        eos_token_id=1,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def data_root(tmp_path) -> Path:
+    """SST2 in the hub's layout: 60 training and 24 validation rows."""
+    folder = tmp_path / "data" / "stanfordnlp" / "sst2"
+    folder.mkdir(parents=True)
+    for split, count in (("train", 60), ("validation", 24)):
+        rows = [{"idx": i, "sentence": f"{split} row {i}", "label": i % 2} for i in range(count)]
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path / "data"

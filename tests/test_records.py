@@ -1,0 +1,145 @@
+"""Keys, storage and readings of results."""
+
+import dataclasses
+import json
+
+import pandas as pd
+import pytest
+
+from deepthink import readings, records
+from deepthink.cli import compose
+from deepthink.errors import UserError
+
+
+def key(*overrides: str) -> str:
+    return records.record_id(records.identity(compose(overrides), "float32", "data"))
+
+
+def test_keys_are_stable():
+    """A key changes only on purpose: then raise PROTOCOL or a version, and these with it."""
+    assert key() == "2042e482"
+    assert key("method=vanilla", "task=trec", "seed=3") == "1513101f"
+    assert key("model=gpt2-large", "task=sst2", "method.momentum=0.9") == "6477898b"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1",
+        "order=1",
+        "task=mr",
+        "model=gpt2-large",
+        "method.step_size=0.1",
+        "method.iterations=6",
+        "method.momentum=0.9",
+        "method.positions=aligned",
+        "method.memory_dtype=model",
+        "method.selector.balance=none",
+        "demonstrations.count=4",
+        "prompt.seam=joint",
+        "prompt.overflow=truncate",
+        "answer_score=mean",
+        "task.template='Text: {text} Mood:'",
+        "task.labels=[bad,good]",
+    ],
+)
+def test_what_can_change_a_number_changes_the_key(override):
+    assert key(override) != key()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "token_budget=7",
+        "device=cpu",
+        "wandb.mode=online",
+        "results=elsewhere",
+        "force=true",
+        "demonstrations.count=8",  # what the task says anyway
+    ],
+)
+def test_what_cannot_change_a_number_leaves_the_key(override):
+    assert key(override) == key()
+
+
+def test_settings_of_thinking_do_not_matter_for_vanilla():
+    vanilla = key("method=vanilla")
+    assert key("method=vanilla", "method.step_size=0.5", "method.positions=aligned") == vanilla
+    assert key("method=deepthink", "method.iterations=1") == vanilla
+
+
+def test_data_and_dtype_are_part_of_the_key():
+    config = compose([])
+    ids = {
+        records.record_id(records.identity(config, dtype, data))
+        for dtype in ("float32", "bfloat16")
+        for data in ("a", "b")
+    }
+    assert len(ids) == 4
+
+
+@pytest.fixture
+def stored(tmp_path):
+    config = dataclasses.replace(compose([]), results=str(tmp_path))
+    identity = records.identity(config, "float32", "data")
+    path = records.path_of(config, identity)
+    body = {"schema": records.SCHEMA, "identity": identity, "curve": [], "note": "η"}
+    return path, records.write(path, body, pd.DataFrame({"score": [0.5]}))
+
+
+def test_a_record_comes_back(stored, tmp_path):
+    path, record = stored
+    assert records.read(path) == record
+    assert list(records.load_all(tmp_path)) == [(path, record)]
+    assert pd.read_parquet(path.with_suffix(".parquet"))["score"].tolist() == [0.5]
+    assert sorted(p.suffix for p in path.parent.iterdir()) == [".json", ".parquet"]
+
+
+def test_an_edited_record_is_refused(stored):
+    path, record = stored
+    path.write_text(json.dumps({**record, "curve": [1]}))
+    with pytest.raises(UserError, match="changed after"):
+        records.read(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.99])
+def test_a_cut_record_is_refused(stored, share):
+    path, _ = stored
+    text = path.read_text()
+    path.write_text(text[: int(len(text) * share)])
+    with pytest.raises(UserError, match="not a complete record"):
+        records.read(path)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    config = dataclasses.replace(compose([]), results=str(tmp_path))
+    identity = records.identity(config, "float32", "data")
+    path = records.path_of(config, identity)
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "write_text", full)
+    with pytest.raises(UserError, match="No space left"):
+        records.write(path, {"schema": 1, "identity": identity}, pd.DataFrame({"score": [0.5]}))
+    assert not path.exists()
+    assert not list(path.parent.glob(".*"))
+
+
+CURVE = [
+    {"step": step, "split": split, "correct": correct, "count": 10}
+    for split, hits in (("dev", [5, 8, 8]), ("test", [4, 6, 9]))
+    for step, correct in enumerate(hits, start=1)
+]
+
+
+def test_dev_chooses_the_earliest_best_step():
+    assert readings.by_dev(CURVE) == {"step": 2, "split": "test", "correct": 6, "count": 10}
+    assert readings.by_dev([p for p in CURVE if p["split"] == "test"]) is None
+
+
+def test_intervals_by_hand():
+    # Wilson for 5 of 10 at z = 1.96: 0.5 ± 0.2634
+    low, high = readings.interval({"correct": 5, "count": 10})
+    assert low == pytest.approx(0.2366, abs=1e-4)
+    assert high == pytest.approx(0.7634, abs=1e-4)
