@@ -13,7 +13,7 @@ code computes everything else; nothing in it is changed after the forward.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -112,16 +112,19 @@ def attend_plainly(
     return (weights @ value.to(wide)).to(value.dtype), total
 
 
-def _merge(a: Tensor, total_a: Tensor, b: Tensor, total_b: Tensor) -> Tensor:
-    """Two attentions over disjoint keys joined into the attention over both.
+def _merge(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> Tensor:
+    """Two attentions over disjoint keys, each with its log-sum-exp, joined into the one over both.
 
     With weights w = e^{total_a} / (e^{total_a} + e^{total_b}), the joint output is w·a + (1-w)·b.
     """
+    (out_a, total_a), (out_b, total_b) = a, b
     weight = torch.sigmoid(total_a - total_b)[..., None]
-    return torch.lerp(b.to(weight.dtype), a.to(weight.dtype), weight).to(a.dtype)
+    return torch.lerp(out_b.to(weight.dtype), out_a.to(weight.dtype), weight).to(out_a.dtype)
 
 
-def _own(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layout: Layout):
+def _own(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layout: Layout
+) -> tuple[Tensor, Tensor]:
     """Each token over its own sequence: q [H, N, D], k and v [G, N, D] to [H, N, D] and [H, N]."""
     heads, groups = q.shape[0], k.shape[0]
     if layout.gather is None:
@@ -148,7 +151,9 @@ def _own(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layo
     return out, total.transpose(0, 1).flatten(1, 2)[:, layout.scatter]
 
 
-def _remembered(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, depths: Tensor):
+def _remembered(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, depths: Tensor
+) -> tuple[Tensor, Tensor]:
     """Each token over the memory: q [H, N, D], k and v [G, L, D] to [H, N, D] and [H, N]."""
     heads, tokens, width = q.shape
     groups, length = k.shape[:2]
@@ -191,7 +196,7 @@ def _iterated_attention(
         past_k = current.memory.keys[current.layer].to(k)
         past_v = current.memory.values[current.layer].to(v)
         past = _remembered(q, past_k, past_v, scale, sliding_window, current.layout.depths)
-        out = _merge(*past, out, total)
+        out = _merge(past, (out, total))
     current.layer += 1
     return out.transpose(0, 1)[None], None
 
@@ -200,7 +205,9 @@ def _gpt_neo_attention(attention: GPTNeoSelfAttention) -> Callable[..., tuple[Te
     """GPT-Neo computes attention in its own code: unscaled, in float32 at least, some local."""
     window = attention.config.window_size if attention.attention_type == "local" else None
 
-    def call(query: Tensor, key: Tensor, value: Tensor, attention_mask: object = None):
+    def call(
+        query: Tensor, key: Tensor, value: Tensor, attention_mask: object = None
+    ) -> tuple[Tensor, None]:
         wide = torch.promote_types(query.dtype, torch.float32)
         out, _ = _iterated_attention(
             attention,
@@ -258,8 +265,8 @@ class Forward:
         layers = self.model.config.get_text_config().num_hidden_layers
         if current.layer != layers:
             raise UserError(
-                f"{type(self.model).__name__} passes {current.layer} of its {layers} layers through "
-                "transformers' attention interface, so its keys and values cannot be iterated"
+                f"{type(self.model).__name__} passes {current.layer} of its {layers} layers "
+                "through transformers' attention interface: its memory cannot be iterated"
             )
         return logits, current.keys, current.values
 
@@ -279,7 +286,7 @@ def iterated(model: PreTrainedModel) -> Iterator[Forward]:
     with torch.no_grad():
         try:
             for module in local:
-                module._attn = _gpt_neo_attention(module)
+                module.__dict__["_attn"] = _gpt_neo_attention(module)
             if not local:
                 if not model._can_set_attn_implementation():
                     raise UserError(f"{name} computes attention outside transformers' interface")
@@ -287,6 +294,6 @@ def iterated(model: PreTrainedModel) -> Iterator[Forward]:
             yield Forward(model)
         finally:
             for module in local:
-                del module._attn
+                module.__dict__.pop("_attn", None)
             if not local:
                 model.set_attn_implementation(previous)

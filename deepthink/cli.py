@@ -91,7 +91,7 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     except HydraException as error:
         raise UserError(translate(error)) from error
     choices = [
-        [f"{o.input_line.partition('=')[0]}={value}" for value in o.sweep_string_iterator()]
+        [f"{o.get_key_element()}={value!s}" for value in o.sweep_string_iterator()]
         if o.is_sweep_override()
         else [str(o.input_line)]
         for o in parsed
@@ -107,9 +107,9 @@ def _keys() -> list[str]:
 
     def visit(node: DictConfig, prefix: str) -> None:
         for key, value in node.items_ex(resolve=False):
-            found.add(f"{prefix}{key}")
+            found.add(f"{prefix}{key!s}")
             if isinstance(value, DictConfig):
-                visit(value, f"{prefix}{key}.")
+                visit(value, f"{prefix}{key!s}.")
 
     visit(composed, "")
     return sorted(found)

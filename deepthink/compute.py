@@ -35,7 +35,9 @@ class Costs:
             if isinstance(module, nn.Linear | Conv1D | PackedLinear) and module is not head
         ]
         config = model.config.get_text_config()
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        width = (
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        )
         return cls(
             token=2 * sum(layer.weight.shape.numel() for layer in layers),
             key=4 * config.num_attention_heads * width * config.num_hidden_layers,

@@ -1,15 +1,17 @@
 """From Hydra's composed config to one frozen, checked `Config`. The only reader of omegaconf."""
 
-import types
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, Union, get_args, get_origin, get_type_hints
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from deepthink.errors import UserError, unknown
 from deepthink.options import ANSWER_SCORES, OVERFLOWS, SEAMS, check_thinking
+
+STRICT = ConfigDict(strict=True, extra="forbid")
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -26,6 +28,7 @@ def _at_least(name: str, value: int | None, least: int) -> None:
         raise UserError(f"{name} is {value}: it must be {least} or more")
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class ModelSpec:
     """A causal language model: `hub_id` at `revision`, or the GGUF file of an installed `package`.
@@ -43,6 +46,7 @@ class ModelSpec:
         _choice("model.dtype", self.dtype, DTYPES)
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class SourceSpec:
     """Where a task's rows come from: a dataset repository of the hub, or a bundled folder.
@@ -62,6 +66,7 @@ class SourceSpec:
     test: str
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class TaskSpec:
     """A classification task as data (Table 4).
@@ -82,9 +87,12 @@ class TaskSpec:
 
     def __post_init__(self) -> None:
         if self.template.count("{text}") != 1 or self.template.endswith("{text}"):
-            raise UserError(f"task.template '{self.template}' needs one {{text}} and words after it")
+            raise UserError(
+                f"task.template '{self.template}' needs one {{text}} and words after it"
+            )
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class MethodSpec:
     """A selector of demonstrations and how they are thought over; T = 1 is vanilla ICL.
@@ -117,6 +125,7 @@ class MethodSpec:
         return f"{chosen}+deepthink" if thinks else chosen
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class DemonstrationSpec:
     """count: how many demonstrations; null takes the task's own number."""
@@ -127,6 +136,7 @@ class DemonstrationSpec:
         _at_least("demonstrations.count", self.count, 1)
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class PromptSpec:
     """How text becomes tokens; see `deepthink.prompts`."""
@@ -139,6 +149,7 @@ class PromptSpec:
         _choice("prompt.overflow", self.overflow, OVERFLOWS)
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class WandbSpec:
     """Where finished jobs are also sent."""
@@ -152,6 +163,7 @@ class WandbSpec:
         _choice("wandb.mode", self.mode, WANDB_MODES)
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Config:
     """One job. Everything down to `dev_size` can change a number; the rest cannot."""
@@ -193,43 +205,16 @@ class Config:
 
 
 def parse(composed: DictConfig) -> Config:
-    """Check a composed config and freeze it; UserError names the key that is wrong."""
+    """Check a composed config and freeze it; UserError names the first key that is wrong."""
     try:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        return TypeAdapter(Config).validate_json(json.dumps(values))
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0]) from error
-    return _build(Config, values, "")
-
-
-def _build(kind: Any, value: Any, where: str) -> Any:
-    """`value` as an instance of type `kind`, or a UserError that says where it is not one."""
-    origin = get_origin(kind)
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        if not isinstance(value, Mapping):
-            raise UserError(f"{where} is {value!r}: it must hold {', '.join(hints)}")
-        for key in value:
-            if key not in hints:
-                raise unknown("key", f"{where}{'.' if where else ''}{key}", hints)
-        known = {k: _build(hints[k], v, f"{where}.{k}".lstrip(".")) for k, v in value.items()}
-        if missing := set(hints) - set(known):
-            raise UserError(f"{where or 'the config'} lacks {', '.join(sorted(missing))}")
-        return kind(**known)
-    if origin in (Union, types.UnionType):
-        if value is None:
-            return None
-        (kind,) = (k for k in get_args(kind) if k is not type(None))
-        return _build(kind, value, where)
-    if origin is list and isinstance(value, list):
-        (item,) = get_args(kind)
-        return [_build(item, v, f"{where}[{i}]") for i, v in enumerate(value)]
-    if kind is Any or (origin is dict and isinstance(value, dict)):
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    wanted = origin or kind
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-        expected = names.get(wanted, f"a {wanted.__name__}")
-        raise UserError(f"{where} is {value!r}: it must be {expected}")
-    return value
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        if first["type"] == "unexpected_keyword_argument":
+            raise UserError(f"unknown key '{where}'") from error
+        told = first["msg"][0].lower() + first["msg"][1:]
+        raise UserError(f"{where} is {first['input']!r}: {told}") from error

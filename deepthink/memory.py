@@ -29,7 +29,9 @@ class Memory:
         if self.keys[0].dtype == dtype:
             return self
         return Memory(
-            tuple(k.to(dtype) for k in self.keys), tuple(v.to(dtype) for v in self.values), self.step
+            tuple(k.to(dtype) for k in self.keys),
+            tuple(v.to(dtype) for v in self.values),
+            self.step,
         )
 
     def extended(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> "Memory":

@@ -94,12 +94,13 @@ def load_plain(
         model = AutoModelForCausalLM.from_pretrained(
             where, dtype=dtype, weights_only=True, **options
         )
-    return tokenizer, model.to(device).eval().requires_grad_(False)
+    model.to(device).eval().requires_grad_(False)  # type: ignore[arg-type]
+    return tokenizer, model
 
 
 def fetch(spec: ModelSpec) -> None:
     """Bring a model's files to this machine without loading the weights; errors as `load`'s."""
-    where, options = locate(spec)
+    where, _ = locate(spec)
     if spec.package is not None:
         return
     with told(spec):
@@ -164,7 +165,8 @@ def _converted(spec: ModelSpec, package: str) -> Path:
 
 def explain(error: Exception, spec: ModelSpec) -> str:
     """One line for what went wrong on the way to a model's files."""
-    chain, seen = [], error
+    chain: list[str] = []
+    seen: BaseException | None = error
     while seen is not None:
         chain.append(f"{type(seen).__name__}: {seen}")
         seen = seen.__cause__ or seen.__context__

@@ -39,6 +39,6 @@ def check_iterable(model: PreTrainedModel) -> None:
     theirs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)[answer]
     if abs(ours - theirs.item()) > _TOLERANCE.get(model.dtype, _HALF_TOLERANCE):
         raise UserError(
-            f"{name} cannot be iterated: through iterated attention a probe token's log-probability "
-            f"is {ours:.4f}, in the model's own code {theirs.item():.4f}"
+            f"{name} cannot be iterated: a probe token's log-probability is {ours:.4f} through "
+            f"iterated attention and {theirs.item():.4f} in the model's own code"
         )

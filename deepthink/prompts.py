@@ -1,8 +1,8 @@
-"""From examples to token ids. Pure text and tokens: no model, no files.
+r"""From examples to token ids. Pure text and tokens: no model, no files.
 
-With the template "Review: {text}\\nSentiment:" a prompt reads
+With the template "Review: {text}\nSentiment:" a prompt reads
 
-    <s> Review: so dull\\nSentiment: negative\\n\\n | Review: what fun\\nSentiment: | positive
+    <s> Review: so dull\nSentiment: negative\n\n | Review: what fun\nSentiment: | positive
     special tokens, demonstrations                 | query                         | candidate
     └ demonstration ids ─────────────────────────┘ └ query ids ──────────────────┘ └ its ids ┘
 
@@ -66,7 +66,9 @@ def encode(
     tail = template.rpartition("{text}")[2].rpartition("\n")[2]
     candidates = [continuation(tokenizer, tail, f" {label}") for label in labels]
     longest_answer = max(map(len, candidates)) - 1
-    shots = [template.format(text=e.text) + f" {labels[e.label]}{SEPARATOR}" for e in demonstrations]
+    shots = [
+        template.format(text=e.text) + f" {labels[e.label]}{SEPARATOR}" for e in demonstrations
+    ]
 
     for first in range(len(shots)):
         special, body, ids = _tokenise(tokenizer, "".join(shots[first:]), texts, seam)

@@ -83,8 +83,9 @@ def score(
             logits = model(
                 ids.to(model.device),
                 attention_mask=torch.cat([seen, mask], dim=1).to(model.device),
-                position_ids=torch.arange(length, length + width, device=model.device)[None]
-                .expand(len(batch), -1),
+                position_ids=torch.arange(length, length + width, device=model.device)[None].expand(
+                    len(batch), -1
+                ),
                 past_key_values=DynamicCache(expanded),
             ).logits
             logs = torch.log_softmax(logits, dim=-1).cpu()

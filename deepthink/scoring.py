@@ -196,7 +196,7 @@ def _layout(group: Sequence[Packed], device: torch.device) -> tuple[Layout, list
                     sees[node, :node] = sees[node - 1, :node]
         tree = tree[:, None].to(device)
     depths = torch.tensor([depth for packed in group for depth in packed.depths])
-    return Layout(*(x.to(device) for x in (depths, gather, scatter)), tree), starts
+    return Layout(depths.to(device), gather.to(device), scatter.to(device), tree), starts
 
 
 def _score_group(

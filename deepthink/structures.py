@@ -1,8 +1,8 @@
 """The values that travel between the stages, and the legend of axis letters.
 
-    N  packed tokens of one forward        B  sequences in a group       M  longest sequence of it
-    L  demonstration tokens (the memory)   H  query heads   G  key/value heads   D  head width
-    Q  queries                             C  candidates of one query    V  vocabulary
+N  packed tokens of one forward        B  sequences in a group       M  longest sequence of it
+L  demonstration tokens (the memory)   H  query heads   G  key/value heads   D  head width
+Q  queries                             C  candidates of one query    V  vocabulary
 """
 
 from collections.abc import Sequence

@@ -141,7 +141,9 @@ def _examples(rows: Any, source: SourceSpec, task: TaskSpec) -> list[Example]:
     examples = []
     for text, value in zip(rows[source.text], rows[source.label], strict=True):
         if value not in index or not isinstance(text, str) or not text.strip():
-            raise UserError(f"{task.name}: {source.repository} has a row without text or with label "
-                            f"{value!r}, which is none of {source.classes}")
+            raise UserError(
+                f"{task.name}: {source.repository} has a row without text or with label "
+                f"{value!r}, which is none of {source.classes}"
+            )
         examples.append(Example(text.strip(), index[value]))
     return examples

@@ -12,6 +12,7 @@ from deepthink.memory import Memory
 from deepthink.options import check_thinking
 from deepthink.structures import Tokens
 
+
 def think(
     model: PreTrainedModel,
     demonstration_ids: Tokens,

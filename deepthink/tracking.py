@@ -55,7 +55,9 @@ def _publish(outcome: Outcome, settings: WandbSpec) -> None:
         run.define_metric("*", step_metric="t")
         for step in sorted({p["step"] for p in record["curve"]}):
             points = [p for p in record["curve"] if p["step"] == step]
-            run.log({"t": step, **{f"{p['split']}/accuracy": p["correct"] / p["count"] for p in points}})
+            run.log(
+                {"t": step, **{f"{p['split']}/accuracy": p["correct"] / p["count"] for p in points}}
+            )
         chosen = by_dev(record["curve"])
         if chosen is not None:
             run.summary["t by dev"] = chosen["step"]

@@ -96,9 +96,7 @@ def benchmark_tasks(
     workloads = [
         task_workload(compose([f"task={name}"]), packed, options) for name in DEMONSTRATIONS
     ]
-    results = [
-        measure(console, packed.model, plain, workload, options) for workload in workloads
-    ]
+    results = [measure(console, packed.model, plain, workload, options) for workload in workloads]
     show(console, f"SmolLM2-135M, {dtype}".replace("torch.", ""), results, device, dtype)
 
 

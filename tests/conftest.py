@@ -1,4 +1,4 @@
-"""A tiny model with a tokenizer in a folder, small data in the hub's layout, and quiet libraries."""
+"""A tiny model with a tokenizer in a folder, and small data in the hub's layout."""
 
 import json
 import os
@@ -12,7 +12,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "disabled"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-WORDS = "Review Sentiment negative positive the kettle sings and leaks a fine dull day Type Question"
+WORDS = (
+    "Review Sentiment negative positive the kettle sings and leaks a fine dull day Type Question"
+)
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,9 @@ def test_prepacked_layers_compute_the_same(architecture):
     assert any(isinstance(module, PackedLinear) for module in packed.modules())
     prompt = torch.arange(1, 30)[None]
     with torch.no_grad():
-        torch.testing.assert_close(model(prompt).logits, packed(prompt).logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            model(prompt).logits, packed(prompt).logits, rtol=1e-4, atol=1e-4
+        )
 
 
 def test_prepack_leaves_other_dtypes_alone():

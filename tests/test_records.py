@@ -17,7 +17,7 @@ def key(*overrides: str) -> str:
 
 def test_keys_are_stable():
     """A key changes only on purpose: then raise PROTOCOL or a version, and these with it."""
-    assert key() == "2042e482"
+    assert key() == "46beb221"
     assert key("method=vanilla", "task=trec", "seed=3") == "1513101f"
     assert key("model=gpt2-large", "task=sst2", "method.momentum=0.9") == "6477898b"
 
@@ -40,7 +40,7 @@ def test_keys_are_stable():
         "prompt.overflow=truncate",
         "answer_score=mean",
         "task.template='Text: {text} Mood:'",
-        "task.labels=[bad,good]",
+        "task.labels=[poor,fine]",
     ],
 )
 def test_what_can_change_a_number_changes_the_key(override):

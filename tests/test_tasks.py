@@ -67,7 +67,7 @@ def test_the_bundled_task_is_balanced_and_whole():
 
 def test_splits_are_disjoint_and_fixed(data_root):
     splits = load(spec("sst2"), str(data_root))
-    pool, dev, test = (set(e.text for e in s) for s in (splits.pool, splits.dev, splits.test))
+    pool, dev, test = ({e.text for e in s} for s in (splits.pool, splits.dev, splits.test))
     assert len(dev) == len(test) == 24
     assert len(pool) == 36
     assert not pool & dev

@@ -23,7 +23,8 @@ class Select(Protocol):
 
     def __call__(
         self, pool: tuple[Example, ...], count: int, rng: np.random.Generator
-    ) -> list[int]: ...
+    ) -> list[int]:
+        """Pool indices of `count` demonstrations in reading order."""
 
 
 def load(selector: Mapping[str, Any]) -> Select:
