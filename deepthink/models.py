@@ -26,6 +26,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from deepthink import hub
 from deepthink.config import ModelSpec
 from deepthink.errors import UserError
 from deepthink.prepack import prepack
@@ -129,6 +130,8 @@ def told(spec: ModelSpec) -> Iterator[None]:
 def locate(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
     """Where `from_pretrained` finds a model: arguments for it, fetching nothing from the hub."""
     if spec.package is None:
+        if not Path(spec.hub_id).is_dir():
+            hub.settle()
         return spec.hub_id, {"revision": spec.revision, "trust_remote_code": False}
     return str(_converted(spec, spec.package)), {"local_files_only": True}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deepthink import hub
 from deepthink.config import SourceSpec, TaskSpec
 from deepthink.errors import UserError
 from deepthink.structures import Example, Splits
@@ -94,7 +95,10 @@ def read(task: TaskSpec, data_root: str | None) -> tuple[tuple[Example, ...], tu
 
 def _read_split(source: SourceSpec, role: str, data_root: str | None) -> Any:
     """One split of a source as a `datasets.Dataset`."""
-    import datasets  # slow to import, and not needed to refuse a bad config
+    local = source.bundled or data_root is not None
+    if not local:
+        hub.settle()  # before the import below, which reads the mode
+    import datasets
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # told once, by the error below
@@ -110,7 +114,6 @@ def _read_split(source: SourceSpec, role: str, data_root: str | None) -> Any:
     try:
         return datasets.load_dataset(**where, data_files=source.files, split=split)
     except (OSError, ValueError, RuntimeError) as error:
-        local = source.bundled or data_root is not None
         raise UserError(_explain(error, source, split, where["path"], local)) from error
     except datasets.exceptions.DatasetGenerationError as error:
         cause = _explain(error.__cause__ or error, source, split, where["path"], local=True)

@@ -2,14 +2,15 @@
 
 import json
 import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported
+os.environ["WANDB_MODE"] = "disabled"
+
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["WANDB_MODE"] = "disabled"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = (

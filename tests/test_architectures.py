@@ -12,7 +12,7 @@ from transformers import (
     Qwen2Config,
 )
 
-from deepthink import reference, score, think
+from deepthink import probe, reference, score, think
 from deepthink.errors import UserError
 from deepthink.prepack import PackedLinear, prepack
 from deepthink.probe import check_iterable
@@ -69,6 +69,12 @@ def test_what_cannot_be_iterated_is_refused_in_one_line(config):
     with pytest.raises(UserError) as refused:
         check_iterable(made_from(config))
     assert "\n" not in str(refused.value)
+
+
+def test_a_probe_that_comes_out_different_is_refused(monkeypatch):
+    monkeypatch.setattr(probe, "score", lambda *_: [[-0.5]])
+    with pytest.raises(UserError, match=r"-0\.5000 through iterated attention"):
+        check_iterable(made_from(Qwen2Config(**SMALL)))
 
 
 def test_training_mode_is_refused():

@@ -4,6 +4,7 @@ import errno
 import json
 import re
 import shlex
+import socket
 import sys
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import yaml
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 
-from deepthink import cli, models, records, tracking
+from deepthink import cli, hub, models, records, tracking
 from deepthink.cli import CONF, compose, expand
 from deepthink.config import ModelSpec
+from deepthink.structures import Example
+from deepthink.study import accuracy
 
 
 @pytest.fixture
@@ -86,6 +89,12 @@ def test_a_finished_job_is_read_unless_forced(run, tmp_path, monkeypatch):
     assert again["curve"] == record["curve"]
 
 
+def test_accuracy_by_hand():
+    examples = [Example("", 0), Example("", 1), Example("", 1), Example("", 0)]
+    scores = [[-1.0, -2.0], [-3.0, -0.5], [-1.0, -2.0], [-1.0, -1.0]]
+    assert accuracy(examples, scores) == {"correct": 3, "count": 4}  # the first of equals
+
+
 def test_vanilla_is_the_first_step(run, tmp_path):
     run()
     run("method=vanilla", "method.iterations=1")
@@ -153,6 +162,19 @@ def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(run, tmp_path,
     assert code == 0
     assert "the network is" in out
     assert len(stored(tmp_path)) == 2
+
+
+def test_a_machine_without_network_goes_to_the_cache_at_once(monkeypatch):
+    def unreachable(*_args, **_kwargs):
+        raise socket.gaierror("no such host")
+
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub.socket, "create_connection", unreachable)
+    hub.settle.cache_clear()
+    hub.settle()
+    assert hub.constants.HF_HUB_OFFLINE
 
 
 def corrupt_data(root: Path) -> None:

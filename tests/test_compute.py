@@ -20,6 +20,11 @@ def test_linear_layers_are_counted_as_pytorch_counts_them(architecture):
     assert costs.token * tokens + costs.row == products
 
 
+def test_attention_by_hand():
+    # a score and a weighted value for each key: 2·8 + 2·8 operations in 4 heads of 3 layers
+    assert Costs.of(tiny("gpt2")).key == (16 + 16) * 4 * 3
+
+
 def test_packed_layers_count_the_same():
     plain, packed = (Costs.of(m) for m in (tiny("gpt2"), prepack(tiny("gpt2", torch.float32))))
     assert plain == packed

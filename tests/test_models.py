@@ -1,6 +1,7 @@
 """Loading real weights, and the rules for devices and dtypes."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 import torch
@@ -53,13 +54,21 @@ def test_pickled_weights_load_as_tensors_and_foreign_classes_are_refused(tiny_fo
     for name, value in plain.state_dict().items():
         assert torch.equal(value, pickled.state_dict()[name])
 
-    torch.save({**weights, "extra": Smuggled()}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(UserError):
+    smuggled = Smuggled(tmp_path / "executed")
+    torch.save({**weights, "extra": smuggled}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match="refused"):
         models.load_plain(spec_of(tmp_path), CPU)
+    assert not smuggled.trace.exists()
 
 
 class Smuggled:
-    """A class that no weights file has any business to hold."""
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
 
 
 def test_corrupt_weights_are_one_line(tiny_folder, tmp_path):

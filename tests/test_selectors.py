@@ -40,6 +40,7 @@ def test_a_small_class_gives_what_it_has():
 def test_labels_do_not_come_in_blocks():
     orders = {tuple(POOL[i].label for i in draw(6, seed)) for seed in range(20)}
     assert len(orders) > 10
+    assert any(draw(6, seed) != sorted(draw(6, seed)) for seed in range(3))
 
 
 def test_order_permutes_the_same_demonstrations():
