@@ -81,31 +81,8 @@ def run(config: Config, watch: Watcher) -> Outcome:
     budget = TokenBudget.default(device)
     if config.token_budget is not None:
         budget.tokens = config.token_budget
-
-    candidates = [encoded.candidates] * len(encoded.queries)
     watch.stage(f"thinking over {encoded.kept} demonstrations")
-    watch.start(config.method.iterations * len(encoded.queries))
-    curve: list[dict[str, Any]] = []
-    tables: list[pd.DataFrame] = []
-    for memory in think(lm.model, encoded.demonstrations, **config.method.thinking):
-        clock.lap("think")
-        scores = score(
-            lm.model,
-            memory,
-            encoded.queries,
-            candidates,
-            config.answer_score,
-            budget,
-            watch.advance,
-        )
-        clock.lap("score")
-        for split, examples, rows in _by_split(splits, scores):
-            point = {"step": memory.step, "split": split, **accuracy(examples, rows)}
-            curve.append(point)
-            tables.append(_table(memory.step, split, examples, rows))
-            watch.step(point)
-
-    table = pd.concat(tables, ignore_index=True)
+    curve, scores = evaluate(lm, encoded, splits, config, budget, clock, watch)
     body = {
         "schema": records.SCHEMA,
         "identity": key,
@@ -135,7 +112,41 @@ def run(config: Config, watch: Watcher) -> Outcome:
         "code": provenance.code(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return Outcome(path, records.write(path, body, table), table)
+    return Outcome(path, records.write(path, body, scores), scores)
+
+
+def evaluate(
+    lm: models.LM,
+    encoded: prompts.Encoded,
+    splits: Splits,
+    config: Config,
+    budget: TokenBudget,
+    clock: provenance.Clock,
+    watch: Watcher,
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """Think, and score dev and test after every step: the curve, and every candidate's score."""
+    candidates = [encoded.candidates] * len(encoded.queries)
+    watch.start(config.method.iterations * len(encoded.queries))
+    curve: list[dict[str, Any]] = []
+    tables: list[pd.DataFrame] = []
+    for memory in think(lm.model, encoded.demonstrations, **config.method.thinking):
+        clock.lap("think")
+        scores = score(
+            lm.model,
+            memory,
+            encoded.queries,
+            candidates,
+            config.answer_score,
+            budget,
+            watch.advance,
+        )
+        clock.lap("score")
+        for split, examples, rows in _by_split(splits, scores):
+            point = {"step": memory.step, "split": split, **accuracy(examples, rows)}
+            curve.append(point)
+            tables.append(_table(memory.step, split, examples, rows))
+            watch.step(point)
+    return curve, pd.concat(tables, ignore_index=True)
 
 
 def demonstration_order(

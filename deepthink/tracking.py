@@ -3,8 +3,9 @@
 import os
 from dataclasses import asdict
 
+import pandas as pd
+
 from deepthink.config import WandbSpec
-from deepthink.errors import UserError
 from deepthink.readings import by_dev
 from deepthink.study import Outcome
 
@@ -21,20 +22,18 @@ def publish(outcome: Outcome, settings: WandbSpec) -> str | None:
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
-        _publish(outcome, settings)
+        _publish(outcome, outcome.scores, settings)
     except Exception as error:  # whatever a third-party client meets
         first = (str(error).splitlines() or [type(error).__name__])[0]
         return f"not sent to Weights & Biases ({first}): the record is complete without it"
     return None
 
 
-def _publish(outcome: Outcome, settings: WandbSpec) -> None:
+def _publish(outcome: Outcome, scores: pd.DataFrame, settings: WandbSpec) -> None:
     import wandb
 
-    record, scores = outcome.record, outcome.scores
+    record = outcome.record
     key = record["identity"]
-    if scores is None:
-        raise UserError("only a job that was run can be published")
     last = scores[scores["step"] == scores["step"].max()]
     wide = last.pivot(index=["split", "query", "label"], columns="candidate", values="score")
     labels = key["task"]["labels"]
