@@ -27,7 +27,7 @@ class PackedLinear(nn.Module):
 def prepack(model: PreTrainedModel) -> PreTrainedModel:
     """Replace, in place, the linear layers of a float32 CPU model by packed ones.
 
-    The output embedding stays as it is: it is often tied to the input's, and few rows pass it.
+    An output embedding tied to the input's is kept twice, since a lookup needs the plain layout.
     Any other model, or a PyTorch without oneDNN, is returned untouched.
     """
     if model.device.type != "cpu" or model.dtype != torch.float32:
@@ -36,8 +36,6 @@ def prepack(model: PreTrainedModel) -> PreTrainedModel:
         return model
     for parent in list(model.modules()):
         for name, child in parent.named_children():
-            if child is model.get_output_embeddings():
-                continue
             if type(child) is nn.Linear:
                 setattr(parent, name, PackedLinear(child.weight, child.bias))
             elif type(child) is Conv1D:

@@ -1,6 +1,7 @@
 """How fast is the engine? Side by side with the straightforward path, on the same queries.
 
-    make bench                                  # SmolLM2-135M on TREC and AG News, all families
+    make bench                                  # SmolLM2-135M on TREC and AG News, all families;
+                                                # ten minutes, nearly all of the slow path
     make bench ARGS="--rounds 5 --skip-families"
 
 The straightforward path (deepthink/reference.py) is Appendix D as printed: one forward per
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--data-root", default=default_data_root(), help="local dataset mirror")
     parser.add_argument("--queries", type=int, default=64)
     parser.add_argument("--iterations", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3, help="alternating repetitions")
+    parser.add_argument("--rounds", type=int, default=2, help="alternating repetitions")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--skip-families", action="store_true")
     parser.add_argument("--skip-tasks", action="store_true")
@@ -112,7 +113,7 @@ def benchmark_families(
         if device.type == "cpu":
             fast = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
             fast.load_state_dict(plain.state_dict())
-        workload = random_workload(name, config.vocab_size, min(options.queries, 32))
+        workload = random_workload(name, config.vocab_size, min(options.queries, 16))
         results.append(measure(console, prepack(fast), plain, workload, options))
     show(console, "random weights of real shapes, TREC's lengths", results, device, dtype)
 
