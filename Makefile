@@ -43,8 +43,11 @@ $(STAMP): requirements/base.lock requirements/cuda.lock pyproject.toml
 	@$(PIP) --no-build-isolation -e .
 	@touch $@
 
-run: setup ## Run the suite: run.py with ARGS
-	@$(BIN)/python run.py $(ARGS)
+# A step size and positions at which a few iterations show on the small bundled task.
+RUN ?= method.step_size=0.1 method.positions=aligned method.iterations=8
+
+run: setup ## Think with a real 135M model (RUN="..." replaces the settings, ARGS adds to them)
+	$(BIN)/python run.py $(RUN) $(ARGS)
 
 test: setup ## Run the tests: pytest with ARGS
 	@$(BIN)/python -m pytest $(ARGS)

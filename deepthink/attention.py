@@ -17,18 +17,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoSelfAttention
 
-from deepthink.errors import UserError
+from deepthink.errors import UserError, first_line
 from deepthink.memory import Memory
 from deepthink.structures import Tokens
 
 PROVEN = {"gpt2", "opt", "gpt_neo", "gpt_neox", "llama"}
 """Architectures whose numbers the tests prove; others pass a probe before their first use."""
+
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
+_HALF_TOLERANCE = 0.1
+_probed: WeakSet[PreTrainedModel] = WeakSet()
 
 _IMPLEMENTATION = "deepthink_iterated"
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "head_mask")
@@ -89,12 +94,23 @@ def attend(
         return kernels._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=bias, scale=scale
         )
-    half = query.dtype in (torch.float16, torch.bfloat16)
-    if query.is_cuda and half and mask is None and query.shape[-1] % 8 == 0:
-        return kernels._scaled_dot_product_flash_attention(
+    if mask is None and _can_flash(query):
+        return kernels._scaled_dot_product_flash_attention.default(
             query, key, value, 0.0, causal, False, scale=scale
         )[:2]
     return attend_plainly(query, key, value, scale, mask, causal)
+
+
+def _can_flash(query: Tensor) -> bool:
+    """Whether FlashAttention takes such a query: half precision on Ampere or newer."""
+    return (
+        query.is_cuda
+        and query.dtype in (torch.float16, torch.bfloat16)
+        and query.shape[-1] % 8 == 0
+        and query.shape[-1] <= 256
+        and torch.backends.cuda.is_flash_attention_available()
+        and torch.cuda.get_device_capability(query.device) >= (8, 0)
+    )
 
 
 def attend_plainly(
@@ -275,12 +291,23 @@ class Forward:
 def iterated(model: PreTrainedModel) -> Iterator[Forward]:
     """Route the model's attention through this module, and restore it afterwards.
 
-    Raises UserError for a model that cannot be iterated (no key/value attention, no route through
-    transformers' interface, alibi biases, dropout switched on).
+    Raises UserError for a model that cannot be iterated: no key/value attention, no route through
+    transformers' interface, biases or positions it cannot follow, dropout switched on.
     """
-    name = type(model).__name__
     if model.training:
+        name = type(model).__name__
         raise UserError(f"{name} is in training mode, where dropout is random: call model.eval()")
+    if model not in _probed:
+        _check_positions(model)
+        if model.config.model_type not in PROVEN:
+            _probe(model)
+        _probed.add(model)
+    with _routed(model) as forward:
+        yield forward
+
+
+@contextmanager
+def _routed(model: PreTrainedModel) -> Iterator[Forward]:
     local = [module for module in model.modules() if isinstance(module, GPTNeoSelfAttention)]
     previous = model.config._attn_implementation
     with torch.no_grad():
@@ -289,7 +316,9 @@ def iterated(model: PreTrainedModel) -> Iterator[Forward]:
                 module.__dict__["_attn"] = _gpt_neo_attention(module)
             if not local:
                 if not model._can_set_attn_implementation():
-                    raise UserError(f"{name} computes attention outside transformers' interface")
+                    raise UserError(
+                        f"{type(model).__name__} computes attention outside transformers' interface"
+                    )
                 model.set_attn_implementation(_IMPLEMENTATION)
             yield Forward(model)
         finally:
@@ -297,3 +326,41 @@ def iterated(model: PreTrainedModel) -> Iterator[Forward]:
                 module.__dict__.pop("_attn", None)
             if not local:
                 model.set_attn_implementation(previous)
+
+
+def _check_positions(model: PreTrainedModel) -> None:
+    """Refuse what depends on a sequence's length or blocks, which packed tokens do not have."""
+    config = model.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") in ("dynamic", "longrope"):
+        raise UserError(f"{rope['rope_type']} rotary positions are not supported")
+    if getattr(config, "attention_chunk_size", None):
+        raise UserError(f"{type(model).__name__} attends in chunks, which is not supported")
+
+
+def _probe(model: PreTrainedModel) -> None:
+    """Does the model, seen through iterated attention, compute what its own code computes?
+
+    Three tokens are remembered and a fourth is read, against a plain prompt of four. Catches what
+    no interface announces, such as alibi biases. Raises UserError with the reason.
+    """
+    ids, name, device = [5, 7, 11, 13], type(model).__name__, model.device
+    try:
+        with _routed(model) as forward:
+            _, keys, values = forward(ids[:3], single(3, device), None, start=0, capture=True)
+            memory = Memory(tuple(keys), tuple(values), step=1)
+            ours, _, _ = forward(ids[3:], single(1, device), memory, start=3)
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise UserError(
+            f"{name} cannot be iterated: its forward does not take packed tokens "
+            f"({first_line(error)})"
+        ) from error
+    with torch.no_grad():
+        theirs = model(torch.tensor([ids], device=device), use_cache=False).logits[0, -1:]
+    wide = torch.promote_types(theirs.dtype, torch.float32)
+    apart = (ours.to(wide).log_softmax(-1) - theirs.to(wide).log_softmax(-1)).abs().max().item()
+    if not apart <= _TOLERANCE.get(model.dtype, _HALF_TOLERANCE):
+        raise UserError(
+            f"{name} cannot be iterated: a probe's log-probabilities through iterated attention "
+            f"and in the model's own code are {apart:.2g} apart"
+        )

@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from deepthink.config import Config, parse
 from deepthink.errors import UserError, unknown
@@ -26,7 +27,7 @@ def main() -> None:
     _failures.clear()
     try:
         job()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         _fail(translate(error))
     except KeyboardInterrupt:
         _fail("interrupted: finished jobs are kept, the same command continues with the rest")
@@ -80,7 +81,7 @@ def compose(overrides: Sequence[str]) -> Config:
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             return parse(hydra.compose("config", overrides=list(overrides)))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(translate(error)) from error
 
 

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from deepthink.errors import UserError, unknown
+from deepthink.errors import UserError, first_line, unknown
 from deepthink.options import ANSWER_SCORES, OVERFLOWS, SEAMS, check_thinking
 
 STRICT = ConfigDict(strict=True, extra="forbid")
@@ -90,6 +90,14 @@ class TaskSpec:
             raise UserError(
                 f"task.template '{self.template}' needs one {{text}} and words after it"
             )
+        _at_least("task.demonstrations", self.demonstrations, 1)
+        _at_least("the number of task.labels", len(self.labels), 2)
+        for source in self.sources:
+            if len(source.classes) != len(self.labels):
+                raise UserError(
+                    f"task.labels has {len(self.labels)} words, but {source.repository} "
+                    f"{len(source.classes)} classes"
+                )
 
 
 @with_config(STRICT)
@@ -210,11 +218,13 @@ def parse(composed: DictConfig) -> Config:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
         return TypeAdapter(Config).validate_json(json.dumps(values))
     except OmegaConfBaseException as error:
-        raise UserError(str(error).splitlines()[0]) from error
+        raise UserError(first_line(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "unexpected_keyword_argument":
-            raise UserError(f"unknown key '{where}'") from error
+            raise UserError(
+                f"unknown key '{where}': python run.py --help lists the keys"
+            ) from error
         told = first["msg"][0].lower() + first["msg"][1:]
         raise UserError(f"{where} is {first['input']!r}: {told}") from error

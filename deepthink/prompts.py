@@ -62,16 +62,20 @@ def encode(
     Raises:
         UserError: nothing fits, or a label word whose tokens merge with the template's.
     """
-    texts = [template.format(text=example.text) for example in queries]
+    texts = [fill(template, example.text) for example in queries]
     tail = template.rpartition("{text}")[2].rpartition("\n")[2]
     candidates = [continuation(tokenizer, tail, f" {label}") for label in labels]
     longest_answer = max(map(len, candidates)) - 1
-    shots = [
-        template.format(text=e.text) + f" {labels[e.label]}{SEPARATOR}" for e in demonstrations
-    ]
+    shots = [fill(template, e.text) + f" {labels[e.label]}{SEPARATOR}" for e in demonstrations]
 
+    special = leading_special_ids(tokenizer)
+    ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if seam == "apart" else []
     for first in range(len(shots)):
-        special, body, ids = _tokenise(tokenizer, "".join(shots[first:]), texts, seam)
+        shown = "".join(shots[first:])
+        if seam == "apart":
+            body = _ids(tokenizer, shown)
+        else:
+            body, ids = _tokenise_jointly(tokenizer, shown, texts)
         encoded = Encoded(special + body, ids, candidates, len(shots) - first, truncated=False)
         if limit is None:
             return encoded
@@ -81,7 +85,12 @@ def encode(
             return encoded
         if overflow == "truncate" and room > len(special):
             body = body[len(special) - room :]
-            return Encoded(special + body, ids, candidates, len(shots), truncated=True)
+            kept = next(
+                n
+                for n in range(1, len(shots) + 1)
+                if len(_ids(tokenizer, "".join(shots[-n:]))) >= len(body)
+            )
+            return Encoded(special + body, ids, candidates, kept, truncated=True)
         if overflow == "error":
             break
     need = len(special) + len(body)
@@ -92,27 +101,25 @@ def encode(
     )
 
 
-def _tokenise(
-    tokenizer: "PreTrainedTokenizerBase", shots: str, queries: Sequence[str], seam: str
-) -> tuple[list[int], list[int], list[list[int]]]:
-    """Ids of the leading special tokens, of the demonstrations, and of each query."""
-    if seam == "apart":
-        body = _ids(tokenizer, shots)
-        ids = tokenizer(list(queries), add_special_tokens=False)["input_ids"]
-    else:
-        joint = tokenizer(
-            [shots + query for query in queries],
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-        )
-        cut = min(
-            sum(end <= len(shots) for _, end in offsets) for offsets in joint["offset_mapping"]
-        )
-        body = joint["input_ids"][0][:cut]
-        if any(row[:cut] != body for row in joint["input_ids"]):
-            raise UserError("queries change how the demonstrations tokenise: use prompt.seam=apart")
-        ids = [row[cut:] for row in joint["input_ids"]]
-    return leading_special_ids(tokenizer), body, ids
+def fill(template: str, text: str) -> str:
+    """The template with an instance's text; other braces stand for themselves."""
+    return template.replace("{text}", text)
+
+
+def _tokenise_jointly(
+    tokenizer: "PreTrainedTokenizerBase", shots: str, queries: Sequence[str]
+) -> tuple[list[int], list[list[int]]]:
+    """Ids of the demonstrations and of each query, cut from those of the whole prompts."""
+    joint = tokenizer(
+        [shots + query for query in queries],
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+    )
+    cut = min(sum(end <= len(shots) for _, end in row) for row in joint["offset_mapping"])
+    body = list(joint["input_ids"][0][:cut])
+    if any(list(row[:cut]) != body for row in joint["input_ids"]):
+        raise UserError("queries change how the demonstrations tokenise: use prompt.seam=apart")
+    return body, [row[cut:] for row in joint["input_ids"]]
 
 
 def _ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:

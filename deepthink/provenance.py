@@ -29,8 +29,8 @@ class Clock:
 
     def lap(self, stage: str) -> None:
         """The time since the last lap belongs to `stage`."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        if self._device.type != "cpu":
+            torch.accelerator.synchronize(self._device)
         now = time.perf_counter()
         self.laps[stage] = round(self.laps.get(stage, 0.0) + now - self._last, 3)
         self._last = now

@@ -28,10 +28,11 @@ PROTOCOL = 1
 Record = dict[str, Any]
 
 
-def identity(config: Config, dtype: str, data: str) -> dict[str, Any]:
+def identity(config: Config, dtype: str, data: str, weights: str | None = None) -> dict[str, Any]:
     """What a job's numbers depend on.
 
-    dtype: the model's, resolved; data: fingerprint of the pool, dev and test examples.
+    dtype: the model's, resolved; data: fingerprint of the pool, dev and test examples; weights:
+    fingerprint of a local model folder, left out where there is none.
     Settings of thinking are left out at T = 1, where nothing is updated.
     """
     thinking = config.method.thinking
@@ -43,6 +44,7 @@ def identity(config: Config, dtype: str, data: str) -> dict[str, Any]:
             "revision": config.model.revision,
             "package": config.model.package,
             "dtype": dtype,
+            **({"weights": weights} if weights else {}),
         },
         "task": {
             "name": task.name,
@@ -113,7 +115,7 @@ def read(path: Path) -> Record:
         record = json.loads(path.read_text(encoding="utf-8"))
         checksum = record.pop("checksum")
         schema, key = record["schema"], record["identity"]
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not a complete record: {advice}") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
@@ -136,7 +138,7 @@ def _digest(value: Any) -> str:
 
 
 def _atomically(path: Path, write_to: Callable[[Path], object]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:

@@ -124,6 +124,8 @@ def score(
         raise UserError(f"{len(queries)} queries but {len(candidates)} lists of candidates")
     if not all(queries) or not all(all(row) and row for row in candidates):
         raise UserError("every query and every candidate needs at least one token")
+    if not queries:
+        return []
     budget = budget or TokenBudget.default(model.device)
     with iterated(model) as forward:
         memory, queries = share_beginning(forward, memory.to(model.dtype), queries)
@@ -218,6 +220,8 @@ def _score_group(
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     totals = torch.cat([part.logsumexp(-1) for part in logits.split(_HEAD_ROWS)])
     logs = logits[inverse, torch.tensor(targets, device=device)] - totals[inverse]
+    if logs.isnan().any():
+        raise UserError("the model's scores are not numbers: use model.dtype=bfloat16 or float32")
     per_token = iter((logs.exp() if answer_score == "probability" else logs).tolist())
     return [
         [

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from deepthink import models, prompts, provenance, records, selectors, tasks
 from deepthink.config import Config
+from deepthink.errors import UserError
 from deepthink.scoring import TokenBudget, score
 from deepthink.structures import Example, Splits
 from deepthink.thinking import think
@@ -55,7 +57,9 @@ def run(config: Config, watch: Watcher) -> Outcome:
     dtype = models.resolve_dtype(config.model.dtype, device)
     watch.stage(f"reading {config.task.name}")
     splits = tasks.load(config.task, config.data_root, config.test_size, config.dev_size)
-    key = records.identity(config, dtype, tasks.fingerprint(splits))
+    key = records.identity(
+        config, dtype, tasks.fingerprint(splits), models.fingerprint(config.model)
+    )
     path = records.path_of(config, key)
     if path.exists() and not config.force:
         return Outcome(path, records.read(path), None)
@@ -82,7 +86,13 @@ def run(config: Config, watch: Watcher) -> Outcome:
     if config.token_budget is not None:
         budget.tokens = config.token_budget
     watch.stage(f"thinking over {encoded.kept} demonstrations")
-    curve, scores = evaluate(lm, encoded, splits, config, budget, clock, watch)
+    try:
+        curve, scores = evaluate(lm, encoded, splits, config, budget, clock, watch)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"{encoded.kept} demonstrations of {len(encoded.demonstrations)} tokens do not fit into "
+            "the device's memory: use fewer, a smaller model or a narrower dtype"
+        ) from error
     body = {
         "schema": records.SCHEMA,
         "identity": key,
@@ -155,6 +165,9 @@ def demonstration_order(
     """Pool indices of the demonstrations in reading order: drawn by `seed`, permuted by `order`."""
     selectors.check_count(pool, config.count)
     chosen = select(pool, config.count, np.random.default_rng([config.seed, 0]))
+    if len(set(chosen)) != config.count or not set(chosen) <= set(range(len(pool))):
+        name = config.method.selector["name"]
+        raise UserError(f"selector {name} did not return {config.count} different pool indices")
     if config.order:
         rng = np.random.default_rng([config.seed, config.order])
         chosen = [chosen[i] for i in rng.permutation(len(chosen))]

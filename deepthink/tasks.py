@@ -10,7 +10,7 @@ import numpy as np
 
 from deepthink import hub
 from deepthink.config import SourceSpec, TaskSpec
-from deepthink.errors import UserError
+from deepthink.errors import UserError, first_line
 from deepthink.structures import Example, Splits
 
 BUNDLED = Path(__file__).parent / "data"
@@ -121,15 +121,14 @@ def _read_split(source: SourceSpec, role: str, data_root: str | None) -> Any:
 
 
 def _explain(error: Exception, source: SourceSpec, split: str, path: str, local: bool) -> str:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
     if local:
-        return f"{path}: split '{split}' cannot be read ({first})"
+        return f"{path}: split '{split}' cannot be read ({first_line(error)})"
     if isinstance(error, ConnectionError) or os.environ.get("HF_HUB_OFFLINE"):
         return (
             f"{source.repository} is not cached and the hub cannot be reached: set data_root to a "
             "local mirror, or run scripts/prefetch.py where there is a network"
         )
-    return f"{source.repository} cannot be loaded from the hub ({first})"
+    return f"{source.repository} cannot be loaded from the hub ({first_line(error)})"
 
 
 def _examples(rows: Any, source: SourceSpec, task: TaskSpec) -> list[Example]:

@@ -52,7 +52,8 @@ def think(
     if not len(demonstration_ids):
         raise UserError("think needs at least one demonstration token")
     length = len(demonstration_ids)
-    dtype = torch.promote_types(model.dtype, torch.float32) if memory_dtype == "float32" else None
+    wide = torch.promote_types(model.dtype, torch.float32)
+    dtype = wide if memory_dtype == "float32" else model.dtype
     layout = single(length, model.device)
     start = length if positions == "continued" else 0
 
@@ -63,7 +64,7 @@ def think(
             _, *present = forward(
                 demonstration_ids, layout, memory, start if memory else 0, capture=True
             )
-        keys, values = ([x.to(dtype or x.dtype, copy=True) for x in tensors] for tensors in present)
+        keys, values = ([x.to(dtype, copy=True) for x in tensors] for tensors in present)
         if memory is not None:
             gradient = (_minus(keys, memory.keys), _minus(values, memory.values))
             if velocity is None or momentum == 0:

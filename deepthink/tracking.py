@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from deepthink.config import WandbSpec
+from deepthink.errors import first_line
 from deepthink.readings import by_dev
 from deepthink.study import Outcome
 
@@ -24,8 +25,9 @@ def publish(outcome: Outcome, settings: WandbSpec) -> str | None:
     try:
         _publish(outcome, outcome.scores, settings)
     except Exception as error:  # whatever a third-party client meets
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        return f"not sent to Weights & Biases ({first}): the record is complete without it"
+        return (
+            f"not sent to Weights & Biases ({first_line(error)}): the record is complete without it"
+        )
     return None
 
 

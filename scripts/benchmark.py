@@ -72,13 +72,13 @@ def main() -> None:
     console = Console(width=118, highlight=False)
     device = models.resolve_device(options.device)
     dtype = getattr(torch, models.resolve_dtype("auto", device))
-    try:
-        if not options.skip_tasks:
+    if not options.skip_tasks:
+        try:
             benchmark_tasks(options, console, device, dtype)
-        if not options.skip_families:
-            benchmark_families(options, console, device, dtype)
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
+        except UserError as error:
+            console.print(f"no benchmark of the tasks: {error}")
+    if not options.skip_families:
+        benchmark_families(options, console, device, dtype)
 
 
 def default_data_root() -> str | None:

@@ -24,11 +24,11 @@ def main() -> None:
 
     console, failures = Console(highlight=False), 0
     done: set[object] = set()
-    for overrides in expand(sys.argv[1:]):
-        try:
-            config = compose(overrides)
-        except UserError as error:
-            raise SystemExit(f"error: {error}") from error
+    try:
+        configs = [compose(overrides) for overrides in expand(sys.argv[1:])]
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
+    for config in configs:
         jobs = (
             (config.model.name, lambda spec=config.model: models.fetch(spec)),
             (config.task.name, lambda c=config: tasks.read(c.task, c.data_root)),

@@ -7,15 +7,16 @@ from transformers import (
     AutoModelForCausalLM,
     BloomConfig,
     Gemma2Config,
+    LlamaConfig,
     MambaConfig,
     MistralConfig,
     Qwen2Config,
 )
 
-from deepthink import probe, reference, score, think
+from deepthink import reference, score, think
+from deepthink.attention import Forward, iterated
 from deepthink.errors import UserError
 from deepthink.prepack import PackedLinear, prepack
-from deepthink.probe import check_iterable
 
 SMALL = {
     "num_hidden_layers": 2,
@@ -28,6 +29,11 @@ SMALL = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+
+
+def check_iterable(model):
+    with iterated(model):
+        pass
 
 
 def made_from(config):
@@ -72,9 +78,20 @@ def test_what_cannot_be_iterated_is_refused_in_one_line(config):
 
 
 def test_a_probe_that_comes_out_different_is_refused(monkeypatch):
-    monkeypatch.setattr(probe, "score", lambda *_: [[-0.5]])
-    with pytest.raises(UserError, match=r"-0\.5000 through iterated attention"):
+    forward = Forward.__call__
+
+    def astray(self, tokens, layout, memory, start, **options):
+        return forward(self, tokens, layout, memory, 2 * start, **options)
+
+    monkeypatch.setattr(Forward, "__call__", astray)
+    with pytest.raises(UserError, match="apart"):
         check_iterable(made_from(Qwen2Config(**SMALL)))
+
+
+def test_rotary_positions_that_depend_on_the_length_are_refused():
+    config = LlamaConfig(**SMALL, rope_parameters={"rope_type": "dynamic", "factor": 2.0})
+    with pytest.raises(UserError, match="dynamic"):
+        check_iterable(made_from(config))
 
 
 def test_training_mode_is_refused():

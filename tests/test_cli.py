@@ -202,6 +202,9 @@ BAD = {
     "text for a seed": (["seed=first"], "valid integer"),
     "negative seed": (["seed=-1"], "0 or more"),
     "fraction for a count": (["test_size=0.5"], "valid integer"),
+    "labels that do not match the data": (["task.labels=[good]"], "2 or more"),
+    "more labels than classes": (["task.labels=[a,b,c]"], "classes"),
+    "an added key": (["+sede=1"], "--help"),
     "no value": (["seed"], "--help"),
     "a list without -m": (["seed=0,1"], "-m"),
     "more demonstrations than the pool": (["demonstrations.count=37"], "pool holds 36"),
@@ -285,6 +288,22 @@ def hub_error(kind):
         return kind("refused", response=response)
     except (TypeError, AttributeError):
         return kind.__new__(kind)
+
+
+def test_another_state_of_a_local_model_is_another_job(run, tmp_path, tiny_folder):
+    run()
+    (tiny_folder / "generation_config.json").touch()
+    run()
+    assert len(stored(tmp_path)) == 2
+
+
+def test_a_broken_config_file_is_one_clear_line(run, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise yaml.YAMLError("mapping values are not allowed here\nline 3")
+
+    monkeypatch.setattr(cli, "job", broken)
+    code, _, err = run()
+    assert_one_line(code, err, "mapping values")
 
 
 def test_missing_weights_name_the_command_that_installs_them(monkeypatch):

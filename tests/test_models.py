@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from deepthink import models, score, think
 from deepthink.cli import compose
@@ -78,6 +78,29 @@ def test_corrupt_weights_are_one_line(tiny_folder, tmp_path):
     with pytest.raises(UserError) as told:
         models.load_plain(spec_of(tmp_path), CPU)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("size", [0, 200])
+def test_broken_pickles_are_one_line(tiny_folder, tmp_path, size):
+    for file in tiny_folder.iterdir():
+        if file.suffix != ".safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    torch.save(load_file(tiny_folder / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    broken = (tmp_path / "pytorch_model.bin").read_bytes()[:size]
+    (tmp_path / "pytorch_model.bin").write_bytes(broken)
+    with pytest.raises(UserError) as told:
+        models.load_plain(spec_of(tmp_path), CPU)
+    assert "\n" not in str(told.value)
+
+
+def test_missing_tensors_are_refused(tiny_folder, tmp_path):
+    for file in tiny_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tiny_folder / "model.safetensors")
+    weights.pop("model.norm.weight")
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="1 tensors are missing"):
+        models.load_plain(spec_of(tmp_path), CPU)
 
 
 def test_the_last_model_is_kept_and_only_that(tiny_folder):

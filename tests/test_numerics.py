@@ -143,8 +143,9 @@ def test_answer_scores_by_hand(demonstrations):
     assert probability == pytest.approx(math.exp(first) + math.exp(total - first))
 
 
-def test_bfloat16_model_has_a_float32_memory(demonstrations):
-    model = tiny("llama", torch.bfloat16)
+@pytest.mark.parametrize("architecture", ["llama", "gpt_neo"])
+def test_bfloat16_model_has_a_float32_memory(architecture, demonstrations):
+    model = tiny(architecture, torch.bfloat16)
     *_, wide = think(model, demonstrations, 5, step_size=0.01)
     *_, narrow = think(model, demonstrations, 5, step_size=0.01, memory_dtype="model")
     first = next(think(model, demonstrations, 1))

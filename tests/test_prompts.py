@@ -119,6 +119,9 @@ def test_overflow_truncate_keeps_the_last_tokens(tokenizer):
     found = encoded(tokenizer, overflow="truncate", limit=limit)
     assert found.truncated
     assert found.demonstrations == full.demonstrations[5:]
+    assert found.kept == 3
+    last = encoded(tokenizer, shots=SHOTS[2:]).demonstrations
+    assert encoded(tokenizer, overflow="truncate", limit=2 * len(last)).kept == 1
 
 
 def test_overflow_error_refuses(tokenizer):
