@@ -90,8 +90,8 @@ def run(config: Config, watch: Watcher) -> Outcome:
         curve, scores = evaluate(lm, encoded, splits, config, budget, clock, watch)
     except torch.OutOfMemoryError as error:
         raise UserError(
-            f"{encoded.kept} demonstrations of {len(encoded.demonstrations)} tokens do not fit into "
-            "the device's memory: use fewer, a smaller model or a narrower dtype"
+            f"{encoded.kept} demonstrations of {len(encoded.demonstrations)} tokens do not fit "
+            "into the device's memory: use fewer, a smaller model or a narrower dtype"
         ) from error
     body = {
         "schema": records.SCHEMA,
