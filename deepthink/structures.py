@@ -20,13 +20,24 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Source:
+    """All rows of a task's training and test splits, and the repository they came from."""
+
+    repository: str
+    pool: tuple[Example, ...]
+    test: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
 class Splits:
     """A task's data: the pool demonstrations come from, and two disjoint sets to score.
 
+    repository: where they came from.
     read_rows: how many rows the source's pool and test splits held before they were divided.
     """
 
     pool: tuple[Example, ...]
     dev: tuple[Example, ...]
     test: tuple[Example, ...]
+    repository: str
     read_rows: dict[str, int]

@@ -105,6 +105,7 @@ def run(config: Config, watch: Watcher) -> Outcome:
             "tokens": len(encoded.demonstrations),
         },
         "data": {
+            "repository": splits.repository,
             "rows": {name: len(getattr(splits, name)) for name in ("pool", "dev", "test")},
             "read_rows": splits.read_rows,
             "published_rows": config.task.rows,

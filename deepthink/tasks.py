@@ -11,7 +11,7 @@ import numpy as np
 from deepthink import hub
 from deepthink.config import SourceSpec, TaskSpec
 from deepthink.errors import UserError, first_line
-from deepthink.structures import Example, Splits
+from deepthink.structures import Example, Source, Splits
 
 BUNDLED = Path(__file__).parent / "data"
 _SPLIT_SEED = 20240811
@@ -33,8 +33,8 @@ def load(
     Raises:
         UserError: data that is missing, unreachable or not as the config says, or too few rows.
     """
-    pool, test = read(task, data_root)
-    read_rows = {"pool": len(pool), "test": len(test)}
+    source = read(task, data_root)
+    pool, test = source.pool, source.test
     order = stratified_order([e.label for e in pool], np.random.default_rng(_SPLIT_SEED))
     reserved = min(len(test), len(pool) // 2)
     if test_size is not None and test_size > len(test):
@@ -47,7 +47,8 @@ def load(
         pool=tuple(pool[i] for i in sorted(order[reserved:])),
         dev=tuple(pool[i] for i in sorted(order[: min(wanted, reserved)])),
         test=test,
-        read_rows=read_rows,
+        repository=source.repository,
+        read_rows={"pool": len(pool), "test": len(source.test)},
     )
 
 
@@ -78,7 +79,7 @@ def fingerprint(splits: Splits) -> str:
     return digest.hexdigest()
 
 
-def read(task: TaskSpec, data_root: str | None) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+def read(task: TaskSpec, data_root: str | None) -> Source:
     """All rows of a task's pool and test splits, from the first source that has them."""
     if data_root is not None and not Path(data_root).is_dir():
         raise UserError(f"data_root '{data_root}' is not a folder")
@@ -89,8 +90,10 @@ def read(task: TaskSpec, data_root: str | None) -> tuple[tuple[Example, ...], tu
         except UserError as error:
             failures.append(str(error))
         else:
-            return tuple(_examples(pool, source, task)), tuple(_examples(test, source, task))
-    raise UserError(f"{task.name}: {'; '.join(failures)}")
+            rows = (tuple(_examples(split, source, task)) for split in (pool, test))
+            return Source(source.repository, *rows)
+    others = ", ".join(source.repository for source in task.sources[1:])
+    raise UserError(f"{task.name}: {failures[0]}" + (f" (also tried {others})" if others else ""))
 
 
 def _read_split(source: SourceSpec, role: str, data_root: str | None) -> Any:

@@ -36,13 +36,13 @@ def test_table_4_is_what_the_configs_say(name):
 def test_counts_of_table_4(name, split, mirror):
     if (name, split) in PARTIAL:
         pytest.skip(f"the mirror holds only part of {name}'s {split} split")
-    pool, test = read(spec(name), str(mirror))
-    assert {"pool": len(pool), "test": len(test)}[split] == spec(name).rows[split]
+    assert len(getattr(read(spec(name), str(mirror)), split)) == spec(name).rows[split]
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_label_occurs(name, mirror):
-    for examples in read(spec(name), str(mirror)):
+    source = read(spec(name), str(mirror))
+    for examples in (source.pool, source.test):
         assert {e.label for e in examples} == set(range(len(spec(name).labels)))
 
 
@@ -53,15 +53,17 @@ def test_trec_sources_agree(mirror):
         read(TaskSpec(**{**vars(task), "sources": [source]}), str(mirror))
         for source in task.sources
     )
-    assert first[1] == second[1]
+    assert first.test == second.test
+    assert first.repository != second.repository
 
 
 def test_the_bundled_task_is_balanced_and_whole():
     task = spec("verdicts")
-    for name, examples in zip(("pool", "test"), read(task, None), strict=True):
+    source = read(task, None)
+    for name, examples in (("pool", source.pool), ("test", source.test)):
         assert len(examples) == task.rows[name]
         assert np.bincount([e.label for e in examples]).tolist() == [len(examples) // 2] * 2
-    texts = [e.text for split in read(task, None) for e in split]
+    texts = [e.text for split in (source.pool, source.test) for e in split]
     assert len(set(texts)) == len(texts)
 
 
@@ -96,7 +98,7 @@ def test_subsets_are_stratified():
 def test_texts_are_stripped_and_labels_checked(data_root):
     file = data_root / "stanfordnlp" / "sst2" / "validation.jsonl"
     file.write_text('{"idx": 0, "sentence": "  fine ", "label": 1}\n')
-    assert read(spec("sst2"), str(data_root))[1][0].text == "fine"
+    assert read(spec("sst2"), str(data_root)).test[0].text == "fine"
     file.write_text('{"idx": 0, "sentence": "fine", "label": -1}\n')
     with pytest.raises(UserError, match="-1"):
         read(spec("sst2"), str(data_root))
