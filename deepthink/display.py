@@ -70,9 +70,9 @@ def show(outcome: Outcome, console: Console) -> None:
     record = outcome.record
     key, curve = record["identity"], record["curve"]
     title = f"{record['config']['model']['name']} · {key['task']['name']} · seed {key['seed']}"
-    table = Table(
-        title=f"{title} · {outcome.path.parent.name}, {_method(key)}", title_justify="left"
-    )
+    method = f"{outcome.path.parent.name}, {_method(key)}"
+    console.print(f"{title} · {method}", style="italic", highlight=False, soft_wrap=True)
+    table = Table()
     table.add_column("t", justify="right")
     splits = [split for split in ("dev", "test") if readings.of_split(curve, split)]
     for split in splits:

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepthink.errors import UserError
+from deepthink.errors import UserError, unknown
+from deepthink.options import OVERFLOWS, SEAMS
 from deepthink.structures import Example
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ def encode(
     Raises:
         UserError: nothing fits, or a label word whose tokens merge with the template's.
     """
+    if seam not in SEAMS:
+        raise unknown("value of seam", seam, SEAMS)
+    if overflow not in OVERFLOWS:
+        raise unknown("value of overflow", overflow, OVERFLOWS)
+    if not demonstrations or not queries:
+        raise UserError("a prompt needs at least one demonstration and one query")
     texts = [fill(template, example.text) for example in queries]
     tail = template.rpartition("{text}")[2].rpartition("\n")[2]
     candidates = [continuation(tokenizer, tail, f" {label}") for label in labels]

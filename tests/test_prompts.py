@@ -124,6 +124,14 @@ def test_overflow_truncate_keeps_the_last_tokens(tokenizer):
     assert encoded(tokenizer, overflow="truncate", limit=2 * len(last)).kept == 1
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"seam": "torn"}, {"overflow": "spill"}, {"shots": []}], ids=lambda w: next(iter(w))
+)
+def test_wrong_arguments_are_refused(tokenizer, wrong):
+    with pytest.raises(UserError):
+        encoded(tokenizer, **wrong)
+
+
 def test_overflow_error_refuses(tokenizer):
     full = encoded(tokenizer)
     with pytest.raises(UserError, match="3 demonstrations"):
