@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from deepthink.config import Config, parse
+from deepthink.config import Config, Suite, parse
 from deepthink.errors import UserError, unknown
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -29,8 +29,9 @@ def main() -> None:
         job()
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         _fail(translate(error))
-    except KeyboardInterrupt:
-        _fail("interrupted: finished jobs are kept, the same command continues with the rest")
+    except KeyboardInterrupt as stop:
+        where = f" {stop}" if str(stop) else ""
+        _fail(f"interrupted{where}: finished jobs are kept, the same command continues")
     if len(_failures) > 1:
         print(f"{len(_failures)} jobs failed; the same command runs only those", file=sys.stderr)
     sys.exit(1 if _failures else 0)
@@ -38,21 +39,43 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> None:
-    """One job of a sweep; a failure the user can put right is told and stops no other job."""
+    """One job of a sweep, or a suite; a failure the user can put right stops no other job."""
     try:
-        config = parse(composed)
-        from rich.console import Console  # what follows takes seconds to import
-
-        from deepthink import display, study, tracking
-
-        console = Console()
-        with display.watching(console) as watch:
-            outcome = study.run(config, watch)
-        display.show(outcome, console)
-        if (failure := tracking.publish(outcome, config.wandb)) is not None:
-            console.print(failure, highlight=False)
+        request = parse(composed)
+        if isinstance(request, Suite):
+            _run_suite(request)
+        else:
+            _run_job(request)
     except UserError as error:
         _fail(str(error))
+
+
+def _run_job(config: Config) -> None:
+    from deepthink import display, study, tracking  # slow to import: a typo should not wait
+
+    console = display.console()
+    with display.watching(console) as watch:
+        outcome = study.run(config, watch)
+    display.show(outcome, console)
+    if (failure := tracking.publish(outcome, config.wandb)) is not None:
+        console.print(failure, highlight=False)
+
+
+def _run_suite(request: Suite) -> None:
+    from deepthink import display, suite, tracking  # slow to import: a typo should not wait
+
+    console = display.console()
+    with display.watching(console) as watch:
+        results = suite.run(request, watch)
+    display.report(request, results, console)
+    reasons: dict[str, list[str]] = {}
+    for name, reason in results.failures.items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        others = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        _fail(f"{', '.join(names[:3])}{others}: {reason}")
+    if (failure := tracking.publish_suite(request, results)) is not None:
+        console.print(failure, highlight=False)
 
 
 def _fail(message: str) -> None:
@@ -76,8 +99,8 @@ def translate(error: Exception) -> str:
     return f"{text.splitlines()[0]} (python run.py --help shows the keys and examples)"
 
 
-def compose(overrides: Sequence[str]) -> Config:
-    """The checked config of one job, for scripts; UserError as the command line would tell it."""
+def compose(overrides: Sequence[str]) -> Config | Suite:
+    """The checked request of a command line, for scripts; UserError as there."""
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             return parse(hydra.compose("config", overrides=list(overrides)))

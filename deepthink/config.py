@@ -1,15 +1,15 @@
 """From Hydra's composed config to one frozen, checked `Config`. The only reader of omegaconf."""
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from deepthink.errors import UserError, first_line, unknown
-from deepthink.options import ANSWER_SCORES, OVERFLOWS, SEAMS, check_thinking
+from deepthink.options import ANSWER_SCORES, ANSWERS, OVERFLOWS, SEAMS, check_thinking
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -48,11 +48,30 @@ class ModelSpec:
 
 @with_config(STRICT)
 @dataclass(frozen=True)
+class WorkedExamples:
+    """A suite's own demonstrations: one file per member, of a GitHub repository at a commit.
+
+    sha256: member to the hash of its file, checked when it is downloaded.
+    """
+
+    repository: str
+    commit: str
+    file: str
+    sha256: dict[str, str]
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
 class SourceSpec:
     """Where a task's rows come from: a dataset repository of the hub, or a bundled folder.
 
-    files: split to file pattern, where the library cannot tell them by itself, else null.
-    classes: the raw values of column `label`, in the order of the task's label words.
+    files: split to file pattern, where the library cannot tell them by itself, else null. In a
+        pattern, {member} stands for the suite's member.
+    classes: the raw values of column `label`, in the order of the task's label words; null where
+        every row has its own options.
+    pool: the split demonstrations come from, or a file of worked examples.
+    choices: the column of each row's options, to which `label` is an index. Where it is the text
+        column itself, the options are listed at the text's end and `label` is the mark of one.
     """
 
     repository: str
@@ -61,9 +80,14 @@ class SourceSpec:
     files: dict[str, str] | None
     text: str
     label: str
-    classes: list[Any]
-    pool: str
+    classes: list[Any] | None
+    pool: str | WorkedExamples
     test: str
+    choices: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.classes is None and self.choices is None:
+            raise UserError(f"{self.repository} needs classes, or choices: one of them is null")
 
 
 @with_config(STRICT)
@@ -71,10 +95,16 @@ class SourceSpec:
 class TaskSpec:
     """A classification task as data (Table 4).
 
-    template: a query's text, with {text} for the instance; a label word follows after a space.
+    template: a query's text, with {text} for the instance; an answer follows after a space.
+    labels: the label words; empty where every row has its own options.
     demonstrations: how many the paper uses (§4.3).
     rows: pool and test rows of the full data set, to be compared with what was read.
     version: raised by hand whenever a change here changes a number.
+    answer: of a row's own options, "text" scores the texts and shows no list of them, as the
+        authors' program does; "letter" lists them in the prompt and scores their letters.
+    given: the pool is the benchmark's own demonstrations: nothing is selected, and there are no
+        rows to set a dev set aside from.
+    member: what stands for {member} in the sources' file patterns.
     """
 
     name: str
@@ -84,20 +114,94 @@ class TaskSpec:
     demonstrations: int
     rows: dict[str, int]
     sources: list[SourceSpec]
+    answer: str = "text"
+    given: bool = False
+    member: str | None = None
 
     def __post_init__(self) -> None:
-        if self.template.count("{text}") != 1 or self.template.endswith("{text}"):
-            raise UserError(
-                f"task.template '{self.template}' needs one {{text}} and words after it"
-            )
-        _at_least("task.demonstrations", self.demonstrations, 1)
-        _at_least("the number of task.labels", len(self.labels), 2)
+        _check_prompt(self.template, self.answer, self.demonstrations)
         for source in self.sources:
+            if source.classes is None:
+                continue
+            _at_least("the number of task.labels", len(self.labels), 2)
             if len(source.classes) != len(self.labels):
                 raise UserError(
                     f"task.labels has {len(self.labels)} words, but {source.repository} "
                     f"{len(source.classes)} classes"
                 )
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class SuiteSpec:
+    """A benchmark of many tasks with demonstrations of their own (Tables 5 and 6), as data.
+
+    members: the names to run; null runs all.
+    categories: category to member to test rows.
+    labels: the label words of the members whose answers are fixed; the others' rows bring options.
+    The rest is as in `TaskSpec`, the same for every member.
+    """
+
+    name: str
+    version: int
+    template: str
+    answer: str
+    demonstrations: int
+    members: list[str] | None
+    categories: dict[str, dict[str, int]]
+    labels: dict[str, list[str]]
+    sources: list[SourceSpec]
+
+    def __post_init__(self) -> None:
+        _check_prompt(self.template, self.answer, self.demonstrations)
+        for member in (*(self.members or ()), *self.labels):
+            if member not in self.rows:
+                raise unknown(f"member of {self.name}", member, self.rows)
+        if self.members is not None:
+            _at_least("the number of task.members", len(self.members), 1)
+        for source in self.sources:
+            if isinstance(source.pool, WorkedExamples) and set(source.pool.sha256) != set(
+                self.rows
+            ):
+                raise UserError(f"{source.pool.repository} needs one sha256 for every member")
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Test rows of every member there is."""
+        return {name: n for members in self.categories.values() for name, n in members.items()}
+
+    @property
+    def chosen(self) -> dict[str, list[str]]:
+        """The members to run by category, categories without one left out."""
+        wanted = set(self.rows if self.members is None else self.members)
+        chosen = {
+            category: [name for name in members if name in wanted]
+            for category, members in self.categories.items()
+        }
+        return {category: members for category, members in chosen.items() if members}
+
+    def member(self, name: str) -> TaskSpec:
+        """One member as a task of its own."""
+        labels = self.labels.get(name, [])
+        return TaskSpec(
+            name=f"{self.name}/{name}",
+            version=self.version,
+            template=self.template,
+            labels=labels,
+            demonstrations=self.demonstrations,
+            rows={"pool": self.demonstrations, "test": self.rows[name]},
+            sources=[replace(source, classes=labels or None) for source in self.sources],
+            answer=self.answer,
+            given=True,
+            member=name,
+        )
+
+
+def _check_prompt(template: str, answer: str, demonstrations: int) -> None:
+    if template.count("{text}") != 1 or template.endswith("{text}"):
+        raise UserError(f"task.template '{template}' needs one {{text}} and words after it")
+    _choice("task.answer", answer, ANSWERS)
+    _at_least("task.demonstrations", demonstrations, 1)
 
 
 @with_config(STRICT)
@@ -201,27 +305,70 @@ class Config:
         _at_least("test_size", self.test_size, 1)
         _at_least("dev_size", self.dev_size, 0)
         _at_least("token_budget", self.token_budget, 1)
+        if self.task.given:
+            self._check_given()
+
+    def _check_given(self) -> None:
+        name = self.task.name.partition("/")[0]
+        selector = self.method.selector.get("name")
+        if selector != "random":
+            raise UserError(
+                f"selector {selector} has nothing to choose from: the demonstrations of {name} "
+                "are the benchmark's own, use method=vanilla or method=deepthink"
+            )
+        if self.dev_size:
+            raise UserError(
+                f"dev_size is {self.dev_size}, but {name} has no training rows to set aside: "
+                "leave it out"
+            )
 
     @property
     def count(self) -> int:
         """k: how many demonstrations are drawn."""
         return self.demonstrations.count or self.task.demonstrations
 
+    @property
+    def draw(self) -> int:
+        """The seed, or 0 where the demonstrations are given and no seed changes anything."""
+        return 0 if self.task.given else self.seed
+
     def resolved(self) -> dict[str, Any]:
         """The whole config as plain values, for the record."""
         return asdict(self)
 
 
-def parse(composed: DictConfig) -> Config:
+@dataclass(frozen=True)
+class Suite:
+    """A request for many jobs that differ in their task alone: the chosen members of `spec`."""
+
+    spec: SuiteSpec
+    jobs: tuple[Config, ...]
+
+
+def parse(composed: DictConfig) -> Config | Suite:
     """Check a composed config and freeze it; UserError names the first key that is wrong."""
     try:
-        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-        return TypeAdapter(Config).validate_json(json.dumps(values))
+        values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(first_line(error)) from error
+    if "categories" not in values["task"]:
+        return _checked(Config, values)
+    spec = _checked(SuiteSpec, values["task"], "task.")
+    members = [spec.member(name) for names in spec.chosen.values() for name in names]
+    first = _checked(Config, {**values, "task": asdict(members[0])})
+    return Suite(spec, tuple(replace(first, task=task) for task in members))
+
+
+_Checked = TypeVar("_Checked")
+
+
+def _checked(kind: type[_Checked], values: Any, inside: str = "") -> _Checked:
+    """`values` as a dataclass of this kind; `inside` is where they stand in the whole config."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = inside + ".".join(map(str, first["loc"]))
         if first["type"] == "unexpected_keyword_argument":
             raise UserError(
                 f"unknown key '{where}': python run.py --help lists the keys"

@@ -1,9 +1,10 @@
-"""What a job shows in the terminal: a progress bar, a table, and where the record lies."""
+"""What jobs show in the terminal: a progress bar, tables, and where the records lie."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,11 +17,13 @@ from rich.progress import (
 from rich.table import Table
 
 from deepthink import readings
+from deepthink.config import Suite
 from deepthink.study import Outcome, Watcher
+from deepthink.suite import Results
 
 
 class ProgressWatcher(Watcher):
-    """A progress bar over all query readings of a job, with the newest accuracies."""
+    """A progress bar over all query readings, with the newest accuracies of the job at work."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -31,6 +34,7 @@ class ProgressWatcher(Watcher):
     def stage(self, text: str) -> None:
         """Name the stage."""
         self._stage = text
+        self._latest.clear()
         self._bar.update(self._task, description=text)
 
     def start(self, total: int) -> None:
@@ -49,9 +53,15 @@ class ProgressWatcher(Watcher):
         self._bar.update(self._task, description=f"{self._stage}: t={point['step']} {shown}")
 
 
+def console() -> Console:
+    """The terminal, or a page wide enough for every table where the output is no terminal."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=118)
+
+
 @contextmanager
 def watching(console: Console) -> Iterator[Watcher]:
-    """A watcher that draws on `console` for the length of one job and leaves nothing behind."""
+    """A watcher that draws on `console` while jobs run and leaves nothing behind."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -92,8 +102,8 @@ def show(outcome: Outcome, console: Console) -> None:
 
 
 def _cells(point: readings.Point) -> list[str]:
-    low, high = readings.interval(point)
-    return [f"{point['correct'] / point['count']:.1%}", f"{low:.1%} – {high:.1%}"]
+    share, low, high = readings.accuracy(point)
+    return [f"{share:.1%}", f"{low:.1%} – {high:.1%}"]
 
 
 def _method(key: dict[str, Any]) -> str:
@@ -127,3 +137,134 @@ def _remarks(record: dict[str, Any]) -> Iterator[str]:
             f"the data read has {found['pool']:,} training and {found['test']:,} test rows, the "
             f"published set {published['pool']:,} and {published['test']:,}"
         )
+
+
+def report(suite: Suite, results: Results, console: Console) -> None:
+    """Print a suite's members, its averages, the average curve, and what was unusual.
+
+    Accuracies are of the test split, at t = 1 (vanilla) and after the last step. An average of
+    which a member is missing is missing too.
+    """
+    name, outcomes = suite.spec.name, results.outcomes
+    if not outcomes:
+        return
+    first = next(iter(outcomes.values()))
+    key = first.record["identity"]
+    steps = sorted({1, key["thinking"]["iterations"]})
+    title = f"{suite.jobs[0].model.name} · {name} · {first.path.parent.name}, {_method(key)}"
+    console.print(title, style="italic", highlight=False, soft_wrap=True)
+    console.print(_members(suite, results, steps))
+    console.print(_averages(suite, results, steps))
+    if len(steps) > 1 and not results.failures:
+        console.print(_average_curve(list(outcomes.values())))
+    for line in _suite_remarks(suite, results):
+        console.print(line, highlight=False)
+    new = sum(outcome.scores is not None for outcome in outcomes.values())
+    folder = first.path.parents[2]
+    read = len(outcomes) - new
+    console.print(
+        f"{new} records written, {read} read and not run again, under {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _plain_table(*headings: str) -> Table:
+    """A table of a column of words and columns of numbers."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for heading in headings:
+        words = heading in ("member", "average")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=True)
+    return table
+
+
+def _at(step: int) -> str:
+    return f"t={step} % [95 % interval]"
+
+
+def _estimate(estimate: readings.Estimate) -> str:
+    share, low, high = (f"{100 * value:.1f}" for value in estimate)
+    return f"{share:>5} [{low:>4}, {high:>5}]"
+
+
+def _members(suite: Suite, results: Results, steps: Sequence[int]) -> Table:
+    table = _plain_table("member", "shots", "questions", *map(_at, steps))
+    for category, members in suite.spec.chosen.items():
+        if len(suite.spec.categories) > 1:
+            table.add_row(category, style="bold")
+        for member in members:
+            outcome = results.outcomes.get(f"{suite.spec.name}/{member}")
+            if outcome is None:
+                table.add_row(member, "", "", "failed")
+                continue
+            points = [readings.at_step(outcome.record["curve"], "test", step) for step in steps]
+            table.add_row(
+                member,
+                _shots(outcome),
+                str(points[0]["count"]),
+                *(_estimate(readings.accuracy(point)) for point in points),
+            )
+        table.add_section()
+    return table
+
+
+def _shots(outcome: Outcome) -> str:
+    """How many demonstrations were kept, of how many if not all."""
+    shots = outcome.record["demonstrations"]
+    kept, count = shots["kept"], len(shots["indices"])
+    cut = " (cut)" if shots["truncated"] else ""
+    return (str(kept) if kept == count else f"{kept} of {count}") + cut
+
+
+def _averages(suite: Suite, results: Results, steps: Sequence[int]) -> Table:
+    table = _plain_table("average", "members", "questions", *map(_at, steps))
+    groups = dict(suite.spec.chosen)
+    if len(groups) > 1:
+        groups["all"] = [member for members in groups.values() for member in members]
+    for group, members in groups.items():
+        found = [results.outcomes.get(f"{suite.spec.name}/{member}") for member in members]
+        whole = [outcome for outcome in found if outcome is not None]
+        for kind, average in (("macro", readings.macro), ("micro", readings.micro)):
+            cells = ["–"] * (1 + len(steps))
+            if len(whole) == len(members):
+                at = [
+                    [readings.at_step(o.record["curve"], "test", step) for o in whole]
+                    for step in steps
+                ]
+                questions = sum(point["count"] for point in at[0])
+                cells = [f"{questions:,}", *(_estimate(average(points)) for points in at)]
+            table.add_row(f"{group}, {kind}", str(len(members)), *cells)
+        table.add_section()
+    return table
+
+
+def _average_curve(outcomes: Sequence[Outcome]) -> Table:
+    table = _plain_table("t", "macro % [95 % interval]", "micro % [95 % interval]")
+    curves = [readings.of_split(outcome.record["curve"], "test") for outcome in outcomes]
+    for points in zip(*curves, strict=True):
+        step = str(points[0]["step"])
+        table.add_row(step, *(_estimate(f(points)) for f in (readings.macro, readings.micro)))
+    return table
+
+
+def _suite_remarks(suite: Suite, results: Results) -> Iterator[str]:
+    every = list(results.outcomes.values())
+    if results.failures:
+        done, all_of = len(every), len(suite.jobs)
+        yield f"{done} of {all_of} members have a result; averages over a missing one are missing"
+    fewer = [o for o in every if "of" in _shots(o) or o.record["demonstrations"]["truncated"]]
+    if fewer:
+        yield (
+            f"at 2L positions the context does not hold all demonstrations of {len(fewer)} "
+            "members: the first were dropped for every query"
+        )
+    data = [outcome.record["data"] for outcome in every]
+    if left_out := sum(d["left_out"] for d in data):
+        yield f"{left_out:,} test rows without their task's usual number of options were left out"
+    other = [o for o, d in zip(every, data, strict=True) if d["read_rows"] != d["published_rows"]]
+    if other:
+        names = ", ".join(outcome.record["identity"]["task"]["name"] for outcome in other)
+        yield f"the data read differ in size from the published set: {names}"
+    seed = suite.jobs[0].seed
+    if seed:
+        yield f"seed={seed} changes nothing: the demonstrations are given (order=1, 2, … permutes)"

@@ -1,11 +1,12 @@
-"""Is there a hub? Asked once, so that a machine without a network goes straight to the cache."""
+"""Where files come from: the hub, if there is one, and the caches on this machine."""
 
 import os
 import socket
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from huggingface_hub import constants
+from huggingface_hub import constants, snapshot_download
 
 _SECONDS = 5.0
 
@@ -27,3 +28,26 @@ def settle() -> None:
     except OSError:
         constants.HF_HUB_OFFLINE = True
         os.environ["HF_HUB_OFFLINE"] = "1"  # for libraries that are imported later
+
+
+@cache
+def dataset_folder(repository: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
+    """A local copy of a dataset repository's files that match the patterns.
+
+    Asks the hub once in a process; offline, the copy is the one in its cache.
+    """
+    settle()
+    folder = snapshot_download(
+        repository,
+        repo_type="dataset",
+        revision=revision,
+        allow_patterns=list(patterns),
+        local_files_only=constants.HF_HUB_OFFLINE,
+    )
+    return Path(folder)
+
+
+def cache_folder() -> Path:
+    """Where this package keeps files: $DEEPTHINK_CACHE, or deepthink in the user's cache."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "deepthink"
+    return Path(os.environ.get("DEEPTHINK_CACHE", default))

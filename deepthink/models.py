@@ -155,12 +155,6 @@ def locate(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
     return str(_converted(spec, spec.package)), {"local_files_only": True}
 
 
-def cache_folder() -> Path:
-    """Where converted weights are kept: $DEEPTHINK_CACHE, or deepthink in the user's cache."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "deepthink"
-    return Path(os.environ.get("DEEPTHINK_CACHE", default))
-
-
 def _converted(spec: ModelSpec, package: str) -> Path:
     """The package's GGUF file as a safetensors folder, dequantised on first use only."""
     found = importlib.util.find_spec(package)
@@ -173,7 +167,7 @@ def _converted(spec: ModelSpec, package: str) -> Path:
     version = importlib.metadata.version(package)
     if version != spec.revision:
         raise UserError(f"{spec.name} wants {package} {spec.revision}, but {version} is installed")
-    target = cache_folder() / f"{package}-{version}"
+    target = hub.cache_folder() / f"{package}-{version}"
     if (target / "model.safetensors").exists():
         return target
     source = next(Path(found.origin).parent.rglob("*.gguf"))

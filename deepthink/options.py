@@ -4,6 +4,7 @@ from deepthink.errors import UserError, unknown
 
 POSITIONS = ("continued", "aligned")
 MEMORY_DTYPES = ("float32", "model")
+ANSWERS = ("text", "letter")
 ANSWER_SCORES = ("sum", "mean", "probability")
 SEAMS = ("apart", "joint")
 OVERFLOWS = ("drop", "truncate", "error")

@@ -27,15 +27,15 @@ SEPARATOR = "\n\n"
 class Encoded:
     """A job's prompts as token ids.
 
-    demonstrations: L ids; queries: Q lists of ids, in the order given; candidates: ids of each
-    label word, the same for all queries.
+    demonstrations: L ids; queries: Q lists of ids, in the order given; candidates: per query, the
+    ids of each of its candidates.
     kept: how many demonstrations are left, counted from the end, after the overflow rule.
     truncated: whether the first kept one lost its beginning.
     """
 
     demonstrations: list[int]
     queries: list[list[int]]
-    candidates: list[list[int]]
+    candidates: list[list[list[int]]]
     kept: int
     truncated: bool
 
@@ -43,14 +43,13 @@ class Encoded:
 def encode(
     tokenizer: "PreTrainedTokenizerBase",
     template: str,
-    labels: Sequence[str],
     demonstrations: Sequence[Example],
     queries: Sequence[Example],
     seam: str,
     overflow: str,
     limit: int | None,
 ) -> Encoded:
-    """Encode demonstrations, queries and label words so that they fit a model of `limit` positions.
+    """Encode demonstrations, queries and candidates so that they fit a model of `limit` positions.
 
     seam: "apart" tokenises the demonstrations and each query separately, as the authors' program
         does; "joint" tokenises them as one string and cuts it at the query's first token, which
@@ -61,7 +60,7 @@ def encode(
         that all methods read the same demonstrations.
 
     Raises:
-        UserError: nothing fits, or a label word whose tokens merge with the template's.
+        UserError: nothing fits, or a candidate whose tokens merge with the template's.
     """
     if seam not in SEAMS:
         raise unknown("value of seam", seam, SEAMS)
@@ -71,9 +70,13 @@ def encode(
         raise UserError("a prompt needs at least one demonstration and one query")
     texts = [fill(template, example.text) for example in queries]
     tail = template.rpartition("{text}")[2].rpartition("\n")[2]
-    candidates = [continuation(tokenizer, tail, f" {label}") for label in labels]
-    longest_answer = max(map(len, candidates)) - 1
-    shots = [fill(template, e.text) + f" {labels[e.label]}{SEPARATOR}" for e in demonstrations]
+    words = list(dict.fromkeys(word for example in queries for word in example.candidates))
+    answers = continuations(tokenizer, tail, [f" {word}" for word in words])
+    ids_of = dict(zip(words, answers, strict=True))
+    candidates = [[ids_of[word] for word in example.candidates] for example in queries]
+    shots = [
+        fill(template, e.text) + f" {e.candidates[e.label]}{SEPARATOR}" for e in demonstrations
+    ]
 
     special = leading_special_ids(tokenizer)
     ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if seam == "apart" else []
@@ -86,7 +89,9 @@ def encode(
         encoded = Encoded(special + body, ids, candidates, len(shots) - first, truncated=False)
         if limit is None:
             return encoded
-        longest = max(map(len, ids)) + longest_answer
+        longest = max(
+            len(query) + max(map(len, row)) - 1 for query, row in zip(ids, candidates, strict=True)
+        )
         room = min(limit // 2, limit - longest)
         if len(special) + len(body) <= room:
             return encoded
@@ -140,15 +145,19 @@ def leading_special_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     return full[: next(ends, 0)]
 
 
-def continuation(tokenizer: "PreTrainedTokenizerBase", before: str, text: str) -> list[int]:
-    """The ids of `text` where it follows `before`, right for byte-level BPE and SentencePiece.
+def continuations(
+    tokenizer: "PreTrainedTokenizerBase", before: str, texts: Sequence[str]
+) -> list[list[int]]:
+    """The ids of each text where it follows `before`, for byte-level BPE and SentencePiece alike.
 
-    A SentencePiece tokenizer marks the start of a string, so `text` alone has other ids than
-    `text` in a sentence. UserError if the boundary is not a token boundary.
+    A SentencePiece tokenizer marks the start of a string, so a text alone has other ids than in a
+    sentence. UserError if the boundary is not a token boundary.
     """
-    head, whole = _ids(tokenizer, before), _ids(tokenizer, before + text)
-    if whole[: len(head)] != head or len(whole) == len(head):
-        raise UserError(
-            f"'{text}' merges with '{before}' in this tokenizer: end the template elsewhere"
-        )
-    return whole[len(head) :]
+    head = _ids(tokenizer, before)
+    wholes = tokenizer([before + text for text in texts], add_special_tokens=False)["input_ids"]
+    for text, whole in zip(texts, wholes, strict=True):
+        if list(whole[: len(head)]) != head or len(whole) == len(head):
+            raise UserError(
+                f"'{text}' merges with '{before}' in this tokenizer: end the template elsewhere"
+            )
+    return [list(whole[len(head) :]) for whole in wholes]

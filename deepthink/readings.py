@@ -1,12 +1,16 @@
-"""From a curve to one number: which step counts is a choice, and each choice has a name."""
+"""From curves to numbers: which step counts is a choice, and each choice has a name."""
 
 from collections.abc import Sequence
+from math import hypot
 from typing import Any
 
 from scipy.stats import binomtest
 
 Point = dict[str, Any]
 """step, split, correct and count of one point of a curve."""
+
+Estimate = tuple[float, float, float]
+"""An accuracy and the ends of its confidence interval, as fractions."""
 
 
 def of_split(curve: Sequence[Point], split: str) -> list[Point]:
@@ -31,7 +35,28 @@ def by_dev(curve: Sequence[Point]) -> Point | None:
     return at_step(curve, "test", best["step"])
 
 
-def interval(point: Point, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's confidence interval of an accuracy, over examples, as fractions."""
-    result = binomtest(point["correct"], point["count"]).proportion_ci(level, method="wilson")
-    return float(result.low), float(result.high)
+def accuracy(point: Point, level: float = 0.95) -> Estimate:
+    """A point's accuracy with Wilson's interval over its examples."""
+    result = binomtest(point["correct"], point["count"])
+    low, high = result.proportion_ci(level, method="wilson")
+    return point["correct"] / point["count"], float(low), float(high)
+
+
+def micro(points: Sequence[Point], level: float = 0.95) -> Estimate:
+    """The accuracy over all examples of several tasks, with Wilson's interval."""
+    pooled = {name: sum(point[name] for point in points) for name in ("correct", "count")}
+    return accuracy(pooled, level)
+
+
+def macro(points: Sequence[Point], level: float = 0.95) -> Estimate:
+    """The mean of several tasks' accuracies, every task weighing the same.
+
+    The interval joins the tasks' Wilson intervals by the method of variance estimates recovery
+    (Zou, Huang and Zhang 2009): the distances to their ends are added as independent errors are.
+    It speaks of other questions of these tasks, not of other tasks.
+    """
+    parts = [accuracy(point, level) for point in points]
+    mean = sum(share for share, _, _ in parts) / len(parts)
+    below = hypot(*(share - low for share, low, _ in parts)) / len(parts)
+    above = hypot(*(high - share for share, _, high in parts)) / len(parts)
+    return mean, mean - below, mean + above

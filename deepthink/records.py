@@ -1,6 +1,7 @@
 """One JSON file per finished job: its key, what made it, and what came out.
 
     results/records/<model>/<task>/<method>/seed<k>[-order<j>]-<id>.json
+    results/records/<model>/<suite>/<member>/<method>/seed0[-order<j>]-<id>.json
     results/records/…/…-<id>.parquet         every candidate's score, not committed
 
 The words in the path are for eyes; a job is recognised by `id`, a hash of its identity: everything
@@ -37,6 +38,7 @@ def identity(config: Config, dtype: str, data: str, weights: str | None = None) 
     """
     thinking = config.method.thinking
     task = config.task
+    own = {"answer": task.answer} if not task.labels else {}
     return {
         "protocol": PROTOCOL,
         "model": {
@@ -51,14 +53,15 @@ def identity(config: Config, dtype: str, data: str, weights: str | None = None) 
             "version": task.version,
             "template": task.template,
             "labels": task.labels,
+            **own,
             "data": data,
         },
-        "selector": config.method.selector,
+        "selector": {"name": "given"} if task.given else config.method.selector,
         "thinking": thinking if config.method.iterations > 1 else {"iterations": 1},
         "demonstrations": config.count,
         "prompt": asdict(config.prompt),
         "answer_score": config.answer_score,
-        "seed": config.seed,
+        "seed": config.draw,
         "order": config.order,
     }
 
@@ -77,7 +80,7 @@ def path_of(config: Config, key: dict[str, Any]) -> Path:
         / config.model.name
         / config.task.name
         / config.method.label
-        / f"seed{config.seed}{order}-{record_id(key)}.json"
+        / f"seed{config.draw}{order}-{record_id(key)}.json"
     )
 
 

@@ -13,19 +13,27 @@ Tokens = Sequence[int]
 
 @dataclass(frozen=True)
 class Example:
-    """One classification instance: `text` to be judged and the index of its gold `label`."""
+    """One instance: `text` to be judged, its `candidates`, and the index of the gold one, `label`.
+
+    The candidates are the task's label words, the same for every example, or the example's own.
+    """
 
     text: str
+    candidates: tuple[str, ...]
     label: int
 
 
 @dataclass(frozen=True)
 class Source:
-    """All rows of a task's training and test splits, and the repository they came from."""
+    """All rows of a task's training and test splits, and the repository they came from.
+
+    left_out: test rows whose number of options is not the task's usual one.
+    """
 
     repository: str
     pool: tuple[Example, ...]
     test: tuple[Example, ...]
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Splits:
 
     repository: where they came from.
     read_rows: how many rows the source's pool and test splits held before they were divided.
+    left_out: test rows beyond those, whose number of options is not the task's usual one.
     """
 
     pool: tuple[Example, ...]
@@ -41,3 +50,4 @@ class Splits:
     test: tuple[Example, ...]
     repository: str
     read_rows: dict[str, int]
+    left_out: int

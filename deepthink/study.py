@@ -46,26 +46,55 @@ class Watcher:
         """A point of the curve is known."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """A job that can be done: its data are read, and its record's place is known."""
+
+    config: Config
+    splits: Splits
+    key: dict[str, Any]
+    path: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether its record exists and is to be read."""
+        return self.path.exists() and not self.config.force
+
+    @property
+    def readings(self) -> int:
+        """How often a query will be read."""
+        return self.config.method.iterations * (len(self.splits.dev) + len(self.splits.test))
+
+
+def prepare(config: Config, watch: Watcher) -> Job:
+    """Read a job's data; UserError as in `run`."""
+    watch.stage(f"reading {config.task.name}")
+    dtype = models.resolve_dtype(config.model.dtype, models.resolve_device(config.device))
+    splits = tasks.load(config.task, config.data_root, config.test_size, config.dev_size)
+    data = tasks.fingerprint(splits, config.task)
+    key = records.identity(config, dtype, data, models.fingerprint(config.model))
+    return Job(config, splits, key, records.path_of(config, key))
+
+
 def run(config: Config, watch: Watcher) -> Outcome:
     """Do a job, or read its record if it was done before (unless config.force).
 
     Raises:
         UserError: whatever the user can put right, with nothing half-written.
     """
-    select = selectors.load(config.method.selector)
-    device = models.resolve_device(config.device)
-    dtype = models.resolve_dtype(config.model.dtype, device)
-    watch.stage(f"reading {config.task.name}")
-    splits = tasks.load(config.task, config.data_root, config.test_size, config.dev_size)
-    key = records.identity(
-        config, dtype, tasks.fingerprint(splits), models.fingerprint(config.model)
-    )
-    path = records.path_of(config, key)
-    if path.exists() and not config.force:
-        return Outcome(path, records.read(path), None)
-    records.check_writable(path.parent)
+    job = prepare(config, watch)
+    watch.start(0 if job.done else job.readings)
+    return perform(job, watch)
 
-    chosen = demonstration_order(select, splits.pool, config)
+
+def perform(job: Job, watch: Watcher) -> Outcome:
+    """The part of `run` that follows the reading of the data."""
+    config, splits = job.config, job.splits
+    if job.done:
+        return Outcome(job.path, records.read(job.path), None)
+    records.check_writable(job.path.parent)
+    chosen = demonstration_order(splits.pool, config)
+    device = models.resolve_device(config.device)
     watch.stage(f"loading {config.model.name}")
     clock = provenance.Clock(device)
     lm = models.load(config.model, device)
@@ -74,7 +103,6 @@ def run(config: Config, watch: Watcher) -> Outcome:
     encoded = prompts.encode(
         lm.tokenizer,
         config.task.template,
-        config.task.labels,
         [splits.pool[i] for i in chosen],
         splits.dev + splits.test,
         config.prompt.seam,
@@ -85,7 +113,7 @@ def run(config: Config, watch: Watcher) -> Outcome:
     budget = TokenBudget.default(device)
     if config.token_budget is not None:
         budget.tokens = config.token_budget
-    watch.stage(f"thinking over {encoded.kept} demonstrations")
+    watch.stage(f"{config.task.name}: {encoded.kept} demonstrations")
     try:
         curve, scores = evaluate(lm, encoded, splits, config, budget, clock, watch)
     except torch.OutOfMemoryError as error:
@@ -95,7 +123,7 @@ def run(config: Config, watch: Watcher) -> Outcome:
         ) from error
     body = {
         "schema": records.SCHEMA,
-        "identity": key,
+        "identity": job.key,
         "config": config.resolved(),
         "demonstrations": {
             "indices": chosen,
@@ -108,12 +136,13 @@ def run(config: Config, watch: Watcher) -> Outcome:
             "repository": splits.repository,
             "rows": {name: len(getattr(splits, name)) for name in ("pool", "dev", "test")},
             "read_rows": splits.read_rows,
+            "left_out": splits.left_out,
             "published_rows": config.task.rows,
         },
         "curve": curve,
         "tokens": {
             "queries": sum(map(len, encoded.queries)),
-            "candidates": [len(ids) for ids in encoded.candidates],
+            "candidates": sum(len(ids) for row in encoded.candidates for ids in row),
         },
         "seconds": clock.laps,
         "peak_memory_bytes": clock.peak_memory(),
@@ -123,7 +152,7 @@ def run(config: Config, watch: Watcher) -> Outcome:
         "code": provenance.code(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return Outcome(path, records.write(path, body, scores), scores)
+    return Outcome(job.path, records.write(job.path, body, scores), scores)
 
 
 def evaluate(
@@ -136,8 +165,6 @@ def evaluate(
     watch: Watcher,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Think, and score dev and test after every step: the curve, and every candidate's score."""
-    candidates = [encoded.candidates] * len(encoded.queries)
-    watch.start(config.method.iterations * len(encoded.queries))
     curve: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
     for memory in think(lm.model, encoded.demonstrations, **config.method.thinking):
@@ -146,7 +173,7 @@ def evaluate(
             lm.model,
             memory,
             encoded.queries,
-            candidates,
+            encoded.candidates,
             config.answer_score,
             budget,
             watch.advance,
@@ -160,23 +187,31 @@ def evaluate(
     return curve, pd.concat(tables, ignore_index=True)
 
 
-def demonstration_order(
-    select: selectors.Select, pool: tuple[Example, ...], config: Config
-) -> list[int]:
-    """Pool indices of the demonstrations in reading order: drawn by `seed`, permuted by `order`."""
+def demonstration_order(pool: tuple[Example, ...], config: Config) -> list[int]:
+    """Pool indices of the demonstrations in reading order: drawn by `seed`, permuted by `order`.
+
+    Of given demonstrations, which are not drawn, the first `config.count`.
+    """
     selectors.check_count(pool, config.count)
-    chosen = select(pool, config.count, np.random.default_rng([config.seed, 0]))
+    if config.task.given:
+        chosen = list(range(config.count))
+    else:
+        select = selectors.load(config.method.selector)
+        chosen = select(pool, config.count, np.random.default_rng([config.seed, 0]))
     if len(set(chosen)) != config.count or not set(chosen) <= set(range(len(pool))):
         name = config.method.selector["name"]
         raise UserError(f"selector {name} did not return {config.count} different pool indices")
     if config.order:
-        rng = np.random.default_rng([config.seed, config.order])
+        rng = np.random.default_rng([config.draw, config.order])
         chosen = [chosen[i] for i in rng.permutation(len(chosen))]
     return chosen
 
 
 def accuracy(examples: Sequence[Example], scores: Sequence[Sequence[float]]) -> dict[str, int]:
-    """How many predictions (first of the highest scores) are the gold label, of how many."""
+    """How many predictions (first of the highest scores) are the gold label, of how many.
+
+    A few MMLU questions list a choice twice; scored by text the two are equal, and the first wins.
+    """
     hits = sum(
         max(range(len(row)), key=row.__getitem__) == example.label
         for example, row in zip(examples, scores, strict=True)
@@ -197,15 +232,14 @@ def _table(
     step: int, split: str, examples: Sequence[Example], scores: list[list[float]]
 ) -> pd.DataFrame:
     """Long form: one row per query and candidate."""
-    values = np.array(scores)
-    queries, candidates = np.indices(values.shape)
+    numbers = [len(row) for row in scores]
     return pd.DataFrame(
         {
             "step": np.int16(step),
-            "split": pd.Categorical([split] * values.size, categories=["dev", "test"]),
-            "query": queries.ravel().astype(np.int32),
-            "candidate": candidates.ravel().astype(np.int16),
-            "label": np.repeat([e.label for e in examples], values.shape[1]).astype(np.int16),
-            "score": values.ravel(),
+            "split": pd.Categorical([split] * sum(numbers), categories=["dev", "test"]),
+            "query": np.repeat(np.arange(len(scores), dtype=np.int32), numbers),
+            "candidate": np.concatenate([np.arange(n, dtype=np.int16) for n in numbers]),
+            "label": np.repeat([e.label for e in examples], numbers).astype(np.int16),
+            "score": np.concatenate(scores),
         }
     )

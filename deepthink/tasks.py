@@ -1,15 +1,15 @@
 """From a task's config to its pool, dev and test examples. No prompts, no tokens."""
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from deepthink import hub
-from deepthink.config import SourceSpec, TaskSpec
+from deepthink import choices, hub, worked
+from deepthink.config import SourceSpec, TaskSpec, WorkedExamples
 from deepthink.errors import UserError, first_line
 from deepthink.structures import Example, Source, Splits
 
@@ -27,8 +27,9 @@ def load(
 
     The test examples are the source's. As many rows as those (at most half) are set aside from
     the source's training rows, by a fixed seed, for the dev set; the others are the pool, which
-    therefore depends on neither size. `test_size` and `dev_size` (default: as many as test) take
-    a seeded, stratified subset; smaller subsets are part of larger ones.
+    therefore depends on neither size. Given demonstrations are all pool. `test_size` and
+    `dev_size` (default: as many as test) take a seeded, stratified subset; smaller subsets are
+    part of larger ones.
 
     Raises:
         UserError: data that is missing, unreachable or not as the config says, or too few rows.
@@ -36,7 +37,7 @@ def load(
     source = read(task, data_root)
     pool, test = source.pool, source.test
     order = stratified_order([e.label for e in pool], np.random.default_rng(_SPLIT_SEED))
-    reserved = min(len(test), len(pool) // 2)
+    reserved = 0 if task.given else min(len(test), len(pool) // 2)
     if test_size is not None and test_size > len(test):
         raise UserError(f"test_size is {test_size}, but {task.name} has {len(test)} test examples")
     test = _subset(test, test_size)
@@ -49,6 +50,7 @@ def load(
         test=test,
         repository=source.repository,
         read_rows={"pool": len(pool), "test": len(source.test)},
+        left_out=source.left_out,
     )
 
 
@@ -70,12 +72,14 @@ def stratified_order(labels: Sequence[int], rng: np.random.Generator) -> list[in
     return [int(i) for i in shuffled[np.argsort(keys, kind="stable")]]
 
 
-def fingerprint(splits: Splits) -> str:
-    """SHA-256 of all texts and labels: what a result owes to the data."""
+def fingerprint(splits: Splits, task: TaskSpec) -> str:
+    """SHA-256 of all texts, labels and own candidates: what a result owes to the data."""
     digest = hashlib.sha256()
     for name in ("pool", "dev", "test"):
         for example in getattr(splits, name):
-            digest.update(f"{name}\x1f{example.text}\x1f{example.label}\x1e".encode())
+            own = () if task.labels else example.candidates
+            parts = (name, example.text, str(example.label), *own)
+            digest.update(("\x1f".join(parts) + "\x1e").encode())
     return digest.hexdigest()
 
 
@@ -86,69 +90,130 @@ def read(task: TaskSpec, data_root: str | None) -> Source:
     failures = []
     for source in task.sources:
         try:
-            pool, test = (_read_split(source, split, data_root) for split in ("pool", "test"))
+            rows = {role: _rows(source, role, task.member, data_root) for role in ("pool", "test")}
         except UserError as error:
             failures.append(str(error))
         else:
-            rows = (tuple(_examples(split, source, task)) for split in (pool, test))
-            return Source(source.repository, *rows)
+            usual = _usual(rows["test"], source)
+            return Source(
+                source.repository,
+                tuple(_examples(rows["pool"], source, task)),
+                tuple(_examples(usual, source, task)),
+                left_out=_count(rows["test"]) - _count(usual),
+            )
     others = ", ".join(source.repository for source in task.sources[1:])
     raise UserError(f"{task.name}: {failures[0]}" + (f" (also tried {others})" if others else ""))
 
 
-def _read_split(source: SourceSpec, role: str, data_root: str | None) -> Any:
-    """One split of a source as a `datasets.Dataset`."""
-    local = source.bundled or data_root is not None
-    if not local:
-        hub.settle()  # before the import below, which reads the mode
+Rows = Mapping[str, Sequence[Any]]
+"""Columns by name."""
+
+
+def _rows(source: SourceSpec, role: str, member: str | None, data_root: str | None) -> Rows:
+    """The rows of a source's pool or test split."""
+    split = getattr(source, role)
+    if isinstance(split, WorkedExamples):
+        questions, answers = zip(*worked.read(split, member or "", data_root), strict=True)
+        return {source.text: questions, source.label: answers}
+    folder = _folder(source, data_root)
+    files = source.files and {
+        name: pattern.replace("{member}", member or "") for name, pattern in source.files.items()
+    }
     import datasets
+    from datasets.exceptions import DatasetGenerationError
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # told once, by the error below
-    where: dict[str, Any] = {"path": source.repository, "revision": source.revision}
+    try:
+        return datasets.load_dataset(str(folder), data_files=files, split=split)[:]
+    except (OSError, ValueError, RuntimeError, DatasetGenerationError) as error:
+        told = error.__cause__ if isinstance(error, DatasetGenerationError) else None
+        reason = first_line(told or error)
+        raise UserError(f"{folder}: split '{split}' cannot be read ({reason})") from error
+
+
+def _folder(source: SourceSpec, data_root: str | None) -> Path:
+    """Where a source's files lie on this machine, fetched from the hub if need be."""
     if source.bundled:
-        where = {"path": str(BUNDLED / source.repository)}
-    elif data_root is not None:
+        return BUNDLED / source.repository
+    if data_root is not None:
         folder = Path(data_root) / source.repository
         if not folder.is_dir():
             raise UserError(f"data_root has no folder {source.repository}")
-        where = {"path": str(folder)}
-    split = getattr(source, role)
+        return folder
+    patterns = [p.replace("{member}", "*") for p in (source.files or {}).values()] or ["*"]
     try:
-        return datasets.load_dataset(**where, data_files=source.files, split=split)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(_explain(error, source, split, where["path"], local)) from error
-    except datasets.exceptions.DatasetGenerationError as error:
-        cause = _explain(error.__cause__ or error, source, split, where["path"], local=True)
-        raise UserError(cause) from error
+        return hub.dataset_folder(source.repository, source.revision, tuple(patterns))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        if isinstance(error, ConnectionError | LocalEntryNotFoundError):
+            raise UserError(
+                f"{source.repository} is not cached and the hub cannot be reached: set data_root "
+                "to a local mirror, or run scripts/prefetch.py where there is a network"
+            ) from error
+        raise UserError(
+            f"{source.repository} cannot be fetched from the hub ({first_line(error)})"
+        ) from error
 
 
-def _explain(error: Exception, source: SourceSpec, split: str, path: str, local: bool) -> str:
-    if local:
-        return f"{path}: split '{split}' cannot be read ({first_line(error)})"
-    if isinstance(error, ConnectionError) or os.environ.get("HF_HUB_OFFLINE"):
-        return (
-            f"{source.repository} is not cached and the hub cannot be reached: set data_root to a "
-            "local mirror, or run scripts/prefetch.py where there is a network"
-        )
-    return f"{source.repository} cannot be loaded from the hub ({first_line(error)})"
+def _listed(source: SourceSpec) -> bool:
+    """Whether a row's options are listed at the end of its text."""
+    return source.choices == source.text
 
 
-def _examples(rows: Any, source: SourceSpec, task: TaskSpec) -> list[Example]:
-    columns: Mapping[str, Any] = rows.features
-    for column in (source.text, source.label):
-        if column not in columns:
+def _count(rows: Rows) -> int:
+    return len(next(iter(rows.values())))
+
+
+def _usual(rows: Rows, source: SourceSpec) -> Rows:
+    """The rows with the usual number of listed options, as the paper keeps them (Table 6)."""
+    if source.text not in rows or not _listed(source) or source.classes is not None:
+        return rows
+    numbers = [len(choices.parse(text).options) for text in rows[source.text]]
+    usual = choices.usual(numbers)
+    return {
+        name: [value for value, number in zip(column, numbers, strict=True) if number == usual]
+        for name, column in rows.items()
+    }
+
+
+def _examples(rows: Rows, source: SourceSpec, task: TaskSpec) -> list[Example]:
+    wanted = {source.text, source.label}
+    if source.choices is not None:
+        wanted.add(source.choices)
+    for column in sorted(wanted):
+        if column not in rows:
             raise UserError(
                 f"{task.name}: {source.repository} has no column '{column}' "
-                f"(it has {', '.join(columns)})"
+                f"(it has {', '.join(rows)})"
             )
-    index = {value: i for i, value in enumerate(source.classes)}
-    examples = []
-    for text, value in zip(rows[source.text], rows[source.label], strict=True):
-        if value not in index or not isinstance(text, str) or not text.strip():
-            raise UserError(
-                f"{task.name}: {source.repository} has a row without text or with label "
-                f"{value!r}, which is none of {source.classes}"
-            )
-        examples.append(Example(text.strip(), index[value]))
-    return examples
+    columns = (rows[name] for name in (source.text, source.label, source.choices or source.text))
+    return [
+        _example(text, gold, options, source, task)
+        for text, gold, options in zip(*columns, strict=True)
+    ]
+
+
+def _example(text: Any, gold: Any, options: Any, source: SourceSpec, task: TaskSpec) -> Example:
+    """One row as an example. In a row of options, `gold` is an index or, if listed, a mark."""
+    letters = task.answer == "letter"
+    if not isinstance(text, str) or not text.strip():
+        raise UserError(f"{task.name}: {source.repository} has a row without text")
+    text = text.strip()
+    valid: Sequence[Any]
+    candidates: tuple[str, ...]
+    if _listed(source):
+        listed = choices.parse(text)
+        valid, candidates = listed.marks, listed.marks if letters else listed.options
+        text = text if letters else listed.question
+    elif source.choices is not None:
+        valid, candidates = range(len(options)), tuple(option.strip() for option in options)
+        if letters:
+            text, candidates = choices.with_letters(text, candidates)
+    if source.classes is not None:
+        valid, candidates = source.classes, tuple(task.labels)
+    if gold not in valid:
+        raise UserError(
+            f"{task.name}: {source.repository} has a row with label {gold!r}, "
+            f"which is none of {list(valid)}"
+        )
+    return Example(text, candidates, valid.index(gold))

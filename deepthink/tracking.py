@@ -1,14 +1,19 @@
-"""Sending a finished job to Weights & Biases. The record is the truth; this is a copy of it."""
+"""Sending finished jobs to Weights & Biases. The records are the truth; this is a copy of them."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from hashlib import sha256
+from typing import Any
 
 import pandas as pd
 
-from deepthink.config import WandbSpec
+from deepthink import readings
+from deepthink.config import Suite, WandbSpec
 from deepthink.errors import first_line
-from deepthink.readings import by_dev
 from deepthink.study import Outcome
+from deepthink.suite import Results
 
 _PREDICTION_ROWS = 20_000
 
@@ -19,16 +24,83 @@ def publish(outcome: Outcome, settings: WandbSpec) -> str | None:
     Never raises: a dead network or a missing login must not cost a finished job. A job that was
     read and not run is not sent again.
     """
-    if settings.mode == "disabled" or outcome.scores is None:
+    scores = outcome.scores
+    if scores is None:
+        return None
+    return _unfailing(settings, lambda: _publish(outcome, scores, settings))
+
+
+def publish_suite(suite: Suite, results: Results) -> str | None:
+    """Log a suite's average curve and a table of its members as one run; returns as `publish`.
+
+    A suite of which a member failed is sent when a later command completes it.
+    """
+    settings = suite.jobs[0].wandb
+    new = any(outcome.scores is not None for outcome in results.outcomes.values())
+    if results.failures or not new:
+        return None
+    return _unfailing(settings, lambda: _publish_suite(suite, results, settings))
+
+
+def _unfailing(settings: WandbSpec, send: Callable[[], None]) -> str | None:
+    if settings.mode == "disabled":
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
-        _publish(outcome, outcome.scores, settings)
+        send()
     except Exception as error:  # whatever a third-party client meets
         return (
             f"not sent to Weights & Biases ({first_line(error)}): the record is complete without it"
         )
     return None
+
+
+@contextmanager
+def _started(
+    settings: WandbSpec, name: str, identifier: str, tags: list[str], config: dict[str, Any]
+) -> Iterator[Any]:
+    """A run whose metrics are drawn over t."""
+    import wandb
+
+    with wandb.init(
+        **asdict(settings),
+        name=name,
+        id=identifier,
+        tags=tags,
+        config=config,
+        reinit="finish_previous",
+        resume="allow" if settings.mode == "online" else None,
+        settings=wandb.Settings(
+            silent=True, console="off", init_timeout=20, x_disable_stats=True, disable_git=True
+        ),
+    ) as run:
+        run.define_metric("*", step_metric="t")
+        yield run
+
+
+def _publish_suite(suite: Suite, results: Results, settings: WandbSpec) -> None:
+    import wandb
+
+    outcomes = list(results.outcomes.values())
+    curves = [readings.of_split(outcome.record["curve"], "test") for outcome in outcomes]
+    first, name = outcomes[0], suite.spec.name
+    ids = "".join(outcome.path.stem for outcome in outcomes)
+    rows = [
+        {"member": member, **point}
+        for member, points in zip(results.outcomes, curves, strict=True)
+        for point in points
+    ]
+    with _started(
+        settings,
+        f"{name}-{first.path.parent.name}",
+        sha256(ids.encode()).hexdigest()[:8],
+        [suite.jobs[0].model.name, name],
+        {**first.record["config"], "task": asdict(suite.spec)},
+    ) as run:
+        for points in zip(*curves, strict=True):
+            macro, micro = (average(points)[0] for average in (readings.macro, readings.micro))
+            run.log({"t": points[0]["step"], "test/macro": macro, "test/micro": micro})
+        run.log({"members": wandb.Table(dataframe=pd.DataFrame(rows))})
 
 
 def _publish(outcome: Outcome, scores: pd.DataFrame, settings: WandbSpec) -> None:
@@ -38,28 +110,23 @@ def _publish(outcome: Outcome, scores: pd.DataFrame, settings: WandbSpec) -> Non
     key = record["identity"]
     last = scores[scores["step"] == scores["step"].max()]
     wide = last.pivot(index=["split", "query", "label"], columns="candidate", values="score")
-    labels = key["task"]["labels"]
-    wide = wide.set_axis([f"score {label}" for label in labels], axis=1).reset_index()
-    wide["prediction"] = wide.iloc[:, 3:].to_numpy().argmax(1)
-    with wandb.init(
-        **asdict(settings),
-        name=outcome.path.stem,
-        id=outcome.path.stem.rpartition("-")[2],
-        tags=[record["config"]["model"]["name"], key["task"]["name"]],
-        config={"identity": key, **record["config"]},
-        reinit="finish_previous",
-        resume="allow" if settings.mode == "online" else None,
-        settings=wandb.Settings(
-            silent=True, console="off", init_timeout=20, x_disable_stats=True, disable_git=True
-        ),
+    prediction = wide.idxmax(axis=1).to_numpy()
+    names = key["task"]["labels"] or list(wide.columns)
+    wide = wide.set_axis([f"score {name}" for name in names], axis=1).reset_index()
+    wide["prediction"] = prediction
+    with _started(
+        settings,
+        outcome.path.stem,
+        outcome.path.stem.rpartition("-")[2],
+        [record["config"]["model"]["name"], key["task"]["name"]],
+        {"identity": key, **record["config"]},
     ) as run:
-        run.define_metric("*", step_metric="t")
         for step in sorted({p["step"] for p in record["curve"]}):
             points = [p for p in record["curve"] if p["step"] == step]
             run.log(
                 {"t": step, **{f"{p['split']}/accuracy": p["correct"] / p["count"] for p in points}}
             )
-        chosen = by_dev(record["curve"])
+        chosen = readings.by_dev(record["curve"])
         if chosen is not None:
             run.summary["t by dev"] = chosen["step"]
             run.summary["test accuracy at t by dev"] = chosen["correct"] / chosen["count"]

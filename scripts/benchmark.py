@@ -153,12 +153,10 @@ def task_workload(config: Config, lm: models.LM, options: argparse.Namespace) ->
     select = selectors.load(config.method.selector)
     chosen = select(splits.pool, DEMONSTRATIONS[name], np.random.default_rng(0))
     shots: list[Example] = [splits.pool[i] for i in chosen]
-    template, labels = config.task.template, config.task.labels
     encoded = prompts.encode(
-        lm.tokenizer, template, labels, shots, splits.test, "apart", "error", lm.positions
+        lm.tokenizer, config.task.template, shots, splits.test, "apart", "error", lm.positions
     )
-    every = [encoded.candidates] * len(encoded.queries)
-    return Workload(name, encoded.demonstrations, encoded.queries, every)
+    return Workload(name, encoded.demonstrations, encoded.queries, encoded.candidates)
 
 
 def random_workload(name: str, vocabulary: int, queries: int) -> Workload:

@@ -16,7 +16,7 @@ from requests import Response
 
 from deepthink import cli, hub, models, records, tracking
 from deepthink.cli import CONF, compose, expand
-from deepthink.config import ModelSpec
+from deepthink.config import ModelSpec, Suite
 from deepthink.structures import Example
 from deepthink.study import accuracy
 
@@ -90,7 +90,7 @@ def test_a_finished_job_is_read_unless_forced(run, tmp_path, monkeypatch):
 
 
 def test_accuracy_by_hand():
-    examples = [Example("", 0), Example("", 1), Example("", 1), Example("", 0)]
+    examples = [Example("", ("a", "b"), label) for label in (0, 1, 1, 0)]
     scores = [[-1.0, -2.0], [-3.0, -0.5], [-1.0, -2.0], [-1.0, -1.0]]
     assert accuracy(examples, scores) == {"correct": 3, "count": 4}  # the first of equals
 
@@ -319,9 +319,11 @@ def test_every_config_of_every_group_composes():
     for group in ("model", "task", "method"):
         names = sorted(path.stem for path in (CONF / group).glob("[!_]*.yaml"))
         for name in names:
-            config = compose([f"{group}={name}"])
-            if group != "method":
-                assert getattr(config, group).name == name
+            request = compose([f"{group}={name}"])
+            if isinstance(request, Suite):
+                assert request.spec.name == name
+            elif group != "method":
+                assert getattr(request, group).name == name
     assert len(list((CONF / "model").glob("*.yaml"))) == PAPER_MODELS + 1
 
 

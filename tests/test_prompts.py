@@ -16,13 +16,14 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from deepthink.errors import UserError
-from deepthink.prompts import continuation, encode, leading_special_ids
+from deepthink.prompts import continuations, encode, leading_special_ids
 from deepthink.structures import Example
 
 TEMPLATE = "Review: {text}\nSentiment:"
-LABELS = ["negative", "positive"]
-SHOTS = [Example("the kettle leaks", 0), Example("the kettle sings", 1), Example("a dull day", 0)]
-QUERIES = [Example("a fine day", 1), Example("dull", 0)]
+LABELS = ("negative", "positive")
+TEXTS = ("the kettle leaks", "the kettle sings", "a dull day")
+SHOTS = [Example(text, LABELS, label) for text, label in zip(TEXTS, (0, 1, 0), strict=True)]
+QUERIES = [Example("a fine day", LABELS, 1), Example("dull", LABELS, 0)]
 
 
 def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
@@ -50,7 +51,7 @@ TOKENIZERS = {"bytes": byte_level_tokenizer, "sentencepiece": sentencepiece_toke
 
 
 def encoded(tokenizer, seam="apart", overflow="drop", limit=None, shots=SHOTS):
-    return encode(tokenizer, TEMPLATE, LABELS, shots, QUERIES, seam, overflow, limit)
+    return encode(tokenizer, TEMPLATE, shots, QUERIES, seam, overflow, limit)
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
@@ -58,8 +59,8 @@ def test_joint_pieces_are_the_tokens_of_the_whole_prompt(kind):
     tokenizer = TOKENIZERS[kind]()
     found = encoded(tokenizer, "joint")
     shots = "".join(f"Review: {e.text}\nSentiment: {LABELS[e.label]}\n\n" for e in SHOTS)
-    for query, tokens in zip(QUERIES, found.queries, strict=True):
-        for label, answer in zip(LABELS, found.candidates, strict=True):
+    for query, tokens, answers in zip(QUERIES, found.queries, found.candidates, strict=True):
+        for label, answer in zip(LABELS, answers, strict=True):
             whole = tokenizer(f"{shots}Review: {query.text}\nSentiment: {label}")["input_ids"]
             assert [*found.demonstrations, *tokens, *answer] == whole
 
@@ -69,7 +70,7 @@ def test_apart_tokenises_each_piece_by_itself(tokenizer):
     shots = "".join(f"Review: {e.text}\nSentiment: {LABELS[e.label]}\n\n" for e in SHOTS)
     assert found.demonstrations == tokenizer(shots)["input_ids"]
     assert found.queries[1] == tokenizer("Review: dull\nSentiment:")["input_ids"]
-    assert tokenizer.decode(found.candidates[1]) == " positive"
+    assert tokenizer.decode(found.candidates[0][1]) == " positive"
 
 
 def test_special_tokens_stand_once_in_front():
@@ -77,7 +78,7 @@ def test_special_tokens_stand_once_in_front():
     assert leading_special_ids(tokenizer) == [tokenizer.bos_token_id]
     for seam in ("apart", "joint"):
         found = encoded(tokenizer, seam)
-        everything = [*found.demonstrations, *chain(*found.queries, *found.candidates)]
+        everything = [*found.demonstrations, *chain(*found.queries, *found.candidates[0])]
         assert found.demonstrations[0] == tokenizer.bos_token_id
         assert everything.count(tokenizer.bos_token_id) == 1
 
@@ -85,12 +86,12 @@ def test_special_tokens_stand_once_in_front():
 def test_a_label_after_the_template_has_no_string_start_mark():
     tokenizer = sentencepiece_tokenizer()
     alone = tokenizer(" positive", add_special_tokens=False)["input_ids"]
-    assert continuation(tokenizer, "Sentiment:", " positive") != alone
+    assert continuations(tokenizer, "Sentiment:", [" positive"]) != [alone]
 
 
 def test_a_label_that_merges_with_the_template_is_refused(tokenizer):
     with pytest.raises(UserError, match="merges"):
-        continuation(tokenizer, "Sentiment: positi", "ve")
+        continuations(tokenizer, "Sentiment: positi", ["ve"])
 
 
 @pytest.mark.parametrize("seam", ["apart", "joint"])
@@ -105,12 +106,12 @@ def test_overflow_drops_whole_demonstrations_from_the_front(tokenizer, seam):
 
 def test_overflow_counts_the_longest_query(tokenizer):
     one = encoded(tokenizer, shots=SHOTS[2:])
-    longest = max(map(len, one.queries)) + max(map(len, one.candidates)) - 1
+    longest = max(map(len, one.queries)) + max(map(len, one.candidates[0])) - 1
     limit = len(one.demonstrations) + longest
     assert encoded(tokenizer, limit=max(limit, 2 * len(one.demonstrations))).kept >= 1
-    long = [Example("dull " * 60, 0)]
+    long = [Example("dull " * 60, LABELS, 0)]
     with pytest.raises(UserError, match="do not fit"):
-        encode(tokenizer, TEMPLATE, LABELS, SHOTS, long, "apart", "drop", 60)
+        encode(tokenizer, TEMPLATE, SHOTS, long, "apart", "drop", 60)
 
 
 def test_overflow_truncate_keeps_the_last_tokens(tokenizer):

@@ -140,6 +140,7 @@ def test_dev_chooses_the_earliest_best_step():
 
 def test_intervals_by_hand():
     # Wilson for 5 of 10 at z = 1.96: 0.5 ± 0.2634
-    low, high = readings.interval({"correct": 5, "count": 10})
+    share, low, high = readings.accuracy({"correct": 5, "count": 10})
+    assert share == 0.5
     assert low == pytest.approx(0.2366, abs=1e-4)
     assert high == pytest.approx(0.7634, abs=1e-4)

@@ -83,7 +83,7 @@ def test_sizes_change_neither_pool_nor_the_beginning(data_root):
     assert set(few.test) < set(half.test) < set(full.test)
     assert set(few.dev) < set(half.dev) < set(full.dev)
     assert load(task, root, 6, dev_size=0).dev == ()
-    assert fingerprint(half) != fingerprint(few)
+    assert fingerprint(half, task) != fingerprint(few, task)
 
 
 def test_subsets_are_stratified():

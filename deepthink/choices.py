@@ -1,0 +1,46 @@
+"""Questions that bring their own options, listed at their end or in a column of their own."""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_HEADING = "\nOptions:\n"
+_OPTION = re.compile(r"(?:(?P<mark>\([A-Z]\))|-) (?P<text>.*)")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A text taken apart: the question, and the options listed at its end, if any.
+
+    marks: "(A)", "(B)", … of the options, empty where they are listed without.
+    """
+
+    question: str
+    marks: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+def parse(text: str) -> Listed:
+    """Take the options off the end of a question, one a line under a last "Options:"."""
+    question, heading, listing = text.rpartition(_HEADING)
+    found = [_OPTION.fullmatch(line.strip()) for line in listing.splitlines()]
+    options = [match for match in found if match]
+    if not heading or not options or len(options) < len(found):
+        return Listed(text.strip(), (), ())
+    marks = tuple(match["mark"] for match in options if match["mark"])
+    return Listed(question.strip(), marks, tuple(match["text"].strip() for match in options))
+
+
+def with_letters(question: str, options: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """A question with its options listed under it as "A. …", and the letters."""
+    letters = tuple(string.ascii_uppercase[: len(options)])
+    lines = (f"{letter}. {option}" for letter, option in zip(letters, options, strict=True))
+    return "\n".join([question, *lines]), letters
+
+
+def usual(numbers: Sequence[int]) -> int:
+    """The most frequent number of options; the smaller of equally frequent ones."""
+    counts = Counter(numbers)
+    return min(counts, key=lambda number: (-counts[number], number))

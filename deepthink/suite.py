@@ -1,0 +1,59 @@
+"""A suite's jobs under one loaded model and one progress bar, each with a record of its own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepthink import models, records, study
+from deepthink.config import Suite
+from deepthink.errors import UserError
+
+
+@dataclass(frozen=True)
+class Results:
+    """What became of a suite's members, by name, in the suite's order: outcomes and failures.
+
+    failures: why a member has no outcome.
+    """
+
+    outcomes: dict[str, study.Outcome]
+    failures: dict[str, str]
+
+
+def run(suite: Suite, watch: study.Watcher) -> Results:
+    """Do the members' jobs, or read the records of those that were done before.
+
+    A member that fails stops no other.
+
+    Raises:
+        UserError: what would stop every member, such as a model that cannot be loaded.
+        KeyboardInterrupt: says which member it stopped and how many were kept.
+    """
+    outcomes: dict[str, study.Outcome] = {}
+    failures: dict[str, str] = {}
+    jobs: dict[str, study.Job] = {}
+    for config in suite.jobs:
+        try:
+            jobs[config.task.name] = study.prepare(config, watch)
+        except UserError as error:
+            failures[config.task.name] = _reason(error, config.task.name)
+    waiting = [job for job in jobs.values() if not job.done]
+    if waiting:
+        first = suite.jobs[0]
+        records.check_writable(Path(first.results))
+        watch.stage(f"loading {first.model.name}")
+        models.load(first.model, models.resolve_device(first.device))
+    watch.start(sum(job.readings for job in waiting))
+    for name, job in jobs.items():
+        try:
+            outcomes[name] = study.perform(job, watch)
+        except UserError as error:
+            failures[name] = _reason(error, name)
+        except KeyboardInterrupt as stop:
+            kept = f"{len(outcomes)} of {len(suite.jobs)} members are kept"
+            raise KeyboardInterrupt(f"in {name}, {kept}") from stop
+    return Results(outcomes, failures)
+
+
+def _reason(error: UserError, name: str) -> str:
+    """What went wrong, without the member's name, so that equal reasons read equal."""
+    return str(error).removeprefix(f"{name}: ")

@@ -1,0 +1,64 @@
+"""Demonstrations from a benchmark's file of worked examples, BIG-Bench Hard's cot-prompts.
+
+Of each example its question and final answer are kept. What the file says before the first, a
+notice that the text must stay out of training corpora and the task in a sentence, is not.
+"""
+
+import re
+from pathlib import Path
+
+import pooch
+
+from deepthink import hub
+from deepthink.config import WorkedExamples
+from deepthink.errors import UserError, first_line
+
+_EXAMPLE = re.compile(r"^Q: (.+?)\nA: (.+?)(?=\n\s*\nQ: |\Z)", re.DOTALL | re.MULTILINE)
+_ANSWER = re.compile(r"the answer is (.+?)\.?\s*\Z", re.DOTALL)
+
+
+def read(source: WorkedExamples, member: str, data_root: str | None) -> list[tuple[str, str]]:
+    """Questions and final answers of a suite's member, in the file's order.
+
+    The file is the one under `data_root`, else downloaded once and checked against its hash.
+
+    Raises:
+        UserError: a file that is missing, not to be had, or without an answered question.
+    """
+    file = source.file.replace("{member}", member)
+    if data_root is not None:
+        path = Path(data_root) / source.repository / file
+        if not path.is_file():
+            raise UserError(f"data_root has no file {source.repository}/{file}")
+    else:
+        path = _download(source, file, source.sha256[member])
+    try:
+        found = parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({first_line(error)})") from error
+    if not found:
+        raise UserError(f"{path} holds no question with an answer")
+    return found
+
+
+def parse(text: str) -> list[tuple[str, str]]:
+    """The questions and final answers of a file of worked examples."""
+    found = []
+    for question, reasoning in _EXAMPLE.findall(text):
+        answer = _ANSWER.search(reasoning[reasoning.rfind("the answer is") :])
+        if answer:
+            found.append((question.strip(), answer[1]))
+    return found
+
+
+def _download(source: WorkedExamples, file: str, sha256: str) -> Path:
+    url = f"https://raw.githubusercontent.com/{source.repository}/{source.commit}/{file}"
+    folder = hub.cache_folder() / source.repository / source.commit
+    pooch.get_logger().setLevel("ERROR")
+    try:
+        return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=Path(file).name, path=folder))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{url} cannot be fetched ({first_line(error)}): set data_root to a local mirror, or "
+            "run scripts/prefetch.py where there is a network"
+        ) from error
