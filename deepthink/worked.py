@@ -13,6 +13,7 @@ from deepthink import hub
 from deepthink.config import WorkedExamples
 from deepthink.errors import UserError, first_line
 
+HOST = "https://raw.githubusercontent.com"
 _EXAMPLE = re.compile(r"^Q: (.+?)\nA: (.+?)(?=\n\s*\nQ: |\Z)", re.DOTALL | re.MULTILINE)
 _ANSWER = re.compile(r"the answer is (.+?)\.?\s*\Z", re.DOTALL)
 
@@ -34,25 +35,26 @@ def read(source: WorkedExamples, member: str, data_root: str | None) -> list[tup
         path = _download(source, file, source.sha256[member])
     try:
         found = parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({first_line(error)})") from error
     if not found:
-        raise UserError(f"{path} holds no question with an answer")
+        raise UserError(f"{path} holds no worked example")
     return found
 
 
 def parse(text: str) -> list[tuple[str, str]]:
-    """The questions and final answers of a file of worked examples."""
+    """The questions and final answers of a file of worked examples; ValueError without answer."""
     found = []
     for question, reasoning in _EXAMPLE.findall(text):
         answer = _ANSWER.search(reasoning[reasoning.rfind("the answer is") :])
-        if answer:
-            found.append((question.strip(), answer[1]))
+        if answer is None:
+            raise ValueError(f"no answer to '{question.splitlines()[0]}'")
+        found.append((question.strip(), answer[1]))
     return found
 
 
 def _download(source: WorkedExamples, file: str, sha256: str) -> Path:
-    url = f"https://raw.githubusercontent.com/{source.repository}/{source.commit}/{file}"
+    url = f"{HOST}/{source.repository}/{source.commit}/{file}"
     folder = hub.cache_folder() / source.repository / source.commit
     pooch.get_logger().setLevel("ERROR")
     try:

@@ -1,7 +1,8 @@
-"""A tiny model with a tokenizer in a folder, and small data in the hub's layout."""
+"""A tiny model with a tokenizer, small data in the hub's layout, and the command line."""
 
 import json
 import os
+import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported
 os.environ["WANDB_MODE"] = "disabled"
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from deepthink import cli, records
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = (
@@ -78,3 +81,51 @@ def data_root(tmp_path) -> Path:
         rows = [{"idx": i, "sentence": f"{split} row {i}", "label": i % 2} for i in range(count)]
         (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return tmp_path / "data"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path, tiny_folder, data_root):
+    """Run run.py's entry with overrides; returns the exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*overrides: str) -> tuple[int, str, str]:
+        base = {
+            "model.hub_id": tiny_folder,
+            "model.package": "null",
+            "task": "sst2",
+            "data_root": data_root,
+            "results": tmp_path / "results",
+            "wandb.mode": "disabled",
+            "method.iterations": 3,
+        }
+        given = {o.lstrip("+").partition("=")[0] for o in overrides}
+        if "model" in given:
+            base = {k: v for k, v in base.items() if not k.startswith("model")}
+        defaults = [f"{k}={v}" for k, v in base.items() if k not in given]
+        flags = [o for o in overrides if o.startswith("-")]
+        words = [o for o in overrides if not o.startswith("-")]
+        monkeypatch.setattr(sys, "argv", ["run.py", *flags, *defaults, *words])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return call
+
+
+def stored(tmp_path: Path) -> list[tuple[Path, records.Record]]:
+    return list(records.load_all(tmp_path / "results"))
+
+
+@pytest.fixture(scope="session")
+def tokenizer_of_smollm2():
+    """A real tokenizer, where its package is installed."""
+    import torch
+
+    from deepthink import models
+    from deepthink.errors import UserError
+
+    try:
+        return models.load(cli.compose([]).model, torch.device("cpu")).tokenizer
+    except UserError as error:
+        pytest.skip(str(error))

@@ -5,12 +5,12 @@ import json
 import re
 import shlex
 import socket
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from conftest import stored
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 
@@ -19,40 +19,6 @@ from deepthink.cli import CONF, compose, expand
 from deepthink.config import ModelSpec, Suite
 from deepthink.structures import Example
 from deepthink.study import accuracy
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path, tiny_folder, data_root):
-    """Run run.py's entry with overrides; returns the exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*overrides: str) -> tuple[int, str, str]:
-        base = {
-            "model.hub_id": tiny_folder,
-            "model.package": "null",
-            "task": "sst2",
-            "data_root": data_root,
-            "results": tmp_path / "results",
-            "wandb.mode": "disabled",
-            "method.iterations": 3,
-        }
-        given = {o.lstrip("+").partition("=")[0] for o in overrides}
-        if "model" in given:
-            base = {k: v for k, v in base.items() if not k.startswith("model")}
-        defaults = [f"{k}={v}" for k, v in base.items() if k not in given]
-        flags = [o for o in overrides if o.startswith("-")]
-        words = [o for o in overrides if not o.startswith("-")]
-        monkeypatch.setattr(sys, "argv", ["run.py", *flags, *defaults, *words])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return call
-
-
-def stored(tmp_path: Path) -> list[tuple[Path, records.Record]]:
-    return list(records.load_all(tmp_path / "results"))
 
 
 def test_a_job_ends_with_its_table_and_record(run, tmp_path):

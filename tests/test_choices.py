@@ -1,0 +1,127 @@
+"""Options listed in questions, and demonstrations out of files of worked examples."""
+
+import hashlib
+import http.server
+import threading
+from functools import partial
+
+import pytest
+
+from deepthink import worked
+from deepthink.choices import parse, usual, with_letters
+from deepthink.config import WorkedExamples
+from deepthink.errors import UserError
+
+FILE = """A notice that does not belong into a prompt.
+-----
+Tell kettles from cups.
+
+Q: What sings?
+Options:
+(A) a cup
+(B) a kettle
+A: Let's think step by step.
+Cups are silent. One might say the answer is (A), but kettles whistle. So the answer is (B).
+
+Q: Does a cup
+leak?
+A: Let's think step by step. It has no hole. So the answer is no.
+"""
+
+
+def test_marked_options_are_taken_off_the_end():
+    listed = parse("Options are good.\nWhich?\nOptions:\n(A) one \n(B) two, (C) three")
+    assert listed.question == "Options are good.\nWhich?"
+    assert listed.marks == ("(A)", "(B)")
+    assert listed.options == ("one", "two, (C) three")
+
+
+def test_plain_options_have_no_marks():
+    assert parse("Is it?\nOptions:\n- valid \n- invalid").options == ("valid", "invalid")
+    assert parse("Is it?\nOptions:\n- valid \n- invalid").marks == ()
+
+
+@pytest.mark.parametrize("text", ["Is it?", "Is it?\nOptions:\nmany", "Is it?\nOptions:\n"])
+def test_a_text_without_a_list_is_all_question(text):
+    assert parse(text).question == text.strip()
+    assert parse(text).options == ()
+
+
+def test_only_the_last_list_counts():
+    listed = parse("One?\nOptions:\n(A) x\nTwo?\nOptions:\n(A) y\n(B) z")
+    assert listed.options == ("y", "z")
+    assert listed.question == "One?\nOptions:\n(A) x\nTwo?"
+
+
+def test_letters_by_hand():
+    assert with_letters("Which?", ["one", "two"]) == ("Which?\nA. one\nB. two", ("A", "B"))
+
+
+def test_the_usual_number_is_the_most_frequent():
+    assert usual([6, 5, 6, 5, 6]) == 6
+    assert usual([4, 3, 3, 4]) == 3
+
+
+def test_worked_examples_keep_question_and_final_answer():
+    first, second = worked.parse(FILE)
+    assert first == ("What sings?\nOptions:\n(A) a cup\n(B) a kettle", "(B)")
+    assert second == ("Does a cup\nleak?", "no")
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A server of one file of worked examples, in the place of GitHub."""
+    folder = tmp_path / "site" / "team" / "bench" / "abc"
+    folder.mkdir(parents=True)
+    (folder / "kettles.txt").write_text(FILE)
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            asked.append(args)
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "site"))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(worked, "HOST", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path / "cache"))
+    yield asked
+    server.shutdown()
+    server.server_close()
+
+
+def source(sha256: str) -> WorkedExamples:
+    return WorkedExamples("team/bench", "abc", "{member}.txt", {"kettles": sha256})
+
+
+def test_a_file_is_downloaded_once_and_checked(served):
+    good = source(hashlib.sha256(FILE.encode()).hexdigest())
+    assert worked.read(good, "kettles", None) == worked.parse(FILE)
+    assert worked.read(good, "kettles", None) == worked.parse(FILE)
+    assert len(served) == 1
+
+
+def test_a_file_with_another_hash_is_refused(served, tmp_path):
+    with pytest.raises(UserError, match=r"kettles.txt cannot be fetched .*data_root"):
+        worked.read(source("0" * 64), "kettles", None)
+    assert not list((tmp_path / "cache").rglob("*.txt"))
+
+
+def test_a_server_out_of_reach_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(worked, "HOST", "http://127.0.0.1:9")
+    monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="cannot be fetched") as told:
+        worked.read(source("0" * 64), "kettles", None)
+    assert "\n" not in str(told.value)
+
+
+def test_a_mirror_without_the_file_or_an_answer_is_told(tmp_path):
+    (tmp_path / "team" / "bench").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"no file team/bench/kettles\.txt"):
+        worked.read(source(""), "kettles", str(tmp_path))
+    file = tmp_path / "team" / "bench" / "kettles.txt"
+    for text, told in (("Q: Open?\nA: Who knows.\n", "no answer to 'Open"), ("", "no worked")):
+        file.write_text(text)
+        with pytest.raises(UserError, match=told):
+            worked.read(source(""), "kettles", str(tmp_path))

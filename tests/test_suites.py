@@ -1,0 +1,354 @@
+"""MMLU and BIG-Bench Hard: the published counts, and whole suites on a tiny model."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import stored
+
+from deepthink import prompts, records, study, tasks
+from deepthink.cli import CONF, compose
+from deepthink.errors import UserError
+
+SUITES = ("mmlu", "bbh")
+LETTERS = "ABCD"
+
+
+def members(suite: str) -> list[str]:
+    return list(compose([f"task={suite}"]).spec.rows)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_counts_of_tables_5_and_6_are_what_the_configs_say(suite, mirror):
+    paper = (mirror.parent / "paper.txt").read_text(encoding="utf-8")
+    table = {
+        "mmlu": paper.partition("\nSTEM\n")[2].partition("Table 5")[0],
+        "bbh": paper.partition("\nBBH\n")[2].partition("Table 6")[0],
+    }[suite]
+    printed = {name.replace("_", ""): int(n) for name, n in re.findall(r"(\w+): (\d+)", table)}
+    ours = compose([f"task={suite}"]).spec.rows
+    assert {name.replace("_", ""): n for name, n in ours.items()} == printed
+    assert len(ours) == {"mmlu": 57, "bbh": 22}[suite]
+
+
+@pytest.mark.parametrize("member", [f"{s}/{name}" for s in SUITES for name in members(s)])
+def test_counts_of_tables_5_and_6_come_out_of_the_data(member, mirror):
+    suite, _, name = member.partition("/")
+    task = compose([f"task={suite}", f"task.members=[{name}]"]).jobs[0].task
+    source = tasks.read(task, str(mirror))
+    assert {"pool": len(source.pool), "test": len(source.test)} == task.rows
+    for example in (*source.pool, *source.test):
+        assert "Options:" not in example.text
+        assert "canary GUID" not in example.text
+        assert example.candidates[example.label].strip()
+
+
+@pytest.mark.parametrize("answer", ["text", "letter"])
+def test_every_member_fits_a_context_of_2048(answer, mirror, tokenizer_of_smollm2):
+    """Pythia's context: some demonstrations are dropped, no member is lost."""
+    kept = {}
+    for suite in SUITES:
+        for config in compose([f"task={suite}", f"task.answer={answer}"]).jobs:
+            splits = tasks.load(config.task, str(mirror))
+            encoded = prompts.encode(
+                tokenizer_of_smollm2,
+                config.task.template,
+                splits.pool,
+                splits.test,
+                "apart",
+                "drop",
+                2048,
+            )
+            kept[config.task.name] = encoded.kept
+            assert 2 * len(encoded.demonstrations) <= 2048
+    assert min(kept.values()) >= 1
+    assert kept["mmlu/high_school_european_history"] < 5
+    assert kept["mmlu/virology"] == 5
+
+
+@pytest.fixture
+def suite_root(tmp_path) -> Path:
+    """Three MMLU subjects and three BBH tasks in the hub's layout, made up."""
+    root = tmp_path / "suites"
+    for subject, count in (("astronomy", 6), ("virology", 7), ("sociology", 5)):
+        for split, number in (("dev", 5), ("test", count)):
+            rows = [
+                {
+                    "question": f"{subject} {split} {i}?",
+                    "subject": subject,
+                    "choices": [f"a kettle {i}", "a dull day", " sings", f"leaks {i} and {i} "],
+                    "answer": i % 4,
+                }
+                for i in range(number)
+            ]
+            write(root / "cais" / "mmlu" / subject, split, rows)
+    listed = "\nOptions:\n(A) the kettle\n(B) a fine day"
+    for task, ending, golds in (
+        ("snarks", listed, ["(A)", "(B)"]),
+        ("navigate", "\nOptions:\n- Yes\n- No", ["Yes", "No"]),
+        ("sports_understanding", "", ["yes", "no"]),
+    ):
+        rows = [{"input": f"{task} {i}?{ending}", "target": golds[i % 2]} for i in range(6)]
+        if task == "snarks":  # not the usual number of options, one with a broken target
+            rows += [
+                {"input": f"odd?{ending}\n(C) more", "target": "(C)"},
+                {"input": "odd?\nOptions:\n(A) Cups\n(B) Inc\n(C) x", "target": "Cups, Inc"},
+            ]
+        write(root / "SaylorTwift" / "bbh" / task, "test", rows)
+        worked = [
+            f"Q: shot {i}?{ending}\nA: Hm. So the answer is {golds[i % 2]}." for i in range(3)
+        ]
+        file = root / "suzgunmirac" / "BIG-Bench-Hard" / "cot-prompts" / f"{task}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("a canary line\n-----\nDo it.\n\n" + "\n\n".join(worked))
+    return root
+
+
+def write(folder: Path, split: str, rows: list[dict]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_parquet(folder / f"{split}-00000-of-00001.parquet")
+
+
+MMLU = ("task=mmlu", "task.members=[astronomy,virology,sociology]")
+BBH = ("task=bbh", "task.members=[snarks,navigate,sports_understanding]")
+
+
+@pytest.mark.parametrize(("words", "questions"), [(MMLU, [6, 7, 5]), (BBH, [6, 6, 6])])
+def test_a_suite_has_a_record_per_member_and_one_report(
+    run, suite_root, tmp_path, words, questions
+):
+    code, out, err = run(*words, f"data_root={suite_root}")
+    assert (code, err) == (0, "")
+    found = {record["identity"]["task"]["name"]: record for _, record in stored(tmp_path)}
+    suite = compose(list(words))
+    assert set(found) == {job.task.name for job in suite.jobs}
+    assert sorted(r["data"]["rows"]["test"] for r in found.values()) == sorted(questions)
+    for record in found.values():
+        assert record["data"]["rows"]["dev"] == 0
+        assert record["demonstrations"]["kept"] == suite.spec.demonstrations
+    for words_of_report in ("macro", "micro", "t=1", "t=3", "3 records written"):
+        assert words_of_report in out
+    # the micro average of the report is that of the records
+    last = [record["curve"][-1] for record in found.values()]
+    share = sum(p["correct"] for p in last) / sum(p["count"] for p in last)
+    rows = [line for line in out.splitlines() if "micro" in line and "%" not in line]
+    assert f"{100 * share:.1f} [" in rows[-1]
+
+
+def test_records_of_members_say_what_their_numbers_depend_on(run, suite_root, tmp_path):
+    run(*MMLU, f"data_root={suite_root}")
+    for path, record in stored(tmp_path):
+        task = record["identity"]["task"]
+        assert record["identity"]["selector"] == {"name": "given"}
+        assert task["answer"] == "text"
+        assert path.parent.parent.name == record["config"]["task"]["member"]
+        scores = pd.read_parquet(path.with_suffix(".parquet"))
+        assert set(scores["candidate"]) == {0, 1, 2, 3}
+
+
+def test_candidates_of_their_own_change_the_key(suite_root):
+    task = compose([*MMLU]).jobs[0].task
+    first = tasks.load(task, str(suite_root))
+    file = suite_root / "cais" / "mmlu" / "astronomy" / "test-00000-of-00001.parquet"
+    rows = pd.read_parquet(file)
+    rows.at[0, "choices"] = ["something", "else", " sings", "leaks"]
+    rows.to_parquet(file)
+    again = tasks.load(task, str(suite_root))
+    assert tasks.fingerprint(first, task) != tasks.fingerprint(again, task)
+
+
+def test_a_rerun_does_only_what_is_missing(run, suite_root, tmp_path):
+    words = (*MMLU, f"data_root={suite_root}")
+    run(*words)
+    before = dict(stored(tmp_path))
+    lost = next(path for path in before if "virology" in str(path))
+    lost.unlink()
+    code, out, _ = run(*words)
+    assert code == 0
+    assert "1 records written, 2 read" in out
+    after = dict(stored(tmp_path))
+    assert {p: r["curve"] for p, r in after.items()} == {p: r["curve"] for p, r in before.items()}
+    assert [p for p in after if after[p]["finished"] != before[p]["finished"]] in ([lost], [])
+
+
+def test_seeds_change_nothing_and_orders_do(run, suite_root, tmp_path):
+    words = (*BBH, f"data_root={suite_root}")
+    run(*words)
+    _, out, _ = run(*words, "seed=5")
+    assert "0 records written, 3 read" in out
+    assert "seed=5 changes nothing" in out
+    run(*words, "order=1", "seed=5")
+    assert len(stored(tmp_path)) == 6
+    shots = {r["identity"]["order"]: r["demonstrations"]["indices"] for _, r in stored(tmp_path)}
+    assert shots[0] == [0, 1, 2]
+    assert sorted(shots[1]) == [0, 1, 2]
+
+
+def test_fewer_demonstrations_are_the_first(run, suite_root, tmp_path):
+    run(*BBH, f"data_root={suite_root}", "demonstrations.count=2")
+    assert all(r["demonstrations"]["indices"] == [0, 1] for _, r in stored(tmp_path))
+
+
+def test_a_failing_member_is_named_and_stops_no_other(run, suite_root, tmp_path):
+    file = suite_root / "cais" / "mmlu" / "virology" / "test-00000-of-00001.parquet"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100])
+    code, out, err = run(*MMLU, f"data_root={suite_root}")
+    assert code == 1
+    assert err.startswith("error: mmlu/virology: ")
+    assert err.count("\n") == 1
+    assert "failed" in out
+    assert len(stored(tmp_path)) == 2
+    others = next(line for line in out.splitlines() if line.startswith(" Others, macro"))
+    assert "–" in others
+    file.write_bytes(whole)
+    code, out, _ = run(*MMLU, f"data_root={suite_root}")
+    assert code == 0
+    assert "1 records written, 2 read" in out
+
+
+def test_equal_reasons_are_told_once(run, tmp_path):
+    (tmp_path / "empty" / "cais" / "mmlu").mkdir(parents=True)
+    code, _, err = run("task=mmlu", f"data_root={tmp_path / 'empty'}")
+    assert code == 1
+    assert err.count("error:") <= 57
+    (tmp_path / "bare").mkdir()
+    code, _, err = run("task=mmlu", f"data_root={tmp_path / 'bare'}")
+    assert code == 1
+    assert err.count("error:") == 1
+    assert "and 54 more: data_root has no folder cais/mmlu" in err
+
+
+def test_an_interrupted_member_is_named_and_the_others_kept(run, suite_root, tmp_path, monkeypatch):
+    perform = study.perform
+
+    def impatient(job, watch):
+        if "virology" in job.config.task.name:
+            raise KeyboardInterrupt
+        return perform(job, watch)
+
+    monkeypatch.setattr(study, "perform", impatient)
+    code, _, err = run(*MMLU, f"data_root={suite_root}")
+    assert code == 1
+    assert "in mmlu/virology, 2 of 3 members are kept" in err
+    assert len(stored(tmp_path)) == 2
+
+
+def test_a_killed_suite_continues_and_ends_with_the_same_numbers(tiny_folder, suite_root, tmp_path):
+    """SIGKILL after the first record; the same command then equals an uninterrupted run."""
+
+    def command(results: str) -> list[str]:
+        return [
+            sys.executable,
+            str(CONF.parent / "run.py"),
+            *MMLU,
+            f"data_root={suite_root}",
+            f"model.hub_id={tiny_folder}",
+            "model.package=null",
+            "method.iterations=40",
+            f"results={tmp_path / results}",
+            "wandb.mode=disabled",
+        ]
+
+    process = subprocess.Popen(command("killed"), stdout=subprocess.PIPE, cwd=tmp_path)
+    while process.poll() is None and not list((tmp_path / "killed").rglob("*.json")):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = len(list((tmp_path / "killed").rglob("*.json")))
+    assert 1 <= done < 3
+    printed = [
+        subprocess.run(command(results), cwd=tmp_path, capture_output=True, text=True, check=True)
+        for results in ("killed", "whole")
+    ]
+    assert f"{3 - done} records written, {done} read" in printed[0].stdout
+    tables = [p.stdout.partition(" records written")[0].rstrip("0123456789") for p in printed]
+    assert tables[0] == tables[1]
+    curves = [
+        {r["identity"]["task"]["name"]: r["curve"] for _, r in records.load_all(tmp_path / results)}
+        for results in ("killed", "whole")
+    ]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("answer", ["text", "letter"])
+def test_prompts_of_both_answers_by_hand(answer, suite_root):
+    suite = compose([*MMLU, f"task.answer={answer}"])
+    example = tasks.load(suite.jobs[0].task, str(suite_root)).test[1]
+    listing = "\nA. a kettle 1\nB. a dull day\nC. sings\nD. leaks 1 and 1"
+    texts = ("a kettle 1", "a dull day", "sings", "leaks 1 and 1")
+    shown, candidates = {"text": ("", texts), "letter": (listing, tuple(LETTERS))}[answer]
+    assert example.text == f"astronomy test 1?{shown}"
+    assert example.candidates == candidates
+    assert example.label == 1
+    suite = compose([*BBH, f"task.answer={answer}"])
+    loaded = {job.task.member: tasks.load(job.task, str(suite_root)) for job in suite.jobs}
+    listing = "\nOptions:\n(A) the kettle\n(B) a fine day"
+    texts = ("the kettle", "a fine day")
+    shown, candidates = {"text": ("", texts), "letter": (listing, ("(A)", "(B)"))}[answer]
+    assert loaded["snarks"].left_out == 2
+    for example in (loaded["snarks"].pool[1], loaded["snarks"].test[1]):
+        assert example.text.endswith(f"1?{shown}")
+        assert (example.candidates, example.label) == (candidates, 1)
+    listing = {"text": "", "letter": "\nOptions:\n- Yes\n- No"}[answer]
+    assert loaded["navigate"].test[0].text == f"navigate 0?{listing}"
+    assert loaded["navigate"].test[0].candidates == ("No", "Yes")
+    assert loaded["sports_understanding"].test[1].candidates == ("no", "yes")
+
+
+BAD = {
+    "unknown member": (["task.members=[virologie]"], "virology"),
+    "no members": (["task.members=[]"], "1 or more"),
+    "a name for a list": (["task.members=virology"], "task.members"),
+    "unknown answer": (["task.answer=number"], "letter"),
+    "a dev set of given demonstrations": (["dev_size=3"], "leave it out"),
+    "more demonstrations than given": (["demonstrations.count=9"], "pool holds 5"),
+    "a selector of given demonstrations": (["method.selector.name=topk"], "method=vanilla"),
+    "more test examples than there are": (["test_size=9"], "test examples"),
+    "results under a file": (["results=/dev/null/results"], "cannot write"),
+    "no network for the model": (["model=gpt2-large"], "prefetch.py"),
+    "a device that is not there": (["device=mps"], "device=auto"),
+    "no room in the context": (["prompt.overflow=error", "model=narrow"], "positions"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_to_a_suite_is_one_clear_line(run, suite_root, kind, tmp_path, tiny_folder):
+    words, hint = BAD[kind]
+    if "model=narrow" in words:
+        folder = tmp_path / "narrow"
+        folder.mkdir()
+        for file in tiny_folder.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        settings = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**settings, "max_position_embeddings": 40}))
+        words = [words[0], f"model.hub_id={folder}"]
+    code, _, err = run("task=mmlu", f"data_root={suite_root}", "task.members=[virology]", *words)
+    lines = err.strip().splitlines()
+    assert code == 1
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert hint in lines[0]
+    assert not stored(tmp_path)
+
+
+def test_a_suite_is_one_wandb_run(run, suite_root, tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    words = (*MMLU, f"data_root={suite_root}", "wandb.mode=offline")
+    assert run(*words)[0] == 0
+    assert run(*words)[0] == 0
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
+
+
+def test_examples_with_own_candidates_refuse_an_unknown_gold(suite_root):
+    file = suite_root / "cais" / "mmlu" / "astronomy" / "test-00000-of-00001.parquet"
+    rows = pd.read_parquet(file)
+    rows.loc[0, "answer"] = 4
+    rows.to_parquet(file)
+    with pytest.raises(UserError, match=r"label 4, which is none of \[0, 1, 2, 3\]"):
+        tasks.read(compose([*MMLU]).jobs[0].task, str(suite_root))
