@@ -125,8 +125,9 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
 
 def _keys() -> list[str]:
     """Every key that can be set, dotted, and every config group."""
+    task = [word for word in sys.argv if re.fullmatch(r"task=\w+", word)]  # a suite has its own
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = hydra.compose("config")
+        composed = hydra.compose("config", overrides=task)
     found = {path.name for path in CONF.iterdir() if path.is_dir()}
 
     def visit(node: DictConfig, prefix: str) -> None:

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pooch
+from requests import ConnectionError
 
 from deepthink import hub
 from deepthink.config import WorkedExamples
@@ -59,8 +60,11 @@ def _download(source: WorkedExamples, file: str, sha256: str) -> Path:
     pooch.get_logger().setLevel("ERROR")
     try:
         return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=Path(file).name, path=folder))
-    except (OSError, ValueError) as error:
+    except ConnectionError as error:
         raise UserError(
-            f"{url} cannot be fetched ({first_line(error)}): set data_root to a local mirror, or "
-            "run scripts/prefetch.py where there is a network"
+            f"the worked examples of {source.repository} are not cached and {HOST} cannot be "
+            "reached: set data_root to a local mirror, or run scripts/prefetch.py where there is a "
+            "network"
         ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{url} cannot be fetched ({first_line(error)})") from error

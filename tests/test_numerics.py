@@ -9,7 +9,7 @@ import torch
 from models import CONFIGS, VOCABULARY, tiny
 
 from deepthink import reference, score, think
-from deepthink.attention import attend, attend_plainly
+from deepthink.attention import Forward, attend, attend_plainly
 from deepthink.scoring import TokenBudget, pack
 
 # Transformers computes GPT-Neo's queries, keys and softmax in float32 whatever the model's dtype;
@@ -69,6 +69,44 @@ def test_agrees_with_the_plain_implementation(
         scores = score(model, memory, queries, candidates)
         expected = reference.score(model, plain, queries, candidates)
         assert largest(scores, expected) <= TOLERANCE[architecture]
+
+
+@pytest.mark.parametrize("positions", ["continued", "aligned"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_options_of_many_tokens_agree_in_one_forward_a_question(
+    architecture, positions, demonstrations, monkeypatch
+):
+    """Two to ten options of up to 24 tokens, past GPT-Neo's local window of 9."""
+    rng = random.Random(4)
+    queries = [[5, 6, 7, *ids(rng, rng.randint(2, 20))] for _ in range(5)]
+    candidates = [[ids(rng, rng.randint(1, 24)) for _ in range(n)] for n in (2, 10, 4, 6, 3)]
+    candidates[1][1] = candidates[1][0][:5] + ids(rng, 9)
+    model = tiny(architecture)
+    settings = (demonstrations, 3, 0.1, 0.0, positions)
+    forwards = []
+    for memory, plain in zip(
+        think(model, *settings), reference.think(model, *settings), strict=True
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Forward, "__call__", counted(forwards))
+            scores = score(model, memory, queries, candidates, budget=TokenBudget(1))
+        assert (
+            largest(scores, reference.score(model, plain, queries, candidates))
+            <= (TOLERANCE[architecture])
+        )
+    assert len(forwards) == 3 * (
+        1 + len(queries)
+    )  # per step, the common beginning and each question
+
+
+def counted(forwards: list[int]):
+    forward = Forward.__call__
+
+    def call(self, tokens, *args, **kwargs):
+        forwards.append(len(tokens))
+        return forward(self, tokens, *args, **kwargs)
+
+    return call
 
 
 def test_thinking_moves_scores(demonstrations, queries, candidates):
@@ -168,8 +206,6 @@ def test_packing_shares_prefixes():
 
 
 def test_running_out_of_memory_halves_the_budget(monkeypatch, demonstrations, queries, candidates):
-    from deepthink.attention import Forward
-
     model = tiny("gpt2")
     (memory,) = think(model, demonstrations, 1)
     expected = score(model, memory, queries, candidates)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -136,6 +137,37 @@ CURVE = [
 def test_dev_chooses_the_earliest_best_step():
     assert readings.by_dev(CURVE) == {"step": 2, "split": "test", "correct": 6, "count": 10}
     assert readings.by_dev([p for p in CURVE if p["split"] == "test"]) is None
+
+
+def points(*pairs):
+    return [{"step": 1, "split": "test", "correct": hits, "count": n} for hits, n in pairs]
+
+
+def test_averages_by_hand():
+    several = points((1, 2), (90, 100))
+    assert readings.micro(several)[0] == pytest.approx(91 / 102)
+    assert readings.macro(several)[0] == pytest.approx(0.7)
+    for average in (readings.micro, readings.macro):
+        assert average(points((5, 10))) == pytest.approx(readings.accuracy(points((5, 10))[0]))
+    # Wilson for 5 of 10 reaches 0.2634 to either side; two independent tasks, over the square root
+    mean, low, high = readings.macro(points((5, 10), (5, 10)))
+    assert (mean - low, high - mean) == pytest.approx([0.2634 / 2**0.5] * 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("average", [readings.micro, readings.macro])
+def test_intervals_of_averages_hold_the_truth_as_often_as_they_say(average):
+    """57 tasks of 10 to 40 questions whose true accuracies differ."""
+    rng = np.random.default_rng(0)
+    counts, truths = rng.integers(10, 40, 57), rng.uniform(0.02, 0.98, 57)
+    weights = counts if average is readings.micro else None
+    truth = np.average(truths, weights=weights)
+    held = 0
+    for _ in range(400):
+        drawn = points(*zip(rng.binomial(counts, truths).tolist(), counts.tolist(), strict=True))
+        _, low, high = average(drawn)
+        held += low <= truth <= high
+    assert held / 400 > 0.92
+    assert held / 400 < 0.995 or average is readings.micro  # pooling ignores the strata: wider
 
 
 def test_intervals_by_hand():

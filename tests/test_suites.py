@@ -303,6 +303,7 @@ def test_prompts_of_both_answers_by_hand(answer, suite_root):
 
 BAD = {
     "unknown member": (["task.members=[virologie]"], "virology"),
+    "a key tasks have": (["task.member=virology"], "task.members"),
     "no members": (["task.members=[]"], "1 or more"),
     "a name for a list": (["task.members=virology"], "task.members"),
     "unknown answer": (["task.answer=number"], "letter"),
