@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from huggingface_hub import constants, snapshot_download
+from huggingface_hub.utils import disable_progress_bars
 
 _SECONDS = 5.0
 
@@ -37,6 +38,7 @@ def dataset_folder(repository: str, revision: str | None, patterns: tuple[str, .
     Asks the hub once in a process; offline, the copy is the one in its cache.
     """
     settle()
+    disable_progress_bars("huggingface_hub.snapshot_download")  # jobs have a bar of their own
     folder = snapshot_download(
         repository,
         repo_type="dataset",

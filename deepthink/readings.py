@@ -1,10 +1,9 @@
 """From curves to numbers: which step counts is a choice, and each choice has a name."""
 
 from collections.abc import Sequence
-from math import hypot
+from math import sqrt
+from statistics import NormalDist
 from typing import Any
-
-from scipy.stats import binomtest
 
 Point = dict[str, Any]
 """step, split, correct and count of one point of a curve."""
@@ -37,26 +36,40 @@ def by_dev(curve: Sequence[Point]) -> Point | None:
 
 def accuracy(point: Point, level: float = 0.95) -> Estimate:
     """A point's accuracy with Wilson's interval over its examples."""
-    result = binomtest(point["correct"], point["count"])
-    low, high = result.proportion_ci(level, method="wilson")
-    return point["correct"] / point["count"], float(low), float(high)
+    return wilson(point["correct"] / point["count"], point["count"], level)
 
 
 def micro(points: Sequence[Point], level: float = 0.95) -> Estimate:
     """The accuracy over all examples of several tasks, with Wilson's interval."""
-    pooled = {name: sum(point[name] for point in points) for name in ("correct", "count")}
-    return accuracy(pooled, level)
+    count = sum(point["count"] for point in points)
+    return wilson(sum(point["correct"] for point in points) / count, count, level)
 
 
 def macro(points: Sequence[Point], level: float = 0.95) -> Estimate:
     """The mean of several tasks' accuracies, every task weighing the same.
 
-    The interval joins the tasks' Wilson intervals by the method of variance estimates recovery
-    (Zou, Huang and Zhang 2009): the distances to their ends are added as independent errors are.
-    It speaks of other questions of these tasks, not of other tasks.
+    Wilson's interval at the effective number of examples: that at which one proportion would vary
+    as much as this mean (as for stratified surveys, Korn and Graubard 1998). It speaks of other
+    questions of these tasks, not of other tasks.
     """
-    parts = [accuracy(point, level) for point in points]
-    mean = sum(share for share, _, _ in parts) / len(parts)
-    below = hypot(*(share - low for share, low, _ in parts)) / len(parts)
-    above = hypot(*(high - share for share, _, high in parts)) / len(parts)
-    return mean, mean - below, mean + above
+    if len(points) == 1:
+        return accuracy(points[0], level)
+    shares = [point["correct"] / point["count"] for point in points]
+    mean = sum(shares) / len(shares)
+    variance = (
+        sum(
+            share * (1 - share) / max(1, point["count"] - 1)
+            for share, point in zip(shares, points, strict=True)
+        )
+        / len(shares) ** 2
+    )
+    effective = mean * (1 - mean) / variance if variance else sum(p["count"] for p in points)
+    return wilson(mean, effective, level)
+
+
+def wilson(share: float, count: float, level: float = 0.95) -> Estimate:
+    """A proportion of `count` examples, whole or effective, with its score interval."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    reach = z / (1 + z * z / count) * sqrt(share * (1 - share) / count + z * z / (4 * count**2))
+    return share, max(0.0, centre - reach), min(1.0, centre + reach)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from deepthink import choices, hub, worked
 from deepthink.config import SourceSpec, TaskSpec, WorkedExamples
@@ -144,12 +144,12 @@ def _folder(source: SourceSpec, data_root: str | None) -> Path:
     patterns = [p.replace("{member}", "*") for p in (source.files or {}).values()] or ["*"]
     try:
         return hub.dataset_folder(source.repository, source.revision, tuple(patterns))
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        if isinstance(error, ConnectionError | LocalEntryNotFoundError):
-            raise UserError(
-                f"{source.repository} is not cached and the hub cannot be reached: set data_root "
-                "to a local mirror, or run scripts/prefetch.py where there is a network"
-            ) from error
+    except (ConnectionError, LocalEntryNotFoundError) as error:
+        raise UserError(
+            f"{source.repository} is not cached and the hub cannot be reached: set data_root to a "
+            "local mirror, or run scripts/prefetch.py where there is a network"
+        ) from error
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{source.repository} cannot be fetched from the hub ({first_line(error)})"
         ) from error

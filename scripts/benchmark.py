@@ -1,8 +1,9 @@
 """How fast is the engine? Side by side with the straightforward path, on the same queries.
 
-    make bench                                  # SmolLM2-135M on TREC and AG News, all families;
-                                                # ten minutes, nearly all of the slow path
+    make bench                                  # SmolLM2-135M on four tasks, all families;
+                                                # 15 minutes, nearly all of the slow path
     make bench ARGS="--rounds 5 --skip-families"
+    make bench ARGS="--skip-families --tasks mmlu/virology bbh/snarks"
 
 The straightforward path (deepthink/reference.py) is Appendix D as printed: one forward per
 candidate, rows padded to the longest of these queries, log-softmax over the whole vocabulary,
@@ -19,7 +20,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -34,17 +34,18 @@ from transformers import (
     PreTrainedModel,
 )
 
-from deepthink import models, prompts, reference, score, selectors, tasks, think
+from deepthink import models, prompts, reference, score, study, tasks, think
 from deepthink.cli import compose
 from deepthink.compute import Costs, scoring_flops, thinking_flops
-from deepthink.config import Config
 from deepthink.errors import UserError
 from deepthink.prepack import PackedLinear, prepack
-from deepthink.structures import Example
 
 STEP_SIZE = 0.1
 ENGINE_REPETITIONS = 3  # in a round: it is the shorter, hence the noisier, of the two
-DEMONSTRATIONS = {"trec": 6, "agnews": 4}
+SIZES = {"trec": (6, 64), "agnews": (4, 64)}  # demonstrations and queries; of a suite's member:
+SUITE_QUERIES = 16
+# the members nearest to the middle in tokens of a question with its options
+TASKS = [*SIZES, "mmlu/college_biology", "bbh/logical_deduction_five_objects"]
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,19 @@ class Workload:
 
 
 def main() -> None:
-    """Measure the peak, the two real tasks, and one workload per model family."""
+    """Measure the peak, the real tasks, and one workload per model family."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data-root", default=default_data_root(), help="local dataset mirror")
-    parser.add_argument("--queries", type=int, default=64)
+    parser.add_argument("--queries", type=int, help="default: 64, of a suite's member 16")
     parser.add_argument("--iterations", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2, help="alternating repetitions")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--skip-families", action="store_true")
-    parser.add_argument("--tasks", nargs="*", default=list(DEMONSTRATIONS), help="default: both")
+    parser.add_argument("--tasks", nargs="*", default=TASKS, help=f"default: {' '.join(TASKS)}")
     options = parser.parse_args()
-    console = Console(width=118, highlight=False)
+    console = Console(width=144, highlight=False)
     device = models.resolve_device(options.device)
     dtype = getattr(torch, models.resolve_dtype("auto", device))
     if options.tasks:
@@ -91,13 +92,11 @@ def default_data_root() -> str | None:
 def benchmark_tasks(
     options: argparse.Namespace, console: Console, device: torch.device, dtype: torch.dtype
 ) -> None:
-    """SmolLM2-135M on TREC and AG News."""
+    """SmolLM2-135M on tasks and members of suites."""
     spec = compose(["model=smollm2-135m"]).model
     _, plain = models.load_plain(spec, device)
     packed = models.load(spec, device)
-    workloads = [
-        task_workload(compose([f"task={name}"]), packed, options) for name in options.tasks
-    ]
+    workloads = [task_workload(name, packed, options) for name in options.tasks]
     results = [measure(console, packed.model, plain, workload, options) for workload in workloads]
     show(console, f"SmolLM2-135M, {dtype}".replace("torch.", ""), results, device, dtype)
 
@@ -114,7 +113,7 @@ def benchmark_families(
         if device.type == "cpu":
             fast = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
             fast.load_state_dict(plain.state_dict())
-        workload = random_workload(name, config.vocab_size, min(options.queries, 16))
+        workload = random_workload(name, config.vocab_size, min(options.queries or 16, 16))
         results.append(measure(console, prepack(fast), plain, workload, options))
     show(console, "random weights of real shapes, TREC's lengths", results, device, dtype)
 
@@ -146,13 +145,16 @@ def families(device: torch.device) -> dict[str, PreTrainedConfig]:
     }
 
 
-def task_workload(config: Config, lm: models.LM, options: argparse.Namespace) -> Workload:
-    """A seeded, stratified sample of the task's test queries and demonstrations of its pool."""
-    name = config.task.name
-    splits = tasks.load(config.task, options.data_root, options.queries, 0)
-    select = selectors.load(config.method.selector)
-    chosen = select(splits.pool, DEMONSTRATIONS[name], np.random.default_rng(0))
-    shots: list[Example] = [splits.pool[i] for i in chosen]
+def task_workload(name: str, lm: models.LM, options: argparse.Namespace) -> Workload:
+    """A seeded, stratified sample of the task's test queries, and demonstrations of its pool."""
+    suite, _, member = name.partition("/")
+    count, queries = SIZES.get(name, (None, SUITE_QUERIES))
+    if member:
+        config = compose([f"task={suite}", f"task.members=[{member}]"]).jobs[0]
+    else:
+        config = compose([f"task={name}", f"demonstrations.count={count or 'null'}"])
+    splits = tasks.load(config.task, options.data_root, options.queries or queries, 0)
+    shots = [splits.pool[i] for i in study.demonstration_order(splits.pool, config)]
     encoded = prompts.encode(
         lm.tokenizer, config.task.template, shots, splits.test, "apart", "error", lm.positions
     )
@@ -217,8 +219,13 @@ def measure(
         + scoring_flops(costs, len(shots), queries, candidates)
         for step in range(iterations)
     )
-    apart = np.abs(np.array(ours) - np.array(theirs)).max()
-    return Measured(workload, **times, flops=useful, per=iterations, difference=float(apart))
+    apart = max(
+        abs(a - b)
+        for step, other in zip(ours, theirs, strict=True)
+        for row, plain_row in zip(step, other, strict=True)
+        for a, b in zip(row, plain_row, strict=True)
+    )
+    return Measured(workload, **times, flops=useful, per=iterations, difference=apart)
 
 
 def timed(call: Callable[[], list], device: torch.device) -> tuple[float, list]:

@@ -2,9 +2,11 @@
 
     python scripts/prefetch.py model=gpt2-large task=sst2
     python scripts/prefetch.py model=opt-125m,opt-350m task=sst2,trec,mr
+    python scripts/prefetch.py model=pythia-410m task=mmlu,bbh
 
-Takes the same words as run.py, lists included. Files land in the hub's own cache (HF_HOME); copy
-it to the other machine and set HF_HUB_OFFLINE=1 there.
+Takes the same words as run.py, lists included. Files land in the hub's own cache (HF_HOME), BBH's
+demonstrations in this package's (DEEPTHINK_CACHE); copy them to the other machine and set
+HF_HUB_OFFLINE=1 there.
 """
 
 import sys
@@ -21,11 +23,15 @@ def main() -> None:
         print(__doc__)
         return
     from deepthink import models, tasks  # slow to import, and not needed to print the help
+    from deepthink.config import Config, Suite
 
     console, failures = Console(highlight=False), 0
     done: set[object] = set()
+    configs: list[Config] = []
     try:
-        configs = [compose(overrides) for overrides in expand(sys.argv[1:])]
+        for overrides in expand(sys.argv[1:]):
+            request = compose(overrides)
+            configs += request.jobs if isinstance(request, Suite) else [request]
     except UserError as error:
         raise SystemExit(f"error: {error}") from error
     for config in configs:

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from deepthink import readings, records
 from deepthink.cli import compose
@@ -149,25 +150,23 @@ def test_averages_by_hand():
     assert readings.macro(several)[0] == pytest.approx(0.7)
     for average in (readings.micro, readings.macro):
         assert average(points((5, 10))) == pytest.approx(readings.accuracy(points((5, 10))[0]))
-    # Wilson for 5 of 10 reaches 0.2634 to either side; two independent tasks, over the square root
-    mean, low, high = readings.macro(points((5, 10), (5, 10)))
-    assert (mean - low, high - mean) == pytest.approx([0.2634 / 2**0.5] * 2, abs=1e-4)
+    # each half of ten varies by 0.25 / 9, so their mean by 0.25 / 18
+    assert readings.macro(points((5, 10), (5, 10))) == pytest.approx(readings.wilson(0.5, 18))
+    assert readings.macro(points((9, 9), (4, 4))) == pytest.approx(readings.wilson(1.0, 13))
 
 
 @pytest.mark.parametrize("average", [readings.micro, readings.macro])
 def test_intervals_of_averages_hold_the_truth_as_often_as_they_say(average):
-    """57 tasks of 10 to 40 questions whose true accuracies differ."""
+    """22 tasks of 5 to 40 questions whose true accuracies differ."""
     rng = np.random.default_rng(0)
-    counts, truths = rng.integers(10, 40, 57), rng.uniform(0.02, 0.98, 57)
-    weights = counts if average is readings.micro else None
-    truth = np.average(truths, weights=weights)
+    counts, truths = rng.integers(5, 40, 22), rng.uniform(0.1, 0.7, 22)
+    truth = np.average(truths, weights=counts if average is readings.micro else None)
     held = 0
-    for _ in range(400):
+    for _ in range(1000):
         drawn = points(*zip(rng.binomial(counts, truths).tolist(), counts.tolist(), strict=True))
         _, low, high = average(drawn)
         held += low <= truth <= high
-    assert held / 400 > 0.92
-    assert held / 400 < 0.995 or average is readings.micro  # pooling ignores the strata: wider
+    assert 0.94 <= held / 1000 <= 0.98  # pooling ignores that the tasks differ: a little wide
 
 
 def test_intervals_by_hand():
@@ -176,3 +175,10 @@ def test_intervals_by_hand():
     assert share == 0.5
     assert low == pytest.approx(0.2366, abs=1e-4)
     assert high == pytest.approx(0.7634, abs=1e-4)
+
+
+@pytest.mark.parametrize(("correct", "count"), [(0, 10), (10, 10), (1, 3), (371, 1534)])
+def test_intervals_are_wilsons(correct, count):
+    _, low, high = readings.accuracy({"correct": correct, "count": count})
+    expected = binomtest(correct, count).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)

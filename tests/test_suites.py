@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from conftest import stored
 
-from deepthink import prompts, records, study, tasks
+from deepthink import hub, prompts, records, study, tasks
 from deepthink.cli import CONF, compose
 from deepthink.errors import UserError
 
@@ -344,6 +344,22 @@ def test_a_suite_is_one_wandb_run(run, suite_root, tmp_path, monkeypatch):
     assert run(*words)[0] == 0
     assert run(*words)[0] == 0
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
+
+
+def test_the_hub_is_asked_once_for_all_members(suite_root, monkeypatch):
+    """A stand-in for the hub's client; the layout of the copy is the hub's."""
+    asked = []
+
+    def snapshot(repository, **options):
+        asked.append((repository, sorted(options["allow_patterns"]), options["repo_type"]))
+        return str(suite_root / repository)
+
+    monkeypatch.setattr(hub, "snapshot_download", snapshot)
+    hub.dataset_folder.cache_clear()
+    loaded = [tasks.read(job.task, None) for job in compose([*MMLU]).jobs]
+    hub.dataset_folder.cache_clear()
+    assert [len(source.test) for source in loaded] == [6, 5, 7]
+    assert asked == [("cais/mmlu", ["*/dev-*.parquet", "*/test-*.parquet"], "dataset")]
 
 
 def test_examples_with_own_candidates_refuse_an_unknown_gold(suite_root):
