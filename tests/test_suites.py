@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from conftest import stored
 
-from deepthink import hub, prompts, records, study, tasks
+from deepthink import hub, prompts, records, study, tasks, tracking
 from deepthink.cli import CONF, compose
 from deepthink.errors import UserError
 
@@ -338,12 +338,21 @@ def test_bad_input_to_a_suite_is_one_clear_line(run, suite_root, kind, tmp_path,
     assert not stored(tmp_path)
 
 
-def test_a_suite_is_one_wandb_run(run, suite_root, tmp_path, monkeypatch):
+def test_a_suite_is_one_wandb_run(run, suite_root, monkeypatch):
     monkeypatch.delenv("WANDB_MODE", raising=False)
+    sent, publish = [], tracking._publish_suite
+
+    def counted(*arguments):
+        sent.append(arguments)
+        publish(*arguments)
+
+    monkeypatch.setattr(tracking, "_publish_suite", counted)
     words = (*MMLU, f"data_root={suite_root}", "wandb.mode=offline")
-    assert run(*words)[0] == 0
-    assert run(*words)[0] == 0
-    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
+    for _ in range(2):  # the second time every record is read
+        code, out, _ = run(*words)
+        assert code == 0
+        assert "not sent" not in out
+    assert len(sent) == 1
 
 
 def test_the_hub_is_asked_once_for_all_members(suite_root, monkeypatch):
