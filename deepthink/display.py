@@ -256,7 +256,7 @@ def _suite_remarks(suite: Suite, results: Results) -> Iterator[str]:
     if fewer:
         yield (
             f"at 2L positions the context does not hold all demonstrations of {len(fewer)} "
-            "members: the first were dropped for every query"
+            f"member{'s' * (len(fewer) > 1)}: the first were dropped for every query"
         )
     data = [outcome.record["data"] for outcome in every]
     if left_out := sum(d["left_out"] for d in data):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,13 +15,14 @@ from conftest import stored
 from deepthink import hub, prompts, records, study, tasks, tracking
 from deepthink.cli import CONF, compose
 from deepthink.errors import UserError
+from deepthink.suite import run as run_suite
 
 SUITES = ("mmlu", "bbh")
 LETTERS = "ABCD"
 
 
-def members(suite: str) -> list[str]:
-    return list(compose([f"task={suite}"]).spec.rows)
+def members(name: str) -> list[str]:
+    return list(compose([f"task={name}"]).spec.rows)
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -194,6 +196,63 @@ def test_fewer_demonstrations_are_the_first(run, suite_root, tmp_path):
     assert all(r["demonstrations"]["indices"] == [0, 1] for _, r in stored(tmp_path))
 
 
+def narrow(folder: Path, tmp_path: Path, positions: int) -> Path:
+    """A copy of a model that knows fewer positions."""
+    copy = tmp_path / "narrow"
+    shutil.copytree(folder, copy)
+    settings = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(
+        json.dumps({**settings, "max_position_embeddings": positions})
+    )
+    return copy
+
+
+def test_the_report_says_how_many_demonstrations_each_member_kept(
+    run, suite_root, tmp_path, tiny_folder
+):
+    file = suite_root / "cais" / "mmlu" / "virology" / "dev-00000-of-00001.parquet"
+    rows = pd.read_parquet(file)
+    rows["question"] = "a dull day " * 12
+    rows.to_parquet(file)
+    model = f"model.hub_id={narrow(tiny_folder, tmp_path, 512)}"
+    code, out, _ = run(*MMLU, f"data_root={suite_root}", model)
+    assert code == 0
+    kept = {r["config"]["task"]["member"]: r["demonstrations"]["kept"] for _, r in stored(tmp_path)}
+    assert kept["astronomy"] == 5
+    assert 1 <= kept["virology"] < 5
+    (line,) = (line for line in out.splitlines() if line.startswith(" virology"))
+    assert f"{kept['virology']} of 5" in line
+    assert "all demonstrations of 1 member" in " ".join(out.split())
+
+
+def test_one_bar_spans_the_whole_suite(suite_root, tiny_folder, tmp_path):
+    class Recorder(study.Watcher):
+        def __init__(self):
+            self.totals, self.readings = [], 0
+
+        def start(self, total):
+            self.totals.append(total)
+
+        def advance(self, readings):
+            self.readings += readings
+
+    request = compose(
+        [
+            *MMLU,
+            f"data_root={suite_root}",
+            f"results={tmp_path}",
+            f"model.hub_id={tiny_folder}",
+            "model.package=null",
+        ]
+    )
+    watch = Recorder()
+    run_suite(request, watch)
+    assert watch.totals == [5 * (6 + 7 + 5)]
+    assert watch.readings == watch.totals[0]
+    run_suite(request, watch)
+    assert watch.totals[1:] == [0]
+
+
 def test_a_failing_member_is_named_and_stops_no_other(run, suite_root, tmp_path):
     file = suite_root / "cais" / "mmlu" / "virology" / "test-00000-of-00001.parquet"
     whole = file.read_bytes()
@@ -322,13 +381,7 @@ BAD = {
 def test_bad_input_to_a_suite_is_one_clear_line(run, suite_root, kind, tmp_path, tiny_folder):
     words, hint = BAD[kind]
     if "model=narrow" in words:
-        folder = tmp_path / "narrow"
-        folder.mkdir()
-        for file in tiny_folder.iterdir():
-            (folder / file.name).write_bytes(file.read_bytes())
-        settings = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps({**settings, "max_position_embeddings": 40}))
-        words = [words[0], f"model.hub_id={folder}"]
+        words = [words[0], f"model.hub_id={narrow(tiny_folder, tmp_path, 40)}"]
     code, _, err = run("task=mmlu", f"data_root={suite_root}", "task.members=[virology]", *words)
     lines = err.strip().splitlines()
     assert code == 1
