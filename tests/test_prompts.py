@@ -125,6 +125,23 @@ def test_overflow_truncate_keeps_the_last_tokens(tokenizer):
     assert encoded(tokenizer, overflow="truncate", limit=2 * len(last)).kept == 1
 
 
+def test_candidates_of_their_own_are_those_of_each_query(tokenizer):
+    queries = [
+        Example("a fine day", ("the kettle sings", "dull"), 1),
+        Example("dull", ("leaks", "positive", "a dull day and a fine day " * 6), 0),
+    ]
+    found = encode(tokenizer, TEMPLATE, SHOTS, queries, "apart", "drop", None)
+    words = [[tokenizer.decode(ids) for ids in row] for row in found.candidates]
+    assert words == [[f" {word}" for word in query.candidates] for query in queries]
+    # the longest query with its longest candidate, wherever that stands
+    longest = len(found.queries[1]) + len(found.candidates[1][2]) - 1
+    assert longest > len(found.queries[0]) + len(found.candidates[0][0])
+    limit = len(found.demonstrations) + longest
+    assert limit > 2 * len(found.demonstrations)
+    for room, kept in ((limit, 3), (limit - 1, 2)):
+        assert encode(tokenizer, TEMPLATE, SHOTS, queries, "apart", "drop", room).kept == kept
+
+
 @pytest.mark.parametrize(
     "wrong", [{"seam": "torn"}, {"overflow": "spill"}, {"shots": []}], ids=lambda w: next(iter(w))
 )
