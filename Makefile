@@ -15,7 +15,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint format bench lock clean
+.PHONY: help setup run test lint format bench judge lock clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -63,6 +63,15 @@ format: setup ## Reformat the code and apply the safe fixes
 
 bench: setup ## Run the benchmark: scripts/benchmark.py with ARGS
 	@$(BIN)/python scripts/benchmark.py $(ARGS)
+
+JUDGE := $(VENV)/.judge
+
+$(JUDGE): requirements/judge.lock $(STAMP)
+	@$(PIP) --require-hashes -r requirements/judge.lock
+	@touch $@
+
+judge: setup $(JUDGE) ## Compare with lm-evaluation-harness: scripts/judge.py with ARGS
+	@$(BIN)/python scripts/judge.py $(ARGS)
 
 lock: ## Regenerate the lock files with uv (newest versions: ARGS=--upgrade)
 	@command -v $(UV) >/dev/null || { echo 'lock: needs uv; name it with UV=/path/to/uv' >&2; exit 1; }

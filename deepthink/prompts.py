@@ -74,9 +74,7 @@ def encode(
     answers = continuations(tokenizer, tail, [f" {word}" for word in words])
     ids_of = dict(zip(words, answers, strict=True))
     candidates = [[ids_of[word] for word in example.candidates] for example in queries]
-    shots = [
-        fill(template, e.text) + f" {e.candidates[e.label]}{SEPARATOR}" for e in demonstrations
-    ]
+    shots = [shot(template, example) for example in demonstrations]
 
     special = leading_special_ids(tokenizer)
     ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if seam == "apart" else []
@@ -116,6 +114,11 @@ def encode(
 def fill(template: str, text: str) -> str:
     """The template with an instance's text; other braces stand for themselves."""
     return template.replace("{text}", text)
+
+
+def shot(template: str, example: Example) -> str:
+    """A demonstration as text: the filled template, the answer, and a blank line."""
+    return f"{fill(template, example.text)} {example.candidates[example.label]}{SEPARATOR}"
 
 
 def _tokenise_jointly(

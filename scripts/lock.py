@@ -1,4 +1,4 @@
-"""Writes requirements/base.lock and requirements/cuda.lock from pyproject.toml.
+"""Writes requirements/base.lock, cuda.lock and judge.lock from pyproject.toml.
 
 Run it with ``make lock`` (it needs uv). Versions that are locked already stay as they are unless
 pyproject.toml rules them out; ``make lock ARGS=--upgrade`` takes the newest of everything.
@@ -12,19 +12,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {name: ROOT / "requirements" / f"{name}.lock" for name in ("base", "cuda")}
+LOCKS = {name: ROOT / "requirements" / f"{name}.lock" for name in ("base", "cuda", "judge")}
 HEADERS = {
     "base": """\
-# Regenerate: make lock (uv pip compile of pyproject.toml, split in two by scripts/lock.py)
+# Regenerate: make lock (uv pip compile of pyproject.toml, split by scripts/lock.py)
 # Install:    pip install --no-deps --require-hashes -r requirements/base.lock
 # Everything but what only torch's CUDA build for Linux needs, which is in cuda.lock. torch's first
 # hash is that of its CPU build, which is not the registry's: make setup installs it where it finds
 # it (find-links), before the rest; the command above takes the registry's torch if none is there.
 """,
     "cuda": """\
-# Regenerate: make lock (uv pip compile of pyproject.toml, split in two by scripts/lock.py)
+# Regenerate: make lock (uv pip compile of pyproject.toml, split by scripts/lock.py)
 # Install:    pip install --no-deps --require-hashes -r requirements/cuda.lock
 # What only torch's CUDA build for Linux needs; make setup leaves it out for any other build.
+""",
+    "judge": """\
+# Regenerate: make lock (uv pip compile of pyproject.toml, split by scripts/lock.py)
+# Install:    pip install --no-deps --require-hashes -r requirements/judge.lock
+# What only the extra "judge" needs, beyond base.lock; make judge installs it.
 """,
 }
 CUDA = re.compile(r"(nvidia|cuda)-|triton\b")
@@ -74,7 +79,7 @@ def accept_cpu_build(block: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Resolves the dependencies and writes both lock files."""
+    """Resolves the dependencies and writes the lock files."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--uv", default="uv", help="the uv executable")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
@@ -85,12 +90,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         pins.write_text("" if options.upgrade else locked_versions(), "utf-8")
         extra = Path(folder, "weights.txt")
         extra.write_text(WEIGHTS, "utf-8")
+        project = ROOT / "pyproject.toml"
         resolution = ("--extra", "dev", "--fork-strategy", "fewest")
-        blocks = compile_pins(options.uv, ROOT / "pyproject.toml", pins, *resolution)
+        # The judge's extra first, so that the rest keeps to versions it can live with.
+        judge = compile_pins(options.uv, project, pins, *resolution, "--extra", "judge")
+        blocks = compile_pins(options.uv, project, pins, *resolution)
+        ours = {block.split()[0] for block in blocks}
+        judge = [block for block in judge if block.split()[0] not in ours]
         alone = ("--no-deps", "--no-annotate")
         blocks += compile_pins(options.uv, extra, extra.with_suffix(".lock"), *alone)
 
-    split: dict[str, list[str]] = {"base": [], "cuda": []}
+    split: dict[str, list[str]] = {"base": [], "cuda": [], "judge": sorted(judge)}
     for block in sorted(map(accept_cpu_build, blocks)):
         split["cuda" if CUDA.match(block) else "base"].append(block)
     for name, path in LOCKS.items():

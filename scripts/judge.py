@@ -1,0 +1,230 @@
+"""Does an independent program find the same numbers? Side by side with lm-evaluation-harness.
+
+    make judge                                  # SmolLM2-135M, ten rows of each of ten members
+    make judge ARGS="--rows 20 --members mmlu/virology bbh/snarks"
+
+For T = 1, plain in-context learning, the summed log-probability of every candidate, from the same
+prompt strings, tokenised as one. lm-eval feeds each candidate with its whole prompt; this engine
+reads the demonstrations once. Rounds alternate, after one that warms up and is not counted.
+
+lm-eval runs twice: as it is, and with the log-softmax over the vocabulary in float64 (its option
+softmax_dtype). The second is compared: PyTorch's float32 log-softmax on a CPU is off by about 1e-5
+a token, which long answers add up. The model computes in its own dtype in both.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # lm-eval would look for a newer chat template
+
+import torch
+from benchmark import default_data_root, timed
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from deepthink import models, prompts, score, tasks, think
+from deepthink.cli import compose
+from deepthink.errors import UserError
+from deepthink.prompts import Encoded
+
+try:
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+except ImportError:
+    sys.exit("error: lm-eval is not installed, run: make judge")
+
+# Two a category of MMLU, short and long questions, options of few and of many tokens; of BBH fixed
+# labels, options that differ in length, and up to ten of them.
+MEMBERS = [
+    "mmlu/college_biology",
+    "mmlu/formal_logic",
+    "mmlu/high_school_psychology",
+    "mmlu/professional_accounting",
+    "mmlu/security_studies",
+    "bbh/causal_judgement",
+    "bbh/date_understanding",
+    "bbh/geometric_shapes",
+    "bbh/logical_deduction_seven_objects",
+    "bbh/snarks",
+]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Questions of one member: as token ids for the engine, as strings for lm-eval."""
+
+    name: str
+    encoded: Encoded
+    requests: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Seconds of both programs, and the largest differences of a candidate's log-probability."""
+
+    name: str
+    rows: int
+    candidates: int
+    longest: int
+    ours: float
+    theirs: float
+    difference: float
+    as_it_is: float
+    same_tokens: bool
+
+
+def main() -> None:
+    """Print the comparison; exit code 1 if a difference exceeds the tolerance."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-root", default=default_data_root(), help="local dataset mirror")
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--members", nargs="*", default=MEMBERS)
+    parser.add_argument("--rows", type=int, default=10, help="of each member")
+    parser.add_argument("--rounds", type=int, default=2, help="alternating repetitions")
+    parser.add_argument("--batch-size", type=int, default=8, help="lm-eval's")
+    parser.add_argument("--tolerance", type=float, default=1e-4, help="in nats")
+    options = parser.parse_args()
+    console = Console(width=118, highlight=False)
+    try:
+        verdicts = compare(options, console)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    show(verdicts, options, console)
+    worst = max(verdicts, key=lambda verdict: verdict.difference)
+    if worst.difference > options.tolerance:
+        sys.exit(f"error: {worst.name} differs by {worst.difference:.1e}: see the table")
+
+
+def compare(options: argparse.Namespace, console: Console) -> list[Verdict]:
+    """Score every member's rows with both programs."""
+    spec = compose([f"model={options.model}", "model.dtype=float32"]).model
+    device = models.resolve_device("auto")
+    lm = models.load(spec, device)
+    _, plain = models.load_plain(spec, device)
+    settings = {"pretrained": plain, "tokenizer": lm.tokenizer, "batch_size": options.batch_size}
+    judge = HFLM(**settings, softmax_dtype="float64")
+    judge_as_it_is = HFLM(**settings)
+    every = [rows_of(name, lm, options) for name in options.members]
+    return [
+        verdict(rows, lm, judge, judge_as_it_is, options.rounds)
+        for rows in track(every, "scoring", console=console, transient=True)
+    ]
+
+
+def rows_of(name: str, lm: models.LM, options: argparse.Namespace) -> Rows:
+    """A seeded sample of a member's questions with its demonstrations."""
+    suite, _, member = name.partition("/")
+    task = compose([f"task={suite}", f"task.members=[{member}]"]).jobs[0].task
+    splits = tasks.load(task, options.data_root, options.rows)
+    encoded = prompts.encode(
+        lm.tokenizer, task.template, splits.pool, splits.test, "joint", "drop", lm.positions
+    )
+    shots = "".join(prompts.shot(task.template, e) for e in splits.pool[-encoded.kept :])
+    requests = [
+        (shots + prompts.fill(task.template, example.text), f" {candidate}")
+        for example in splits.test
+        for candidate in example.candidates
+    ]
+    return Rows(name, encoded, requests)
+
+
+def ours(lm: models.LM, encoded: Encoded) -> list[float]:
+    """The engine's log-probabilities, one after another."""
+    (memory,) = think(lm.model, encoded.demonstrations, iterations=1)
+    scores = score(lm.model, memory, encoded.queries, encoded.candidates)
+    return [value for row in scores for value in row]
+
+
+def theirs(judge: HFLM, requests: Sequence[tuple[str, str]]) -> list[float]:
+    """lm-eval's log-probabilities, one after another."""
+    instances = [
+        Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=i)
+        for i, pair in enumerate(requests)
+    ]
+    return [value for value, _ in judge.loglikelihood(instances, disable_tqdm=True)]
+
+
+def verdict(rows: Rows, lm: models.LM, judge: HFLM, judge_as_it_is: HFLM, rounds: int) -> Verdict:
+    """Alternate the two programs on the same rows; medians of the seconds."""
+    encoded, device = rows.encoded, lm.model.device
+    ours(lm, encoded)
+    loose = theirs(judge_as_it_is, rows.requests)
+    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for _ in range(rounds):
+        seconds, found = timed(lambda: ours(lm, encoded), device)
+        times["ours"].append(seconds)
+        seconds, expected = timed(lambda: theirs(judge, rows.requests), device)
+        times["theirs"].append(seconds)
+    tokens = [
+        [*encoded.demonstrations, *query, *answer]
+        for query, answers in zip(encoded.queries, encoded.candidates, strict=True)
+        for answer in answers
+    ]
+    pairs = [judge._encode_pair(*request) for request in rows.requests]
+    return Verdict(
+        rows.name,
+        len(encoded.queries),
+        len(rows.requests),
+        max(len(answer) for answers in encoded.candidates for answer in answers),
+        statistics.median(times["ours"]),
+        statistics.median(times["theirs"]),
+        largest(found, expected),
+        largest(found, loose),
+        [[*context, *continuation] for context, continuation in pairs] == tokens,
+    )
+
+
+def largest(values: Sequence[float], others: Sequence[float]) -> float:
+    """The largest absolute difference."""
+    return max(abs(a - b) for a, b in zip(values, others, strict=True))
+
+
+def show(verdicts: Sequence[Verdict], options: argparse.Namespace, console: Console) -> None:
+    """One row per member, one per suite, and what the columns mean."""
+    title = f"{options.model}, float32, T = 1: deepthink beside lm-eval"
+    table = Table(title=title, title_justify="left")
+    table.add_column("member", no_wrap=True)
+    headings = ("rows", "candidates", "longest", "tokens", "deepthink", "lm-eval", "ratio")
+    for heading in (*headings, "|Δ log p|", "as it is"):
+        table.add_column(heading, justify="right")
+    suites = sorted({verdict.name.partition("/")[0] for verdict in verdicts}, reverse=True)
+    for suite in suites:
+        members = [v for v in verdicts if v.name.partition("/")[0] == suite]
+        for v in members:
+            add(table, v.name, [v])
+        add(table, f"{suite}, all", members)
+        table.add_section()
+    console.print(table)
+    console.print(
+        "longest: tokens of an answer. |Δ log p|: largest difference from lm-eval with a float64 "
+        "log-softmax; as it is: with its float32 one. Seconds: medians of "
+        f"{options.rounds} rounds, lm-eval in batches of {options.batch_size}."
+    )
+
+
+def add(table: Table, name: str, verdicts: Sequence[Verdict]) -> None:
+    """A row for these members together."""
+    fast, slow = sum(v.ours for v in verdicts), sum(v.theirs for v in verdicts)
+    table.add_row(
+        name,
+        str(sum(v.rows for v in verdicts)),
+        str(sum(v.candidates for v in verdicts)),
+        str(max(v.longest for v in verdicts)),
+        "same" if all(v.same_tokens for v in verdicts) else "differ",
+        f"{fast:.2f} s",
+        f"{slow:.2f} s",
+        f"{slow / fast:.1f}×",
+        f"{max(v.difference for v in verdicts):.1e}",
+        f"{max(v.as_it_is for v in verdicts):.1e}",
+    )
+
+
+if __name__ == "__main__":
+    main()
