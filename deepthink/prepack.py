@@ -27,15 +27,19 @@ class PackedLinear(nn.Module):
 def prepack(model: PreTrainedModel) -> PreTrainedModel:
     """Replace, in place, the linear layers of a float32 CPU model by packed ones.
 
-    An output embedding tied to the input's is kept twice, since a lookup needs the plain layout.
+    The output embedding stays as it is. In the blocked layout its sums are rounded half as finely,
+    and answers of many tokens add that up; it would gain one to four percent of the time.
     Any other model, or a PyTorch without oneDNN, is returned untouched.
     """
     if model.device.type != "cpu" or model.dtype != torch.float32:
         return model
     if not torch.backends.mkldnn.is_available():
         return model
+    head = model.get_output_embeddings()
     for parent in list(model.modules()):
         for name, child in parent.named_children():
+            if child is head:
+                continue
             if type(child) is nn.Linear:
                 setattr(parent, name, PackedLinear(child.weight, child.bias))
             elif type(child) is Conv1D:
