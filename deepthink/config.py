@@ -159,11 +159,6 @@ class SuiteSpec:
                 raise unknown(f"member of {self.name}", member, self.rows)
         if self.members is not None:
             _at_least("the number of task.members", len(self.members), 1)
-        for source in self.sources:
-            if isinstance(source.pool, WorkedExamples) and set(source.pool.sha256) != set(
-                self.rows
-            ):
-                raise UserError(f"{source.pool.repository} needs one sha256 for every member")
 
     @property
     def rows(self) -> dict[str, int]:

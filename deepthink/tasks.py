@@ -206,6 +206,10 @@ def _example(text: Any, gold: Any, options: Any, source: SourceSpec, task: TaskS
         valid, candidates = listed.marks, listed.marks if letters else listed.options
         text = text if letters else listed.question
     elif source.choices is not None:
+        if not isinstance(options, list) or not all(
+            isinstance(o, str) and o.strip() for o in options
+        ):
+            raise UserError(f"{task.name}: {source.repository} has a row with options {options!r}")
         valid, candidates = range(len(options)), tuple(option.strip() for option in options)
         if letters:
             text, candidates = choices.with_letters(text, candidates)

@@ -33,7 +33,7 @@ def read(source: WorkedExamples, member: str, data_root: str | None) -> list[tup
         if not path.is_file():
             raise UserError(f"data_root has no file {source.repository}/{file}")
     else:
-        path = _download(source, file, source.sha256[member])
+        path = _download(source, file, member)
     try:
         found = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -54,12 +54,15 @@ def parse(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def _download(source: WorkedExamples, file: str, sha256: str) -> Path:
+def _download(source: WorkedExamples, file: str, member: str) -> Path:
+    if member not in source.sha256:
+        raise UserError(f"the config has no sha256 for {source.repository}/{file}")
+    known = f"sha256:{source.sha256[member]}"
     url = f"{HOST}/{source.repository}/{source.commit}/{file}"
     folder = hub.cache_folder() / source.repository / source.commit
     pooch.get_logger().setLevel("ERROR")
     try:
-        return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=Path(file).name, path=folder))
+        return Path(pooch.retrieve(url, known, fname=Path(file).name, path=folder))
     except ConnectionError as error:
         raise UserError(
             f"the worked examples of {source.repository} are not cached and {HOST} cannot be "

@@ -108,6 +108,12 @@ def test_a_file_with_another_hash_is_refused(served, tmp_path):
     assert not list((tmp_path / "cache").rglob("*.txt"))
 
 
+def test_a_file_without_a_hash_is_not_fetched(served):
+    with pytest.raises(UserError, match="no sha256"):
+        worked.read(source("0" * 64), "cups", None)
+    assert not served
+
+
 def test_a_server_out_of_reach_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(worked, "HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path))

@@ -351,6 +351,14 @@ def test_a_killed_suite_continues_and_ends_with_the_same_numbers(tiny_folder, su
     assert curves[0] == curves[1]
 
 
+@pytest.mark.parametrize("options", [["one", " "], ["one", 2], "one"])
+def test_options_that_are_no_texts_are_refused(options):
+    task = compose([*MMLU]).jobs[0].task
+    rows = {"question": ["Which?"], "choices": [options], "answer": [0]}
+    with pytest.raises(UserError, match="mmlu/astronomy: cais/mmlu has a row with options"):
+        tasks._examples(rows, task.sources[0], task)
+
+
 @pytest.mark.parametrize("answer", ["text", "letter"])
 def test_prompts_of_both_answers_by_hand(answer, suite_root):
     suite = compose([*MMLU, f"task.answer={answer}"])
