@@ -117,6 +117,14 @@ def stored(tmp_path: Path) -> list[tuple[Path, records.Record]]:
     return list(records.load_all(tmp_path / "results"))
 
 
+def assert_one_line(code: int, err: str, hint: str) -> None:
+    lines = err.strip().splitlines()
+    assert code == 1
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert hint in lines[0]
+
+
 @pytest.fixture(scope="session")
 def tokenizer_of_smollm2():
     """A real tokenizer, where its package is installed."""

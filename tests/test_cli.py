@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import stored
+from conftest import assert_one_line, stored
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 
@@ -195,14 +195,6 @@ def test_bad_input_is_one_clear_line(run, kind, tmp_path):
     code, _, err = run(*overrides)
     assert_one_line(code, err, hint)
     assert not stored(tmp_path)
-
-
-def assert_one_line(code: int, err: str, hint: str) -> None:
-    lines = err.strip().splitlines()
-    assert code == 1
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ")
-    assert hint in lines[0]
 
 
 @pytest.mark.parametrize(("spoil", "hint"), [(corrupt_data, "sst2"), (no_column, "'sentence'")])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import stored
+from conftest import assert_one_line, stored
 
 from deepthink import hub, models, prompts, records, study, tasks, tracking
 from deepthink.cli import CONF, compose
@@ -407,11 +407,7 @@ def test_bad_input_to_a_suite_is_one_clear_line(run, suite_root, kind, tmp_path,
     if "model=narrow" in words:
         words = [words[0], f"model.hub_id={narrow(tiny_folder, tmp_path, 40)}"]
     code, _, err = run("task=mmlu", f"data_root={suite_root}", "task.members=[virology]", *words)
-    lines = err.strip().splitlines()
-    assert code == 1
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ")
-    assert hint in lines[0]
+    assert_one_line(code, err, hint)
     assert not stored(tmp_path)
 
 
