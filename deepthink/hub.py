@@ -33,7 +33,7 @@ def settle() -> None:
 
 @cache
 def dataset_folder(repository: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
-    """A local copy of a dataset repository's files that match the patterns.
+    """A local copy of a dataset repository's files that match the patterns, named by its commit.
 
     Asks the hub once in a process; offline, the copy is the one in its cache.
     """

@@ -27,10 +27,12 @@ class Example:
 class Source:
     """All rows of a task's training and test splits, and the repository they came from.
 
+    commit: the repository's on the hub; None where the rows are local.
     left_out: test rows whose number of options is not the task's usual one.
     """
 
     repository: str
+    commit: str | None
     pool: tuple[Example, ...]
     test: tuple[Example, ...]
     left_out: int
@@ -40,7 +42,7 @@ class Source:
 class Splits:
     """A task's data: the pool demonstrations come from, and two disjoint sets to score.
 
-    repository: where they came from.
+    repository, commit: where they came from, as in `Source`.
     read_rows: how many rows the source's pool and test splits held before they were divided.
     left_out: test rows beyond those, whose number of options is not the task's usual one.
     """
@@ -49,5 +51,6 @@ class Splits:
     dev: tuple[Example, ...]
     test: tuple[Example, ...]
     repository: str
+    commit: str | None
     read_rows: dict[str, int]
     left_out: int

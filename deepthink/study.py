@@ -134,6 +134,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
         },
         "data": {
             "repository": splits.repository,
+            "commit": splits.commit,
             "rows": {name: len(getattr(splits, name)) for name in ("pool", "dev", "test")},
             "read_rows": splits.read_rows,
             "left_out": splits.left_out,

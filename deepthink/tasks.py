@@ -49,6 +49,7 @@ def load(
         dev=tuple(pool[i] for i in sorted(order[: min(wanted, reserved)])),
         test=test,
         repository=source.repository,
+        commit=source.commit,
         read_rows={"pool": len(pool), "test": len(source.test)},
         left_out=source.left_out,
     )
@@ -97,8 +98,9 @@ def read(task: TaskSpec, data_root: str | None) -> Source:
             usual = _usual(rows["test"], source)
             return Source(
                 source.repository,
-                tuple(_examples(rows["pool"], source, task)),
-                tuple(_examples(usual, source, task)),
+                commit=None if source.bundled or data_root else _folder(source, None).name,
+                pool=tuple(_examples(rows["pool"], source, task)),
+                test=tuple(_examples(usual, source, task)),
                 left_out=_count(rows["test"]) - _count(usual),
             )
     others = ", ".join(source.repository for source in task.sources[1:])

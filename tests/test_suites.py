@@ -441,6 +441,9 @@ def test_the_hub_is_asked_once_for_all_members(suite_root, monkeypatch):
     loaded = [tasks.read(job.task, None) for job in compose([*MMLU]).jobs]
     hub.dataset_folder.cache_clear()
     assert [len(source.test) for source in loaded] == [6, 5, 7]
+    assert {source.commit for source in loaded} == {
+        "mmlu"
+    }  # the copy's name, on the hub its commit
     assert asked == [("cais/mmlu", ["*/dev-*.parquet", "*/test-*.parquet"], "dataset")]
 
 
