@@ -151,7 +151,12 @@ def report(suite: Suite, results: Results, console: Console) -> None:
     first = next(iter(outcomes.values()))
     key = first.record["identity"]
     steps = sorted({1, key["thinking"]["iterations"]})
-    title = f"{suite.jobs[0].model.name} · {name} · {first.path.parent.name}, {_method(key)}"
+    parts = [suite.jobs[0].model.name, name]
+    if suite.spec.answer != "text":
+        parts.append(f"answer by {suite.spec.answer}")
+    if key["order"]:
+        parts.append(f"order {key['order']}")
+    title = " · ".join([*parts, f"{first.path.parent.name}, {_method(key)}"])
     console.print(title, style="italic", highlight=False, soft_wrap=True)
     console.print(_members(suite, results, steps))
     console.print(_averages(suite, results, steps))
@@ -260,7 +265,8 @@ def _suite_remarks(suite: Suite, results: Results) -> Iterator[str]:
         )
     data = [outcome.record["data"] for outcome in every]
     if left_out := sum(d["left_out"] for d in data):
-        yield f"{left_out:,} test rows without their task's usual number of options were left out"
+        plural = "s" * (left_out > 1)
+        yield f"left out for an unusual number of options: {left_out:,} test row{plural}"
     other = [o for o, d in zip(every, data, strict=True) if d["read_rows"] != d["published_rows"]]
     if other:
         names = ", ".join(outcome.record["identity"]["task"]["name"] for outcome in other)

@@ -117,6 +117,17 @@ def stored(tmp_path: Path) -> list[tuple[Path, records.Record]]:
     return list(records.load_all(tmp_path / "results"))
 
 
+@pytest.fixture
+def wandb_offline(monkeypatch):
+    """W&B's client as a user has it; it keeps the first run's folder for the whole process."""
+    import wandb
+
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
 def assert_one_line(code: int, err: str, hint: str) -> None:
     lines = err.strip().splitlines()
     assert code == 1

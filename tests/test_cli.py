@@ -114,8 +114,8 @@ def test_dropped_demonstrations_are_told_and_recorded(run, tmp_path):
     assert "dropped for every query" in " ".join(out.split())
 
 
+@pytest.mark.usefixtures("wandb_offline")
 def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(run, tmp_path, monkeypatch):
-    monkeypatch.delenv("WANDB_MODE", raising=False)
     code, _, _ = run("wandb.mode=offline")
     assert code == 0
     assert list((tmp_path / "wandb").glob("offline-run-*"))

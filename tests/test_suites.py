@@ -185,7 +185,8 @@ def test_seeds_change_nothing_and_orders_do(run, suite_root, tmp_path):
     assert "0 records written, 3 read" in out
     assert "seed=5 changes nothing" in out
     for order in (1, 2, 3):
-        run(*words, f"order={order}", "seed=5")
+        _, out, _ = run(*words, f"order={order}", "seed=5", "task.answer=text")
+        assert f"bbh · order {order} · deepthink" in out
     _, out, _ = run(*words, "order=1", "seed=6")
     assert "0 records written, 3 read" in out
     shots = {r["identity"]["order"]: r["demonstrations"]["indices"] for _, r in stored(tmp_path)}
@@ -411,8 +412,8 @@ def test_bad_input_to_a_suite_is_one_clear_line(run, suite_root, kind, tmp_path,
     assert not stored(tmp_path)
 
 
-def test_a_suite_is_one_wandb_run(run, suite_root, monkeypatch):
-    monkeypatch.delenv("WANDB_MODE", raising=False)
+@pytest.mark.usefixtures("wandb_offline")
+def test_a_suite_is_one_wandb_run(run, suite_root, tmp_path, monkeypatch):
     sent, publish = [], tracking._publish_suite
 
     def counted(*arguments):
@@ -426,6 +427,7 @@ def test_a_suite_is_one_wandb_run(run, suite_root, monkeypatch):
         assert code == 0
         assert "not sent" not in out
     assert len(sent) == 1
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
 
 
 def test_the_hub_is_asked_once_for_all_members(suite_root, monkeypatch):
