@@ -175,11 +175,15 @@ class SuiteSpec:
         }
         return {category: members for category, members in chosen.items() if members}
 
+    def full_name(self, member: str) -> str:
+        """What a member is called as a task."""
+        return f"{self.name}/{member}"
+
     def member(self, name: str) -> TaskSpec:
         """One member as a task of its own."""
         labels = self.labels.get(name, [])
         return TaskSpec(
-            name=f"{self.name}/{name}",
+            name=self.full_name(name),
             version=self.version,
             template=self.template,
             labels=labels,

@@ -198,7 +198,7 @@ def _members(suite: Suite, results: Results, steps: Sequence[int]) -> Table:
         if len(suite.spec.categories) > 1:
             table.add_row(category, style="bold")
         for member in members:
-            outcome = results.outcomes.get(f"{suite.spec.name}/{member}")
+            outcome = results.outcomes.get(suite.spec.full_name(member))
             if outcome is None:
                 table.add_row(member, "", "", "failed")
                 continue
@@ -227,7 +227,7 @@ def _averages(suite: Suite, results: Results, steps: Sequence[int]) -> Table:
     if len(groups) > 1:
         groups["all"] = [member for members in groups.values() for member in members]
     for group, members in groups.items():
-        found = [results.outcomes.get(f"{suite.spec.name}/{member}") for member in members]
+        found = [results.outcomes.get(suite.spec.full_name(member)) for member in members]
         whole = [outcome for outcome in found if outcome is not None]
         for kind, average in (("macro", readings.macro), ("micro", readings.micro)):
             cells = ["–"] * (1 + len(steps))
@@ -257,11 +257,12 @@ def _suite_remarks(suite: Suite, results: Results) -> Iterator[str]:
     if results.failures:
         done, all_of = len(every), len(suite.jobs)
         yield f"{done} of {all_of} members have a result; averages over a missing one are missing"
-    fewer = [o for o in every if "of" in _shots(o) or o.record["demonstrations"]["truncated"]]
+    shots = [outcome.record["demonstrations"] for outcome in every]
+    fewer = sum(shot["kept"] < len(shot["indices"]) or shot["truncated"] for shot in shots)
     if fewer:
         yield (
-            f"at 2L positions the context does not hold all demonstrations of {len(fewer)} "
-            f"member{'s' * (len(fewer) > 1)}: the first were dropped for every query"
+            f"at 2L positions the context does not hold all demonstrations of {fewer} "
+            f"member{'s' * (fewer > 1)}: the first were dropped for every query"
         )
     data = [outcome.record["data"] for outcome in every]
     if left_out := sum(d["left_out"] for d in data):

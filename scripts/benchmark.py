@@ -37,6 +37,7 @@ from transformers import (
 from deepthink import models, prompts, reference, score, study, tasks, think
 from deepthink.cli import compose
 from deepthink.compute import Costs, scoring_flops, thinking_flops
+from deepthink.config import Config
 from deepthink.errors import UserError
 from deepthink.prepack import PackedLinear, prepack
 
@@ -145,14 +146,18 @@ def families(device: torch.device) -> dict[str, PreTrainedConfig]:
     }
 
 
+def job_of(name: str, *overrides: str) -> Config:
+    """The config of a task, or of a suite's member, "mmlu/virology"."""
+    suite, _, member = name.partition("/")
+    if member:
+        return compose([f"task={suite}", f"task.members=[{member}]", *overrides]).jobs[0]
+    return compose([f"task={name}", *overrides])
+
+
 def task_workload(name: str, lm: models.LM, options: argparse.Namespace) -> Workload:
     """A seeded, stratified sample of the task's test queries, and demonstrations of its pool."""
-    suite, _, member = name.partition("/")
-    count, queries = SIZES.get(name, (None, SUITE_QUERIES))
-    if member:
-        config = compose([f"task={suite}", f"task.members=[{member}]"]).jobs[0]
-    else:
-        config = compose([f"task={name}", f"demonstrations.count={count or 'null'}"])
+    count, queries = SIZES.get(name, ("null", SUITE_QUERIES))
+    config = job_of(name, f"demonstrations.count={count}")
     splits = tasks.load(config.task, options.data_root, options.queries or queries, 0)
     shots = [splits.pool[i] for i in study.demonstration_order(splits.pool, config)]
     encoded = prompts.encode(

@@ -24,12 +24,12 @@ from dataclasses import dataclass
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # lm-eval would look for a newer chat template
 
-from benchmark import default_data_root, timed
+from benchmark import default_data_root, job_of, timed
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from deepthink import models, prompts, score, tasks, think
+from deepthink import models, prompts, score, study, tasks, think
 from deepthink.cli import compose
 from deepthink.errors import UserError
 from deepthink.prompts import Encoded
@@ -123,13 +123,14 @@ def compare(options: argparse.Namespace, console: Console) -> list[Verdict]:
 
 def rows_of(name: str, lm: models.LM, options: argparse.Namespace) -> Rows:
     """A seeded sample of a member's questions with its demonstrations."""
-    suite, _, member = name.partition("/")
-    task = compose([f"task={suite}", f"task.members=[{member}]"]).jobs[0].task
-    splits = tasks.load(task, options.data_root, options.rows)
+    config = job_of(name)
+    task = config.task
+    splits = tasks.load(task, options.data_root, options.rows, 0)
+    examples = [splits.pool[i] for i in study.demonstration_order(splits.pool, config)]
     encoded = prompts.encode(
-        lm.tokenizer, task.template, splits.pool, splits.test, "joint", "drop", lm.positions
+        lm.tokenizer, task.template, examples, splits.test, "joint", "drop", lm.positions
     )
-    shots = "".join(prompts.shot(task.template, e) for e in splits.pool[-encoded.kept :])
+    shots = "".join(prompts.shot(task.template, e) for e in examples[-encoded.kept :])
     requests = [
         (shots + prompts.fill(task.template, example.text), f" {candidate}")
         for example in splits.test
