@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from deepthink.errors import UserError, first_line, unknown
-from deepthink.options import ANSWER_SCORES, ANSWERS, OVERFLOWS, SEAMS, check_thinking
+from deepthink.options import ANSWER_SCORES, ANSWERS, LABELS, OVERFLOWS, SEAMS, check_thinking
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -209,10 +209,12 @@ class MethodSpec:
     """A selector of demonstrations and how they are thought over; T = 1 is vanilla ICL.
 
     selector: `name` of a module in deepthink/selectors and the options of its `select`.
+    copies: how often the prompt repeats the demonstrations.
     The rest are the arguments of `deepthink.think`.
     """
 
     selector: dict[str, Any]
+    copies: int
     iterations: int
     step_size: float
     momentum: float
@@ -220,31 +222,39 @@ class MethodSpec:
     memory_dtype: str
 
     def __post_init__(self) -> None:
+        _at_least("method.copies", self.copies, 1)
         check_thinking(**self.thinking)
 
     @property
     def thinking(self) -> dict[str, Any]:
         """The keyword arguments of `think`."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "selector"}
+        others = ("selector", "copies")
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
 
     @property
     def label(self) -> str:
         """What this method is called in paths and tables."""
-        chosen, thinks = self.selector["name"], self.iterations > 1
-        if chosen == "random":
-            return "deepthink" if thinks else "vanilla"
-        return f"{chosen}+deepthink" if thinks else chosen
+        chosen = self.selector["name"]
+        parts = [] if chosen == "random" else [chosen]
+        parts += ["repeat"] * (self.copies > 1) + ["deepthink"] * (self.iterations > 1)
+        return "+".join(parts) or "vanilla"
 
 
 @with_config(STRICT)
 @dataclass(frozen=True)
 class DemonstrationSpec:
-    """count: how many demonstrations; null takes the task's own number."""
+    """How many are shown, and with which labels.
+
+    count: null takes the task's own number. labels: "gold", "flipped" or "random", see
+    `deepthink.relabel`; demonstrations are chosen by their gold labels in any case.
+    """
 
     count: int | None
+    labels: str
 
     def __post_init__(self) -> None:
         _at_least("demonstrations.count", self.count, 1)
+        _choice("demonstrations.labels", self.labels, LABELS)
 
 
 @with_config(STRICT)
@@ -277,7 +287,7 @@ class WandbSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class Config:
-    """One job. Everything down to `dev_size` can change a number; the rest cannot."""
+    """One job. Everything down to `pool_size` can change a number; the rest cannot."""
 
     model: ModelSpec
     task: TaskSpec
@@ -289,6 +299,7 @@ class Config:
     order: int
     test_size: int | None
     dev_size: int | None
+    pool_size: int | None
     data_root: str | None
     results: str
     force: bool
@@ -303,6 +314,7 @@ class Config:
         _at_least("order", self.order, 0)
         _at_least("test_size", self.test_size, 1)
         _at_least("dev_size", self.dev_size, 0)
+        _at_least("pool_size", self.pool_size, 1)
         _at_least("token_budget", self.token_budget, 1)
         if self.task.given:
             self._check_given()
@@ -320,6 +332,11 @@ class Config:
                 f"dev_size is {self.dev_size}, but {name} has no training rows to set aside: "
                 "leave it out"
             )
+        if self.pool_size:
+            raise UserError(
+                f"pool_size is {self.pool_size}, but the demonstrations of {name} are given: "
+                "leave it out"
+            )
 
     @property
     def count(self) -> int:
@@ -328,8 +345,14 @@ class Config:
 
     @property
     def draw(self) -> int:
-        """The seed, or 0 where the demonstrations are given and no seed changes anything."""
-        return 0 if self.task.given else self.seed
+        """The seed, or 0 where no seed changes anything: given demonstrations, as they are."""
+        return 0 if self.task.given and self.demonstrations.labels != "random" else self.seed
+
+    @property
+    def label(self) -> str:
+        """What this job's method is called in paths and tables, with the labels it shows."""
+        labels = self.demonstrations.labels
+        return self.method.label + (f"-{labels}" if labels != "gold" else "")
 
     def resolved(self) -> dict[str, Any]:
         """The whole config as plain values, for the record."""

@@ -1,6 +1,6 @@
 """What jobs show in the terminal: a progress bar, tables, and where the records lie."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,8 +18,9 @@ from rich.table import Table
 
 from deepthink import readings
 from deepthink.config import Suite
-from deepthink.study import Outcome, Watcher
+from deepthink.study import Outcome
 from deepthink.suite import Results
+from deepthink.watcher import Watcher
 
 
 class ProgressWatcher(Watcher):
@@ -51,6 +52,15 @@ class ProgressWatcher(Watcher):
         self._latest[point["split"]] = f"{point['split']} {share:.1%}"
         shown = ", ".join(self._latest.values())
         self._bar.update(self._task, description=f"{self._stage}: t={point['step']} {shown}")
+
+    @contextmanager
+    def aside(self, text: str, total: int) -> Iterator[Callable[[int], object]]:
+        """A bar of its own, as long as it lasts."""
+        task = self._bar.add_task(f"  {text}", total=total)
+        try:
+            yield lambda readings: self._bar.advance(task, readings)
+        finally:
+            self._bar.remove_task(task)
 
 
 def console() -> Console:
@@ -88,14 +98,21 @@ def show(outcome: Outcome, console: Console) -> None:
     for split in splits:
         table.add_column(f"{split} accuracy", justify="right")
         table.add_column("95 % interval", justify="right")
+        if followed := "followed" in curve[0]:
+            table.add_column("follows", justify="right")
     table.add_column("")
     for point in readings.of_split(curve, "test"):
         cells = [str(point["step"])]
         for split in splits:
-            cells += _cells(readings.at_step(curve, split, point["step"]))
+            at = readings.at_step(curve, split, point["step"])
+            cells += _cells(at)
+            if followed:
+                cells.append(f"{at['followed'] / at['count']:.1%}")
         table.add_row(*cells, "vanilla" if point["step"] == 1 else "")
     console.print(table)
-    for line in _remarks(record):
+    if len(stages := record.get("selection", {}).get("stages", ())) > 1:
+        console.print(_stages(stages))
+    for line in (*_reading(stages), *_remarks(record)):
         console.print(line, highlight=False)
     verb = "wrote" if outcome.scores is not None else "read, not run again (force=true does):"
     console.print(f"{verb} {outcome.path}", highlight=False, soft_wrap=True)
@@ -106,15 +123,60 @@ def _cells(point: readings.Point) -> list[str]:
     return [f"{share:.1%}", f"{low:.1%} – {high:.1%}"]
 
 
+def _stages(stages: Sequence[dict[str, Any]]) -> Table:
+    """What a selection read of the model, stage by stage, beside what it was foreseen to read."""
+    table = _plain_table("stage", "prompts foreseen", "read", "known", "forwards", "seconds")
+    for stage in stages:
+        most = "≤ " if stage["bound"] else ""
+        table.add_row(
+            stage["name"],
+            f"{most}{stage['predicted']:,}",
+            *(f"{stage[name]:,}" for name in ("read", "kept", "forwards")),
+            f"{stage['seconds']:.1f}",
+        )
+    table.add_section()
+    sums = {
+        name: sum(stage[name] for stage in stages)
+        for name in ("predicted", "read", "kept", "forwards", "seconds")
+    }
+    most = "≤ " if any(stage["bound"] for stage in stages) else ""
+    table.add_row(
+        "all",
+        f"{most}{sums['predicted']:,}",
+        *(f"{sums[name]:,}" for name in ("read", "kept", "forwards")),
+        f"{sums['seconds']:.1f}",
+    )
+    return table
+
+
+def _reading(stages: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What a selection in one stage read, and whether any set of demonstrations lost some."""
+    if len(stages) == 1:
+        (stage,) = stages
+        parts = []
+        if stage["read"]:
+            parts.append(
+                f"{stage['read']:,} prompts read in {stage['forwards']:,} forwards, "
+                f"{stage['seconds']:.1f} s"
+            )
+        if stage["kept"]:
+            parts.append(f"{stage['kept']:,} prompts known from before, not read again")
+        yield f"{stage['name']}: {'; '.join(parts)}"
+    if shortened := sum(stage["shortened"] for stage in stages):
+        yield f"{shortened:,} sets that were tried lost demonstrations to the context's limit"
+
+
 def _method(key: dict[str, Any]) -> str:
     thinking = key["thinking"]
-    if thinking["iterations"] == 1:
-        return f"{key['demonstrations']} demonstrations"
-    momentum = f", β {thinking['momentum']:g}" if thinking["momentum"] else ""
-    return (
-        f"{key['demonstrations']} demonstrations, η {thinking['step_size']:g}{momentum}, "
-        f"{thinking['positions']} positions"
-    )
+    parts = [f"{key['demonstrations']} demonstrations"]
+    if copies := key.get("copies"):
+        parts.append(f"{copies} times over")
+    if labels := key.get("labels"):
+        parts.append(f"{labels} labels")
+    if thinking["iterations"] > 1:
+        momentum = f", β {thinking['momentum']:g}" if thinking["momentum"] else ""
+        parts.append(f"η {thinking['step_size']:g}{momentum}, {thinking['positions']} positions")
+    return ", ".join(parts)
 
 
 def _remarks(record: dict[str, Any]) -> Iterator[str]:
@@ -131,6 +193,9 @@ def _remarks(record: dict[str, Any]) -> Iterator[str]:
         )
     if shots["truncated"]:
         yield f"the demonstrations were cut to their last {shots['tokens']} tokens"
+    asked = record["identity"].get("copies", 1)
+    if shots.get("copies", 1) < asked:
+        yield f"the context holds {shots['copies']} of {asked} copies of the demonstrations"
     found, published = record["data"]["read_rows"], record["data"]["published_rows"]
     if found != published:
         yield (
@@ -178,7 +243,7 @@ def _plain_table(*headings: str) -> Table:
     """A table of a column of words and columns of numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for heading in headings:
-        words = heading in ("member", "average")
+        words = heading in ("member", "average", "stage")
         table.add_column(heading, justify="left" if words else "right", no_wrap=True)
     return table
 
@@ -272,6 +337,6 @@ def _suite_remarks(suite: Suite, results: Results) -> Iterator[str]:
     if other:
         names = ", ".join(outcome.record["identity"]["task"]["name"] for outcome in other)
         yield f"the data read differ in size from the published set: {names}"
-    seed = suite.jobs[0].seed
-    if seed:
+    job = suite.jobs[0]
+    if (seed := job.seed) != job.draw:
         yield f"seed={seed} changes nothing: the demonstrations are given (order=1, 2, … permutes)"

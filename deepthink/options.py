@@ -8,6 +8,7 @@ ANSWERS = ("text", "letter")
 ANSWER_SCORES = ("sum", "mean", "probability")
 SEAMS = ("apart", "joint")
 OVERFLOWS = ("drop", "truncate", "error")
+LABELS = ("gold", "flipped", "random")
 
 
 def check_thinking(

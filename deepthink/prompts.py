@@ -10,7 +10,7 @@ Special tokens stand once, in front of the demonstrations.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deepthink.errors import UserError, unknown
@@ -31,6 +31,7 @@ class Encoded:
     ids of each of its candidates.
     kept: how many demonstrations are left, counted from the end, after the overflow rule.
     truncated: whether the first kept one lost its beginning.
+    copies: how often the demonstrations are written, one after the other.
     """
 
     demonstrations: list[int]
@@ -38,6 +39,15 @@ class Encoded:
     candidates: list[list[list[int]]]
     kept: int
     truncated: bool
+    copies: int
+
+    @property
+    def longest(self) -> int:
+        """How many positions a query may take with its longest candidate fed."""
+        return max(
+            len(query) + max(map(len, row)) - 1
+            for query, row in zip(self.queries, self.candidates, strict=True)
+        )
 
 
 def encode(
@@ -48,8 +58,12 @@ def encode(
     seam: str,
     overflow: str,
     limit: int | None,
+    copies: int = 1,
+    thinks: bool = False,
 ) -> Encoded:
     """Encode demonstrations, queries and candidates so that they fit a model of `limit` positions.
+
+    Without demonstrations the queries follow the special tokens alone (zero-shot).
 
     seam: "apart" tokenises the demonstrations and each query separately, as the authors' program
         does; "joint" tokenises them as one string and cuts it at the query's first token, which
@@ -58,6 +72,9 @@ def encode(
         exceeds `limit`, "drop" leaves out whole demonstrations from the front, "truncate" tokens
         from the left, "error" refuses. The rule looks at neither T nor the position scheme, so
         that all methods read the same demonstrations.
+    copies: the demonstrations that rule leaves are written so often in a row, or as often as fits
+        in front of a query, twice over if the model `thinks` about them. "error" refuses fewer;
+        truncated demonstrations are written once.
 
     Raises:
         UserError: nothing fits, or a candidate whose tokens merge with the template's.
@@ -66,8 +83,8 @@ def encode(
         raise unknown("value of seam", seam, SEAMS)
     if overflow not in OVERFLOWS:
         raise unknown("value of overflow", overflow, OVERFLOWS)
-    if not demonstrations or not queries:
-        raise UserError("a prompt needs at least one demonstration and one query")
+    if not queries:
+        raise UserError("a prompt needs at least one query")
     texts = [fill(template, example.text) for example in queries]
     tail = template.rpartition("{text}")[2].rpartition("\n")[2]
     words = list(dict.fromkeys(word for example in queries for word in example.candidates))
@@ -75,39 +92,53 @@ def encode(
     ids_of = dict(zip(words, answers, strict=True))
     candidates = [[ids_of[word] for word in example.candidates] for example in queries]
     shots = [shot(template, example) for example in demonstrations]
-
     special = leading_special_ids(tokenizer)
-    ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if seam == "apart" else []
-    for first in range(len(shots)):
-        shown = "".join(shots[first:])
-        if seam == "apart":
-            body = _ids(tokenizer, shown)
-        else:
+    separate = tokenizer(texts, add_special_tokens=False)["input_ids"] if seam == "apart" else None
+
+    def prompt(first: int, times: int) -> Encoded:
+        """The demonstrations from `first` on, so many times."""
+        shown = "".join(shots[first:]) * times
+        if separate is None:
             body, ids = _tokenise_jointly(tokenizer, shown, texts)
-        encoded = Encoded(special + body, ids, candidates, len(shots) - first, truncated=False)
-        if limit is None:
-            return encoded
-        longest = max(
-            len(query) + max(map(len, row)) - 1 for query, row in zip(ids, candidates, strict=True)
-        )
-        room = min(limit // 2, limit - longest)
-        if len(special) + len(body) <= room:
-            return encoded
-        if overflow == "truncate" and room > len(special):
-            body = body[len(special) - room :]
+        else:
+            body, ids = _ids(tokenizer, shown), separate
+        kept = len(shots) - first
+        return Encoded(special + body, ids, candidates, kept, truncated=False, copies=times)
+
+    if limit is None:
+        return prompt(0, copies)
+    for first in range(max(1, len(shots))):
+        encoded = prompt(first, 1)
+        room = min(limit // 2, limit - encoded.longest)
+        if len(encoded.demonstrations) <= room:
+            room = room if thinks else limit - encoded.longest
+            several = (prompt(first, times) for times in range(copies, 1, -1))
+            most = next((p for p in several if len(p.demonstrations) <= room), encoded)
+            if most.copies < copies and overflow == "error":
+                raise UserError(
+                    f"{copies} copies of {encoded.kept} demonstrations do not fit the model's "
+                    f"{limit} positions, {most.copies} do: set method.copies={most.copies}"
+                )
+            return most
+        if overflow == "truncate" and shots and room > len(special):
+            kept_ids = encoded.demonstrations[-(room - len(special)) :]
             kept = next(
                 n
                 for n in range(1, len(shots) + 1)
-                if len(_ids(tokenizer, "".join(shots[-n:]))) >= len(body)
+                if len(_ids(tokenizer, "".join(shots[-n:]))) >= len(kept_ids)
             )
-            return Encoded(special + body, ids, candidates, kept, truncated=True)
+            return replace(encoded, demonstrations=special + kept_ids, kept=kept, truncated=True)
         if overflow == "error":
             break
-    need = len(special) + len(body)
+    if not shots:
+        raise UserError(
+            f"a query of {encoded.longest} tokens does not fit the model's {limit} positions"
+        )
     raise UserError(
-        f"{encoded.kept} demonstration{'s' * (encoded.kept > 1)} of {need} tokens, which thinking "
-        f"doubles, and a query of {longest} do not fit the model's {limit} positions: use fewer "
-        "or shorter demonstrations, prompt.overflow=drop or truncate, or a model with more"
+        f"{encoded.kept} demonstration{'s' * (encoded.kept > 1)} of "
+        f"{len(encoded.demonstrations)} tokens, which thinking doubles, and a query of "
+        f"{encoded.longest} do not fit the model's {limit} positions: use fewer or shorter "
+        "demonstrations, prompt.overflow=drop or truncate, or a model with more"
     )
 
 

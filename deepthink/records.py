@@ -10,9 +10,8 @@ that can change a number and nothing that cannot. A record exists only if the jo
 
 import hashlib
 import json
-import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pandas as pd
 
 from deepthink.config import Config
 from deepthink.errors import UserError
+from deepthink.files import atomically
 
 SCHEMA = 1
 PROTOCOL = 1
@@ -34,7 +34,8 @@ def identity(config: Config, dtype: str, data: str, weights: str | None = None) 
 
     dtype: the model's, resolved; data: fingerprint of the pool, dev and test examples; weights:
     fingerprint of a local model folder, left out where there is none.
-    Settings of thinking are left out at T = 1, where nothing is updated.
+    Settings of thinking are left out at T = 1, where nothing is updated; one copy and gold labels,
+    which is what there was before there was a choice.
     """
     thinking = config.method.thinking
     task = config.task
@@ -59,6 +60,8 @@ def identity(config: Config, dtype: str, data: str, weights: str | None = None) 
         "selector": {"name": "given"} if task.given else config.method.selector,
         "thinking": thinking if config.method.iterations > 1 else {"iterations": 1},
         "demonstrations": config.count,
+        **({"labels": labels} if (labels := config.demonstrations.labels) != "gold" else {}),
+        **({"copies": copies} if (copies := config.method.copies) > 1 else {}),
         "prompt": asdict(config.prompt),
         "answer_score": config.answer_score,
         "seed": config.draw,
@@ -68,7 +71,7 @@ def identity(config: Config, dtype: str, data: str, weights: str | None = None) 
 
 def record_id(key: dict[str, Any]) -> str:
     """Eight hexadecimal digits that name an identity."""
-    return _digest(key)[:8]
+    return digest(key)[:8]
 
 
 def path_of(config: Config, key: dict[str, Any]) -> Path:
@@ -79,7 +82,7 @@ def path_of(config: Config, key: dict[str, Any]) -> Path:
         / "records"
         / config.model.name
         / config.task.name
-        / config.method.label
+        / config.label
         / f"seed{config.draw}{order}-{record_id(key)}.json"
     )
 
@@ -100,12 +103,12 @@ def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
 
     The scores go first, the record last, each under a temporary name that is then renamed.
     """
-    record = {**body, "checksum": _digest(body)}
+    record = {**body, "checksum": digest(body)}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _atomically(path.with_suffix(".parquet"), lambda file: scores.to_parquet(file, index=False))
-        _atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
+        atomically(path.with_suffix(".parquet"), lambda file: scores.to_parquet(file, index=False))
+        atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise _unwritable(path.parent, error) from error
     return record
@@ -124,7 +127,7 @@ def read(path: Path) -> Record:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
     if schema != SCHEMA:
         raise UserError(f"{path} has schema {schema}, this version reads {SCHEMA}: {advice}")
-    if _digest(record) != checksum or not path.stem.endswith(f"-{record_id(key)}"):
+    if digest(record) != checksum or not path.stem.endswith(f"-{record_id(key)}"):
         raise UserError(f"{path} was changed after it was written: {advice}")
     return {**record, "checksum": checksum}
 
@@ -135,21 +138,10 @@ def load_all(results: Path) -> Iterator[tuple[Path, Record]]:
         yield path, read(path)
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _atomically(path: Path, write_to: Callable[[Path], object]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write_to(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _unwritable(folder: Path, error: OSError) -> UserError:

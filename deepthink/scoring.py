@@ -12,11 +12,14 @@ query; the last token of a candidate is never fed; what the queries of a call ha
 their beginning (the template's first words) is computed once and joins the memory.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import accumulate, islice, takewhile
 
+import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from deepthink.attention import Forward, Layout, iterated, single
@@ -27,6 +30,9 @@ from deepthink.structures import Tokens
 
 _HEAD_ROWS = 64
 """Rows of logits normalised at a time, so that the vocabulary-wide intermediates stay small."""
+
+_TREE_TOKENS = 512
+"""The most a tree of one context and its queries may hold: every token attends to all of them."""
 
 
 @dataclass
@@ -58,6 +64,8 @@ class Packed:
     parents: index of each token's predecessor within `tokens` (-1 for the first).
     depths: each token's distance from the first, which sets its position.
     reads: per candidate, per token of it: the index whose logits predict that token.
+
+    A context with many queries is such a tree too, whose candidates are the queries' candidates.
     """
 
     tokens: list[int]
@@ -91,9 +99,20 @@ def pack(query: Tokens, candidates: Sequence[Tokens]) -> Packed:
     return Packed(tokens, parents, depths, reads, candidates)
 
 
+@dataclass(frozen=True)
+class Read:
+    """What came out for one packed query: a score per candidate, and its state.
+
+    state: [d], the input of the output layer at the query's last token, before any answer.
+    """
+
+    scores: list[float]
+    state: Tensor
+
+
 def score(
     model: PreTrainedModel,
-    memory: Memory,
+    memory: Memory | None,
     queries: Sequence[Tokens],
     candidates: Sequence[Sequence[Tokens]],
     answer_score: str = "sum",
@@ -104,7 +123,8 @@ def score(
 
     Args:
         model: the model the memory was made with, in eval mode.
-        memory: from `think`. Queries stand at positions L, L+1, …
+        memory: from `think`, and queries stand at positions L, L+1, …; None scores the queries
+            by themselves, from position 0 (zero-shot).
         queries: Q lists of token ids, none empty.
         candidates: per query, its candidates' token ids, none empty; numbers may differ.
         answer_score: "sum" of the answer tokens' log-probabilities (nats), their "mean", or the
@@ -118,33 +138,149 @@ def score(
     Raises:
         UserError: an empty query or candidate, or a single query that does not fit into memory.
     """
-    if answer_score not in ANSWER_SCORES:
-        raise unknown("value of answer_score", answer_score, ANSWER_SCORES)
+    read = _read(model, memory, queries, candidates, answer_score, budget, progress)
+    return [one.scores for one in read]
+
+
+def score_with_states(
+    model: PreTrainedModel,
+    queries: Sequence[Tokens],
+    candidates: Sequence[Sequence[Tokens]],
+    answer_score: str = "sum",
+    budget: TokenBudget | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[list[list[float]], Tensor]:
+    """The zero-shot scores of `score`, and from the same forwards the queries' states.
+
+    Returns the scores and [Q, d] float32 on the CPU: the input of the output layer (after the
+    final norm, where there is one) at each query's last token. Arguments and errors as `score`'s.
+    """
+    read = _read(model, None, queries, candidates, answer_score, budget, progress)
+    return [one.scores for one in read], torch.stack([one.state for one in read]).float().cpu()
+
+
+def score_after(
+    model: PreTrainedModel,
+    contexts: Sequence[Tokens],
+    queries: Sequence[Sequence[Tokens]],
+    candidates: Sequence[Sequence[Sequence[Tokens]]],
+    answer_score: str = "sum",
+    budget: TokenBudget | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> list[list[list[float]]]:
+    """Score queries after each of many plain prompts (T = 1), many prompts in a forward.
+
+    A context and its queries are one tree, in which the context and whatever queries share at
+    their beginning is computed once; trees are packed side by side. A context with more queries
+    than a tree should hold is read once and remembered for them.
+
+    contexts are S lists of token ids, which may be empty (zero-shot); queries and candidates, for
+    each context, are as in `score`, and so are the other arguments and errors. Returns for each
+    context the rows that `score` returns.
+    """
+    results: list[list[list[float]]] = [[] for _ in contexts]
+    small: list[int] = []
+    for index, (context, own, answers) in enumerate(
+        zip(contexts, queries, candidates, strict=True)
+    ):
+        if context and len(context) + sum(map(len, own)) <= _TREE_TOKENS:
+            small.append(index)
+            continue
+        whole = [[*context, *query] for query in own]
+        results[index] = score(model, None, whole, answers, answer_score, budget, progress)
+    if not small:
+        return results
+    with iterated(model) as forward:
+        trees = [_tree(contexts[i], queries[i], candidates[i]) for i in small]
+        sizes = [len(queries[i]) for i in small]
+
+        def advance(done: Sequence[int]) -> None:
+            if progress:
+                progress(sum(sizes[i] for i in done))
+
+        reads = _read_packed(forward, None, trees, answer_score, budget, advance)
+    for index, read in zip(small, reads, strict=True):
+        numbers = iter(read.scores)
+        results[index] = [list(islice(numbers, len(row))) for row in candidates[index]]
+    return results
+
+
+def _tree(
+    context: Tokens, queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]
+) -> Packed:
+    """A context with every query's candidates branching off it, each read at its own tokens."""
+    _check(queries, candidates)
+    pairs = [
+        (len(query), [*query, *answer])
+        for query, row in zip(queries, candidates, strict=True)
+        for answer in row
+    ]
+    packed = pack(context, [path for _, path in pairs])
+    return replace(
+        packed,
+        reads=[row[cut:] for row, (cut, _) in zip(packed.reads, pairs, strict=True)],
+        candidates=[path[cut:] for cut, path in pairs],
+    )
+
+
+def _check(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> None:
     if len(queries) != len(candidates):
         raise UserError(f"{len(queries)} queries but {len(candidates)} lists of candidates")
     if not all(queries) or not all(all(row) and row for row in candidates):
         raise UserError("every query and every candidate needs at least one token")
+
+
+def _read(
+    model: PreTrainedModel,
+    memory: Memory | None,
+    queries: Sequence[Tokens],
+    candidates: Sequence[Sequence[Tokens]],
+    answer_score: str,
+    budget: TokenBudget | None,
+    progress: Callable[[int], object] | None,
+) -> list[Read]:
+    _check(queries, candidates)
     if not queries:
         return []
-    budget = budget or TokenBudget.default(model.device)
     with iterated(model) as forward:
-        memory, queries = share_beginning(forward, memory.to(model.dtype), queries)
+        memory, queries = share_beginning(
+            forward, memory.to(model.dtype) if memory else None, queries
+        )
         packs = [pack(q, row) for q, row in zip(queries, candidates, strict=True)]
-        waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
-        scores: list[list[float]] = [[] for _ in packs]
-        while waiting:
-            group = [packs[i] for i in waiting[: _fitting(waiting, packs, budget.tokens)]]
-            try:
-                rows = _score_group(forward, memory, group, answer_score)
-            except torch.OutOfMemoryError:
-                budget.give_way(group)
-                continue
-            for index, row in zip(waiting, rows, strict=False):
-                scores[index] = row
-            del waiting[: len(group)]
+
+        def advance(done: Sequence[int]) -> None:
             if progress:
-                progress(len(group))
-    return scores
+                progress(len(done))
+
+        return _read_packed(forward, memory, packs, answer_score, budget, advance)
+
+
+def _read_packed(
+    forward: Forward,
+    memory: Memory | None,
+    packs: Sequence[Packed],
+    answer_score: str,
+    budget: TokenBudget | None,
+    advance: Callable[[Sequence[int]], None],
+) -> list[Read]:
+    """Forward the packs, shortest first, as many at a time as the budget holds."""
+    if answer_score not in ANSWER_SCORES:
+        raise unknown("value of answer_score", answer_score, ANSWER_SCORES)
+    budget = budget or TokenBudget.default(forward.model.device)
+    waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
+    found: dict[int, Read] = {}
+    while waiting:
+        taken = waiting[: _fitting(waiting, packs, budget.tokens)]
+        group = [packs[i] for i in taken]
+        try:
+            reads = _read_group(forward, memory, group, answer_score)
+        except torch.OutOfMemoryError:
+            budget.give_way(group)
+            continue
+        found.update(zip(taken, reads, strict=True))
+        del waiting[: len(taken)]
+        advance(taken)
+    return [found[i] for i in range(len(packs))]
 
 
 def common_beginning(queries: Sequence[Tokens]) -> int:
@@ -155,9 +291,9 @@ def common_beginning(queries: Sequence[Tokens]) -> int:
 
 
 def share_beginning(
-    forward: Forward, memory: Memory, queries: Sequence[Tokens]
-) -> tuple[Memory, Sequence[Tokens]]:
-    """Move the tokens that all queries begin with into the memory.
+    forward: Forward, memory: Memory | None, queries: Sequence[Tokens]
+) -> tuple[Memory | None, Sequence[Tokens]]:
+    """Move the tokens that all queries begin with into the memory, or make one of them.
 
     Exact, since every query sees those tokens in the same context: the memory alone.
     """
@@ -166,8 +302,16 @@ def share_beginning(
         return memory, queries
     layout = single(shared, forward.model.device)
     beginning = queries[0][:shared]
-    _, keys, values = forward(beginning, layout, memory, start=memory.length, capture=True)
-    return memory.extended(keys, values), [query[shared:] for query in queries]
+    _, keys, values = forward(beginning, layout, memory, start=_begin(memory), capture=True)
+    rest = [query[shared:] for query in queries]
+    if memory is None:
+        return Memory(tuple(keys), tuple(values), step=1), rest
+    return memory.extended(keys, values), rest
+
+
+def _begin(memory: Memory | None) -> int:
+    """The position of a query's first token."""
+    return memory.length if memory else 0
 
 
 def _fitting(waiting: Sequence[int], packs: Sequence[Packed], budget: int) -> int:
@@ -188,22 +332,22 @@ def _layout(group: Sequence[Packed], device: torch.device) -> tuple[Layout, list
         scatter[start : start + length] = torch.arange(length) + row * longest
     tree = None
     if not all(packed.chain for packed in group):
-        tree = torch.ones(longest, longest, dtype=torch.bool).tril().repeat(len(group), 1, 1)
-        for sees, packed in zip(tree, group, strict=True):
-            for node in range(len(packed.tokens)):
-                if packed.parents[node] != node - 1:
-                    sees[node] = sees[packed.parents[node]]
-                    sees[node, node] = True
-                elif packed.depths[node] != node:
-                    sees[node, :node] = sees[node - 1, :node]
-        tree = tree[:, None].to(device)
+        ancestors = np.zeros((len(group), longest, longest), dtype=bool)
+        for sees, packed in zip(ancestors, group, strict=True):
+            np.fill_diagonal(sees, True)
+            for node, parent in enumerate(packed.parents[1:], start=1):
+                sees[node, : parent + 1] = sees[parent, : parent + 1]
+        tree = torch.from_numpy(ancestors)[:, None].to(device)
     depths = torch.tensor([depth for packed in group for depth in packed.depths])
     return Layout(depths.to(device), gather.to(device), scatter.to(device), tree), starts
 
 
-def _score_group(
-    forward: Forward, memory: Memory, group: Sequence[Packed], answer_score: str
-) -> list[list[float]]:
+def _read_group(
+    forward: Forward,
+    memory: Memory | None,
+    group: Sequence[Packed],
+    answer_score: str,
+) -> list[Read]:
     """One forward: the scores of every candidate of the group's queries."""
     device = forward.model.device
     layout, starts = _layout(group, device)
@@ -216,14 +360,15 @@ def _score_group(
     targets = [token for packed in group for candidate in packed.candidates for token in candidate]
     rows, inverse = torch.tensor(reads, device=device).unique(return_inverse=True)
     tokens = [token for packed in group for token in packed.tokens]
-    logits, _, _ = forward(tokens, layout, memory, start=memory.length, rows=rows)
+    with _head_inputs(forward.model) as inputs:
+        logits, _, _ = forward(tokens, layout, memory, start=_begin(memory), rows=rows)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     totals = torch.cat([part.logsumexp(-1) for part in logits.split(_HEAD_ROWS)])
     logs = logits[inverse, torch.tensor(targets, device=device)] - totals[inverse]
     if logs.isnan().any():
         raise UserError("the model's scores are not numbers: use model.dtype=bfloat16 or float32")
     per_token = iter((logs.exp() if answer_score == "probability" else logs).tolist())
-    return [
+    scores = [
         [
             sum(islice(per_token, len(candidate)))
             / (len(candidate) if answer_score == "mean" else 1)
@@ -231,3 +376,18 @@ def _score_group(
         ]
         for packed in group
     ]
+    asked = [start + packed.reads[0][0] for start, packed in zip(starts, group, strict=True)]
+    last = inputs[0][0, torch.searchsorted(rows, torch.tensor(asked, device=device))]
+    return [Read(*pair) for pair in zip(scores, last, strict=True)]
+
+
+@contextmanager
+def _head_inputs(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+    """Collects the inputs [1, rows, d] of the output layer."""
+    inputs: list[Tensor] = []
+    head = model.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    try:
+        yield inputs
+    finally:
+        hook.remove()

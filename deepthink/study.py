@@ -1,7 +1,7 @@
 """One job from config to record. Read this first: it calls every other part, in order."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from deepthink import models, prompts, provenance, records, selectors, tasks
+from deepthink import models, prompts, provenance, readings, records, selectors, tasks
 from deepthink.config import Config
 from deepthink.errors import UserError
+from deepthink.pool import Pool
+from deepthink.relabel import flipped, relabelled
 from deepthink.scoring import TokenBudget, score
+from deepthink.selectors import Selection
+from deepthink.signals import ModelReader
 from deepthink.structures import Example, Splits
 from deepthink.thinking import think
+from deepthink.watcher import Watcher
 
 
 @dataclass(frozen=True)
@@ -28,22 +33,6 @@ class Outcome:
     path: Path
     record: records.Record
     scores: pd.DataFrame | None
-
-
-class Watcher:
-    """Told how a job advances; this one looks away. The terminal's stands in `display`."""
-
-    def stage(self, text: str) -> None:
-        """A stage begins."""
-
-    def start(self, total: int) -> None:
-        """`total` query readings lie ahead."""
-
-    def advance(self, readings: int) -> None:
-        """So many more queries were read."""
-
-    def step(self, point: dict[str, Any]) -> None:
-        """A point of the curve is known."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +59,9 @@ def prepare(config: Config, watch: Watcher) -> Job:
     """Read a job's data; UserError as in `run`."""
     watch.stage(f"reading {config.task.name}")
     dtype = models.resolve_dtype(config.model.dtype, models.resolve_device(config.device))
-    splits = tasks.load(config.task, config.data_root, config.test_size, config.dev_size)
+    splits = tasks.load(
+        config.task, config.data_root, config.test_size, config.dev_size, config.pool_size
+    )
     data = tasks.fingerprint(splits, config.task)
     key = records.identity(config, dtype, data, models.fingerprint(config.model))
     return Job(config, splits, key, records.path_of(config, key))
@@ -92,27 +83,35 @@ def perform(job: Job, watch: Watcher) -> Outcome:
     config, splits = job.config, job.splits
     if job.done:
         return Outcome(job.path, records.read(job.path), None)
-    records.check_writable(job.path.parent)
-    chosen = demonstration_order(splits.pool, config)
+    check(job)
     device = models.resolve_device(config.device)
     watch.stage(f"loading {config.model.name}")
     clock = provenance.Clock(device)
     lm = models.load(config.model, device)
     clock.lap("load")
-    watch.stage("tokenising")
+    budget = TokenBudget.default(device)
+    if config.token_budget is not None:
+        budget.tokens = config.token_budget
+    watch.stage(f"{config.task.name}: {config.method.selector['name']} demonstrations")
+    pool = Pool(splits.pool, splits.dev, ModelReader(lm, config, job.key, budget), watch)
+    chosen = choose(pool, config)
+    clock.lap("select")
+    shown = [
+        relabelled(splits.pool[i], config.demonstrations.labels, config.draw, i)
+        for i in chosen.indices
+    ]
     encoded = prompts.encode(
         lm.tokenizer,
         config.task.template,
-        [splits.pool[i] for i in chosen],
+        shown,
         splits.dev + splits.test,
         config.prompt.seam,
         config.prompt.overflow,
         lm.positions,
+        config.method.copies,
+        config.method.iterations > 1,
     )
     clock.lap("tokenise")
-    budget = TokenBudget.default(device)
-    if config.token_budget is not None:
-        budget.tokens = config.token_budget
     watch.stage(f"{config.task.name}: {encoded.kept} demonstrations")
     try:
         curve, scores = evaluate(lm, encoded, splits, config, budget, clock, watch)
@@ -121,16 +120,23 @@ def perform(job: Job, watch: Watcher) -> Outcome:
             f"{encoded.kept} demonstrations of {len(encoded.demonstrations)} tokens do not fit "
             "into the device's memory: use fewer, a smaller model or a narrower dtype"
         ) from error
+    by_dev = readings.by_dev(curve)
     body = {
         "schema": records.SCHEMA,
         "identity": job.key,
         "config": config.resolved(),
         "demonstrations": {
-            "indices": chosen,
-            "labels": [splits.pool[i].label for i in chosen],
+            "indices": chosen.indices,
+            "labels": [example.label for example in shown],
             "kept": encoded.kept,
             "truncated": encoded.truncated,
+            "copies": encoded.copies,
             "tokens": len(encoded.demonstrations),
+        },
+        "selection": {
+            "values": chosen.values,
+            "log": chosen.log,
+            "stages": [asdict(stage) for stage in pool.stages],
         },
         "data": {
             "repository": splits.repository,
@@ -141,6 +147,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
             "published_rows": config.task.rows,
         },
         "curve": curve,
+        "step_by_dev": by_dev and by_dev["step"],
         "tokens": {
             "queries": sum(map(len, encoded.queries)),
             "candidates": sum(len(ids) for row in encoded.candidates for ids in row),
@@ -165,7 +172,11 @@ def evaluate(
     clock: provenance.Clock,
     watch: Watcher,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Think, and score dev and test after every step: the curve, and every candidate's score."""
+    """Think, and score dev and test after every step: the curve, and every candidate's score.
+
+    Where the demonstrations show flipped labels, a point of the curve also says how many
+    predictions `followed` them: are the flipped label of the example.
+    """
     curve: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
     for memory in think(lm.model, encoded.demonstrations, **config.method.thinking):
@@ -182,30 +193,48 @@ def evaluate(
         clock.lap("score")
         for split, examples, rows in _by_split(splits, scores):
             point = {"step": memory.step, "split": split, **accuracy(examples, rows)}
+            if config.demonstrations.labels == "flipped":
+                point["followed"] = accuracy([flipped(e) for e in examples], rows)["correct"]
             curve.append(point)
             tables.append(_table(memory.step, split, examples, rows))
             watch.step(point)
     return curve, pd.concat(tables, ignore_index=True)
 
 
-def demonstration_order(pool: tuple[Example, ...], config: Config) -> list[int]:
-    """Pool indices of the demonstrations in reading order: drawn by `seed`, permuted by `order`.
+def check(job: Job) -> None:
+    """Raise UserError for what would only be found after minutes of work on a job."""
+    records.check_writable(job.path.parent)
+    selectors.load(job.config.method.selector)
+    selectors.check_count(len(job.splits.pool), job.config.count)
 
-    Of given demonstrations, which are not drawn, the first `config.count`.
+
+def choose(pool: Pool, config: Config) -> Selection:
+    """The demonstrations in reading order: chosen by `seed`, permuted by `order`.
+
+    Of given demonstrations, which are not chosen, the first `config.count`.
     """
-    selectors.check_count(pool, config.count)
+    selectors.check_count(len(pool), config.count)
     if config.task.given:
-        chosen = list(range(config.count))
-    else:
-        select = selectors.load(config.method.selector)
-        chosen = select(pool, config.count, np.random.default_rng([config.seed, 0]))
-    if len(set(chosen)) != config.count or not set(chosen) <= set(range(len(pool))):
+        return _permuted(Selection(list(range(config.count))), config)
+    select = selectors.load(config.method.selector)
+    found = select(pool, config.count, np.random.default_rng([config.seed, 0]))
+    chosen = found if isinstance(found, Selection) else Selection(list(found))
+    indices = set(chosen.indices)
+    if not len(indices) == len(chosen.indices) == config.count or not indices <= set(
+        range(len(pool))
+    ):
         name = config.method.selector["name"]
         raise UserError(f"selector {name} did not return {config.count} different pool indices")
-    if config.order:
-        rng = np.random.default_rng([config.draw, config.order])
-        chosen = [chosen[i] for i in rng.permutation(len(chosen))]
-    return chosen
+    return _permuted(chosen, config)
+
+
+def _permuted(chosen: Selection, config: Config) -> Selection:
+    if not config.order:
+        return chosen
+    rng = np.random.default_rng([config.draw, config.order])
+    places = rng.permutation(len(chosen.indices))
+    values = chosen.values and [chosen.values[i] for i in places]
+    return replace(chosen, indices=[chosen.indices[i] for i in places], values=values)
 
 
 def accuracy(examples: Sequence[Example], scores: Sequence[Sequence[float]]) -> dict[str, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from deepthink import models, records, study
 from deepthink.config import Suite
 from deepthink.errors import UserError
+from deepthink.watcher import Watcher
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Results:
     failures: dict[str, str]
 
 
-def run(suite: Suite, watch: study.Watcher) -> Results:
+def run(suite: Suite, watch: Watcher) -> Results:
     """Do the members' jobs, or read the records of those that were done before.
 
     A member that fails stops no other.

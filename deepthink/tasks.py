@@ -22,14 +22,15 @@ def load(
     data_root: str | None = None,
     test_size: int | None = None,
     dev_size: int | None = None,
+    pool_size: int | None = None,
 ) -> Splits:
     """Read a task and split it.
 
     The test examples are the source's. As many rows as those (at most half) are set aside from
     the source's training rows, by a fixed seed, for the dev set; the others are the pool, which
-    therefore depends on neither size. Given demonstrations are all pool. `test_size` and
-    `dev_size` (default: as many as test) take a seeded, stratified subset; smaller subsets are
-    part of larger ones.
+    therefore depends on neither size. Given demonstrations are all pool. `test_size`, `dev_size`
+    (default: as many as test) and `pool_size` (default: all) take a seeded, stratified subset, the
+    same for every seed of a job; smaller subsets are part of larger ones.
 
     Raises:
         UserError: data that is missing, unreachable or not as the config says, or too few rows.
@@ -44,8 +45,13 @@ def load(
     wanted = len(test) if dev_size is None else dev_size
     if dev_size is not None and dev_size > reserved:
         raise UserError(f"dev_size is {dev_size}, but {task.name} has {reserved} dev examples")
+    free = order[reserved:]
+    if pool_size is not None and pool_size > len(free):
+        raise UserError(
+            f"pool_size is {pool_size}, but {task.name} has {len(free)} examples to choose from"
+        )
     return Splits(
-        pool=tuple(pool[i] for i in sorted(order[reserved:])),
+        pool=tuple(pool[i] for i in sorted(free[:pool_size])),
         dev=tuple(pool[i] for i in sorted(order[: min(wanted, reserved)])),
         test=test,
         repository=source.repository,

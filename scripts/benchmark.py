@@ -39,6 +39,7 @@ from deepthink.cli import compose
 from deepthink.compute import Costs, scoring_flops, thinking_flops
 from deepthink.config import Config
 from deepthink.errors import UserError
+from deepthink.pool import Pool
 from deepthink.prepack import PackedLinear, prepack
 
 STEP_SIZE = 0.1
@@ -159,7 +160,7 @@ def task_workload(name: str, lm: models.LM, options: argparse.Namespace) -> Work
     count, queries = SIZES.get(name, ("null", SUITE_QUERIES))
     config = job_of(name, f"demonstrations.count={count}")
     splits = tasks.load(config.task, options.data_root, options.queries or queries, 0)
-    shots = [splits.pool[i] for i in study.demonstration_order(splits.pool, config)]
+    shots = [splits.pool[i] for i in study.choose(Pool(splits.pool), config).indices]
     encoded = prompts.encode(
         lm.tokenizer, config.task.template, shots, splits.test, "apart", "error", lm.positions
     )

@@ -32,6 +32,7 @@ from rich.table import Table
 from deepthink import models, prompts, score, study, tasks, think
 from deepthink.cli import compose
 from deepthink.errors import UserError
+from deepthink.pool import Pool
 from deepthink.prompts import Encoded
 
 try:
@@ -126,7 +127,7 @@ def rows_of(name: str, lm: models.LM, options: argparse.Namespace) -> Rows:
     config = job_of(name)
     task = config.task
     splits = tasks.load(task, options.data_root, options.rows, 0)
-    examples = [splits.pool[i] for i in study.demonstration_order(splits.pool, config)]
+    examples = [splits.pool[i] for i in study.choose(Pool(splits.pool), config).indices]
     encoded = prompts.encode(
         lm.tokenizer, task.template, examples, splits.test, "joint", "drop", lm.positions
     )

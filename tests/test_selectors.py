@@ -1,20 +1,40 @@
-"""Which demonstrations are drawn."""
+"""What selectors share: names, options, balance, arrangement; and random draws."""
+
+import dataclasses
+import pkgutil
 
 import numpy as np
 import pytest
+from pools import made, random_pool, select
+from scipy.stats import chisquare
 
 from deepthink import selectors
-from deepthink.cli import compose
+from deepthink.cli import CONF, compose
 from deepthink.errors import UserError
+from deepthink.pool import Pool
+from deepthink.selectors import shares
 from deepthink.structures import Example
-from deepthink.study import demonstration_order
+from deepthink.study import choose
 
-POOL = tuple(Example(f"example {i}", ("a", "b", "c"), i % 3) for i in range(30))
+POOL = Pool([Example(f"example {i}", ("a", "b", "c"), i % 3) for i in range(30)])
+
+RULES = [
+    "herding",
+    "k_center",
+    "entropy",
+    "least_confidence",
+    "margin",
+    "cal",
+    "craig",
+    "grad_match",
+    "facility_location",
+    "graph_cut",
+]
+TABLE_1 = [*RULES, "random", "lens"]
 
 
 def draw(count: int, seed: int, balance: str = "equal") -> list[int]:
-    select = selectors.load({"name": "random", "balance": balance})
-    return select(POOL, count, np.random.default_rng(seed))
+    return select("random", POOL, count, seed, balance=balance).indices
 
 
 @pytest.mark.parametrize("balance", ["equal", "none"])
@@ -24,31 +44,165 @@ def test_draws_are_distinct_and_seeded(balance):
     assert draw(9, 0, balance) != draw(9, 1, balance)
 
 
+def test_draws_are_those_of_the_stored_records():
+    """Random demonstrations must not change: vanilla and deepthink records depend on them."""
+    assert draw(6, 0) == [24, 23, 3, 16, 4, 11]
+    assert draw(6, 1, "none") == [20, 13, 26, 11, 4, 1]
+
+
+def test_every_example_is_as_likely_as_any_other():
+    pool = made([0] * 5 + [1] * 5)
+    counts = np.zeros(10)
+    for seed in range(600):
+        counts[select("random", pool, 4, seed, balance="equal").indices] += 1
+    assert chisquare(counts).pvalue > 0.01
+
+
 def test_equal_balance_gives_every_class_its_share():
-    counts = np.bincount([POOL[i].label for i in draw(6, 0)])
+    counts = np.bincount(POOL.labels[draw(6, 0)])
     assert counts.tolist() == [2, 2, 2]
-    assert sorted(np.bincount([POOL[i].label for i in draw(8, 0)])) == [2, 3, 3]
+    assert sorted(np.bincount(POOL.labels[draw(8, 0)])) == [2, 3, 3]
 
 
 def test_a_small_class_gives_what_it_has():
-    pool = tuple(Example(f"example {i}", ("a", "b"), int(i > 0)) for i in range(10))
-    select = selectors.load({"name": "random", "balance": "equal"})
-    chosen = select(pool, 6, np.random.default_rng(0))
-    assert sorted(np.bincount([pool[i].label for i in chosen])) == [1, 5]
+    pool = made([0] + [1] * 9)
+    chosen = select("random", pool, 6, balance="equal").indices
+    assert sorted(np.bincount(pool.labels[chosen])) == [1, 5]
 
 
 def test_labels_do_not_come_in_blocks():
-    orders = {tuple(POOL[i].label for i in draw(6, seed)) for seed in range(20)}
+    orders = {tuple(POOL.labels[draw(6, seed)]) for seed in range(20)}
     assert len(orders) > 10
     assert any(draw(6, seed) != sorted(draw(6, seed)) for seed in range(3))
 
 
 def test_order_permutes_the_same_demonstrations():
-    drawn, again, other = (demonstration_order(POOL, compose([f"order={j}"])) for j in (0, 1, 2))
-    assert sorted(drawn) == sorted(again) == sorted(other)
-    assert len({tuple(drawn), tuple(again), tuple(other)}) == 3
+    chosen = [choose(POOL, compose([f"order={j}"])).indices for j in (0, 1, 2)]
+    assert sorted(chosen[0]) == sorted(chosen[1]) == sorted(chosen[2])
+    assert len(set(map(tuple, chosen))) == 3
+
+
+def test_order_permutes_values_with_their_demonstrations():
+    pool = random_pool()
+    chosen = [choose(pool, compose(["method=entropy", f"order={j}"])) for j in (0, 1)]
+    pairs = [sorted(zip(c.indices, c.values, strict=True)) for c in chosen]
+    assert pairs[0] == pairs[1]
+    assert chosen[0].indices != chosen[1].indices
 
 
 def test_too_many_are_refused():
     with pytest.raises(UserError, match="pool holds 30"):
         draw(31, 0)
+
+
+def test_shares_by_hand():
+    sizes = {0: 86, 1: 1250, 2: 1162, 3: 1223, 4: 835, 5: 896}  # TREC's
+    assert list(shares(sizes, 12, "equal").values()) == [2] * 6
+    assert list(shares(sizes, 14, "equal").values()) == [3, 3, 2, 2, 2, 2]
+    # 12 n_c / 5452: 0.19 2.75 2.56 2.69 1.84 1.97
+    assert list(shares(sizes, 12, "proportional").values()) == [0, 3, 2, 3, 2, 2]
+    assert list(shares({0: 1, 1: 9, 2: 2}, 8, "equal").values()) == [1, 5, 2]
+    assert list(shares({0: 4, 1: 4}, 8, "proportional").values()) == [4, 4]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules_return_distinct_examples_balanced_as_asked(name):
+    pool = random_pool()
+    for count in (3, 6, 40):
+        chosen = select(name, pool, count, balance="equal").indices
+        assert len(set(chosen)) == count
+        if count < 40:
+            assert np.bincount(pool.labels[chosen]).tolist() == [count // 3] * 3
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name != "k_center"])
+def test_seeds_shuffle_one_selection(name):
+    """Selections without a draw of their own are the same for every seed, in another order."""
+    pool = random_pool()
+    chosen = [select(name, pool, 6, seed, arrangement="shuffle").indices for seed in range(4)]
+    assert len({tuple(sorted(c)) for c in chosen}) == 1
+    assert len(set(map(tuple, chosen))) > 1
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name != "k_center"])
+@pytest.mark.parametrize("balance", ["equal", "none"])
+def test_the_pools_order_does_not_matter(name, balance):
+    pool = random_pool()
+    perm = np.random.default_rng(5).permutation(len(pool))
+    other = made(pool.labels[perm], pool.hidden[perm], scores=pool.scores[perm])
+    chosen = select(name, pool, 6, balance=balance).indices
+    again = perm[select(name, other, 6, balance=balance).indices]
+    assert set(chosen) == set(again.tolist())
+
+
+def test_arrangements_by_hand():
+    pool = made([0, 1, 0, 1], probabilities=[[0.9, 0.1], [0.5, 0.5], [0.6, 0.4], [0.2, 0.8]])
+
+    def order(arrangement):
+        return select("entropy", pool, 4, balance="equal", arrangement=arrangement).indices
+
+    assert order("class_block") == [2, 0, 1, 3]
+    assert order("picked") == [2, 1, 0, 3]
+    assert order("pool") == [0, 1, 2, 3]
+    assert sorted(order("shuffle")) == [0, 1, 2, 3]
+
+
+def test_the_arrangement_of_a_seed_is_the_same_for_all_rules():
+    pool = random_pool()
+
+    def places(name, seed):
+        plain = select(name, pool, 6, seed, arrangement="class_block").indices
+        return [plain.index(i) for i in select(name, pool, 6, seed, arrangement="shuffle").indices]
+
+    assert places("herding", 3) == places("graph_cut", 3) == places("k_center", 3)
+    assert places("herding", 3) != places("herding", 4)
+
+
+def test_every_row_of_table_1_is_a_method():
+    names = {path.stem for path in (CONF / "method").glob("[!_]*.yaml")}
+    assert set(TABLE_1) <= names
+    modules = {m.name for m in pkgutil.iter_modules(selectors.__path__) if m.name[0] != "_"}
+    assert {compose([f"method={name}"]).method.selector["name"] for name in names} == modules
+
+
+@pytest.mark.parametrize("name", TABLE_1)
+def test_thinking_goes_with_every_selector(name):
+    method = compose([f"method={name}", "method.iterations=5"]).method
+    assert method.label.endswith("deepthink")
+    assert method.thinking["iterations"] == 5
+    assert compose([f"method={name}"]).method.iterations == 1
+
+
+BAD = {
+    "a value it does not know": ({"balance": "eqal"}, "equal"),
+    "another kind of value": ({"neighbours": "ten"}, "neighbours of selector cal is 'ten'"),
+    "out of range": ({"neighbours": 0}, "greater than or equal to 1"),
+    "an unknown option": ({"neighbors": 3}, "neighbours"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_options_are_told_by_name(kind):
+    options, hint = BAD[kind]
+    selector = {**compose(["method=cal"]).method.selector, **options}
+    with pytest.raises(UserError, match=hint):
+        selectors.load(selector)
+
+
+def test_a_missing_option_names_the_method_that_sets_it():
+    with pytest.raises(UserError, match="method=graph_cut sets it"):
+        selectors.load({"name": "graph_cut", "balance": "equal"})
+
+
+def test_a_selector_that_returns_nonsense_is_refused(monkeypatch):
+    monkeypatch.setattr(selectors, "load", lambda _: lambda *_: [0, 0, 1])
+    config = compose(["demonstrations.count=3"])
+    with pytest.raises(UserError, match="3 different pool indices"):
+        choose(POOL, config)
+
+
+def test_examples_with_options_of_their_own_cannot_be_compared():
+    examples = [dataclasses.replace(e, candidates=(e.text, "other")) for e in POOL.examples]
+    pool = Pool(examples, reader=random_pool()._reader)
+    with pytest.raises(UserError, match="options of its own"):
+        select("herding", pool, 3)

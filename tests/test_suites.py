@@ -16,6 +16,7 @@ from deepthink import hub, models, prompts, records, study, tasks, tracking
 from deepthink.cli import CONF, compose
 from deepthink.errors import UserError
 from deepthink.suite import run as run_suite
+from deepthink.watcher import Watcher
 
 SUITES = ("mmlu", "bbh")
 LETTERS = "ABCD"
@@ -231,7 +232,7 @@ def test_the_report_says_how_many_demonstrations_each_member_kept(
 
 
 def test_one_bar_spans_the_whole_suite(suite_root, tiny_folder, tmp_path):
-    class Recorder(study.Watcher):
+    class Recorder(Watcher):
         def __init__(self):
             self.totals, self.readings = [], 0
 

@@ -1,16 +1,15 @@
 """Random demonstrations, the paper's vanilla in-context learning (§4.1)."""
 
+from typing import Literal
+
 import numpy as np
 
-from deepthink.errors import unknown
+from deepthink.pool import Pool
 from deepthink.selectors import check_count, classes
-from deepthink.structures import Example
-
-BALANCES = ("equal", "none")
 
 
 def select(
-    pool: tuple[Example, ...], count: int, rng: np.random.Generator, balance: str = "equal"
+    pool: Pool, count: int, rng: np.random.Generator, balance: Literal["equal", "none"]
 ) -> list[int]:
     """Draw `count` examples without replacement, in random order.
 
@@ -19,12 +18,10 @@ def select(
     paper says only "random"; equal is the default since a draw without one of the labels tests
     something else.
     """
-    check_count(pool, count)
+    check_count(len(pool), count)
     if balance == "none":
         return [int(i) for i in rng.choice(len(pool), count, replace=False)]
-    if balance != "equal":
-        raise unknown("value of balance", balance, BALANCES)
-    queues = [list(rng.permutation(members)) for members in classes(pool).values()]
+    queues = [list(rng.permutation(members)) for members in classes(pool.labels).values()]
     chosen: list[int] = []
     while len(chosen) < count:
         queues = [queue for queue in queues if queue]

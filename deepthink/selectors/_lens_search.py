@@ -1,0 +1,177 @@
+"""LENS, second half: diversity-guided search with feedback (Li and Qiu 2023, §3.2)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+Ordered = tuple[int, ...]
+"""Candidates, by their number among those the filter left, in reading order."""
+
+Feedback = Callable[[Sequence[Ordered]], list[tuple[int, float]]]
+"""For each prompt the number of validation examples it gets right, and minus the gold labels'
+mean loss, which decides between equals."""
+
+_START_SETS, _START_ROUNDS, _START_BEAM, _START_SWAPS, _START_SHARED = 160, 20, 16, 16, 4
+
+
+@dataclass(frozen=True)
+class Space:
+    """What the search knows of its candidates without asking the model.
+
+    informativeness: [m]; likeness: [m, m]; labels: [m], all 0 without balance; sizes: how many of
+    each label a set has; diversity: λ; average: whether likeness to several is their mean.
+    """
+
+    informativeness: np.ndarray
+    likeness: np.ndarray
+    labels: np.ndarray
+    sizes: Mapping[int, int]
+    diversity: float
+    average: bool
+
+    def random_set(self, rng: np.random.Generator) -> Ordered:
+        """A set with so many of each label, label after label."""
+        parts = [
+            rng.choice(np.flatnonzero(self.labels == label), size, replace=False)
+            for label, size in self.sizes.items()
+        ]
+        return tuple(np.concatenate(parts).tolist())
+
+    def set_scores(self, sets: Sequence[Ordered]) -> np.ndarray:
+        """[len(sets)]: mean informativeness less λ times the mean likeness of all ordered pairs."""
+        rows = np.array(sets)
+        alike = self.likeness[rows[:, :, None], rows[:, None, :]].mean(axis=(1, 2))
+        return self.informativeness[rows].mean(axis=1) - self.diversity * alike
+
+    def substitutes(self, chosen: Ordered, place: int) -> tuple[np.ndarray, np.ndarray]:
+        """Who may stand at a place instead (of the same label, not chosen), and their scores."""
+        others = np.array([index for i, index in enumerate(chosen) if i != place], dtype=int)
+        allowed = self.labels == self.labels[chosen[place]]
+        allowed[list(chosen)] = False
+        members = np.flatnonzero(allowed)
+        alike = self.likeness[np.ix_(members, others)]
+        penalty = alike.mean(axis=1) if self.average else alike.sum(axis=1)
+        if not len(others):
+            penalty = np.zeros(len(members))
+        return members, self.informativeness[members] - self.diversity * penalty
+
+    def swapped(self, chosen: Ordered, place: int, index: int) -> Ordered:
+        """The same set in the same order with another candidate at one place."""
+        return (*chosen[:place], index, *chosen[place + 1 :])
+
+
+def space(
+    informativeness: np.ndarray,
+    contributions: np.ndarray,
+    labels: np.ndarray,
+    sizes: Mapping[int, int],
+    diversity: float,
+    form: str,
+) -> Space:
+    """Candidates as the search compares them, by the cosine of their contributions [m, |S|].
+
+    form: "zscored" brings informativeness and likeness to mean 0 and deviation 1, and averages
+    over a set, as the released code; "raw" takes both as they are and sums, as the paper prints.
+    """
+    lengths = np.linalg.norm(contributions, axis=1, keepdims=True)
+    units = contributions / np.where(lengths > 0, lengths, 1)
+    likeness = units @ units.T
+    if form == "zscored":
+        informativeness, likeness = _standard(informativeness), _standard(likeness)
+    return Space(informativeness, likeness, labels, sizes, diversity, form == "zscored")
+
+
+def _standard(values: np.ndarray) -> np.ndarray:
+    deviation = values.std(ddof=1) if values.size > 1 else 0
+    return (values - values.mean()) / (deviation if deviation > 0 else 1)
+
+
+def first_beam(space: Space, beam: int, rng: np.random.Generator) -> list[Ordered]:
+    """`beam` sets to begin with: good by themselves and little alike; the model is not asked.
+
+    A beam search over swaps from random sets; of all it saw, the best that share few members with
+    those taken before, each shuffled; random sets if they are too few.
+    """
+    seen: dict[Ordered, float] = {}
+
+    def look(sets: Sequence[Ordered]) -> None:
+        new = list(dict.fromkeys(key for s in sets if (key := tuple(sorted(s))) not in seen))
+        if new:
+            seen.update(zip(new, space.set_scores(new).tolist(), strict=True))
+
+    current = [space.random_set(rng) for _ in range(_START_SETS)]
+    look(current)
+    for _ in range(_START_ROUNDS):
+        proposals = [
+            swap
+            for chosen in current
+            for _ in range(_START_SWAPS)
+            if (swap := _swap(space, chosen, rng))
+        ]
+        look(proposals)
+        keys = {tuple(sorted(s)) for s in (*current, *proposals)}
+        current = sorted(keys, key=lambda key: (-seen[key], key))[:_START_BEAM]
+
+    taken: list[Ordered] = []
+    union: set[int] = set()
+    for key in sorted(seen, key=lambda key: (-seen[key], key)):
+        if len(taken) == beam:
+            break
+        if len(union & set(key)) <= _START_SHARED:
+            taken.append(key)
+            union |= set(key)
+    while len(taken) < beam:
+        taken.append(space.random_set(rng))
+    return [tuple(rng.permutation(chosen).tolist()) for chosen in taken]
+
+
+def _swap(space: Space, chosen: Ordered, rng: np.random.Generator) -> Ordered | None:
+    """A random member replaced by a random other of its label; None if there is no other."""
+    place = int(rng.integers(len(chosen)))
+    members = np.setdiff1d(np.flatnonzero(space.labels == space.labels[chosen[place]]), chosen)
+    return space.swapped(chosen, place, int(rng.choice(members))) if len(members) else None
+
+
+def neighbours(
+    space: Space, chosen: Ordered, swaps: int, shuffles: int, top: int, rng: np.random.Generator
+) -> list[Ordered]:
+    """Prompts near one of the beam: with one member exchanged, or in another order.
+
+    top: a substitute is drawn from so many of the highest score, by softmax; 1 takes the highest.
+    """
+    found = []
+    for _ in range(swaps):
+        place = int(rng.integers(len(chosen)))
+        members, scores = space.substitutes(chosen, place)
+        if not len(members):
+            continue
+        best = np.argsort(-scores, kind="stable")[:top]
+        index = int(rng.choice(members[best], p=softmax(scores[best])))
+        found.append(space.swapped(chosen, place, index))
+    return found + [tuple(rng.permutation(chosen).tolist()) for _ in range(shuffles)]
+
+
+def search(
+    beams: list[Ordered],
+    iterations: int,
+    propose: Callable[[Ordered], list[Ordered]],
+    feedback: Callable[[int, Sequence[Ordered]], list[tuple[int, float]]],
+) -> tuple[Ordered, list[int]]:
+    """Keep the best prompts by feedback, among the beam and what it proposes, again and again.
+
+    feedback: is told the iteration, from 1, and asked once about every prompt. Ties go to the
+    lower loss, then to the earlier prompt. Returns the best prompt of the last beam, and after each
+    iteration how many validation examples the best one gets right, which never falls.
+    """
+    known: dict[Ordered, tuple[int, float]] = {}
+    width, trace = len(beams), []
+    for iteration in range(1, iterations + 1):
+        proposed = [prompt for chosen in beams for prompt in propose(chosen)]
+        prompts = list(dict.fromkeys([*beams, *proposed]))
+        new = [prompt for prompt in prompts if prompt not in known]
+        known.update(zip(new, feedback(iteration, new), strict=True))
+        beams = sorted(prompts, key=lambda prompt: known[prompt], reverse=True)[:width]
+        trace.append(known[beams[0]][0])
+    return beams[0], trace

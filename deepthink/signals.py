@@ -1,0 +1,180 @@
+"""Asking a model about a pool once: what it says is kept on disk, for all selectors and seeds.
+
+    <cache>/signals/<model>-<task>-<id>/identity.json      what the answers depend on
+    <cache>/signals/<model>-<task>-<id>/<hash>.safetensors  answers to one batch of prompts
+
+A batch is recognised by a hash of its examples, so interrupted work goes on at the first batch that
+is missing, and whoever asks again is answered from the file. <cache> is DEEPTHINK_CACHE.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from deepthink import hub, prompts
+from deepthink.config import Config
+from deepthink.errors import UserError
+from deepthink.files import atomically
+from deepthink.models import LM
+from deepthink.pool import Array, Progress, Usage
+from deepthink.records import digest
+from deepthink.scoring import TokenBudget, score_after, score_with_states
+from deepthink.structures import Example
+
+_BATCH = 2048
+"""Prompts to a file: what an interruption costs at most."""
+
+
+class ModelReader:
+    """Answers a `Pool` with a model, or from what the model answered before.
+
+    key: the identity of the job, of whose parts the answers depend on model, task and prompt.
+    """
+
+    def __init__(self, lm: LM, config: Config, key: dict[str, Any], budget: TokenBudget) -> None:
+        task = {name: value for name, value in key["task"].items() if name != "data"}
+        self.usage = Usage()
+        self._lm = lm
+        self._task = config.task
+        self._prompt = config.prompt
+        self._budget = budget
+        identity = {
+            "protocol": key["protocol"],
+            "model": key["model"],
+            "task": task,
+            "prompt": key["prompt"],
+        }
+        name = f"{config.model.name}-{config.task.name}-{digest(identity)[:8]}"
+        self._folder = hub.cache_folder() / "signals" / name
+        self._identity = identity
+
+    @cached_property
+    def answer_tokens(self) -> list[int]:
+        """Tokens of each label word."""
+        words = self._encode((), [Example("x", tuple(self._task.labels), 0)]).candidates[0]
+        return [len(ids) for ids in words]
+
+    def zero_shot(self, examples: Sequence[Example], progress: Progress) -> tuple[Array, Array]:
+        """As `pool.Reader`: float32 hidden states and summed log-probabilities."""
+        parts = []
+        for begin in range(0, len(examples), _BATCH):
+            batch = examples[begin : begin + _BATCH]
+            path = self._path(["zero-shot", *map(_words, batch)])
+            if (stored := self._stored(path, len(batch), progress)) is None:
+                encoded = self._encode((), batch)
+                context = encoded.demonstrations
+                with self._counting(len(batch)):
+                    scores, states = score_with_states(
+                        self._lm.model,
+                        [context + query for query in encoded.queries],
+                        encoded.candidates,
+                        budget=self._budget,
+                        progress=progress,
+                    )
+                stored = {"hidden": states.numpy(), "scores": np.array(scores, np.float32)}
+                self._keep(path, stored)
+            parts.append(stored)
+        return (
+            np.concatenate([part["hidden"] for part in parts]),
+            np.concatenate([part["scores"] for part in parts]),
+        )
+
+    def after(
+        self, sets: Sequence[Sequence[Example]], queries: Sequence[Example], progress: Progress
+    ) -> Array:
+        """As `pool.Reader`: float32 summed log-probabilities, T = 1.
+
+        The demonstrations are written and cut as a job's own are.
+        """
+        size = max(1, _BATCH // len(queries))
+        asked = hashlib.sha256("".join(map(_words, queries)).encode()).hexdigest()
+        parts = []
+        for begin in range(0, len(sets), size):
+            batch = sets[begin : begin + size]
+            written = ["\x1d".join(map(_words, shown)) for shown in batch]
+            path = self._path(["after", asked, *written])
+            readings = len(batch) * len(queries)
+            if (stored := self._stored(path, readings, progress)) is None:
+                encoded = [self._encode(shown, queries) for shown in batch]
+                with self._counting(readings):
+                    scores = score_after(
+                        self._lm.model,
+                        [one.demonstrations for one in encoded],
+                        [one.queries for one in encoded],
+                        [one.candidates for one in encoded],
+                        budget=self._budget,
+                        progress=progress,
+                    )
+                cut = sum(
+                    one.kept < len(shown) or one.truncated
+                    for one, shown in zip(encoded, batch, strict=True)
+                )
+                stored = {"scores": np.array(scores, np.float32), "shortened": np.array([cut])}
+                self._keep(path, stored)
+            self.usage.shortened += int(stored["shortened"][0])
+            parts.append(stored["scores"])
+        return np.concatenate(parts)
+
+    def _encode(self, shown: Sequence[Example], queries: Sequence[Example]) -> prompts.Encoded:
+        return prompts.encode(
+            self._lm.tokenizer,
+            self._task.template,
+            shown,
+            queries,
+            self._prompt.seam,
+            self._prompt.overflow,
+            self._lm.positions,
+        )
+
+    @contextmanager
+    def _counting(self, prompts_read: int) -> Iterator[None]:
+        """Count the prompts and the model's forwards."""
+
+        def count(*_: object) -> None:
+            self.usage.forwards += 1
+
+        hook = self._lm.model.register_forward_hook(count)
+        try:
+            yield
+        finally:
+            hook.remove()
+        self.usage.read += prompts_read
+
+    def _path(self, parts: Sequence[str]) -> Path:
+        return self._folder / f"{digest(list(parts))[:24]}.safetensors"
+
+    def _stored(self, path: Path, answers: int, progress: Progress) -> dict[str, Array] | None:
+        """A file's arrays; None if there is none, or only the remains of one."""
+        try:
+            arrays = load_file(path)
+        except (OSError, SafetensorError):
+            return None
+        self.usage.kept += answers
+        progress(answers)
+        return arrays
+
+    def _keep(self, path: Path, arrays: dict[str, Array]) -> None:
+        described = json.dumps(self._identity, indent=1, ensure_ascii=False) + "\n"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            about = self._folder / "identity.json"
+            if not about.exists():
+                atomically(about, lambda file: file.write_text(described, encoding="utf-8"))
+            atomically(path, lambda file: save_file(arrays, file))
+        except OSError as error:
+            raise UserError(
+                f"cannot keep signals in {self._folder} ({error.strerror or error}): free it, or "
+                "set DEEPTHINK_CACHE to another folder"
+            ) from error
+
+
+def _words(example: Example) -> str:
+    return f"{example.text}\x1f{example.label}\x1e"
