@@ -61,7 +61,7 @@ def contribution(
     """
 
     def of_gold(values: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(values, gold[..., :, None], axis=-1)[..., 0]
+        return values[..., np.arange(len(gold)), gold]
 
     if kind == "prob":
         return of_gold(softmax(scores, axis=-1)) - of_gold(softmax(zero_shot, axis=-1))

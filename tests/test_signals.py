@@ -1,0 +1,222 @@
+"""What a model says of a pool: against the plain implementation, and kept on disk."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from conftest import stored
+from models import CONFIGS, VOCABULARY, tiny
+
+from deepthink import hub, models, records, reference, signals
+from deepthink.cli import compose
+from deepthink.errors import UserError
+from deepthink.pool import Pool
+from deepthink.scoring import TokenBudget, score, score_after, score_with_states
+from deepthink.signals import ModelReader
+from deepthink.structures import Example
+
+RNG = np.random.default_rng(0)
+
+
+def tokens(*lengths):
+    return [[int(t) for t in RNG.integers(4, VOCABULARY, n)] for n in lengths]
+
+
+CANDIDATES = [[5, 6, 7], [5, 6], [9]]
+QUERIES = [[3, 8, *own] for own in tokens(4, 1, 7, 2)]
+CONTEXTS = [*tokens(5, 11, 1), []]
+
+
+def plainly(model, prompt, candidate):
+    """Log p of a candidate after a prompt, one whole forward of the stock model."""
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt + candidate])).logits[0].double().log_softmax(-1)
+    places = range(len(prompt) - 1, len(prompt) + len(candidate) - 1)
+    return sum(logits[p, t].item() for p, t in zip(places, candidate, strict=True))
+
+
+TOLERANCE = {"gpt_neo": 1e-5}  # it computes attention in float32 whatever its dtype
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("trees", [True, False])
+def test_scores_after_plain_prompts_are_the_stock_models(name, trees, monkeypatch):
+    """Both ways: contexts with their queries as trees, and contexts remembered."""
+    if not trees:
+        monkeypatch.setattr("deepthink.scoring._TREE_TOKENS", 0)
+    model = tiny(name)
+    found = score_after(
+        model, CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4, budget=TokenBudget(60)
+    )
+    expected = [
+        [[plainly(model, context + q, c) for c in CANDIDATES] for q in QUERIES]
+        for context in CONTEXTS
+    ]
+    assert np.array(found) == pytest.approx(np.array(expected), abs=TOLERANCE.get(name, 1e-8))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_states_are_what_the_stock_model_feeds_its_output_layer(name):
+    model = tiny(name)
+    seen = []
+    head = model.get_output_embeddings()
+    scores, states = score_with_states(model, QUERIES, [CANDIDATES] * 4, budget=TokenBudget(20))
+    handle = head.register_forward_pre_hook(lambda _, args: seen.append(args[0][0, -1]))
+    for query in QUERIES:
+        with torch.no_grad():
+            model(torch.tensor([query]))
+    handle.remove()
+    assert torch.allclose(states.double(), torch.stack(seen).double(), atol=1e-4, rtol=1e-5)
+    assert states.dtype == torch.float32
+    assert scores == score(model, None, QUERIES, [CANDIDATES] * 4, budget=TokenBudget(20))
+
+
+def test_zero_shot_scores_are_the_plain_implementations():
+    model = tiny("llama")
+    one_token = [[7]]  # a memory of one token stands for a tokenizer's special token
+    memory = next(reference.think(model, one_token[0], 1, 0.0))
+    expected = reference.score(model, memory, QUERIES, [CANDIDATES] * 4)
+    found = score(model, None, [[7, *q] for q in QUERIES], [CANDIDATES] * 4)
+    assert np.array(found) == pytest.approx(np.array(expected), abs=1e-8)
+
+
+def test_neither_budget_nor_company_changes_a_score():
+    model = tiny("gpt_neox")
+    alone = [
+        score_after(model, [context], [QUERIES], [[CANDIDATES] * 4])[0] for context in CONTEXTS
+    ]
+    for budget in (1, 40, 10_000):
+        together = score_after(
+            model, CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4, budget=TokenBudget(budget)
+        )
+        assert np.array(together) == pytest.approx(np.array(alone), abs=1e-9)
+
+
+def test_progress_counts_every_query():
+    model, told = tiny("gpt2"), []
+    score_after(model, CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4, progress=told.append)
+    assert sum(told) == 16
+
+
+# the reader
+
+
+@pytest.fixture
+def reader(tiny_folder, tmp_path, monkeypatch):
+    """Makes readers of a tiny model with a cache of their own."""
+    monkeypatch.setattr(hub, "cache_folder", lambda: tmp_path / "cache")
+
+    def make(*overrides: str) -> ModelReader:
+        config = compose(
+            ["task=sst2", f"model.hub_id={tiny_folder}", "model.package=null", *overrides]
+        )
+        lm = models.load(config.model, torch.device("cpu"))
+        key = records.identity(config, "float32", "data")
+        return ModelReader(lm, config, key, TokenBudget(256))
+
+    return make
+
+
+LABELS = ("negative", "positive")
+EXAMPLES = [Example(f"a dull day {'and ' * i}leaks", LABELS, i % 2) for i in range(12)]
+
+
+def pool_of(reader, examples=EXAMPLES) -> Pool:
+    return Pool(examples, reader=reader)
+
+
+def test_signals_are_read_once_and_shared(reader):
+    first = reader()
+    pool = pool_of(first)
+    hidden, scores = pool.hidden, pool.scores
+    assert first.usage.read == 12
+    assert first.usage.forwards >= 1
+    (stage,) = pool.stages
+    assert (stage.predicted, stage.read, stage.kept) == (12, 12, 0)
+    again = reader("seed=7", "method=graph_cut", "test_size=3")
+    other = pool_of(again)
+    assert (other.hidden == hidden).all()
+    assert (other.scores == scores).all()
+    assert (again.usage.read, again.usage.kept, again.usage.forwards) == (0, 12, 0)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["task.template='Text: {text}\\nMood:'", "model.dtype=bfloat16", "prompt.seam=joint"],
+)
+def test_what_changes_a_signal_is_read_anew(reader, override):
+    _ = pool_of(reader()).hidden
+    other = reader(override)
+    if "dtype" in override:  # the key is resolved by the job
+        other._folder = other._folder.with_name("other")
+    _ = pool_of(other).hidden
+    assert other.usage.kept == 0
+
+
+def test_an_interrupted_reading_goes_on(reader, monkeypatch):
+    monkeypatch.setattr(signals, "_BATCH", 5)
+    whole = pool_of(reader()).scores
+    files = sorted(reader()._folder.glob("*.safetensors"))
+    assert len(files) == 3
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:100])  # cut in the middle
+    again = reader()
+    assert (pool_of(again).scores == whole).all()
+    assert again.usage.kept + again.usage.read == 12
+    assert again.usage.kept in (2, 5)
+    assert not list(again._folder.glob(".*"))
+
+
+def test_pairs_are_read_once_and_cut_as_a_jobs_own(reader):
+    first = reader()
+    pool = pool_of(first)
+    scores = pool.after([(0,), (1, 2), (2, 1), ()], EXAMPLES[5:8])
+    assert scores.shape == (4, 3, 2)
+    assert first.usage.read == 12
+    again = reader()
+    assert (pool_of(again).after([(0,), (1, 2), (2, 1), ()], EXAMPLES[5:8]) == scores).all()
+    assert (again.usage.read, again.usage.kept) == (0, 12)
+    assert scores[3] == pytest.approx(pool.scores[5:8], abs=1e-4)  # no demonstrations: zero-shot
+    assert abs(scores[1] - scores[2]).max() > 0  # order matters to the model
+    long = [Example("leaks and sings " * 200, LABELS, 0), *EXAMPLES[:1]]
+    pool_of(first, long).after([(0, 1)], EXAMPLES[5:6])
+    assert first.usage.shortened == 1
+
+
+def test_the_same_prompt_as_a_job(reader, run, tmp_path, data_root):
+    """A set's scores on dev are those a job with these demonstrations records at t = 1."""
+    from deepthink import tasks
+
+    run("method=vanilla", "method.iterations=1")
+    ((path, record),) = stored(tmp_path)
+    import pandas as pd
+
+    scores = pd.read_parquet(path.with_suffix(".parquet"))
+    own = scores[scores["split"] == "dev"].pivot(index="query", columns="candidate", values="score")
+    config = compose(["task=sst2"])
+    splits = tasks.load(config.task, str(data_root))
+    pool = Pool(splits.pool, splits.dev, reader())
+    found = pool.after([record["demonstrations"]["indices"]], splits.dev)[0]
+    assert found == pytest.approx(own.to_numpy(), abs=1e-4)
+
+
+def test_label_words_have_lengths(reader):
+    made = reader()
+    assert pool_of(made).answer_tokens.tolist() == made.answer_tokens
+    assert all(n >= 1 for n in made.answer_tokens)
+
+
+def test_a_full_disk_is_one_clear_line(reader, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(signals, "save_file", full)
+    with pytest.raises(UserError, match="DEEPTHINK_CACHE"):
+        _ = pool_of(reader()).hidden
+
+
+def test_a_selector_without_a_model_says_so():
+    with pytest.raises(UserError, match="no model to ask"):
+        _ = Pool(EXAMPLES).hidden
+    assert dataclasses.is_dataclass(Example)
