@@ -15,7 +15,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint format bench judge lock clean
+.PHONY: help setup run test lint format bench scaling judge lock clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -63,6 +63,9 @@ format: setup ## Reformat the code and apply the safe fixes
 
 bench: setup ## Run the benchmark: scripts/benchmark.py with ARGS
 	@$(BIN)/python scripts/benchmark.py $(ARGS)
+
+scaling: setup ## How selectors grow with the pool: scripts/scaling.py with ARGS
+	@$(BIN)/python scripts/scaling.py $(ARGS)
 
 JUDGE := $(VENV)/.judge
 

@@ -108,7 +108,7 @@ def show(outcome: Outcome, console: Console) -> None:
             cells += _cells(at)
             if followed:
                 cells.append(f"{at['followed'] / at['count']:.1%}")
-        table.add_row(*cells, "vanilla" if point["step"] == 1 else "")
+        table.add_row(*cells, "plain ICL" if point["step"] == 1 else "")
     console.print(table)
     if len(stages := record.get("selection", {}).get("stages", ())) > 1:
         console.print(_stages(stages))

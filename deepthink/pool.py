@@ -259,7 +259,11 @@ def squares(matrix: Array) -> Array:
 
 def _unit(matrix: Array) -> Array:
     lengths = np.sqrt(squares(matrix))[:, None]
-    return (matrix / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    lengths[lengths == 0] = 1
+    scaled = np.empty(matrix.shape, np.float32)
+    for at in blocks(len(matrix)):
+        scaled[at] = matrix[at] / lengths[at]
+    return scaled
 
 
 def column_blocks(columns: Array, rows: int) -> Iterator[Array]:

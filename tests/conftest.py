@@ -87,6 +87,7 @@ def data_root(tmp_path) -> Path:
 def run(monkeypatch, capsys, tmp_path, tiny_folder, data_root):
     """Run run.py's entry with overrides; returns the exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path / "cache"))
 
     def call(*overrides: str) -> tuple[int, str, str]:
         base = {

@@ -1,6 +1,8 @@
 """Pools with made-up signals, and a reader that counts what it is asked."""
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +45,14 @@ def made(labels, hidden=None, probabilities=None, scores=None, **kwargs) -> Pool
     return Pool(examples, kwargs.pop("dev", ()), Stub(hidden, scores, **kwargs))
 
 
+@cache
+def options_of(name: str) -> dict[str, Any]:
+    return compose([f"method={name}"]).method.selector
+
+
 def select(name: str, pool: Pool, count: int, seed: int = 0, **options) -> selectors.Selection:
     """A method's own options, over the whole pool and in the order of choice unless asked."""
-    selector = dict(compose([f"method={name}"]).method.selector)
+    selector = dict(options_of(name))
     plain = {"balance": "none", "arrangement": "picked"}
     selector |= {key: value for key, value in plain.items() if key in selector} | options
     found = selectors.load(selector)(pool, count, np.random.default_rng(seed))

@@ -26,7 +26,7 @@ def test_a_job_ends_with_its_table_and_record(run, tmp_path):
     assert (code, err) == (0, "")
     ((path, record),) = stored(tmp_path)
     assert path.name in out.replace("\n", "")
-    assert "vanilla" in out
+    assert "plain ICL" in out
     assert [(p["step"], p["split"]) for p in record["curve"]] == [
         (step, split) for step in (1, 2, 3) for split in ("dev", "test")
     ]
@@ -38,7 +38,7 @@ def test_a_job_ends_with_its_table_and_record(run, tmp_path):
     assert (best["candidate"] == best["label"]).sum() == record["curve"][-1]["correct"]
     assert record["config"]["method"]["iterations"] == 3
     assert record["versions"]["torch"]
-    assert set(record["seconds"]) == {"load", "tokenise", "think", "score"}
+    assert set(record["seconds"]) == {"load", "select", "tokenise", "think", "score"}
 
 
 def test_a_finished_job_is_read_unless_forced(run, tmp_path, monkeypatch):
@@ -186,6 +186,22 @@ BAD = {
     "results under a file": (["results=/dev/null/results"], "cannot write"),
     "a device that is not there": (["device=mps"], "device=auto"),
     "a template without text": (["task.template='Mood:'"], "{text}"),
+    "unknown labels": (["demonstrations.labels=fliped"], "flipped"),
+    "no copies": (["method.copies=0"], "1 or more"),
+    "a larger pool than there is": (["pool_size=37"], "36 examples to choose from"),
+    "an empty pool": (["pool_size=0"], "1 or more"),
+    "fewer in the pool than asked for": (["pool_size=6"], "pool holds 6"),
+    "a selector of another method": (["method.selector.name=graph_cut"], "method=graph_cut"),
+    "a bad option of a selector": (
+        ["method=graph_cut", "method.selector.features=gradent"],
+        "gradient",
+    ),
+    "an option out of range": (["method=cal", "method.selector.neighbours=0"], "neighbours"),
+    "no dev set for a method that needs one": (["method=best_random", "dev_size=0"], "dev_size=0"),
+    "a pool too small for LENS": (
+        ["method=lens", "method.selector.kept=20", "method.selector.validation=20"],
+        "pool holds 36",
+    ),
 }
 
 

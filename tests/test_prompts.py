@@ -50,8 +50,10 @@ def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
 TOKENIZERS = {"bytes": byte_level_tokenizer, "sentencepiece": sentencepiece_tokenizer}
 
 
-def encoded(tokenizer, seam="apart", overflow="drop", limit=None, shots=SHOTS):
-    return encode(tokenizer, TEMPLATE, shots, QUERIES, seam, overflow, limit)
+def encoded(
+    tokenizer, seam="apart", overflow="drop", limit=None, shots=SHOTS, queries=QUERIES, **kwargs
+):
+    return encode(tokenizer, TEMPLATE, shots, queries, seam, overflow, limit, **kwargs)
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
@@ -143,7 +145,7 @@ def test_candidates_of_their_own_are_those_of_each_query(tokenizer):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"seam": "torn"}, {"overflow": "spill"}, {"shots": []}], ids=lambda w: next(iter(w))
+    "wrong", [{"seam": "torn"}, {"overflow": "spill"}, {"queries": []}], ids=lambda w: next(iter(w))
 )
 def test_wrong_arguments_are_refused(tokenizer, wrong):
     with pytest.raises(UserError):
@@ -154,3 +156,45 @@ def test_overflow_error_refuses(tokenizer):
     full = encoded(tokenizer)
     with pytest.raises(UserError, match="3 demonstrations"):
         encoded(tokenizer, overflow="error", limit=2 * len(full.demonstrations) - 1)
+
+
+@pytest.mark.parametrize("seam", ["apart", "joint"])
+def test_copies_are_the_demonstrations_written_again(tokenizer, seam):
+    once, thrice = encoded(tokenizer, seam), encoded(tokenizer, seam, copies=3)
+    assert (thrice.copies, thrice.kept) == (3, 3)
+    text = tokenizer.decode(thrice.demonstrations).removeprefix("<s>")
+    assert text == 3 * tokenizer.decode(once.demonstrations).removeprefix("<s>")
+    assert thrice.queries == once.queries
+    assert thrice.demonstrations == encoded(tokenizer, seam, shots=SHOTS * 3).demonstrations
+
+
+def test_copies_give_way_to_the_context_and_demonstrations_do_not(tokenizer):
+    three = encoded(tokenizer, copies=3)
+    fits = len(three.demonstrations) + three.longest
+    assert encoded(tokenizer, copies=3, limit=fits).copies == 3
+    fewer = encoded(tokenizer, copies=3, limit=fits - 1)
+    assert (fewer.copies, fewer.kept) == (2, 3)
+    # where they are thought over, their length counts twice
+    assert encoded(tokenizer, copies=3, limit=fits, thinks=True).copies == 1
+    doubled = 2 * len(three.demonstrations)
+    assert encoded(tokenizer, copies=3, limit=doubled, thinks=True).copies == 3
+    assert encoded(tokenizer, copies=3, limit=doubled - 1, thinks=True).copies == 2
+    with pytest.raises(UserError, match=r"method\.copies=2"):
+        encoded(tokenizer, copies=3, limit=fits - 1, overflow="error")
+
+
+def test_copies_do_not_change_which_demonstrations_are_kept(tokenizer):
+    whole = encoded(tokenizer)
+    limit = 2 * len(whole.demonstrations) - 1
+    assert (
+        encoded(tokenizer, limit=limit).kept == encoded(tokenizer, limit=limit, copies=4).kept == 2
+    )
+
+
+@pytest.mark.parametrize("seam", ["apart", "joint"])
+def test_without_demonstrations_special_tokens_stand_alone(tokenizer, seam):
+    found = encoded(tokenizer, seam, shots=[])
+    assert found.demonstrations == encoded(tokenizer).demonstrations[: len(found.demonstrations)]
+    assert found.queries == encoded(tokenizer).queries
+    with pytest.raises(UserError, match="a query of"):
+        encoded(tokenizer, seam, shots=[], limit=found.longest - 1)

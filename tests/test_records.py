@@ -38,6 +38,10 @@ def test_keys_are_stable():
         "method.memory_dtype=model",
         "method.selector.balance=none",
         "demonstrations.count=4",
+        "demonstrations.labels=flipped",
+        "demonstrations.labels=random",
+        "method.copies=2",
+        "method=graph_cut",
         "prompt.seam=joint",
         "prompt.overflow=truncate",
         "answer_score=mean",
@@ -58,6 +62,8 @@ def test_what_can_change_a_number_changes_the_key(override):
         "results=elsewhere",
         "force=true",
         "demonstrations.count=8",  # what the task says anyway
+        "demonstrations.labels=gold",
+        "pool_size=30",  # through the data's fingerprint only
     ],
 )
 def test_what_cannot_change_a_number_leaves_the_key(override):
@@ -68,6 +74,18 @@ def test_settings_of_thinking_do_not_matter_for_vanilla():
     vanilla = key("method=vanilla")
     assert key("method=vanilla", "method.step_size=0.5", "method.positions=aligned") == vanilla
     assert key("method=deepthink", "method.iterations=1") == vanilla
+
+
+def test_selectors_and_their_options_are_part_of_the_key():
+    keys = {
+        key(f"method={name}", *more)
+        for name in ("graph_cut", "craig", "repeat", "vanilla")
+        for more in ((), ("method.iterations=5",))
+    }
+    assert len(keys) == 8
+    assert key("method=graph_cut", "method.selector.lam=2") != key("method=graph_cut")
+    assert key("method=random") == key("method=vanilla")
+    assert key("method=deepthink_dev", "method.iterations=1") == key("method=best_random")
 
 
 def test_data_and_dtype_are_part_of_the_key():

@@ -1,0 +1,144 @@
+"""How time and memory of every selector grow with the pool, on made-up signals.
+
+    make scaling
+    make scaling ARGS="--sizes 1000 4000 --methods craig cal"
+
+Every run is a process of its own. Memory is the most it held above what the imports took: signals
+and working space; prompts are what a model would have read. An exponent is the slope of a straight
+line through the logarithms over all sizes. The signals are Gaussian clusters of SmolLM2-135M's
+width with four labels; LENS has a stand-in for the model, so its time is its own bookkeeping.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from deepthink import selectors
+from deepthink.cli import CONF, compose
+from deepthink.errors import UserError
+from deepthink.pool import Pool, Usage
+from deepthink.structures import Example
+
+SIZES = [1000, 4000, 16000, 64000]
+WIDTH, CLASSES, COUNT = 576, 4, 8
+NAMES = tuple(f"label {c}" for c in range(CLASSES))
+
+
+class MadeUp:
+    """A `Reader` whose answers are random numbers."""
+
+    answer_tokens = (1,) * CLASSES
+
+    def __init__(self, size: int) -> None:
+        self.usage = Usage()
+        rng = np.random.default_rng(0)
+        centres = rng.normal(size=(20, WIDTH))
+        self._hidden = rng.standard_normal((size, WIDTH), dtype=np.float32)
+        for row, centre in zip(self._hidden, rng.integers(20, size=size), strict=True):
+            row += centres[centre]
+        self._scores = rng.standard_normal((size, CLASSES), dtype=np.float32)
+
+    def zero_shot(self, examples, progress):
+        """The signals of the whole pool."""
+        self.usage.read += len(examples)
+        return self._hidden, self._scores
+
+    def after(self, sets, queries, progress):
+        """Label scores that know nothing of what was shown."""
+        rng = np.random.default_rng(len(sets))
+        self.usage.read += len(sets) * len(queries)
+        return rng.normal(-3, 1, size=(len(sets), len(queries), CLASSES)).astype(np.float32)
+
+
+def held() -> tuple[int, int]:
+    """Bytes this process holds now, and the most it held."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    found = {line.split(":")[0]: line.split()[1] for line in lines if "kB" in line}
+    return int(found["VmRSS"]) * 1024, int(found["VmHWM"]) * 1024
+
+
+def one(method: str, size: int) -> dict[str, float]:
+    """Seconds, bytes and prompts of one selection."""
+    selector = compose([f"method={method}"]).method.selector
+    select = selectors.load(selector)
+    warm = selectors.load(selector)
+    warm(pool_of(300), COUNT, np.random.default_rng(0))  # imports, thread pools
+    before, _ = held()
+    pool = pool_of(size)
+    begin = time.perf_counter()
+    select(pool, COUNT, np.random.default_rng(0))
+    seconds = time.perf_counter() - begin
+    prompts = sum(stage.read for stage in pool.stages)
+    return {"seconds": seconds, "bytes": held()[1] - before, "prompts": prompts}
+
+
+def pool_of(size: int) -> Pool:
+    """Examples whose labels take turns; the dev set is part of them."""
+    examples = [Example(str(i), NAMES, i % CLASSES) for i in range(size)]
+    return Pool(examples, examples[:100], MadeUp(size))
+
+
+def exponent(sizes: list[int], values: list[float]) -> float:
+    """The slope of log values over log sizes."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0].round(2)) + 0.0  # never -0.00
+
+
+def main() -> None:
+    """One process per method and size, then a table."""
+    names = sorted(path.stem for path in (CONF / "method").glob("[!_]*.yaml"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
+    parser.add_argument("--methods", nargs="*", help="default: one of every selector")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(one(options.one[0], int(options.one[1]))))
+        return
+    if not Path("/proc/self/status").exists():
+        raise SystemExit("error: this script reads memory from Linux's /proc")
+    console = Console(width=130, highlight=False)
+    methods = options.methods
+    if not methods:
+        by_selector = {compose([f"method={name}"]).method.selector["name"]: name for name in names}
+        methods = sorted(by_selector)
+    table = Table(title=f"{COUNT} of n examples, d = {WIDTH}, {CLASSES} labels")
+    table.add_column("method")
+    for size in options.sizes:
+        table.add_column(f"n = {size:,}", justify="right")
+    for heading in ("time", "memory", "prompts"):
+        table.add_column(heading, justify="right")
+    for method in methods:
+        found = []
+        for size in options.sizes:
+            with console.status(f"{method}, n = {size:,}"):
+                command = [sys.executable, __file__, "--one", method, str(size)]
+                told = subprocess.run(command, capture_output=True, text=True, check=False)
+            if told.returncode:
+                raise SystemExit(f"error: {method}, n = {size}: {told.stderr.strip()[-300:]}")
+            found.append(json.loads(told.stdout))
+        columns = {key: [result[key] for result in found] for key in found[0]}
+        table.add_row(
+            method,
+            *(f"{r['seconds'] * 1e3:,.0f} ms, {r['bytes'] / 2**20:,.0f} MiB" for r in found),
+            *(
+                f"n^{exponent(options.sizes, values):.2f}" if all(values) else "none"
+                for values in columns.values()
+            ),
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
