@@ -49,6 +49,10 @@ class Reader(Protocol):
     usage: Usage
 
     @property
+    def answer_score(self) -> str:
+        """What a label score is: the "sum", "mean" or "probability" of `scoring.score`."""
+
+    @property
     def answer_tokens(self) -> Sequence[int]:
         """Tokens of each label word."""
 
@@ -112,18 +116,29 @@ class Pool:
 
     @property
     def scores(self) -> Array:
-        """[n, C] float32: each label word's zero-shot log-probability, summed over its tokens."""
+        """[n, C] float32: each label word's zero-shot score, as the job scores answers."""
         return self._zero_shot[1]
 
     @cached_property
     def probabilities(self) -> Array:
         """[n, C] float64: the scores as probabilities among the label words, 1e-12 at least."""
-        return np.clip(softmax(self.scores.astype(np.float64), axis=1), 1e-12, None)
+        return self.shared_out(self.scores)
 
-    @property
-    def answer_tokens(self) -> Array:
-        """[C]: tokens of each label word."""
-        return np.array(self._asked().answer_tokens)
+    def shared_out(self, scores: Array) -> Array:
+        """Label scores [..., C] as probabilities among the label words, float64, 1e-12 at least."""
+        wide = scores.astype(np.float64)
+        if self._asked().answer_score == "probability":
+            found = wide / wide.sum(axis=-1, keepdims=True)
+        else:
+            found = softmax(wide, axis=-1)
+        return np.clip(found, 1e-12, None)
+
+    def losses(self, scores: Array) -> Array:
+        """Label scores [..., C] as losses in nats per token of the label word, float64."""
+        reader, wide = self._asked(), scores.astype(np.float64)
+        if reader.answer_score != "mean":
+            wide = wide / np.array(reader.answer_tokens)
+        return -np.log(wide) if reader.answer_score == "probability" else -wide
 
     def features(self, center: Center) -> Array:
         """The hidden states as they are, less their mean, or standardised per dimension."""

@@ -42,6 +42,7 @@ class ModelReader:
     def __init__(self, lm: LM, config: Config, key: dict[str, Any], budget: TokenBudget) -> None:
         task = {name: value for name, value in key["task"].items() if name != "data"}
         self.usage = Usage()
+        self.answer_score = config.answer_score
         self._lm = lm
         self._task = config.task
         self._prompt = config.prompt
@@ -51,6 +52,7 @@ class ModelReader:
             "model": key["model"],
             "task": task,
             "prompt": key["prompt"],
+            "answer_score": key["answer_score"],
         }
         name = f"{config.model.name}-{config.task.name}-{digest(identity)[:8]}"
         self._folder = hub.cache_folder() / "signals" / name
@@ -63,7 +65,7 @@ class ModelReader:
         return [len(ids) for ids in words]
 
     def zero_shot(self, examples: Sequence[Example], progress: Progress) -> tuple[Array, Array]:
-        """As `pool.Reader`: float32 hidden states and summed log-probabilities."""
+        """As `pool.Reader`, float32."""
         parts = []
         for begin in range(0, len(examples), _BATCH):
             batch = examples[begin : begin + _BATCH]
@@ -76,7 +78,8 @@ class ModelReader:
                         self._lm.model,
                         [context + query for query in encoded.queries],
                         encoded.candidates,
-                        budget=self._budget,
+                        self.answer_score,
+                        self._budget,
                         progress=progress,
                     )
                 stored = {"hidden": states.numpy(), "scores": np.array(scores, np.float32)}
@@ -90,7 +93,7 @@ class ModelReader:
     def after(
         self, sets: Sequence[Sequence[Example]], queries: Sequence[Example], progress: Progress
     ) -> Array:
-        """As `pool.Reader`: float32 summed log-probabilities, T = 1.
+        """As `pool.Reader`, float32, from plain prompts (T = 1).
 
         The demonstrations are written and cut as a job's own are.
         """
@@ -110,7 +113,8 @@ class ModelReader:
                         [one.demonstrations for one in encoded],
                         [one.queries for one in encoded],
                         [one.candidates for one in encoded],
-                        budget=self._budget,
+                        self.answer_score,
+                        self._budget,
                         progress=progress,
                     )
                 cut = sum(

@@ -34,6 +34,7 @@ NAMES = tuple(f"label {c}" for c in range(CLASSES))
 class MadeUp:
     """A `Reader` whose answers are random numbers."""
 
+    answer_score = "sum"
     answer_tokens = (1,) * CLASSES
 
     def __init__(self, size: int) -> None:

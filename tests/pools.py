@@ -15,8 +15,16 @@ from deepthink.structures import Example
 class Stub:
     """Answers from arrays, and from a function of (shown examples, query) to label scores."""
 
-    def __init__(self, hidden, scores, after: Callable | None = None, answer_tokens=None) -> None:
+    def __init__(
+        self,
+        hidden,
+        scores,
+        after: Callable | None = None,
+        answer_tokens=None,
+        answer_score: str = "sum",
+    ) -> None:
         self.usage = Usage()
+        self.answer_score = answer_score
         self.answer_tokens = answer_tokens or [1] * np.shape(scores)[1]
         self._hidden, self._scores, self._after = hidden, scores, after
 

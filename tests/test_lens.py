@@ -46,12 +46,12 @@ def test_the_plan_of_a_small_pool():
 def test_infoscore_by_definition():
     # one demonstration, one example, labels of 1 and 2 tokens, gold the second
     with_it, without = np.array([[[-1.0, -1.0]]]), np.array([[-1.0, -3.0]])
-    gold, tokens = np.array([1]), np.array([1, 2])
+    gold, pool = np.array([1]), made([0, 1], answer_tokens=[1, 2])
     p_with, p_without = 1 / 2, math.exp(-3) / (math.exp(-1) + math.exp(-3))
-    found = contribution(with_it, without, gold, tokens, "prob")
+    found = contribution(pool, with_it, without, gold, "prob")
     assert found == pytest.approx(np.array([[p_with - p_without]]))
     # mean losses 1 and 1.5 without it, 1 and .5 with it: the gold share falls from .6 to 1/3
-    found = contribution(with_it, without, gold, tokens, "loss_share")
+    found = contribution(pool, with_it, without, gold, "loss_share")
     assert found == pytest.approx(np.array([[0.6 - 1 / 3]]))
 
 
@@ -59,8 +59,8 @@ def test_infoscore_by_definition():
 def test_infoscore_over_all_labels_adds_up_to_nothing(kind):
     rng = np.random.default_rng(0)
     scores, zero = -rng.random((4, 5, 3)), -rng.random((5, 3))
-    tokens = np.array([1, 2, 1])
-    every = [contribution(scores, zero, np.full(5, label), tokens, kind) for label in range(3)]
+    pool = made([0, 1, 2], answer_tokens=[1, 2, 1])
+    every = [contribution(pool, scores, zero, np.full(5, label), kind) for label in range(3)]
     assert sum(every) == pytest.approx(np.zeros((4, 5)), abs=1e-12)
     assert np.abs(every).max() <= 1
 
@@ -276,19 +276,19 @@ def test_stages_of_lens_say_what_they_were_foreseen_to_read():
 
 
 def test_budgets_by_hand():
-    null = dict.fromkeys(("kept", "initial", "validation", "iterations"))
+    null = dict.fromkeys(("kept", "initial", "validation", "rounds"))
     assert within(67349, "auto", null) == {
         "kept": 500,
         "initial": 12,
         "validation": 100,
-        "iterations": 10,
+        "rounds": 10,
     }
     assert within(300, "auto", null)["kept"] == 50
     assert within(60, "auto", null) == {
         "kept": 30,
         "initial": 4,
         "validation": 30,
-        "iterations": 2,
+        "rounds": 2,
     }
     assert within(300, "full", {**null, "validation": 40})["validation"] == 40
 

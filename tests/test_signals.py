@@ -201,10 +201,27 @@ def test_the_same_prompt_as_a_job(reader, run, tmp_path, data_root):
     assert found == pytest.approx(own.to_numpy(), abs=1e-4)
 
 
-def test_label_words_have_lengths(reader):
-    made = reader()
-    assert pool_of(made).answer_tokens.tolist() == made.answer_tokens
-    assert all(n >= 1 for n in made.answer_tokens)
+@pytest.mark.parametrize("answer_score", ["sum", "mean", "probability"])
+def test_label_scores_are_those_the_job_scores_answers_by(reader, answer_score):
+    words = ("dreadful", "positive")  # of several tokens and of one
+    examples = [dataclasses.replace(example, candidates=words) for example in EXAMPLES]
+    labels = "task.labels=[dreadful,positive]"
+    made = reader(labels, f"answer_score={answer_score}")
+    found = pool_of(made, examples)
+    tokens, score = np.array(made.answer_tokens), found.scores.astype(float)
+    assert (tokens > 1).any()
+    summed = pool_of(reader(labels), examples).scores.astype(float)
+    if answer_score == "probability":
+        assert (score <= tokens).all()
+        assert (score > 0).all()
+        expected = score / score.sum(axis=1, keepdims=True)
+        losses = -np.log(score / tokens)
+    else:
+        assert score == pytest.approx(summed / (tokens if answer_score == "mean" else 1), rel=1e-5)
+        expected = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
+        losses = -summed / tokens
+    assert found.probabilities == pytest.approx(expected, rel=1e-6)
+    assert found.losses(found.scores) == pytest.approx(losses, rel=1e-5)
 
 
 def test_a_full_disk_is_one_clear_line(reader, monkeypatch):

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
 from deepthink.pool import Pool
 from deepthink.selectors import classes
@@ -51,23 +50,23 @@ def plan(sizes: Mapping[int, int], kept: int, growth: float, initial: int) -> li
 
 
 def contribution(
-    scores: np.ndarray, zero_shot: np.ndarray, gold: np.ndarray, tokens: np.ndarray, kind: str
+    pool: Pool, scores: np.ndarray, zero_shot: np.ndarray, gold: np.ndarray, kind: str
 ) -> np.ndarray:
     """InfoScore c(e, e'): what demonstration e does for the gold label of e'.
 
-    scores: [E, Q, C] label scores after each demonstration; zero_shot: [Q, C]; gold: [Q]; tokens:
-    [C] of each label word. kind: "prob", the gain in the gold label's probability; "loss_share",
-    the drop of its share in the summed mean losses of all labels. Returns [E, Q].
+    scores: [E, Q, C] label scores after each demonstration; zero_shot: [Q, C]; gold: [Q]. kind:
+    "prob", the gain in the gold label's probability; "loss_share", the drop of its share in the
+    summed mean losses of all labels. Returns [E, Q].
     """
 
     def of_gold(values: np.ndarray) -> np.ndarray:
         return values[..., np.arange(len(gold)), gold]
 
     if kind == "prob":
-        return of_gold(softmax(scores, axis=-1)) - of_gold(softmax(zero_shot, axis=-1))
+        return of_gold(pool.shared_out(scores)) - of_gold(pool.shared_out(zero_shot))
 
     def share(values: np.ndarray) -> np.ndarray:
-        losses = -values / tokens
+        losses = pool.losses(values)
         total = losses.sum(axis=-1, keepdims=True)
         return of_gold(losses / np.where(total > 0, total, 1))
 
@@ -89,9 +88,9 @@ def progressive_filter(
     rounds = plan(sizes, kept, growth, initial)
     permuted = rng.permutation(len(pool))[: sum(one.new for one in rounds)]
     scored = [pool.examples[i] for i in permuted]
-    gold, tokens = pool.labels[permuted], pool.answer_tokens
+    gold = pool.labels[permuted]
     with pool.stage(f"zero-shot: {len(scored)} score examples", len(scored)):
-        zero_shot = pool.after([()], scored)[0].astype(np.float64)
+        zero_shot = pool.after([()], scored)[0]
 
     left, found = np.arange(len(pool)), np.empty((len(pool), 0))
     for number, one in enumerate(rounds, start=1):
@@ -99,8 +98,8 @@ def progressive_filter(
         name = f"filter {number} of {len(rounds)}: {one.candidates} × {one.new}"
         if one.new:
             with pool.stage(name, one.candidates * one.new):
-                scores = pool.after([(int(i),) for i in left], scored[new]).astype(np.float64)
-            column = contribution(scores, zero_shot[new], gold[new], tokens, kind)
+                scores = pool.after([(int(i),) for i in left], scored[new])
+            column = contribution(pool, scores, zero_shot[new], gold[new], kind)
             found = np.concatenate([found, column], axis=1)
         itself = left[:, None] == permuted[: found.shape[1]]
         found[itself] = 0

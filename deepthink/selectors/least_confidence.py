@@ -18,7 +18,7 @@ def select(
     """Take the highest 1 - max p of the zero-shot label probabilities.
 
     variant: "reference_library" takes the lowest best score instead, before any normalisation
-    (here the label word's log-probability), and the highest without balance. With two labels the
+    (here the label word's score), and the highest without balance. With two labels the
     paper's order is that of entropy and margin.
     """
     if variant == "paper":

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import log_softmax
 
 from deepthink.errors import UserError
 from deepthink.pool import Pool
@@ -16,8 +15,8 @@ from deepthink.selectors._lens_search import Ordered, first_beam, neighbours, se
 AtLeastOne = Annotated[int, Field(ge=1)] | None
 NotNegative = Annotated[int, Field(ge=0)]
 
-FULL = {"kept": 500, "initial": 12, "validation": 100, "iterations": 10}
-SMALL = {"kept": 50, "initial": 4, "validation": 50, "iterations": 2}
+FULL = {"kept": 500, "initial": 12, "validation": 100, "rounds": 10}
+SMALL = {"kept": 50, "initial": 4, "validation": 50, "rounds": 2}
 
 
 def within(size: int, budget: str, asked: Mapping[str, int | None]) -> dict[str, int]:
@@ -40,7 +39,7 @@ def select(
     infoscore: Literal["loss_share", "prob"],
     filter_seed: NotNegative,
     validation: AtLeastOne,
-    iterations: Annotated[int, Field(ge=0)] | None,
+    rounds: Annotated[int, Field(ge=0)] | None,
     beam: Annotated[int, Field(ge=1)],
     swaps: NotNegative,
     shuffles: NotNegative,
@@ -57,14 +56,14 @@ def select(
     shuffled, and the `beam` prompts of the highest accuracy on V, `validation` random examples of
     the pool outside the candidates, go on. The order of the result is the one that was found.
 
-    budget: the numbers left null. "full" has the sources' m = 500, |V| = 100 and 10 iterations,
+    budget: the numbers left null. "full" has the sources' m = 500, |V| = 100 and 10 rounds of search,
     with the 12 score examples that suit a pool of 8,000 (their scripts set 4 to 20, and a growth
     of 3 for AG News); "small" a tenth of that, for a pool that is not larger than 600, where
     nothing would be left to filter or to validate on; "auto" chooses by the pool. infoscore, form,
     diversity (λ), top: as the released code, which z-scores and averages with λ = 4 and draws from
     the best 4; the paper prints prob, raw, 1 and 1. filter_seed: of score set and V, the same for
     all seeds as in the released code, so that they share the filter; the seed drives the search.
-    log: the numbers used, the best number of right answers on V after each iteration.
+    log: the numbers used, the best number of right answers on V after each round.
 
     Raises:
         UserError: a pool too small for validation beside the candidates, or `kept` below `count`.
@@ -74,7 +73,7 @@ def select(
         "kept": kept,
         "initial": initial,
         "validation": validation,
-        "iterations": iterations,
+        "rounds": rounds,
     }
     numbers = within(len(pool), budget, asked)
     if len(pool) < numbers["kept"] + numbers["validation"]:
@@ -107,20 +106,20 @@ def select(
     gold = pool.labels[chosen_v]
     width = beam * (1 + swaps + shuffles)
 
-    def feedback(iteration: int, prompts: Sequence[Ordered]) -> list[tuple[int, float]]:
-        name = f"search {iteration} of {numbers['iterations']}: ≤ {width} × {len(gold)}"
+    def feedback(turn: int, prompts: Sequence[Ordered]) -> list[tuple[int, float]]:
+        name = f"search {turn} of {numbers['rounds']}: ≤ {width} × {len(gold)}"
         with pool.stage(name, width * len(gold), bound=True):
             scores = pool.after(
                 [candidates[list(prompt)].tolist() for prompt in prompts], questions
             )
         correct = (scores.argmax(axis=2) == gold).sum(axis=1)
-        logs = log_softmax(scores.astype(np.float64), axis=2)[:, np.arange(len(gold)), gold]
+        logs = np.log(pool.shared_out(scores))[:, np.arange(len(gold)), gold]
         return list(zip(correct.tolist(), logs.mean(axis=1).tolist(), strict=True))
 
     begin = first_beam(known, beam, rng)
     best, trace = search(
         begin,
-        numbers["iterations"],
+        numbers["rounds"],
         lambda chosen: neighbours(known, chosen, swaps, shuffles, top, rng),
         feedback,
     )
