@@ -56,13 +56,14 @@ def select(
     shuffled, and the `beam` prompts of the highest accuracy on V, `validation` random examples of
     the pool outside the candidates, go on. The order of the result is the one that was found.
 
-    budget: the numbers left null. "full" has the sources' m = 500, |V| = 100 and 10 rounds of search,
-    with the 12 score examples that suit a pool of 8,000 (their scripts set 4 to 20, and a growth
-    of 3 for AG News); "small" a tenth of that, for a pool that is not larger than 600, where
-    nothing would be left to filter or to validate on; "auto" chooses by the pool. infoscore, form,
-    diversity (λ), top: as the released code, which z-scores and averages with λ = 4 and draws from
-    the best 4; the paper prints prob, raw, 1 and 1. filter_seed: of score set and V, the same for
-    all seeds as in the released code, so that they share the filter; the seed drives the search.
+    budget: of the numbers left null. "full" has the sources' m = 500, |V| = 100 and 10 rounds of
+    search, with the 12 score examples that suit a pool of 8,000 (their scripts set 4 to 20, and a
+    growth of 3 for AG News); "small" about a tenth of that; "auto" takes the small one for a pool
+    of 600 or fewer, of which 500 candidates and 100 others to validate on would filter nothing.
+    infoscore, form, diversity (λ), top: as the released code, which z-scores and averages with
+    λ = 4 and draws from the best 4; the paper prints prob, raw, 1 and 1. filter_seed: of score set
+    and V, the same for all seeds as in the released code, so that they share the filter; the seed
+    drives the search.
     log: the numbers used, the best number of right answers on V after each round.
 
     Raises:
