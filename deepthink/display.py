@@ -125,25 +125,27 @@ def _cells(point: readings.Point) -> list[str]:
 
 def _stages(stages: Sequence[dict[str, Any]]) -> Table:
     """What a selection read of the model, stage by stage, beside what it was foreseen to read."""
-    table = _plain_table("stage", "prompts foreseen", "read", "known", "forwards", "seconds")
+    table = _plain_table(
+        "stage", "prompts foreseen", "read", "known", "forwards", "tokens", "seconds"
+    )
     for stage in stages:
         most = "≤ " if stage["bound"] else ""
         table.add_row(
             stage["name"],
             f"{most}{stage['predicted']:,}",
-            *(f"{stage[name]:,}" for name in ("read", "kept", "forwards")),
+            *(f"{stage[name]:,}" for name in ("read", "kept", "forwards", "tokens")),
             f"{stage['seconds']:.1f}",
         )
     table.add_section()
     sums = {
         name: sum(stage[name] for stage in stages)
-        for name in ("predicted", "read", "kept", "forwards", "seconds")
+        for name in ("predicted", "read", "kept", "forwards", "tokens", "seconds")
     }
     most = "≤ " if any(stage["bound"] for stage in stages) else ""
     table.add_row(
         "all",
         f"{most}{sums['predicted']:,}",
-        *(f"{sums[name]:,}" for name in ("read", "kept", "forwards")),
+        *(f"{sums[name]:,}" for name in ("read", "kept", "forwards", "tokens")),
         f"{sums['seconds']:.1f}",
     )
     return table

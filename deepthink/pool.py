@@ -33,13 +33,14 @@ class Usage:
     """What a reader has done so far.
 
     read: prompts scored, each with all its label words; kept: answered from what was stored;
-    forwards: calls of the model, which carry many prompts each; shortened: sets that lost
-    demonstrations to the context's limit.
+    forwards: calls of the model, which carry many prompts each; tokens: what all these answers
+    took or had taken to read; shortened: sets that lost demonstrations to the context's limit.
     """
 
     read: int = 0
     kept: int = 0
     forwards: int = 0
+    tokens: int = 0
     shortened: int = 0
 
 
@@ -75,6 +76,7 @@ class Stage:
     read: int
     kept: int
     forwards: int
+    tokens: int
     shortened: int
     seconds: float
 
@@ -189,11 +191,14 @@ class Pool:
         with self.stage("zero-shot signals", len(self)):
             return self._asked().zero_shot(self.examples, self._progress)
 
+    @cached_property
+    def _alike(self) -> bool:
+        return len({example.candidates for example in self.examples}) == 1
+
     def _asked(self) -> Reader:
         if self._reader is None:
             raise UserError("this selector needs a model's signals, and there is no model to ask")
-        first = self.examples[0].candidates
-        if any(example.candidates != first for example in self.examples):
+        if not self._alike:
             raise UserError(
                 "this selector compares label words, but here every example has options of its "
                 "own: use method=vanilla or method=deepthink"
@@ -231,9 +236,9 @@ class Outer:
         """In float64."""
         return Outer(self.left.astype(np.float64), self.right.astype(np.float64))
 
-    def inner(self, columns: Array, rows: Array | slice = slice(None)) -> Array:
-        """[len(rows), len(columns)] products of these rows with these columns."""
-        return (self.left[rows] @ self.left[columns].T) * (self.right[rows] @ self.right[columns].T)
+    def inner(self, columns: Array) -> Array:
+        """[n, len(columns)] products of every vector with these."""
+        return (self.left @ self.left[columns].T) * (self.right @ self.right[columns].T)
 
     def squares(self) -> Array:
         """[n] squared lengths."""
@@ -261,9 +266,9 @@ class Outer:
         )
 
 
-def blocks(count: int, size: int = _ROWS) -> Iterator[slice]:
-    """Slices that cut `count` rows into parts small enough to widen or multiply at once."""
-    return (slice(begin, begin + size) for begin in range(0, count, size))
+def blocks(count: int) -> Iterator[slice]:
+    """Slices that cut `count` rows into parts small enough to widen at once."""
+    return (slice(begin, begin + _ROWS) for begin in range(0, count, _ROWS))
 
 
 def squares(matrix: Array) -> Array:

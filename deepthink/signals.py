@@ -7,9 +7,8 @@ A batch is recognised by a hash of its examples, so interrupted work goes on at 
 is missing, and whoever asks again is answered from the file. <cache> is DEEPTHINK_CACHE.
 """
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -69,22 +68,21 @@ class ModelReader:
         parts = []
         for begin in range(0, len(examples), _BATCH):
             batch = examples[begin : begin + _BATCH]
-            path = self._path(["zero-shot", *map(_words, batch)])
-            if (stored := self._stored(path, len(batch), progress)) is None:
+
+            def read(batch: Sequence[Example] = batch) -> dict[str, Array]:
                 encoded = self._encode((), batch)
-                context = encoded.demonstrations
-                with self._counting(len(batch)):
-                    scores, states = score_with_states(
-                        self._lm.model,
-                        [context + query for query in encoded.queries],
-                        encoded.candidates,
-                        self.answer_score,
-                        self._budget,
-                        progress=progress,
-                    )
-                stored = {"hidden": states.numpy(), "scores": np.array(scores, np.float32)}
-                self._keep(path, stored)
-            parts.append(stored)
+                scores, states = score_with_states(
+                    self._lm.model,
+                    [encoded.demonstrations + query for query in encoded.queries],
+                    encoded.candidates,
+                    self.answer_score,
+                    self._budget,
+                    progress,
+                )
+                return {"hidden": states.numpy(), "scores": np.array(scores, np.float32)}
+
+            asked = ["zero-shot", *map(_words, batch)]
+            parts.append(self._answers(asked, len(batch), progress, read))
         return (
             np.concatenate([part["hidden"] for part in parts]),
             np.concatenate([part["scores"] for part in parts]),
@@ -98,33 +96,30 @@ class ModelReader:
         The demonstrations are written and cut as a job's own are.
         """
         size = max(1, _BATCH // len(queries))
-        asked = hashlib.sha256("".join(map(_words, queries)).encode()).hexdigest()
+        questions = digest([*map(_words, queries)])
         parts = []
         for begin in range(0, len(sets), size):
             batch = sets[begin : begin + size]
-            written = ["\x1d".join(map(_words, shown)) for shown in batch]
-            path = self._path(["after", asked, *written])
-            readings = len(batch) * len(queries)
-            if (stored := self._stored(path, readings, progress)) is None:
+
+            def read(batch: Sequence[Sequence[Example]] = batch) -> dict[str, Array]:
                 encoded = [self._encode(shown, queries) for shown in batch]
-                with self._counting(readings):
-                    scores = score_after(
-                        self._lm.model,
-                        [one.demonstrations for one in encoded],
-                        [one.queries for one in encoded],
-                        [one.candidates for one in encoded],
-                        self.answer_score,
-                        self._budget,
-                        progress=progress,
-                    )
-                cut = sum(
-                    one.kept < len(shown) or one.truncated
-                    for one, shown in zip(encoded, batch, strict=True)
+                scores = score_after(
+                    self._lm.model,
+                    [one.demonstrations for one in encoded],
+                    [one.queries for one in encoded],
+                    [one.candidates for one in encoded],
+                    self.answer_score,
+                    self._budget,
+                    progress,
                 )
-                stored = {"scores": np.array(scores, np.float32), "shortened": np.array([cut])}
-                self._keep(path, stored)
-            self.usage.shortened += int(stored["shortened"][0])
-            parts.append(stored["scores"])
+                pairs = zip(encoded, batch, strict=True)
+                cut = sum(one.kept < len(shown) or one.truncated for one, shown in pairs)
+                return {"scores": np.array(scores, np.float32), "shortened": np.array(cut)}
+
+            asked = ["after", questions, *("\x1d".join(map(_words, shown)) for shown in batch)]
+            answers = self._answers(asked, len(batch) * len(queries), progress, read)
+            self.usage.shortened += int(answers["shortened"])
+            parts.append(answers["scores"])
         return np.concatenate(parts)
 
     def _encode(self, shown: Sequence[Example], queries: Sequence[Example]) -> prompts.Encoded:
@@ -138,32 +133,42 @@ class ModelReader:
             self._lm.positions,
         )
 
-    @contextmanager
-    def _counting(self, prompts_read: int) -> Iterator[None]:
-        """Count the prompts and the model's forwards."""
-
-        def count(*_: object) -> None:
-            self.usage.forwards += 1
-
-        hook = self._lm.model.register_forward_hook(count)
+    def _answers(
+        self,
+        asked: Sequence[str],
+        prompts_asked: int,
+        progress: Progress,
+        read: Callable[[], dict[str, Array]],
+    ) -> dict[str, Array]:
+        """The stored answers to what was asked; if there are none, or only remains, read anew."""
+        path = self._folder / f"{digest(list(asked))[:24]}.safetensors"
         try:
-            yield
+            answers = load_file(path)
+            self.usage.kept += prompts_asked
+            progress(prompts_asked)
+        except (OSError, SafetensorError):
+            with self._counting() as tokens:
+                answers = read()
+            answers["tokens"] = np.array(sum(tokens))
+            self.usage.forwards += len(tokens)
+            self.usage.read += prompts_asked
+            self._keep(path, answers)
+        self.usage.tokens += int(answers["tokens"])
+        return answers
+
+    @contextmanager
+    def _counting(self) -> Iterator[list[int]]:
+        """The tokens of each of the model's forwards."""
+        tokens: list[int] = []
+
+        def count(_module: object, _args: object, kwargs: dict[str, Any], _out: object) -> None:
+            tokens.append(kwargs["input_ids"].numel())
+
+        hook = self._lm.model.register_forward_hook(count, with_kwargs=True)
+        try:
+            yield tokens
         finally:
             hook.remove()
-        self.usage.read += prompts_read
-
-    def _path(self, parts: Sequence[str]) -> Path:
-        return self._folder / f"{digest(list(parts))[:24]}.safetensors"
-
-    def _stored(self, path: Path, answers: int, progress: Progress) -> dict[str, Array] | None:
-        """A file's arrays; None if there is none, or only the remains of one."""
-        try:
-            arrays = load_file(path)
-        except (OSError, SafetensorError):
-            return None
-        self.usage.kept += answers
-        progress(answers)
-        return arrays
 
     def _keep(self, path: Path, arrays: dict[str, Array]) -> None:
         described = json.dumps(self._identity, indent=1, ensure_ascii=False) + "\n"

@@ -12,7 +12,13 @@ from deepthink import hub, models, records, reference, signals
 from deepthink.cli import compose
 from deepthink.errors import UserError
 from deepthink.pool import Pool
-from deepthink.scoring import TokenBudget, score, score_after, score_with_states
+from deepthink.scoring import (
+    TokenBudget,
+    common_beginning,
+    score,
+    score_after,
+    score_with_states,
+)
 from deepthink.signals import ModelReader
 from deepthink.structures import Example
 
@@ -134,11 +140,16 @@ def test_signals_are_read_once_and_shared(reader):
     assert first.usage.forwards >= 1
     (stage,) = pool.stages
     assert (stage.predicted, stage.read, stage.kept) == (12, 12, 0)
+    encoded = first._encode((), EXAMPLES)
+    whole = [encoded.demonstrations + query for query in encoded.queries]
+    shared = common_beginning(whole)  # read once; the label words are single tokens, never fed
+    assert stage.tokens == shared + sum(len(prompt) - shared for prompt in whole)
     again = reader("seed=7", "method=graph_cut", "test_size=3")
     other = pool_of(again)
     assert (other.hidden == hidden).all()
     assert (other.scores == scores).all()
     assert (again.usage.read, again.usage.kept, again.usage.forwards) == (0, 12, 0)
+    assert again.usage.tokens == first.usage.tokens  # what the answers took, whenever it was
 
 
 @pytest.mark.parametrize(
