@@ -159,6 +159,12 @@ def test_the_reference_library_turns_round_without_balance(name):
         assert select(name, pool, 1, variant="reference_library").indices == [certain.argmax()]
 
 
+@pytest.mark.parametrize("name", UNCERTAIN)
+def test_of_equals_the_first_are_taken(name):
+    pool = made([0] * 300, probabilities=[(0.6, 0.3, 0.1)] * 300)
+    assert select(name, pool, 5).indices == [0, 1, 2, 3, 4]
+
+
 def test_gold_labels_do_not_enter_uncertainty():
     pool = random_pool()
     other = made(np.roll(pool.labels, 1), pool.hidden, scores=pool.scores)
@@ -319,6 +325,20 @@ def test_craig_is_greedy_k_medoids_on_gradient_distances(seed):
     assert worth - loss(chosen) >= GREEDY * (worth - best)
 
 
+@pytest.mark.parametrize("name", ["craig", "facility_location"])
+def test_lazy_choices_in_a_larger_pool_are_the_greedy_ones(name):
+    """More examples than are evaluated together, so that bounds decide who is left out."""
+    pool = random_pool(n=700, d=3)
+    written = gradients(pool)
+    if name == "craig":
+        distances = np.linalg.norm(written[:, None] - written[None], axis=2)
+        chosen = greedy(700, 4, lambda rest: -distances[:, rest].min(axis=1).sum())
+    else:
+        s = similarities(pool, "gradient")
+        chosen = greedy(700, 4, lambda rest: s[:, rest].max(axis=1).sum())
+    assert select(name, pool, 4).indices == chosen
+
+
 def test_craig_may_keep_to_the_label_scores():
     pool = random_pool()
     only = made(pool.labels, np.zeros((40, 1)), scores=pool.scores)
@@ -331,6 +351,7 @@ def test_craig_of_the_reference_library_covers_only_its_own_class():
     pool = Line(0, 1, 2, 0.5, 3.5, labels=[0, 0, 0, 1, 1])
     chosen = select("craig", pool, 2, variant="reference_library")
     assert sorted(pool.labels[chosen.indices]) == [0, 1]
+    assert chosen.values == [3 * 2 - 2, 2 * 3 - 3]  # from each class's largest distance
     assert select("craig", pool, 2).indices[0] == 1
 
 

@@ -158,6 +158,15 @@ def test_the_arrangement_of_a_seed_is_the_same_for_all_rules():
     assert places("herding", 3) != places("herding", 4)
 
 
+def test_a_rules_own_draws_start_anew_in_every_class():
+    points = np.random.default_rng(0).normal(size=(50, 4))
+    twice = made([0] * 50 + [1] * 50, np.concatenate([points, points]))
+    for seed in range(5):
+        options = {"balance": "equal", "arrangement": "class_block"}
+        chosen = select("k_center", twice, 6, seed, **options).indices
+        assert [index + 50 for index in chosen[:3]] == chosen[3:]
+
+
 def test_every_row_of_table_1_is_a_method():
     names = {path.stem for path in (CONF / "method").glob("[!_]*.yaml")}
     assert set(TABLE_1) <= names

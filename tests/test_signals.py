@@ -213,6 +213,18 @@ def test_the_same_prompt_as_a_job(reader, run, tmp_path, data_root):
 
 
 @pytest.mark.parametrize("answer_score", ["sum", "mean", "probability"])
+def test_other_questions_and_other_orders_are_asked_anew(reader):
+    made = reader()
+    pool = pool_of(made)
+    first = pool.after([(1, 2)], EXAMPLES[5:7])[0]
+    assert made.usage.read == 2
+    turned = pool.after([(2, 1)], EXAMPLES[5:7])[0]
+    other = pool.after([(1, 2)], EXAMPLES[6:8])[0]
+    assert (made.usage.read, made.usage.kept) == (6, 0)
+    assert abs(first - turned).max() > 0
+    assert other[0] == pytest.approx(first[1], abs=1e-5)
+
+
 def test_label_scores_are_those_the_job_scores_answers_by(reader, answer_score):
     words = ("dreadful", "positive")  # of several tokens and of one
     examples = [dataclasses.replace(example, candidates=words) for example in EXAMPLES]
