@@ -151,7 +151,9 @@ def test_random_labels_are_uniform_and_belong_to_their_example():
 
 
 def test_flipped_demonstrations_are_the_same_ones(run, tmp_path):
-    code, out, _ = run("-m", "demonstrations.labels=gold,flipped,random", "method.iterations=2")
+    # 23 examples: a model that always gives one answer is not right as often as wrong
+    labels = "demonstrations.labels=gold,flipped,random"
+    code, out, _ = run("-m", labels, "method.iterations=2", "test_size=23")
     assert code == 0
     found = by_method(tmp_path)
     gold, turned = found["deepthink"], found["deepthink-flipped"]

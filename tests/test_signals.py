@@ -212,7 +212,6 @@ def test_the_same_prompt_as_a_job(reader, run, tmp_path, data_root):
     assert found == pytest.approx(own.to_numpy(), abs=1e-4)
 
 
-@pytest.mark.parametrize("answer_score", ["sum", "mean", "probability"])
 def test_other_questions_and_other_orders_are_asked_anew(reader):
     made = reader()
     pool = pool_of(made)
@@ -225,6 +224,7 @@ def test_other_questions_and_other_orders_are_asked_anew(reader):
     assert other[0] == pytest.approx(first[1], abs=1e-5)
 
 
+@pytest.mark.parametrize("answer_score", ["sum", "mean", "probability"])
 def test_label_scores_are_those_the_job_scores_answers_by(reader, answer_score):
     words = ("dreadful", "positive")  # of several tokens and of one
     examples = [dataclasses.replace(example, candidates=words) for example in EXAMPLES]
