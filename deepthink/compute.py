@@ -12,8 +12,8 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from deepthink.packing import common_beginning, pack
 from deepthink.prepack import PackedLinear
-from deepthink.scoring import common_beginning, pack
 from deepthink.structures import Tokens
 
 

@@ -1,31 +1,24 @@
 """The test stage (§3.2): candidates of every query scored against a memory (Eq. 1 and 6).
 
-Tokens are packed without padding, and no token is computed twice. For the query q0 q1 q2 with the
-candidates (a b), (a c) and (d) a forward carries
-
-    packed       q0   q1   q2   a          every token sees the memory and its ancestors
-    logits of              ^    ^
-    predicts               a d  b c
-
-so log p(a b) = log p(a | …q2) + log p(b | …q2 a). A candidate of one token adds nothing to the
-query; the last token of a candidate is never fed; what the queries of a call have in common at
-their beginning (the template's first words) is computed once and joins the memory.
+Tokens are packed without padding, and no token is computed twice: see `packing`. There, log p(a b)
+= log p(a | …q2) + log p(b | …q2 a). What the queries of a call have in common at their beginning
+(the template's first words) is computed once and joins the memory.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate, islice, takewhile
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from deepthink.attention import Forward, Layout, iterated, single
+from deepthink.attention import Forward, iterated, single
 from deepthink.errors import UserError, unknown
 from deepthink.memory import Memory
 from deepthink.options import ANSWER_SCORES
+from deepthink.packing import Packed, branch, common_beginning, layout, pack
 from deepthink.structures import Tokens
 
 _HEAD_ROWS = 64
@@ -46,7 +39,7 @@ class TokenBudget:
         """1,024 on a CPU, where more gains nothing; 16,384 on an accelerator."""
         return cls(1024 if device.type == "cpu" else 16_384)
 
-    def give_way(self, group: Sequence["Packed"]) -> None:
+    def give_way(self, group: Sequence[Packed]) -> None:
         """Halve after `group` ran out of memory; UserError if it was a single query."""
         if len(group) == 1:
             raise UserError(
@@ -54,49 +47,6 @@ class TokenBudget:
                 "use a smaller model or a narrower dtype"
             )
         self.tokens = sum(len(packed.tokens) for packed in group) // 2
-
-
-@dataclass(frozen=True)
-class Packed:
-    """One query's tokens with those of its candidates that must be fed, as a tree.
-
-    tokens: the query, then one node for each distinct proper prefix of a candidate.
-    parents: index of each token's predecessor within `tokens` (-1 for the first).
-    depths: each token's distance from the first, which sets its position.
-    reads: per candidate, per token of it: the index whose logits predict that token.
-
-    A context with many queries is such a tree too, whose candidates are the queries' candidates.
-    """
-
-    tokens: list[int]
-    parents: list[int]
-    depths: list[int]
-    reads: list[list[int]]
-    candidates: Sequence[Tokens]
-
-    @property
-    def chain(self) -> bool:
-        """Whether every token follows the one before it, so that a causal mask is right."""
-        return self.depths[-1] == len(self.tokens) - 1
-
-
-def pack(query: Tokens, candidates: Sequence[Tokens]) -> Packed:
-    """Merge a query and its candidates into one tree of tokens."""
-    tokens = list(query)
-    parents = list(range(-1, len(query) - 1))
-    depths = list(range(len(query)))
-    nodes: dict[tuple[int, ...], int] = {(): len(query) - 1}
-    for candidate in candidates:
-        for end in range(1, len(candidate)):
-            prefix = tuple(candidate[:end])
-            if prefix not in nodes:
-                parent = nodes[prefix[:-1]]
-                nodes[prefix] = len(tokens)
-                tokens.append(prefix[-1])
-                parents.append(parent)
-                depths.append(depths[parent] + 1)
-    reads = [[nodes[tuple(row[:end])] for end in range(len(row))] for row in candidates]
-    return Packed(tokens, parents, depths, reads, candidates)
 
 
 @dataclass(frozen=True)
@@ -183,6 +133,7 @@ def score_after(
     for index, (context, own, answers) in enumerate(
         zip(contexts, queries, candidates, strict=True)
     ):
+        _check(own, answers)
         if context and len(context) + sum(map(len, own)) <= _TREE_TOKENS:
             small.append(index)
             continue
@@ -191,7 +142,7 @@ def score_after(
     if not small:
         return results
     with iterated(model) as forward:
-        trees = [_tree(contexts[i], queries[i], candidates[i]) for i in small]
+        trees = [branch(contexts[i], queries[i], candidates[i]) for i in small]
         sizes = [len(queries[i]) for i in small]
 
         def advance(done: Sequence[int]) -> None:
@@ -203,24 +154,6 @@ def score_after(
         numbers = iter(read.scores)
         results[index] = [list(islice(numbers, len(row))) for row in candidates[index]]
     return results
-
-
-def _tree(
-    context: Tokens, queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]
-) -> Packed:
-    """A context with every query's candidates branching off it, each read at its own tokens."""
-    _check(queries, candidates)
-    pairs = [
-        (len(query), [*query, *answer])
-        for query, row in zip(queries, candidates, strict=True)
-        for answer in row
-    ]
-    packed = pack(context, [path for _, path in pairs])
-    return replace(
-        packed,
-        reads=[row[cut:] for row, (cut, _) in zip(packed.reads, pairs, strict=True)],
-        candidates=[path[cut:] for cut, path in pairs],
-    )
 
 
 def _check(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> None:
@@ -283,13 +216,6 @@ def _read_packed(
     return [found[i] for i in range(len(packs))]
 
 
-def common_beginning(queries: Sequence[Tokens]) -> int:
-    """How many tokens all queries begin with, leaving each at least one of its own."""
-    shortest = min(queries, key=len)
-    limit = len(shortest) - 1 if len(queries) > 1 else 0
-    return next((i for i in range(limit) if len({query[i] for query in queries}) > 1), limit)
-
-
 def share_beginning(
     forward: Forward, memory: Memory | None, queries: Sequence[Tokens]
 ) -> tuple[Memory | None, Sequence[Tokens]]:
@@ -300,9 +226,9 @@ def share_beginning(
     shared = common_beginning(queries)
     if not shared:
         return memory, queries
-    layout = single(shared, forward.model.device)
+    places = single(shared, forward.model.device)
     beginning = queries[0][:shared]
-    _, keys, values = forward(beginning, layout, memory, start=_begin(memory), capture=True)
+    _, keys, values = forward(beginning, places, memory, start=_begin(memory), capture=True)
     rest = [query[shared:] for query in queries]
     if memory is None:
         return Memory(tuple(keys), tuple(values), step=1), rest
@@ -320,28 +246,6 @@ def _fitting(waiting: Sequence[int], packs: Sequence[Packed], budget: int) -> in
     return max(1, sum(1 for _ in takewhile(lambda total: total <= budget, totals)))
 
 
-def _layout(group: Sequence[Packed], device: torch.device) -> tuple[Layout, list[int]]:
-    """The layout of a group, and the packed index at which each of its queries starts."""
-    lengths = [len(packed.tokens) for packed in group]
-    starts = [0, *accumulate(lengths)][:-1]
-    longest = max(lengths)
-    gather = torch.zeros(len(group), longest, dtype=torch.long)
-    scatter = torch.empty(sum(lengths), dtype=torch.long)
-    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-        gather[row, :length] = torch.arange(start, start + length)
-        scatter[start : start + length] = torch.arange(length) + row * longest
-    tree = None
-    if not all(packed.chain for packed in group):
-        ancestors = np.zeros((len(group), longest, longest), dtype=bool)
-        for sees, packed in zip(ancestors, group, strict=True):
-            np.fill_diagonal(sees, True)
-            for node, parent in enumerate(packed.parents[1:], start=1):
-                sees[node, : parent + 1] = sees[parent, : parent + 1]
-        tree = torch.from_numpy(ancestors)[:, None].to(device)
-    depths = torch.tensor([depth for packed in group for depth in packed.depths])
-    return Layout(depths.to(device), gather.to(device), scatter.to(device), tree), starts
-
-
 def _read_group(
     forward: Forward,
     memory: Memory | None,
@@ -350,7 +254,7 @@ def _read_group(
 ) -> list[Read]:
     """One forward: the scores of every candidate of the group's queries."""
     device = forward.model.device
-    layout, starts = _layout(group, device)
+    places, starts = layout(group, device)
     reads = [
         start + index
         for start, packed in zip(starts, group, strict=True)
@@ -361,7 +265,7 @@ def _read_group(
     rows, inverse = torch.tensor(reads, device=device).unique(return_inverse=True)
     tokens = [token for packed in group for token in packed.tokens]
     with _head_inputs(forward.model) as inputs:
-        logits, _, _ = forward(tokens, layout, memory, start=_begin(memory), rows=rows)
+        logits, _, _ = forward(tokens, places, memory, start=_begin(memory), rows=rows)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     totals = torch.cat([part.logsumexp(-1) for part in logits.split(_HEAD_ROWS)])
     logs = logits[inverse, torch.tensor(targets, device=device)] - totals[inverse]

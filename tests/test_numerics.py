@@ -10,7 +10,8 @@ from models import CONFIGS, VOCABULARY, tiny
 
 from deepthink import reference, score, think
 from deepthink.attention import Forward, attend, attend_plainly
-from deepthink.scoring import TokenBudget, pack
+from deepthink.packing import pack
+from deepthink.scoring import TokenBudget
 
 # Transformers computes GPT-Neo's queries, keys and softmax in float32 whatever the model's dtype;
 # the engine stays in float64 there.

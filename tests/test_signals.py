@@ -11,10 +11,10 @@ from models import CONFIGS, VOCABULARY, tiny
 from deepthink import hub, models, records, reference, signals
 from deepthink.cli import compose
 from deepthink.errors import UserError
+from deepthink.packing import common_beginning
 from deepthink.pool import Pool
 from deepthink.scoring import (
     TokenBudget,
-    common_beginning,
     score,
     score_after,
     score_with_states,
