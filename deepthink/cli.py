@@ -124,10 +124,10 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def _keys() -> list[str]:
-    """Every key that can be set, dotted, and every config group."""
-    task = [word for word in sys.argv if re.fullmatch(r"task=\w+", word)]  # a suite has its own
+    """Every key the asked task and method can set, dotted, and every config group."""
+    named = [word for word in sys.argv if re.fullmatch(r"(task|method)=\w+", word)]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = hydra.compose("config", overrides=task)
+        composed = hydra.compose("config", overrides=named)
     found = {path.name for path in CONF.iterdir() if path.is_dir()}
 
     def visit(node: DictConfig, prefix: str) -> None:

@@ -186,6 +186,10 @@ BAD = {
     "results under a file": (["results=/dev/null/results"], "cannot write"),
     "a device that is not there": (["device=mps"], "device=auto"),
     "a template without text": (["task.template='Mood:'"], "{text}"),
+    "an unknown option of a selector": (
+        ["method=graph_cut", "method.selector.lamb=2"],
+        "method.selector.lam",
+    ),
     "unknown labels": (["demonstrations.labels=fliped"], "flipped"),
     "no copies": (["method.copies=0"], "1 or more"),
     "a larger pool than there is": (["pool_size=37"], "36 examples to choose from"),
