@@ -28,8 +28,8 @@ from deepthink.records import digest
 from deepthink.scoring import TokenBudget, score_after, score_with_states
 from deepthink.structures import Example
 
-_BATCH = 2048
-"""Prompts to a file: what an interruption costs at most."""
+_BATCH = 512
+"""Prompts to a file: what an interruption costs at most (a small model on a CPU, half a minute)."""
 
 
 class ModelReader:
