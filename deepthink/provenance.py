@@ -14,7 +14,15 @@ import torch
 
 from deepthink import __version__
 
-_LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "numpy")
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+)
 
 
 class Clock:

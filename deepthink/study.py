@@ -94,7 +94,13 @@ def perform(job: Job, watch: Watcher) -> Outcome:
         budget.tokens = config.token_budget
     watch.stage(f"{config.task.name}: {config.method.selector['name']} demonstrations")
     pool = Pool(splits.pool, splits.dev, ModelReader(lm, config, job.key, budget), watch)
-    chosen = choose(pool, config)
+    try:
+        chosen = choose(pool, config)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            "the demonstrations the selector tried do not fit into the device's memory: use fewer, "
+            "a smaller model or a narrower dtype"
+        ) from error
     clock.lap("select")
     shown = [
         relabelled(splits.pool[i], config.demonstrations.labels, config.draw, i)
@@ -120,38 +126,18 @@ def perform(job: Job, watch: Watcher) -> Outcome:
             f"{encoded.kept} demonstrations of {len(encoded.demonstrations)} tokens do not fit "
             "into the device's memory: use fewer, a smaller model or a narrower dtype"
         ) from error
-    by_dev = readings.by_dev(curve)
     body = {
         "schema": records.SCHEMA,
         "identity": job.key,
         "config": config.resolved(),
-        "demonstrations": {
-            "indices": chosen.indices,
-            "labels": [example.label for example in shown],
-            "kept": encoded.kept,
-            "truncated": encoded.truncated,
-            "copies": encoded.copies,
-            "tokens": len(encoded.demonstrations),
-        },
+        **_what_was_read(splits, config, chosen, shown, encoded),
         "selection": {
             "values": chosen.values,
             "log": chosen.log,
             "stages": [asdict(stage) for stage in pool.stages],
         },
-        "data": {
-            "repository": splits.repository,
-            "commit": splits.commit,
-            "rows": {name: len(getattr(splits, name)) for name in ("pool", "dev", "test")},
-            "read_rows": splits.read_rows,
-            "left_out": splits.left_out,
-            "published_rows": config.task.rows,
-        },
         "curve": curve,
-        "step_by_dev": by_dev and by_dev["step"],
-        "tokens": {
-            "queries": sum(map(len, encoded.queries)),
-            "candidates": sum(len(ids) for row in encoded.candidates for ids in row),
-        },
+        "step_by_dev": (best := readings.by_dev(curve)) and best["step"],
         "seconds": clock.laps,
         "peak_memory_bytes": clock.peak_memory(),
         "execution": {"device": provenance.device_name(device), "token_budget": budget.tokens},
@@ -161,6 +147,38 @@ def perform(job: Job, watch: Watcher) -> Outcome:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Outcome(job.path, records.write(job.path, body, scores), scores)
+
+
+def _what_was_read(
+    splits: Splits,
+    config: Config,
+    chosen: Selection,
+    shown: Sequence[Example],
+    encoded: prompts.Encoded,
+) -> dict[str, Any]:
+    """A record's account of demonstrations, data and tokens."""
+    return {
+        "demonstrations": {
+            "indices": chosen.indices,
+            "labels": [example.label for example in shown],
+            "kept": encoded.kept,
+            "truncated": encoded.truncated,
+            "copies": encoded.copies,
+            "tokens": len(encoded.demonstrations),
+        },
+        "data": {
+            "repository": splits.repository,
+            "commit": splits.commit,
+            "rows": {name: len(getattr(splits, name)) for name in ("pool", "dev", "test")},
+            "read_rows": splits.read_rows,
+            "left_out": splits.left_out,
+            "published_rows": config.task.rows,
+        },
+        "tokens": {
+            "queries": sum(map(len, encoded.queries)),
+            "candidates": sum(len(ids) for row in encoded.candidates for ids in row),
+        },
+    }
 
 
 def evaluate(

@@ -6,10 +6,11 @@ from io import StringIO
 
 import numpy as np
 import pytest
-from conftest import stored
+import torch
+from conftest import assert_one_line, stored
 from rich.console import Console
 
-from deepthink import display, models, records, selectors, tasks
+from deepthink import display, models, records, selectors, signals, tasks
 from deepthink.cli import CONF, compose
 from deepthink.errors import UserError
 from deepthink.pool import Pool
@@ -218,6 +219,15 @@ def test_options_are_checked_before_the_model_is_loaded(run, monkeypatch):
     code, _, err = run("method=cal", "method.selector.scope=clas", "method.iterations=1")
     assert code == 1
     assert "class" in err
+
+
+def test_running_out_of_memory_while_choosing_is_one_clear_line(run, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(signals, "score_with_states", full)
+    code, _, err = run("method=herding")
+    assert_one_line(code, err, "the selector tried do not fit")
 
 
 def test_a_selector_of_three_lines_is_enough(monkeypatch):
