@@ -22,6 +22,9 @@ def test_keys_are_stable():
     assert key() == "46beb221"
     assert key("method=vanilla", "task=trec", "seed=3") == "1513101f"
     assert key("model=gpt2-large", "task=sst2", "method.momentum=0.9") == "6477898b"
+    assert key("method=graph_cut", "task=sst2") == "4627e00c"
+    assert key("method=lens", "task=trec", "seed=1") == "a2c44e24"
+    assert key("method=repeat", "demonstrations.labels=flipped") == "dcd6ebcb"
 
 
 @pytest.mark.parametrize(
