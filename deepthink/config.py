@@ -222,6 +222,8 @@ class MethodSpec:
     memory_dtype: str
 
     def __post_init__(self) -> None:
+        if "name" not in self.selector:
+            raise UserError("the method has no selector.name: choose one, such as method=vanilla")
         _at_least("method.copies", self.copies, 1)
         check_thinking(**self.thinking)
 

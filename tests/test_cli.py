@@ -190,6 +190,7 @@ BAD = {
         ["method=graph_cut", "method.selector.lamb=2"],
         "method.selector.lam",
     ),
+    "a base of methods": (["method=_rule"], "method=vanilla"),
     "unknown labels": (["demonstrations.labels=fliped"], "flipped"),
     "no copies": (["method.copies=0"], "1 or more"),
     "a larger pool than there is": (["pool_size=37"], "36 examples to choose from"),
