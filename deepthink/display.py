@@ -128,26 +128,18 @@ def _stages(stages: Sequence[dict[str, Any]]) -> Table:
     table = _plain_table(
         "stage", "prompts foreseen", "read", "known", "forwards", "tokens", "seconds"
     )
-    for stage in stages:
-        most = "≤ " if stage["bound"] else ""
+    numbers = ("predicted", "read", "kept", "forwards", "tokens", "seconds")
+    total = {name: sum(stage[name] for stage in stages) for name in numbers}
+    bound = any(stage["bound"] for stage in stages)
+    for row in (*stages, {"name": "all", "bound": bound, **total}):
+        if row["name"] == "all":
+            table.add_section()
         table.add_row(
-            stage["name"],
-            f"{most}{stage['predicted']:,}",
-            *(f"{stage[name]:,}" for name in ("read", "kept", "forwards", "tokens")),
-            f"{stage['seconds']:.1f}",
+            row["name"],
+            f"{'≤ ' if row['bound'] else ''}{row['predicted']:,}",
+            *(f"{row[name]:,}" for name in ("read", "kept", "forwards", "tokens")),
+            f"{row['seconds']:.1f}",
         )
-    table.add_section()
-    sums = {
-        name: sum(stage[name] for stage in stages)
-        for name in ("predicted", "read", "kept", "forwards", "tokens", "seconds")
-    }
-    most = "≤ " if any(stage["bound"] for stage in stages) else ""
-    table.add_row(
-        "all",
-        f"{most}{sums['predicted']:,}",
-        *(f"{sums[name]:,}" for name in ("read", "kept", "forwards", "tokens")),
-        f"{sums['seconds']:.1f}",
-    )
     return table
 
 

@@ -107,11 +107,6 @@ class Pool:
         return len(self.examples)
 
     @property
-    def classes(self) -> int:
-        """C."""
-        return len(self.examples[0].candidates)
-
-    @property
     def hidden(self) -> Array:
         """[n, d] float32: the input of the output layer at the zero-shot prompt's last token."""
         return self._zero_shot[0]

@@ -78,6 +78,6 @@ def random_pool(n: int = 40, d: int = 6, classes: int = 3, seed: int = 0) -> Poo
 
 def gradients(pool: Pool) -> np.ndarray:
     """Last-layer gradients written out, [n, C (d + 1)]."""
-    residual = pool.probabilities - np.eye(pool.classes)[pool.labels]
+    residual = pool.probabilities - np.eye(pool.scores.shape[1])[pool.labels]
     ones = np.concatenate([np.ones((len(pool), 1)), pool.hidden.astype(float)], axis=1)
     return np.einsum("nc,nd->ncd", residual, ones).reshape(len(pool), -1)

@@ -9,9 +9,9 @@ from scipy.special import softmax
 Ordered = tuple[int, ...]
 """Candidates, by their number among those the filter left, in reading order."""
 
-Feedback = Callable[[Sequence[Ordered]], list[tuple[int, float]]]
-"""For each prompt the number of validation examples it gets right, and minus the gold labels'
-mean loss, which decides between equals."""
+Feedback = Callable[[int, Sequence[Ordered]], list[tuple[int, float]]]
+"""Of a round, counted from 1, and its prompts: how many validation examples each gets right, and
+minus the gold labels' mean loss, which decides between equals."""
 
 _START_SETS, _START_ROUNDS, _START_BEAM, _START_SWAPS, _START_SHARED = 160, 20, 16, 16, 4
 
@@ -45,15 +45,19 @@ class Space:
         alike = self.likeness[rows[:, :, None], rows[:, None, :]].mean(axis=(1, 2))
         return self.informativeness[rows].mean(axis=1) - self.diversity * alike
 
-    def substitutes(self, chosen: Ordered, place: int) -> tuple[np.ndarray, np.ndarray]:
-        """Who may stand at a place instead (of the same label, not chosen), and their scores."""
-        others = np.array([index for i, index in enumerate(chosen) if i != place], dtype=int)
+    def others(self, chosen: Ordered, place: int) -> np.ndarray:
+        """Who may stand at a place instead: of the same label, and not chosen."""
         allowed = self.labels == self.labels[chosen[place]]
         allowed[list(chosen)] = False
-        members = np.flatnonzero(allowed)
-        alike = self.likeness[np.ix_(members, others)]
+        return np.flatnonzero(allowed)
+
+    def substitutes(self, chosen: Ordered, place: int) -> tuple[np.ndarray, np.ndarray]:
+        """Who may stand at a place instead, and their scores beside those who stay."""
+        stay = np.array([index for i, index in enumerate(chosen) if i != place], dtype=int)
+        members = self.others(chosen, place)
+        alike = self.likeness[np.ix_(members, stay)]
         penalty = alike.mean(axis=1) if self.average else alike.sum(axis=1)
-        if not len(others):
+        if not len(stay):
             penalty = np.zeros(len(members))
         return members, self.informativeness[members] - self.diversity * penalty
 
@@ -130,7 +134,7 @@ def first_beam(space: Space, beam: int, rng: np.random.Generator) -> list[Ordere
 def _swap(space: Space, chosen: Ordered, rng: np.random.Generator) -> Ordered | None:
     """A random member replaced by a random other of its label; None if there is no other."""
     place = int(rng.integers(len(chosen)))
-    members = np.setdiff1d(np.flatnonzero(space.labels == space.labels[chosen[place]]), chosen)
+    members = space.others(chosen, place)
     return space.swapped(chosen, place, int(rng.choice(members))) if len(members) else None
 
 
@@ -157,11 +161,11 @@ def search(
     beams: list[Ordered],
     iterations: int,
     propose: Callable[[Ordered], list[Ordered]],
-    feedback: Callable[[int, Sequence[Ordered]], list[tuple[int, float]]],
+    feedback: Feedback,
 ) -> tuple[Ordered, list[int]]:
     """Keep the best prompts by feedback, among the beam and what it proposes, again and again.
 
-    feedback: is told the iteration, from 1, and asked once about every prompt. Ties go to the
+    feedback: asked once about every prompt. Ties go to the
     lower loss, then to the earlier prompt. Returns the best prompt of the last beam, and after each
     iteration how many validation examples the best one gets right, which never falls.
     """

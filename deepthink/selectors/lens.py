@@ -102,7 +102,7 @@ def select(
         form,
     )
     outside = np.setdiff1d(np.arange(len(pool)), candidates)
-    chosen_v = fixed.choice(outside, min(numbers["validation"], len(outside)), replace=False)
+    chosen_v = fixed.choice(outside, numbers["validation"], replace=False)
     questions = [pool.examples[i] for i in chosen_v]
     gold = pool.labels[chosen_v]
     width = beam * (1 + swaps + shuffles)
