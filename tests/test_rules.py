@@ -355,6 +355,12 @@ def test_craig_of_the_reference_library_covers_only_its_own_class():
     assert select("craig", pool, 2).indices[0] == 1
 
 
+def test_craig_of_the_reference_library_takes_a_pool_that_lacks_a_class():
+    pool = Line(0, 1, 2, 0.5, 3.5, labels=[0, 0, 0, 2, 2])
+    chosen = select("craig", pool, 2, variant="reference_library")
+    assert chosen.values == [3 * 2 - 2, 2 * 3 - 3]
+
+
 # GradMatch
 
 
@@ -475,7 +481,7 @@ def test_graph_cut_by_hand():
     np.fill_diagonal(s, 1)
     s[0, 1] = s[1, 0] = 0.9
     s[2, 3] = s[3, 2] = 0.8
-    units = Outer.of(np.linalg.cholesky(2 * s - 1 + 1e-9 * np.eye(4) + 1.0 * 0))
+    units = Outer.of(np.linalg.cholesky(2 * s - 1 + 1e-9 * np.eye(4)))
     assert graph_cut.cut(units, 2, 1.0)[0] == [0, 2]
     assert graph_cut.cut(units, 2, 100.0)[0] == [0, 1]
 

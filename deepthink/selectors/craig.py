@@ -65,7 +65,9 @@ class _Cover:
             near = np.isfinite(distances)
             sums[columns] = distances.sum(axis=0, where=near)
             farthest[columns] = distances.max(axis=0, where=near, initial=0)
-        largest = np.array([farthest[kinds == kind].max() for kind in range(kinds.max() + 1)])
+        largest = np.array(
+            [farthest[kinds == kind].max(initial=0) for kind in range(kinds.max() + 1)]
+        )
         self.nearest = largest[kinds]
         self.first_gains = np.bincount(kinds)[kinds] * self.nearest - sums
         self.owner = np.full(size, -1)
