@@ -9,7 +9,16 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from deepthink.errors import UserError, first_line, unknown
-from deepthink.options import ANSWER_SCORES, ANSWERS, LABELS, OVERFLOWS, SEAMS, check_thinking
+from deepthink.options import (
+    ANSWER_SCORES,
+    ANSWERS,
+    LABELS,
+    OVERFLOWS,
+    SCORED,
+    SEAMS,
+    check_thinking,
+    scored_steps,
+)
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -210,11 +219,13 @@ class MethodSpec:
 
     selector: `name` of a module in deepthink/selectors and the options of its `select`.
     copies: how often the prompt repeats the demonstrations.
+    scored: after which iterations queries are scored, see `options.scored_steps`.
     The rest are the arguments of `deepthink.think`.
     """
 
     selector: dict[str, Any]
     copies: int
+    scored: str
     iterations: int
     step_size: float
     momentum: float
@@ -225,13 +236,19 @@ class MethodSpec:
         if "name" not in self.selector:
             raise UserError("the method has no selector.name: choose one, such as method=vanilla")
         _at_least("method.copies", self.copies, 1)
+        _choice("method.scored", self.scored, SCORED)
         check_thinking(**self.thinking)
 
     @property
     def thinking(self) -> dict[str, Any]:
         """The keyword arguments of `think`."""
-        others = ("selector", "copies")
+        others = ("selector", "copies", "scored")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
+
+    @property
+    def steps(self) -> list[int]:
+        """The iterations t after which queries are scored."""
+        return scored_steps(self.scored, self.iterations)
 
     @property
     def label(self) -> str:

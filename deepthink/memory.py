@@ -34,6 +34,19 @@ class Memory:
             self.step,
         )
 
+    def drift(self, origin: "Memory") -> dict[str, list[float]]:
+        """How far each layer is from `origin`: ‖K̃ - K̃₀‖ / ‖K̃₀‖ (Frobenius), the same for Ṽ."""
+        norm = torch.linalg.vector_norm
+        return {
+            name: torch.stack(
+                [norm(now - then) / norm(then) for now, then in zip(now_, then_, strict=True)]
+            ).tolist()
+            for name, now_, then_ in (
+                ("keys", self.keys, origin.keys),
+                ("values", self.values, origin.values),
+            )
+        }
+
     def extended(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> "Memory":
         """This memory followed by the keys and values, each [G, n, D], of n further tokens."""
         return Memory(

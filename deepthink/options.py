@@ -9,6 +9,7 @@ ANSWER_SCORES = ("sum", "mean", "probability")
 SEAMS = ("apart", "joint")
 OVERFLOWS = ("drop", "truncate", "error")
 LABELS = ("gold", "flipped", "random")
+SCORED = ("all", "sparse", "ends")
 
 
 def check_thinking(
@@ -25,3 +26,19 @@ def check_thinking(
         raise unknown("value of positions", positions, POSITIONS)
     if memory_dtype not in MEMORY_DTYPES:
         raise unknown("value of memory_dtype", memory_dtype, MEMORY_DTYPES)
+
+
+def scored_steps(scored: str, iterations: int) -> list[int]:
+    """After which of T iterations queries are scored, t = 1 and T always among them.
+
+    "all"; "sparse", 1 to 5 and from there each half as much again (7, 10, 15, 22, …); "ends".
+    """
+    if scored == "all":
+        return list(range(1, iterations + 1))
+    steps = {1, iterations}
+    if scored == "sparse":
+        step = 2
+        while step < iterations:
+            steps.add(step)
+            step += 1 if step < 5 else step // 2
+    return sorted(steps)

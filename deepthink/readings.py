@@ -6,7 +6,7 @@ from statistics import NormalDist
 from typing import Any
 
 Point = dict[str, Any]
-"""step, split, correct and count of one point of a curve."""
+"""step, split, correct and count of one point of a curve, and what else its record keeps."""
 
 Estimate = tuple[float, float, float]
 """An accuracy and the ends of its confidence interval, as fractions."""

@@ -22,7 +22,7 @@ from deepthink.config import Config
 from deepthink.errors import UserError
 from deepthink.files import atomically
 
-SCHEMA = 1
+SCHEMA = 2
 PROTOCOL = 1
 """Raised by hand, with a line in CHANGELOG.md, whenever the same identity gives other numbers."""
 
@@ -34,12 +34,14 @@ def identity(config: Config, dtype: str, data: str, weights: str | None = None) 
 
     dtype: the model's, resolved; data: fingerprint of the pool, dev and test examples; weights:
     fingerprint of a local model folder, left out where there is none.
-    Settings of thinking are left out at T = 1, where nothing is updated; one copy and gold labels,
-    which is what there was before there was a choice.
+    Settings of thinking are left out at T = 1, where nothing is updated; and so is what there was
+    before there was a choice: one copy, gold labels, every step scored.
     """
     thinking = config.method.thinking
     task = config.task
     own = {"answer": task.answer} if not task.labels else {}
+    steps = config.method.steps
+    every = len(steps) == config.method.iterations
     return {
         "protocol": PROTOCOL,
         "model": {
@@ -59,6 +61,7 @@ def identity(config: Config, dtype: str, data: str, weights: str | None = None) 
         },
         "selector": {"name": "given"} if task.given else config.method.selector,
         "thinking": thinking if config.method.iterations > 1 else {"iterations": 1},
+        **({"scored": steps} if not every else {}),
         "demonstrations": config.count,
         **({"labels": labels} if (labels := config.demonstrations.labels) != "gold" else {}),
         **({"copies": copies} if (copies := config.method.copies) > 1 else {}),

@@ -5,7 +5,7 @@ L  demonstration tokens (the memory)   H  query heads   G  key/value heads   D  
 Q  queries                             C  candidates of one query    V  vocabulary
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 Tokens = Sequence[int]
@@ -54,3 +54,9 @@ class Splits:
     commit: str | None
     read_rows: dict[str, int]
     left_out: int
+
+    def scored(self) -> Iterator[tuple[str, tuple[Example, ...]]]:
+        """The splits that are scored, by name, in the order they are read: dev (if any), test."""
+        if self.dev:
+            yield "dev", self.dev
+        yield "test", self.test

@@ -1,8 +1,9 @@
 """One job from config to record. Read this first: it calls every other part, in order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import torch
 
 from deepthink import models, prompts, provenance, readings, records, selectors, tasks
+from deepthink.compute import Costs, scoring_flops, thinking_flops
 from deepthink.config import Config
 from deepthink.errors import UserError
 from deepthink.pool import Pool
@@ -52,7 +54,7 @@ class Job:
     @property
     def readings(self) -> int:
         """How often a query will be read."""
-        return self.config.method.iterations * (len(self.splits.dev) + len(self.splits.test))
+        return len(self.config.method.steps) * (len(self.splits.dev) + len(self.splits.test))
 
 
 def prepare(config: Config, watch: Watcher) -> Job:
@@ -120,7 +122,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
     clock.lap("tokenise")
     watch.stage(f"{config.task.name}: {encoded.kept} demonstrations")
     try:
-        curve, scores = evaluate(lm, encoded, splits, config, budget, clock, watch)
+        evaluated = evaluate(lm, encoded, splits, config, budget, clock, watch)
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"{encoded.kept} demonstrations of {len(encoded.demonstrations)} tokens do not fit "
@@ -136,8 +138,11 @@ def perform(job: Job, watch: Watcher) -> Outcome:
             "log": chosen.log,
             "stages": [asdict(stage) for stage in pool.stages],
         },
-        "curve": curve,
-        "step_by_dev": (best := readings.by_dev(curve)) and best["step"],
+        "gold": {name: _words(e.label for e in examples) for name, examples in splits.scored()},
+        "curve": evaluated.curve,
+        "step_by_dev": (best := readings.by_dev(evaluated.curve)) and best["step"],
+        "drift": evaluated.drift,
+        "flops": _flops(lm, encoded, config, pool),
         "seconds": clock.laps,
         "peak_memory_bytes": clock.peak_memory(),
         "execution": {"device": provenance.device_name(device), "token_budget": budget.tokens},
@@ -146,7 +151,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
         "code": provenance.code(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return Outcome(job.path, records.write(job.path, body, scores), scores)
+    return Outcome(job.path, records.write(job.path, body, evaluated.scores), evaluated.scores)
 
 
 def _what_was_read(
@@ -181,6 +186,22 @@ def _what_was_read(
     }
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """What thinking and scoring gave.
+
+    curve: points of step, split, correct, count and `predicted`, every example's predicted label in
+        order, in words; where the demonstrations show flipped labels, also how many predictions
+        `followed` them: are the flipped label of the example.
+    drift: how far K̃_t, Ṽ_t of every layer are from t = 1, see `Memory.drift`, four digits each.
+    scores: one row per step, split, query and candidate.
+    """
+
+    curve: list[dict[str, Any]]
+    drift: list[dict[str, Any]]
+    scores: pd.DataFrame
+
+
 def evaluate(
     lm: models.LM,
     encoded: prompts.Encoded,
@@ -189,15 +210,16 @@ def evaluate(
     budget: TokenBudget,
     clock: provenance.Clock,
     watch: Watcher,
-) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """Think, and score dev and test after every step: the curve, and every candidate's score.
-
-    Where the demonstrations show flipped labels, a point of the curve also says how many
-    predictions `followed` them: are the flipped label of the example.
-    """
+) -> Evaluated:
+    """Think, and score dev and test after every step that is to be scored."""
     curve: list[dict[str, Any]] = []
+    drift: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
+    origin = None
     for memory in think(lm.model, encoded.demonstrations, **config.method.thinking):
+        origin = origin or memory
+        if memory.step not in config.method.steps:
+            continue
         clock.lap("think")
         scores = score(
             lm.model,
@@ -209,14 +231,45 @@ def evaluate(
             watch.advance,
         )
         clock.lap("score")
-        for split, examples, rows in _by_split(splits, scores):
-            point = {"step": memory.step, "split": split, **accuracy(examples, rows)}
+        if memory.step > 1:
+            moved = {name: _rounded(far) for name, far in memory.drift(origin).items()}
+            drift.append({"step": memory.step, **moved})
+        rest = iter(scores)
+        for split, examples in splits.scored():
+            rows = list(islice(rest, len(examples)))
+            predicted = predictions(rows)
+            point = {
+                "step": memory.step,
+                "split": split,
+                **accuracy(examples, predicted),
+                "predicted": _words(predicted),
+            }
             if config.demonstrations.labels == "flipped":
-                point["followed"] = accuracy([flipped(e) for e in examples], rows)["correct"]
+                turned = [flipped(example) for example in examples]
+                point["followed"] = accuracy(turned, predicted)["correct"]
             curve.append(point)
             tables.append(_table(memory.step, split, examples, rows))
             watch.step(point)
-    return curve, pd.concat(tables, ignore_index=True)
+    return Evaluated(curve, drift, pd.concat(tables, ignore_index=True))
+
+
+def _flops(
+    lm: models.LM, encoded: prompts.Encoded, config: Config, pool: Pool
+) -> dict[str, int | list[int]]:
+    """A record's operations: of selection, of each iteration, of scoring dev and test once.
+
+    Selection counts the linear layers of every token its answers took, also of those that were
+    known from before; attention is left out there.
+    """
+    costs = Costs.of(lm.model)
+    length = len(encoded.demonstrations)
+    return {
+        "selection": costs.token * sum(stage.tokens for stage in pool.stages),
+        "thinking": [
+            thinking_flops(costs, length, step) for step in range(1, config.method.iterations + 1)
+        ],
+        "scoring": scoring_flops(costs, length, encoded.queries, encoded.candidates),
+    }
 
 
 def check(job: Job) -> None:
@@ -255,25 +308,27 @@ def _permuted(chosen: Selection, config: Config) -> Selection:
     return replace(chosen, indices=[chosen.indices[i] for i in places], values=values)
 
 
-def accuracy(examples: Sequence[Example], scores: Sequence[Sequence[float]]) -> dict[str, int]:
-    """How many predictions (first of the highest scores) are the gold label, of how many.
+def predictions(scores: Sequence[Sequence[float]]) -> list[int]:
+    """The candidate of each query with the highest score, the first of equals.
 
     A few MMLU questions list a choice twice; scored by text the two are equal, and the first wins.
     """
-    hits = sum(
-        max(range(len(row)), key=row.__getitem__) == example.label
-        for example, row in zip(examples, scores, strict=True)
-    )
-    return {"correct": hits, "count": len(examples)}
+    return [max(range(len(row)), key=row.__getitem__) for row in scores]
 
 
-def _by_split(
-    splits: Splits, scores: list[list[float]]
-) -> Iterator[tuple[str, tuple[Example, ...], list[list[float]]]]:
-    cut = len(splits.dev)
-    if cut:
-        yield "dev", splits.dev, scores[:cut]
-    yield "test", splits.test, scores[cut:]
+def accuracy(examples: Sequence[Example], predicted: Sequence[int]) -> dict[str, int]:
+    """How many predictions are the gold label, of how many."""
+    pairs = zip(examples, predicted, strict=True)
+    return {"correct": sum(e.label == label for e, label in pairs), "count": len(examples)}
+
+
+def _words(labels: Iterable[int]) -> str:
+    """Labels in one line, as records keep them."""
+    return " ".join(map(str, labels))
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]
 
 
 def _table(

@@ -86,7 +86,7 @@ def _publish_suite(suite: Suite, results: Results, settings: WandbSpec) -> None:
     first, name = outcomes[0], suite.spec.name
     ids = "".join(outcome.path.stem for outcome in outcomes)
     rows = [
-        {"member": member, **point}
+        {"member": member, **{name: point[name] for name in ("step", "correct", "count")}}
         for member, points in zip(results.outcomes, curves, strict=True)
         for point in points
     ]

@@ -2,21 +2,19 @@
 
 import dataclasses
 from collections import Counter
-from io import StringIO
 
 import numpy as np
 import pytest
 import torch
 from conftest import assert_one_line, stored
-from rich.console import Console
 
-from deepthink import display, models, records, selectors, signals, tasks
-from deepthink.cli import CONF, compose
+from deepthink import models, selectors, signals, tasks
+from deepthink.cli import compose
 from deepthink.errors import UserError
 from deepthink.pool import Pool
 from deepthink.relabel import flipped, relabelled
 from deepthink.structures import Example
-from deepthink.study import Outcome, choose
+from deepthink.study import choose
 
 TWELVE = (
     "random,herding,k_center,entropy,least_confidence,margin,cal,craig,grad_match,"
@@ -249,14 +247,6 @@ def test_a_selector_of_three_lines_is_enough(monkeypatch):
     assert chosen.values is None
     with pytest.raises(UserError, match="by_length needs option longest"):
         selectors.load({"name": "by_length"})
-
-
-def test_records_from_before_there_were_selections_are_shown():
-    found = sorted((CONF.parent / "results" / "records").rglob("*.json"))
-    path = next(p for p in found if "selection" not in records.read(p))
-    console = Console(width=118, file=StringIO())
-    display.show(Outcome(path, records.read(path), None), console)
-    assert "plain ICL" in console.file.getvalue()
 
 
 def test_scores_of_a_selection_are_json(run, tmp_path):
