@@ -34,6 +34,11 @@ def by_dev(curve: Sequence[Point]) -> Point | None:
     return at_step(curve, "test", best["step"])
 
 
+def oracle(curve: Sequence[Point]) -> Point:
+    """The test point that is best on test, the earliest of equals: an upper bound, not a result."""
+    return max(of_split(curve, "test"), key=lambda p: (p["correct"], -p["step"]))
+
+
 def accuracy(point: Point, level: float = 0.95) -> Estimate:
     """A point's accuracy with Wilson's interval over its examples."""
     return wilson(point["correct"] / point["count"], point["count"], level)

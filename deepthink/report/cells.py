@@ -1,0 +1,196 @@
+"""A table's numbers: which runs make each, read at which t, beside the paper's."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from deepthink import readings
+from deepthink.report import statistics
+from deepthink.report.experiments import Setting, command, merged
+from deepthink.report.runs import Array, Draw, Run, Runs, Scale, one_per_draw
+from deepthink.report.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which t of a curve counts: a fixed one, the best on dev, or the best on test itself."""
+
+    name: str
+    fixed: int | None = None
+    dev: bool = False
+
+    def step(self, run: Run) -> int:
+        """The t at which a run is read."""
+        if self.fixed is not None:
+            return self.fixed
+        curve = run.record["curve"]
+        point = readings.by_dev(curve) if self.dev else readings.oracle(curve)
+        assert point is not None
+        return int(point["step"])
+
+
+def at(step: int) -> Reading:
+    """The reading at a fixed t."""
+    return Reading(f"t = {step}", step)
+
+
+VANILLA, FIVE = at(1), at(5)
+BY_DEV = Reading("t by dev", dev=True)
+ORACLE = Reading("oracle t")
+"""The best t on test: an upper bound, never a result."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The runs of one setting, model and scale, and the reading that makes them a number.
+
+    found: by draw, one run or one for each member of a suite; draws of which a member is missing
+        are missing.
+    """
+
+    setting: Setting
+    model: str
+    scale: Scale
+    reading: Reading
+    found: dict[Draw, tuple[Run, ...]]
+
+    @property
+    def wanted(self) -> tuple[Draw, ...]:
+        """The draws the experiment asks for."""
+        return self.setting.draws
+
+    @property
+    def missing(self) -> list[Draw]:
+        """Draws without a result."""
+        return [draw for draw in self.wanted if draw not in self.found]
+
+    @cached_property
+    def outcomes(self) -> list[Array]:
+        """Of the task, or each member of the suite: [S, I] of 0 and 1, by draw and example."""
+        members = zip(*self.found.values(), strict=True)
+        return [np.stack([run.correct(self.reading.step(run)) for run in runs]) for runs in members]
+
+    def of_draws(self, draws: Sequence[Draw]) -> list[Array]:
+        """The outcomes of these draws alone."""
+        places = [list(self.found).index(draw) for draw in draws]
+        return [outcome[places] for outcome in self.outcomes]
+
+
+def measure(runs: Runs, setting: Setting, model: str, scale: Scale, reading: Reading) -> Measured:
+    """The runs that make a number, as far as they are there."""
+    by_member = []
+    for config in setting.resolved:
+        last = config["method"]["iterations"]
+        found = runs.of(model, config, scale, reading.fixed or last)
+        if reading.fixed is None:
+            found = [run for run in found if run.iterations == last]
+        if reading.dev:
+            found = [run for run in found if run.has_dev]
+        by_member.append(one_per_draw(found, setting.draws))
+    shared = [draw for draw in setting.draws if all(draw in found for found in by_member)]
+    whole = {draw: tuple(found[draw] for found in by_member) for draw in shared}
+    return Measured(setting, model, scale, reading, whole)
+
+
+def scales_of(runs: Runs, settings: Sequence[Setting], model: str) -> list[Scale]:
+    """The scales on which a model has runs of any of the settings, the largest first."""
+    found = {
+        run.scale
+        for setting in settings
+        for config in setting.resolved
+        for run in runs.of(model, config)
+    }
+    return sorted(found, key=lambda scale: (not scale.whole, scale))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table: of one measurement, or the mean of several.
+
+    paper: what the paper prints there, in per cent; None where it prints nothing, or of a model it
+        does not have. context: the paper's number for another model.
+    """
+
+    parts: tuple[Measured, ...]
+    paper: float | None = None
+    context: float | None = None
+
+    @property
+    def wanted(self) -> int:
+        """Draws the experiment asks for."""
+        return max(len(part.wanted) for part in self.parts)
+
+    @property
+    def seeds(self) -> int:
+        """Draws there are."""
+        return min(len(part.found) for part in self.parts)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no draw is missing."""
+        return not any(part.missing for part in self.parts)
+
+    @cached_property
+    def so_far(self) -> Estimate | None:
+        """The estimate from the draws there are, in per cent; None if there are none."""
+        if not all(part.found for part in self.parts):
+            return None
+        outcomes = [outcome for part in self.parts for outcome in part.outcomes]
+        if len(outcomes) == 1:
+            return percent(statistics.accuracy(outcomes[0]))
+        return percent(statistics.average_accuracy(outcomes))
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The estimate, in per cent; None unless every draw is there."""
+        return self.so_far if self.complete else None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less the paper's, in points."""
+        if self.paper is None or self.estimate is None:
+            return None
+        return self.estimate.mean - self.paper
+
+
+def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
+    """Commands that do what is missing of one experiment, model and scale, and of which parts."""
+    missing = [part for part in parts if part.missing]
+    if not missing:
+        return []
+    first = missing[0]
+    roots = {
+        run.record["config"]["data_root"]
+        for part in missing
+        for runs in part.found.values()
+        for run in runs
+    }
+    (root,) = roots if len(roots) == 1 else (None,)
+    commands = []
+    for swept, draws in merged((part.setting, part.missing) for part in missing):
+        values = dict(swept)
+        of = [
+            part
+            for part in missing
+            if part.missing == draws
+            and all(value in values[key] for key, value in part.setting.axes.items())
+        ]
+        line = command(first.setting.experiment, swept, draws, first.model, first.scale, root)
+        commands.append((line, of))
+    return commands
+
+
+def percent(estimate: Estimate) -> Estimate:
+    """The same in per cent."""
+    return Estimate(
+        100 * estimate.mean,
+        100 * estimate.low,
+        100 * estimate.high,
+        estimate.seeds,
+        estimate.examples,
+        estimate.p,
+        estimate.effect,
+        estimate.wins,
+    )

@@ -1,0 +1,369 @@
+"""Each claim of the paper, and two questions of our own, against what was measured.
+
+A verdict follows from the numbers by rule: "holds" where every part of the claim is significantly
+so (95 %, Holm's correction over tasks), "in part" where some are, "not here" where none is, "not
+run" where there is nothing to judge by. The rule cannot say "false": an interval that holds zero may be
+wide, and is printed beside.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from deepthink.report import comparisons, experiments, statistics
+from deepthink.report.cells import (
+    BY_DEV,
+    FIVE,
+    ORACLE,
+    VANILLA,
+    Measured,
+    Reading,
+    at,
+    measure,
+    percent,
+    scales_of,
+)
+from deepthink.report.comparisons import Contrast, contrast
+from deepthink.report.runs import Array, Runs, Scale
+from deepthink.report.statistics import Estimate
+from deepthink.report.tables import SUITES, categories
+from deepthink.report.tables import TASKS as NAMES
+from deepthink.report.words import compared, number
+
+HOLDS, PART, NOT, NOT_RUN = "holds", "in part", "not here", "not run"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim. `where`: its place in the paper, empty for our own questions."""
+
+    claim: str
+    where: str
+    verdict: str
+    evidence: str
+
+
+def verdicts(runs: Runs, model: str) -> list[Verdict]:
+    """Every claim for one model, on each scale its experiment was run on; once if on none."""
+    found = []
+    for claim, where, experiment, judge in CLAIMS:
+        scales = scales_of(runs, experiments.settings(experiment), model)
+        judged = [judge(runs, model, scale) for scale in scales]
+        told = [one for one in judged if one[0] != NOT_RUN] or [(NOT_RUN, "")]
+        found += [Verdict(claim, where, *one) for one in told]
+    return found
+
+
+Judged = tuple[str, str]
+
+
+def _all(states: Sequence[bool]) -> str:
+    """The verdict on a claim of several parts."""
+    if not states:
+        return NOT_RUN
+    return HOLDS if all(states) else PART if any(states) else NOT
+
+
+def judge_contrast(found: Contrast) -> Judged:
+    """The first is ahead on every task; losses that are significant are told."""
+    parts = [
+        (task, estimate)
+        for task, estimate in zip(found.tasks, found.estimates, strict=True)
+        if estimate is not None and task != "average"
+    ]
+    states = [found.ahead(task) > 0 for task, _ in parts]
+    told = []
+    if (average := found.estimates[-1]) is not None and len(found.tasks) > 1:
+        told.append(f"on average {compared(average)}")
+    for word, sign in (("ahead", 1), ("behind", -1)):
+        names = [
+            f"{NAMES[t]} {number(e.mean, signed=True)}" for t, e in parts if found.ahead(t) == sign
+        ]
+        if names:
+            told.append(f"significantly {word} on {', '.join(names)}")
+    even = [f"{NAMES[t]} {number(e.mean, signed=True)}" for t, e in parts if not found.ahead(t)]
+    if even:
+        told.append(f"undecided on {', '.join(even)}")
+    missing = [NAMES[t] for t in comparisons.TASKS if t not in [task for task, _ in parts]]
+    if parts and missing:
+        told.append(f"not run on {', '.join(missing)}")
+    return _all(states), "; ".join(told)
+
+
+def _vanilla(reading: Reading) -> Callable[[Runs, str, Scale], Judged]:
+    def judge(runs: Runs, model: str, scale: Scale) -> Judged:
+        return judge_contrast(comparisons.thinking(runs, model, scale, reading)[0])
+
+    return judge
+
+
+def _repetition(runs: Runs, model: str, scale: Scale) -> Judged:
+    verdicts_ = []
+    told = []
+    for reading in comparisons.TESTED:
+        found = comparisons.thinking(runs, model, scale, reading)[1]
+        verdict, evidence = judge_contrast(found)
+        verdicts_.append(verdict)
+        if evidence:
+            told.append(f"{reading.name}: {evidence}")
+    ran = [v for v in verdicts_ if v != NOT_RUN]
+    whole = NOT_RUN if not ran else ran[0] if len(set(ran)) == 1 else PART
+    return whole, ". ".join(told)
+
+
+def _selectors(runs: Runs, model: str, scale: Scale) -> Judged:
+    rules = [
+        c
+        for c in comparisons.thinking(runs, model, scale, FIVE)
+        if c.label not in ("vanilla", "repetition", "lens", "best_random")
+    ]
+    states, told = [], []
+    for found in rules:
+        average = found.average
+        if average is None or average.p is None:
+            continue
+        states.append(average.mean > 0 and average.p < 1 - statistics.LEVEL)
+        told.append(f"{found.label} {compared(average)}")
+    return _all(states), f"average over tasks: {'; '.join(told)}" if told else ""
+
+
+def _dev(runs: Runs, model: str, scale: Scale) -> Judged:
+    def read(method: str, reading: Reading) -> list[Measured]:
+        return [
+            measure(
+                runs,
+                experiments.setting("table1", method=method, task=task),
+                model,
+                scale,
+                reading,
+            )
+            for task in comparisons.TASKS
+        ]
+
+    thought = read("deepthink_dev", BY_DEV)
+    verdicts_, told = [], []
+    for label, rival in (("Random ♣", "best_random"), ("LENS", "lens")):
+        verdict, evidence = judge_contrast(
+            contrast(label, thought, read(rival, VANILLA), tested=True)
+        )
+        if verdict != NOT_RUN:
+            verdicts_.append(verdict)
+            told.append(f"against {label}: {evidence}")
+    if not verdicts_:
+        return NOT_RUN, ""
+    return verdicts_[0] if len(set(verdicts_)) == 1 else PART, ". ".join(told)
+
+
+def _suites(runs: Runs, model: str, scale: Scale) -> Judged:
+    states, told = [], []
+    for suite, name in SUITES.items():
+        setting = experiments.setting("table3", task=suite)
+        found = _gain(runs, model, scale, setting)
+        if found is not None:
+            states.append(_above(found))
+            told.append(f"{name} {compared(found)}")
+    return _all(states), "; ".join(told)
+
+
+def _gain(
+    runs: Runs, model: str, scale: Scale, setting: experiments.Setting, members: Sequence[int] = ()
+) -> Estimate | None:
+    """T = 5 less t = 1, averaged over a suite's members."""
+    late, early = (measure(runs, setting, model, scale, reading) for reading in (FIVE, VANILLA))
+    if not late.found or not early.found:
+        return None
+    chosen = members or range(len(setting.configs))
+    return percent(
+        statistics.average_difference(
+            [late.outcomes[i] for i in chosen], [early.outcomes[i] for i in chosen]
+        )
+    )
+
+
+def _above(estimate: Estimate) -> bool:
+    return estimate.mean > 0 and estimate.p is not None and estimate.p < 1 - statistics.LEVEL
+
+
+def _categories(runs: Runs, model: str, scale: Scale) -> Judged:
+    (setting,) = experiments.settings("figure3")
+    found = {
+        category: _gain(runs, model, scale, setting, members)
+        for category, members in categories(setting).items()
+    }
+    gains = {c: e for c, e in found.items() if e is not None}
+    if not gains:
+        return NOT_RUN, ""
+    most = max(gains, key=lambda c: gains[c].mean)
+    states = [*(_above(e) for e in gains.values()), most == "STEM"]
+    told = ", ".join(f"{c} {compared(e)}" for c, e in gains.items())
+    return _all(states), f"{told}; most in {most}"
+
+
+def _counts(runs: Runs, model: str, scale: Scale) -> Judged:
+    states, told = [], []
+    for task in ("sst2", "agnews"):
+        for count in experiments.axes("figure4")["demonstrations.count"]:
+            setting = experiments.setting("figure4", task=task, **{"demonstrations.count": count})
+            late, early = (measure(runs, setting, model, scale, r) for r in (FIVE, VANILLA))
+            if late.found and early.found:
+                found = contrast("", [late], [early], tested=True).estimates[0]
+                assert found is not None
+                states.append(_above(found))
+                spread = [_spread(part.outcomes[0]) for part in (early, late)]
+                told.append(
+                    f"{NAMES[task]} with {count}: {compared(found)}, SD over seeds "
+                    f"{number(spread[0])} → {number(spread[1])}"
+                )
+    return _all(states), "; ".join(told)
+
+
+def _spread(outcomes: Array) -> float:
+    """Standard deviation of the accuracy over draws, in points."""
+    return 100 * float(outcomes.mean(axis=1).std(ddof=1)) if len(outcomes) > 1 else 0.0
+
+
+_FEWEST = 4
+"""Draws below which a spread is not judged."""
+
+
+def pitman_morgan(first: Array, second: Array) -> float:
+    """Two-sided p that two paired samples have one variance (Pitman 1939, Morgan 1939).
+
+    1 where it cannot be told: too few pairs, or no spread.
+    """
+    total, apart = first + second, first - second
+    if len(first) < _FEWEST or np.ptp(total) == 0 or np.ptp(apart) == 0:
+        return 1.0
+    return float(stats.pearsonr(total, apart).pvalue)
+
+
+def _varied(experiment: str) -> Callable[[Runs, str, Scale], Judged]:
+    def judge(runs: Runs, model: str, scale: Scale) -> Judged:
+        (setting,) = experiments.settings(experiment)
+        states, told = [], []
+        for reading in comparisons.TESTED if experiment.endswith("seeds") else (FIVE,):
+            late = measure(runs, setting, model, scale, reading)
+            early = measure(runs, setting, model, scale, VANILLA)
+            if len(late.found) < _FEWEST or late.found.keys() != early.found.keys():
+                continue
+            shares = [part.outcomes[0].mean(axis=1) for part in (early, late)]
+            p = pitman_morgan(*shares)
+            spreads = [_spread(part.outcomes[0]) for part in (early, late)]
+            states.append(spreads[1] < spreads[0] and p < 1 - statistics.LEVEL)
+            told.append(
+                f"{reading.name}: SD {number(spreads[0])} → {number(spreads[1])} points "
+                f"(n = {len(shares[0])}, p = {p:.2g}, Pitman-Morgan), worst "
+                f"{number(100 * float(shares[0].min()))} → {number(100 * float(shares[1].min()))}"
+            )
+        return _all(states), "; ".join(told)
+
+    return judge
+
+
+def _step_sizes(runs: Runs, model: str, scale: Scale) -> Judged:
+    sizes = sorted(experiments.axes("figure6")["method.step_size"], key=float)
+    by_dev = {
+        size: measure(
+            runs, experiments.setting("figure6", **{"method.step_size": size}), model, scale, BY_DEV
+        )
+        for size in sizes
+    }
+    found = {size: part for size, part in by_dev.items() if part.found}
+    if "0.01" not in found or len(found) < len(sizes):
+        return NOT_RUN, ""
+    shares = {size: 100 * float(part.outcomes[0].mean()) for size, part in found.items()}
+    told = [
+        f"η = {size} {number(share)} (n = {len(found[size].found)})"
+        for size, share in shares.items()
+    ]
+    apart = [
+        contrast(size, [found["0.01"]], [part], tested=True).estimates[0]
+        for size, part in found.items()
+        if size != "0.01"
+    ]
+    told += [
+        f"0.01 against {size}: {compared(one)}"
+        for size, one in zip((s for s in found if s != "0.01"), apart, strict=True)
+    ]
+    verdict = _all([one is not None and _above(one) for one in apart])
+    return verdict, f"t by dev: {'; '.join(told)}"
+
+
+def _alignment(runs: Runs, model: str, scale: Scale) -> Judged:
+    setting = experiments.setting("figure6", **{"method.step_size": "0.01"})
+    whole = measure(runs, setting, model, scale, at(15))
+    if not whole.found:
+        return NOT_RUN, ""
+    every = [run for (run,) in whole.found.values()]
+    steps = every[0].steps
+    dev, test = (
+        [float(np.mean([run.correct(step, split).mean() for run in every])) for step in steps]
+        for split in ("dev", "test")
+    )
+    if np.ptp(dev) == 0 or np.ptp(test) == 0:
+        return NOT, "one of the curves is flat"
+    r = float(stats.pearsonr(dev, test).statistic)
+    lost = [
+        measure(runs, setting, model, scale, reading).outcomes[0].mean()
+        for reading in (ORACLE, BY_DEV)
+    ]
+    gap = 100 * float(lost[0] - lost[1])
+    verdict = HOLDS if r > 0.9 else PART if r > 0.5 else NOT
+    return verdict, (
+        f"mean curves over t correlate at r = {r:.2f} (holds above 0.9, in part above 0.5); "
+        f"choosing t on dev costs {number(gap)} points against the oracle"
+    )
+
+
+def _aligned(runs: Runs, model: str, scale: Scale) -> Judged:
+    states, told = [], []
+    for size in comparisons.STEP_SIZES:
+        for reading in (comparisons.LAST, BY_DEV):
+            found = comparisons.positions(runs, model, scale, size, reading)[0]
+            verdict, evidence = judge_contrast(found)
+            if verdict != NOT_RUN:
+                states.append(verdict)
+                told.append(f"η = {size}, {reading.name}: {evidence}")
+    if not states:
+        return NOT_RUN, ""
+    return states[0] if len(set(states)) == 1 else PART, ". ".join(told)
+
+
+CLAIMS: tuple[tuple[str, str, str, Callable[[Runs, str, Scale], Judged]], ...] = (
+    (
+        "Thinking beats vanilla on the same demonstrations, t = 5",
+        "Tables 1, 2",
+        "table1",
+        _vanilla(FIVE),
+    ),
+    ("Thinking beats vanilla, t by dev (≤ 15)", "Tables 1, 2", "table1", _vanilla(BY_DEV)),
+    (
+        "Thinking over random demonstrations beats every selection rule",
+        "Table 1",
+        "table1",
+        _selectors,
+    ),
+    ("With a dev set, thinking beats the best random set and LENS", "Table 1 ♣", "table1", _dev),
+    ("Thinking beats vanilla on MMLU and BBH", "Table 3", "table3", _suites),
+    ("It gains in every MMLU category, most in STEM", "Figure 3", "figure3", _categories),
+    ("It is ahead with any number of demonstrations", "Figure 4", "figure4", _counts),
+    (
+        "It varies less between draws of demonstrations",
+        "Figure 5",
+        "figure5_seeds",
+        _varied("figure5_seeds"),
+    ),
+    (
+        "It varies less between their orders",
+        "Figure 5",
+        "figure5_orders",
+        _varied("figure5_orders"),
+    ),
+    ("η = 0.01 is the best step size", "Figure 6", "figure6", _step_sizes),
+    ("Dev and test agree over t", "Figure 6", "figure6", _alignment),
+    ("Thinking is more than repeating the demonstrations", "", "repetition", _repetition),
+    ("Aligned positions are better than continued ones", "", "positions", _aligned),
+)
+"""Claim, its place in the paper, the experiment that tests it, and how it is judged."""

@@ -1,0 +1,189 @@
+"""Two methods on the same demonstrations and examples: who is ahead, by how much, how surely."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepthink.errors import UserError
+from deepthink.report import experiments, statistics
+from deepthink.report.cells import (
+    BY_DEV,
+    FIVE,
+    ORACLE,
+    VANILLA,
+    Measured,
+    Reading,
+    at,
+    measure,
+    percent,
+    scales_of,
+)
+from deepthink.report.runs import Draw, Runs, Scale
+from deepthink.report.statistics import Estimate
+
+TESTED = (FIVE, BY_DEV)
+READINGS = (*TESTED, ORACLE)
+"""Fixed t, t by dev, and the upper bound, which is never tested."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """First less second, in points: by task, then on average over the tasks; None is missing.
+
+    adjusted: p of each task after Holm's correction over the tasks, and of the average as it is;
+        None for a reading that is not tested.
+    """
+
+    label: str
+    tasks: tuple[str, ...]
+    estimates: tuple[Estimate | None, ...]
+    adjusted: tuple[float | None, ...]
+
+    @property
+    def average(self) -> Estimate | None:
+        """Over all tasks."""
+        return self.estimates[-1]
+
+    def ahead(self, task: str) -> int:
+        """1 or -1 where the difference is significant after correction, else 0."""
+        place = self.tasks.index(task)
+        found, p = self.estimates[place], self.adjusted[place]
+        if found is None or p is None or p >= 1 - statistics.LEVEL:
+            return 0
+        return 1 if found.mean > 0 else -1
+
+
+def contrast(
+    label: str, firsts: Sequence[Measured], seconds: Sequence[Measured], tested: bool
+) -> Contrast:
+    """One task after the other, and all of them; each over the draws that both have."""
+    tasks = [part.setting.configs[0].task.name.partition("/")[0] for part in firsts]
+    pairs = [_paired(a, b) for a, b in zip(firsts, seconds, strict=True)]
+    estimates: list[Estimate | None] = [
+        percent(statistics.average_difference(*pair)) if pair else None for pair in pairs
+    ]
+    whole = [pair for pair in pairs if pair]
+    if len(whole) == len(pairs) > 1:
+        draws = [min(len(one) for one in pair[0]) for pair in whole]
+        shared = min(draws)
+        a, b = ([one[:shared] for pair in whole for one in pair[at]] for at in (0, 1))
+        tasks.append("average")
+        estimates.append(percent(statistics.average_difference(a, b)))
+    elif len(pairs) > 1:
+        tasks.append("average")
+        estimates.append(None)
+    adjusted: list[float | None] = [None] * len(estimates)
+    if tested:
+        places = [i for i, e in enumerate(estimates[: len(pairs)]) if e is not None]
+        raw = [_p(estimates[i]) for i in places]
+        for place, p in zip(places, statistics.holm(raw), strict=True):
+            adjusted[place] = p
+        if len(pairs) > 1 and estimates[-1] is not None:
+            adjusted[-1] = _p(estimates[-1])
+    return Contrast(label, tuple(tasks), tuple(estimates), tuple(adjusted))
+
+
+def _p(estimate: Estimate | None) -> float:
+    assert estimate is not None
+    assert estimate.p is not None
+    return estimate.p
+
+
+def _paired(first: Measured, second: Measured) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
+    """Outcomes of both over the draws they share; UserError if their examples differ."""
+    shared: list[Draw] = [draw for draw in first.found if draw in second.found]
+    if not shared:
+        return None
+    for draw in shared:
+        for one, other in zip(first.found[draw], second.found[draw], strict=True):
+            if one.record["gold"]["test"] != other.record["gold"]["test"]:
+                raise UserError(
+                    f"{one.path} and {other.path} cannot be compared, their test examples differ: "
+                    "remove the one that was made from other data"
+                )
+    return first.of_draws(shared), second.of_draws(shared)
+
+
+TASKS = ("sst2", "sst5", "trec", "mr", "agnews")
+RIVALS = {
+    "vanilla": ("table1", {"method": "deepthink_curve"}),
+    "repetition": ("repetition", {"method": "repeat"}),
+    **{
+        name: ("table1", {"method": name})
+        for name in (
+            "herding",
+            "k_center",
+            "entropy",
+            "least_confidence",
+            "margin",
+            "cal",
+            "craig",
+            "grad_match",
+            "facility_location",
+            "graph_cut",
+            "lens",
+            "best_random",
+        )
+    },
+}
+
+
+def thinking(runs: Runs, model: str, scale: Scale, reading: Reading) -> list[Contrast]:
+    """Thinking over random demonstrations (η = 0.01, continued) against everything else, once read.
+
+    The same seed means the same demonstrations for vanilla and repetition; selectors have their own.
+    """
+    found = []
+    mine = [
+        measure(
+            runs,
+            experiments.setting("table1", method="deepthink_curve", task=task),
+            model,
+            scale,
+            reading,
+        )
+        for task in TASKS
+    ]
+    for label, (experiment, axes) in RIVALS.items():
+        theirs = [
+            measure(runs, experiments.setting(experiment, **axes, task=task), model, scale, VANILLA)
+            for task in TASKS
+        ]
+        found.append(contrast(label, mine, theirs, reading is not ORACLE))
+    return found
+
+
+STEP_SIZES = ("0.01", "0.1")
+LAST = at(15)
+
+
+def positions(
+    runs: Runs, model: str, scale: Scale, step_size: str, reading: Reading
+) -> tuple[Contrast, Contrast, Contrast]:
+    """Aligned against continued positions, and each against vanilla, at one η."""
+
+    def read(positions: str, reading: Reading) -> list[Measured]:
+        axes = {"method.step_size": step_size, "method.positions": positions}
+        return [
+            measure(
+                runs, experiments.setting("positions", **axes, task=task), model, scale, reading
+            )
+            for task in TASKS
+        ]
+
+    aligned, continued = read("aligned", reading), read("continued", reading)
+    tested = reading is not ORACLE
+    return (
+        contrast("aligned − continued", aligned, continued, tested),
+        contrast("aligned − vanilla", aligned, read("aligned", VANILLA), tested),
+        contrast("continued − vanilla", continued, read("continued", VANILLA), tested),
+    )
+
+
+def subjects(runs: Runs, experiment: str) -> Iterator[tuple[str, Scale]]:
+    """Every model and scale that has a run of an experiment."""
+    settings = experiments.settings(experiment)
+    for model in runs.models:
+        for scale in scales_of(runs, settings, model):
+            yield model, scale

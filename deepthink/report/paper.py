@@ -1,0 +1,29 @@
+"""The paper's own numbers, from results/paper: one tidy CSV for each table and figure."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from deepthink.errors import UserError
+
+
+@lru_cache
+def read(results: Path, name: str) -> pd.DataFrame:
+    """A table or figure; a `value` that the paper only plots is missing. UserError as it says."""
+    path = results / "paper" / f"{name}.csv"
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read: restore it with git checkout -- {path.parent}"
+        ) from error
+
+
+def value(results: Path, name: str, **where: str) -> float | None:
+    """The one number of a table in the row with these values; None if the paper has none."""
+    frame = read(results, name)
+    for column, wanted in where.items():
+        frame = frame[frame[column] == wanted]
+    numbers = frame["value"].dropna()
+    return float(numbers.iloc[0]) if len(numbers) else None

@@ -1,0 +1,173 @@
+"""Tables as Markdown, LaTeX and CSV. Same input, same bytes: no dates, no machine."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+
+from deepthink.report.cells import Cell, fill
+from deepthink.report.tables import Block, Row, Table
+from deepthink.report.words import interval, number
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of words: a heading row, then rows; `rules`: rows before which a line is drawn."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    rules: tuple[int, ...] = ()
+
+
+def grid(table: Table, block: Block) -> Grid:
+    """A block as the paper lays it out: for each method the paper's row, ours, their difference."""
+    rows: list[tuple[str, ...]] = []
+    rules = []
+    for section in block.sections:
+        rules.append(len(rows))
+        if section.title:
+            rows.append((f"*{section.title}*", *[""] * (len(table.columns) + 2)))
+        for row in section.rows:
+            rows += _lines(row, block)
+    return Grid(("method", "", *table.columns, "n"), tuple(rows), tuple(rules[1:]))
+
+
+def _lines(row: Row, block: Block) -> Iterator[tuple[str, ...]]:
+    label = row.label
+    printed = [cell.paper if block.published else cell.context for cell in row.cells]
+    if any(value is not None for value in printed):
+        yield label, "paper" if block.published else "paper, other model", *map(number, printed), ""
+        label = ""
+    counts = {(cell.seeds, cell.wanted) for cell in row.cells}
+    least, wanted = min(counts)
+    n = str(wanted) if least == wanted else f"{least}/{wanted}"
+    yield label, "ours", *(interval(cell.estimate) for cell in row.cells), n
+    if any(cell.difference is not None for cell in row.cells):
+        apart = (number(cell.difference, signed=True) for cell in row.cells)
+        yield "", "difference", *apart, ""
+
+
+def gaps(block: Block) -> list[str]:
+    """One line for each command that fills cells: what is missing, and the command."""
+    rows: dict[int, str] = {}
+    parts = []
+    for row in block.rows:
+        for cell in row.cells:
+            if len(cell.parts) == 1:
+                parts.append(cell.parts[0])
+                rows[id(cell.parts[0])] = row.label
+    lines = []
+    for line, missing in fill(parts):
+        labels = ", ".join(dict.fromkeys(rows[id(part)] for part in missing))
+        part = missing[0]
+        lines.append(f"{labels} ({len(part.missing)} of {len(part.wanted)} draws): `{line}`")
+    return lines
+
+
+def so_far(table: Table, block: Block) -> Grid | None:
+    """Means of cells of which draws are missing, from those there are; None if there are none."""
+    rows = []
+    for row in block.rows:
+        cells = [
+            "" if cell.complete or cell.so_far is None
+            else f"{interval(cell.so_far)} n={cell.seeds}"
+            for cell in row.cells
+        ]  # fmt: skip
+        if any(cells):
+            rows.append((row.label, *cells))
+    return Grid(("so far", *table.columns), tuple(rows)) if rows else None
+
+
+def markdown(grid: Grid) -> str:
+    """As a Markdown table."""
+    lines = [grid.header, tuple("---" for _ in grid.header), *grid.rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "−": r"$-$",
+    "–": "--",
+    "♣": r"$\clubsuit$",
+    "η": r"$\eta$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+}
+
+
+def _escaped(text: str) -> str:
+    if text.startswith("*") and text.endswith("*"):
+        return rf"\emph{{{_escaped(text[1:-1])}}}"
+    return "".join(_ESCAPES.get(letter, letter) for letter in text)
+
+
+def latex(title: str, grids: Sequence[tuple[str, Grid]]) -> str:
+    """As a booktabs table, the grids under each other with their headings between."""
+    header = grids[0][1].header
+    width = len(header)
+    lines = [
+        r"\begin{table*}[t]",
+        r"\centering\small",
+        rf"\begin{{tabular}}{{ll{'r' * (width - 2)}}}",
+        r"\toprule",
+        " & ".join(map(_escaped, header)) + r" \\",
+    ]
+    for heading, grid in grids:
+        lines.append(r"\midrule")
+        if heading:
+            lines += [rf"\multicolumn{{{width}}}{{l}}{{{_escaped(heading)}}} \\", r"\midrule"]
+        for at, row in enumerate(grid.rows):
+            if at in grid.rules:
+                lines.append(r"\midrule")
+            lines.append(" & ".join(map(_escaped, row)) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_escaped(title)}}}", r"\end{table*}"]
+    return "\n".join(lines) + "\n"
+
+
+_COLUMNS = (
+    "table", "model", "scale", "section", "row", "column", "paper", "ours", "low", "high",
+    "difference", "draws", "wanted", "examples", "records", "command",
+)  # fmt: skip
+
+
+def long_form(table: Table) -> str:
+    """As CSV, one line for each cell, with the records it rests on and what fills it."""
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for block in table.blocks:
+        for section in block.sections:
+            for row in section.rows:
+                for column, cell in zip(table.columns, row.cells, strict=True):
+                    place = (table.name, block.model, block.scale, section.title, row.label, column)
+                    writer.writerow([*place, *_values(cell)])
+    return out.getvalue()
+
+
+def _values(cell: Cell) -> list[object]:
+    found = cell.estimate
+    ends = (found.mean, found.low, found.high) if found else ()
+    ours = [f"{value:.4f}" for value in ends] or ["", "", ""]
+    runs = (run for part in cell.parts for many in part.found.values() for run in many)
+    identifiers = [run.path.stem.rpartition("-")[2] for run in runs]
+    return [
+        "" if cell.paper is None else cell.paper,
+        *ours,
+        "" if cell.difference is None else f"{cell.difference:.4f}",
+        cell.seeds,
+        cell.wanted,
+        found.examples if found else "",
+        " ".join(dict.fromkeys(identifiers)) if len(cell.parts) == 1 else "",
+        "; ".join(line for line, _ in fill(cell.parts)),
+    ]

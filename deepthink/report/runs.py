@@ -1,0 +1,179 @@
+"""Stored records as arrays, found by what their job asked for."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepthink import readings, records
+from deepthink.errors import UserError
+
+Array = np.ndarray
+Draw = tuple[int, int]
+"""seed and order."""
+
+
+@dataclass(frozen=True, order=True)
+class Scale:
+    """On how much a job was run: test, dev and pool rows (-1: all), and the model's dtype."""
+
+    test: int
+    dev: int
+    pool: int
+    dtype: str
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], dtype: str) -> "Scale":
+        """From a resolved config."""
+        names = ("test_size", "dev_size", "pool_size")
+        test, dev, pool = (-1 if config[name] is None else config[name] for name in names)
+        return cls(test, dev, pool, dtype)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row was used."""
+        return max(self.test, self.dev, self.pool) < 0
+
+    def __str__(self) -> str:
+        test = "all test rows" if self.test < 0 else f"{self.test} test rows"
+        dev = {-1: "as many dev rows", 0: "no dev rows"}.get(self.dev, f"{self.dev} dev rows")
+        pool = "the whole pool" if self.pool < 0 else f"a pool of {self.pool}"
+        return f"{test}, {dev}, {pool}, {self.dtype}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished job. `path` is relative to the folder of results."""
+
+    path: Path
+    record: records.Record
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return str(self.record["config"]["model"]["name"])
+
+    @property
+    def task(self) -> str:
+        """The task's name, of a suite's member suite/member."""
+        return str(self.record["config"]["task"]["name"])
+
+    @cached_property
+    def scale(self) -> Scale:
+        """On how much it was run."""
+        return Scale.of(self.record["config"], self.record["identity"]["model"]["dtype"])
+
+    @property
+    def draw(self) -> Draw:
+        """Seed and order."""
+        return self.record["identity"]["seed"], self.record["identity"]["order"]
+
+    @property
+    def iterations(self) -> int:
+        """T."""
+        return int(self.record["config"]["method"]["iterations"])
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """The iterations after which test was scored."""
+        return tuple(point["step"] for point in readings.of_split(self.record["curve"], "test"))
+
+    @property
+    def has_dev(self) -> bool:
+        """Whether dev was scored too."""
+        return bool(readings.of_split(self.record["curve"], "dev"))
+
+    def correct(self, step: int, split: str = "test") -> Array:
+        """[I] of 0 and 1: which examples were right after t = step."""
+        predicted = readings.at_step(self.record["curve"], split, step)["predicted"]
+        gold = self.record["gold"][split]
+        pairs = zip(gold.split(), predicted.split(), strict=True)
+        return np.array([label == answer for label, answer in pairs], dtype=np.int8)
+
+
+def demonstrations_key(config: Mapping[str, Any]) -> str:
+    """What decides demonstrations, prompts and scores of plain in-context learning, draw aside."""
+    task, method = config["task"], config["method"]
+    return records.digest(
+        {
+            "task": [task[name] for name in ("name", "version", "template", "labels", "answer")],
+            "selector": {"name": "given"} if task["given"] else method["selector"],
+            "copies": method["copies"],
+            "count": config["demonstrations"]["count"] or task["demonstrations"],
+            "labels": config["demonstrations"]["labels"],
+            "prompt": config["prompt"],
+            "answer_score": config["answer_score"],
+        }
+    )
+
+
+def thinking_key(config: Mapping[str, Any]) -> str:
+    """How the demonstrations are thought over, T aside."""
+    names = ("step_size", "momentum", "positions", "memory_dtype")
+    return records.digest({name: config["method"][name] for name in names})
+
+
+class Runs:
+    """All runs of a results folder, found by model and setting."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self.all = tuple(runs)
+        self._by_setting: dict[tuple[str, str], list[Run]] = {}
+        for run in self.all:
+            key = (run.model, demonstrations_key(run.record["config"]))
+            self._by_setting.setdefault(key, []).append(run)
+
+    @classmethod
+    def load(cls, results: Path) -> "Runs":
+        """Every record under `results`; UserError names one that is not whole."""
+        return cls(Run(path.relative_to(results), r) for path, r in records.load_all(results))
+
+    @property
+    def models(self) -> list[str]:
+        """Every model that has a record."""
+        return sorted({run.model for run in self.all})
+
+    def of(
+        self, model: str, config: Mapping[str, Any], scale: Scale | None = None, step: int = 1
+    ) -> list[Run]:
+        """Runs of a setting whose test was scored at t = step, whatever their draw and T.
+
+        config: resolved; its model, sizes and draw do not matter, and of t = 1 nor does thinking.
+        """
+        found = self._by_setting.get((model, demonstrations_key(config)), [])
+        return [
+            run
+            for run in found
+            if step in run.steps
+            and (scale is None or run.scale == scale)
+            and (step == 1 or thinking_key(run.record["config"]) == thinking_key(config))
+        ]
+
+
+def one_per_draw(runs: Iterable[Run], draws: Iterable[Draw]) -> dict[Draw, Run]:
+    """Of runs of one setting and scale, one for each of the draws that has any.
+
+    All are of one kind, that of the same scored steps and dev set which covers most draws, then has
+    most steps: numbers of unlike runs are not averaged. UserError where protocol or data differ.
+    """
+    wanted = list(draws)
+    kinds: dict[tuple[tuple[int, ...], bool], dict[Draw, Run]] = {}
+    for run in runs:
+        if run.draw in wanted:
+            kinds.setdefault((run.steps, run.has_dev), {})[run.draw] = run
+    if not kinds:
+        return {}
+    best = max(kinds, key=lambda kind: (len(kinds[kind]), len(kind[0]), kind))
+    found = {draw: kinds[best][draw] for draw in wanted if draw in kinds[best]}
+    first, *others = found.values()
+    for other in others:
+        ours, theirs = first.record["identity"], other.record["identity"]
+        if (ours["protocol"], ours["task"]["data"]) != (theirs["protocol"], theirs["task"]["data"]):
+            raise UserError(
+                f"{first.path} and {other.path} belong to one number, but were made from different "
+                "data or by a different protocol: remove one of them"
+            )
+    return found
