@@ -15,7 +15,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint format bench scaling judge lock clean
+.PHONY: help setup run plan tables test lint format bench scaling judge lock clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -48,6 +48,14 @@ RUN ?= method.step_size=0.1 method.positions=aligned method.iterations=8
 
 run: setup ## Think with a real 135M model (RUN="..." replaces the settings, ARGS adds to them)
 	$(BIN)/python run.py $(RUN) $(ARGS)
+
+EXPERIMENT ?= table1
+
+plan: setup ## What an experiment still takes: EXPERIMENT=table1 ARGS="model=... scale=cpu"
+	@$(BIN)/python scripts/plan.py $(EXPERIMENT) $(ARGS)
+
+tables: setup ## Redraw tables, figures and results/README.md from the records
+	@$(BIN)/python scripts/tables.py $(ARGS)
 
 test: setup ## Run the tests: pytest with ARGS
 	@$(BIN)/python -m pytest $(ARGS)

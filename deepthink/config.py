@@ -43,6 +43,7 @@ class ModelSpec:
     """A causal language model: `hub_id` at `revision`, or the GGUF file of an installed `package`.
 
     dtype: "auto" is bfloat16 on CUDA and float32 elsewhere.
+    parameters: how many there are, for estimates of time; null: unknown.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ModelSpec:
     revision: str
     package: str | None
     dtype: str
+    parameters: int | None = None
 
     def __post_init__(self) -> None:
         _choice("model.dtype", self.dtype, DTYPES)

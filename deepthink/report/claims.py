@@ -2,8 +2,8 @@
 
 A verdict follows from the numbers by rule: "holds" where every part of the claim is significantly
 so (95 %, Holm's correction over tasks), "in part" where some are, "not here" where none is, "not
-run" where there is nothing to judge by. The rule cannot say "false": an interval that holds zero may be
-wide, and is printed beside.
+run" where there is nothing to judge by. The rule cannot say "false": an interval that holds zero
+may be wide, and is printed beside.
 """
 
 from collections.abc import Callable, Sequence

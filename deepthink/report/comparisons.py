@@ -132,7 +132,7 @@ RIVALS = {
 def thinking(runs: Runs, model: str, scale: Scale, reading: Reading) -> list[Contrast]:
     """Thinking over random demonstrations (η = 0.01, continued) against everything else, once read.
 
-    The same seed means the same demonstrations for vanilla and repetition; selectors have their own.
+    The same seed means the same demonstrations for vanilla and repetition; selectors choose theirs.
     """
     found = []
     mine = [

@@ -110,6 +110,16 @@ def scales() -> dict[str, dict[str, Any]]:
     return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))}
 
 
+@lru_cache
+def parameters(model: str) -> int | None:
+    """How many parameters a model of conf/model has; None if it does not say or is not there."""
+    path = CONF / "model" / f"{model}.yaml"
+    if not path.is_file():
+        return None
+    found = yaml.safe_load(path.read_text()).get("parameters")
+    return None if found is None else int(found)
+
+
 def of_scale(scale: Scale) -> list[str]:
     """The overrides that run jobs on this scale: a name of conf/scale, or its sizes."""
     asked = {

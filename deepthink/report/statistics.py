@@ -13,8 +13,8 @@ gives; Satterthwaite's degrees of freedom and Student's t make it an interval. T
 of Clark (1973, "The language-as-fixed-effect fallacy"), which asks whether an effect would be seen
 again with other draws *and* other examples. With one seed only the examples vary, and the result
 speaks of these demonstrations alone. Assumed: examples are a random sample, seeds are exchangeable,
-the mean is near normal. By simulation (in the tests) intervals hold the truth as often as they say
-from five seeds on; with three they are a little narrow, with two too narrow (93 % and 90 %).
+the mean is near normal. By simulation (in the tests) ten seeds give what they promise; with five up
+to 7 % of true zeros come out significant at 5 %, with three 8 % and with two 12 %.
 """
 
 from collections.abc import Sequence

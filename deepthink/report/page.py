@@ -1,0 +1,440 @@
+"""Everything under results/tables and results/figures, and results/README.md: the only writer."""
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from deepthink.cli import compose
+from deepthink.config import Config, Suite
+from deepthink.files import atomically
+from deepthink.report import claims, comparisons, experiments, figures, paper, tables
+from deepthink.report.cells import ORACLE
+from deepthink.report.comparisons import Contrast
+from deepthink.report.render import Grid, gaps, grid, latex, long_form, markdown, so_far
+from deepthink.report.runs import Run, Runs, Scale
+from deepthink.report.statistics import LEVEL
+from deepthink.report.words import MISSING, interval, number, probability
+
+_FOLDERS = ("tables", "figures")
+BUILDERS = (tables.table1, tables.table2, tables.table3, tables.figure3)
+
+
+@dataclass
+class Writer:
+    """Writes files under `results` and remembers them; what it did not write is stale."""
+
+    results: Path
+    written: list[Path] = field(default_factory=list)
+
+    def text(self, name: str, content: str) -> None:
+        """A text file."""
+        self._put(name, lambda path: path.write_text(content, encoding="utf-8"))
+
+    def figure(self, name: str, drawn: Figure) -> None:
+        """A figure as PDF, for papers, and as PNG, for pages: same figure, same bytes."""
+        metadata = {"pdf": {"CreationDate": None, "Producer": None}, "png": {"Software": None}}
+        for kind, about in metadata.items():
+
+            def save(path: Path, kind: str = kind, about: dict[str, None] = about) -> None:
+                drawn.savefig(path, format=kind, metadata=about, dpi=150)
+
+            self._put(f"figures/{name}.{kind}", save)
+
+    def _put(self, name: str, write_to: Callable[[Path], object]) -> None:
+        path = self.results / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomically(path, write_to)
+        self.written.append(path)
+
+    def sweep(self) -> None:
+        """Remove generated files that were not written this time."""
+        for folder in _FOLDERS:
+            for path in (self.results / folder).glob("*"):
+                if path not in self.written:
+                    path.unlink()
+
+
+def write(results: Path, stage: Callable[[str], object]) -> Writer:
+    """Regenerate every table, figure and the page from what lies under `results`.
+
+    stage: told what comes next. Raises UserError for records that are not whole, OSError as it
+    comes for a folder that cannot be written.
+    """
+    stage("reading records")
+    runs = Runs.load(results)
+    writer = Writer(results)
+    stage("tables")
+    built = [build(results, runs) for build in BUILDERS]
+    for table in built:
+        blocks = [(f"{block.model}: {block.scale}", grid(table, block)) for block in table.blocks]
+        writer.text(f"tables/{table.name}.md", "\n".join(_table(table, range(len(blocks)))))
+        writer.text(f"tables/{table.name}.tex", latex(table.title, blocks))
+        writer.text(f"tables/{table.name}.csv", long_form(table))
+    for name, title, content in _data_tables(results, runs):
+        _plain(writer, name, title, content)
+    contrasts = list(_contrasts(runs))
+    writer.text("tables/comparisons.csv", _contrasts_csv(contrasts))
+    drawn = []
+    for name, draw in figures.FIGURES.items():
+        for model, scale in comparisons.subjects(runs, figures.EXPERIMENTS[name]):
+            stage(f"{name}: {model}")
+            with figures.style():
+                figure = draw(runs, model, scale)
+                if figure is not None:
+                    file = name + _suffix(model, scale)
+                    writer.figure(file, figure)
+                    drawn.append((name, model, file))
+    stage("results/README.md")
+    writer.text("README.md", "\n".join(_page(results, runs, built, contrasts, drawn)))
+    writer.sweep()
+    return writer
+
+
+def _suffix(model: str, scale: Scale) -> str:
+    return f"-{model}" + ("" if scale.whole else f"-{scale.test}rows")
+
+
+def _table(table: tables.Table, chosen: range | list[int]) -> Iterator[str]:
+    """The Markdown of a table's blocks, with what is missing in each."""
+    yield f"## {table.title}\n"
+    yield (
+        "Accuracy in %, with the 95 % interval over draws and test examples (over examples alone "
+        f"where n is 1). {' '.join(table.notes)}\n"
+    )
+    for at in chosen:
+        block = table.blocks[at]
+        yield f"### {block.model}: {block.scale}\n"
+        yield markdown(grid(table, block)) + "\n"
+        if (partial := so_far(table, block)) is not None:
+            yield markdown(partial) + "\n"
+        if lines := gaps(block):
+            yield "\n".join(f"- missing: {line}" for line in lines) + "\n"
+
+
+def _plain(writer: Writer, name: str, title: str, content: Grid) -> None:
+    out = StringIO()
+    csv.writer(out, lineterminator="\n").writerows([content.header, *content.rows])
+    writer.text(f"tables/{name}.csv", out.getvalue())
+    writer.text(f"tables/{name}.md", f"## {title}\n\n{markdown(content)}\n")
+    writer.text(f"tables/{name}.tex", latex(title, [("", content)]))
+
+
+def _data_tables(results: Path, runs: Runs) -> Iterator[tuple[str, str, Grid]]:
+    """Tables 4 to 6: the paper's counts beside the data's, and what runs here have read."""
+    read: dict[str, set[tuple[int, int]]] = {}
+    for run in runs.all:
+        rows = run.record["data"]["read_rows"]
+        read.setdefault(run.task, set()).add((rows["pool"], rows["test"]))
+
+    def seen(task: str, at: int) -> str:
+        return " or ".join(f"{rows[at]:,}" for rows in sorted(read.get(task, ()))) or MISSING
+
+    lines = []
+    for row in paper.read(results, "table4").itertuples():
+        task = compose([f"task={row.task}"])
+        assert isinstance(task, Config)
+        pool, test = task.task.rows["pool"], task.task.rows["test"]
+        lines.append(
+            (
+                tables.TASKS[str(row.task)],
+                f"{row.pool_rows:,}", f"{pool:,}", seen(str(row.task), 0),
+                f"{row.test_rows:,}", f"{test:,}", seen(str(row.task), 1),
+                " / ".join(task.task.labels),
+            )
+        )  # fmt: skip
+    header = (
+        "task", "pool: paper", "data", "read here", "test: paper", "data", "read here", "labels"
+    )  # fmt: skip
+    yield "table4", "Table 4: the conventional tasks", Grid(header, tuple(lines))
+    for name, suite, title in (
+        ("table5", "mmlu", "Table 5: MMLU"),
+        ("table6", "bbh", "Table 6: BIG-Bench Hard"),
+    ):
+        request = compose([f"task={suite}"])
+        assert isinstance(request, Suite)
+        counts = request.spec.rows
+        printed = paper.read(results, name)
+        members: list[tuple[str, ...]] = []
+        for row in printed.itertuples():
+            member = _ALIASES.get(str(row.member), str(row.member))
+            count = f"{counts[member]:,}"
+            members.append(
+                (
+                    str(row.category),
+                    member,
+                    f"{row.test_rows:,}",
+                    count,
+                    seen(f"{suite}/{member}", 1),
+                )
+            )
+        total = f"{printed['test_rows'].sum():,}"
+        members.append(("", "all", total, f"{sum(counts.values()):,}", ""))
+        yield (
+            name,
+            title,
+            Grid(("category", "member", "paper", "data", "read here"), tuple(members)),
+        )
+
+
+_ALIASES = {
+    "high_school_macro_economics": "high_school_macroeconomics",
+    "high_school_micro_economics": "high_school_microeconomics",
+}
+"""Members whose names the paper writes otherwise than the data."""
+
+_THINKING = "thinking less"
+_Contrasts = tuple[str, Scale, str, str, Contrast]
+"""Model, scale, family of comparisons, reading."""
+
+
+def _contrasts(runs: Runs) -> Iterator[_Contrasts]:
+    for model, scale in comparisons.subjects(runs, "table1"):
+        for reading in comparisons.READINGS:
+            for found in comparisons.thinking(runs, model, scale, reading):
+                yield model, scale, _THINKING, reading.name, found
+    for model, scale in comparisons.subjects(runs, "positions"):
+        for size in comparisons.STEP_SIZES:
+            for reading in (comparisons.LAST, *comparisons.READINGS):
+                for found in comparisons.positions(runs, model, scale, size, reading):
+                    yield model, scale, f"positions, η = {size}", reading.name, found
+
+
+def _contrasts_csv(contrasts: list[_Contrasts]) -> str:
+    rows = [
+        {
+            "model": model, "scale": scale, "family": family, "reading": reading,
+            "contrast": found.label, "task": task,
+            **({} if e is None else {
+                "difference": f"{e.mean:.4f}", "low": f"{e.low:.4f}", "high": f"{e.high:.4f}",
+                "seeds": e.seeds, "wins": e.wins, "examples": e.examples,
+                "effect": "" if e.effect is None else f"{e.effect:.4f}",
+                "p": f"{e.p:.3g}" if p is not None else "",
+                "p_holm": f"{p:.3g}" if p is not None else "",
+            }),
+        }
+        for model, scale, family, reading, found in contrasts
+        for task, e, p in zip(found.tasks, found.estimates, found.adjusted, strict=True)
+    ]  # fmt: skip
+    columns = (
+        "model scale family reading contrast task difference low high seeds wins examples effect p "
+        "p_holm"
+    )
+    return pd.DataFrame(rows, columns=columns.split()).to_csv(index=False, lineterminator="\n")
+
+
+def _contrast_grid(found: list[Contrast], heading: str) -> Grid:
+    """One row for each contrast. Bold: significant, by Holm's correction on a task."""
+    rows = []
+    for one in found:
+        if not any(one.estimates):
+            continue
+        cells = []
+        for estimate, p in zip(one.estimates, one.adjusted, strict=True):
+            if estimate is None:
+                cells.append(MISSING)
+                continue
+            sure = p is not None and p < 1 - LEVEL
+            mean = number(estimate.mean, signed=True)
+            ends = interval(estimate, signed=True).partition(" ")[2]
+            notes = [f"{estimate.wins}/{estimate.seeds}"] if estimate.wins is not None else []
+            if estimate.effect is not None:
+                notes.append(f"d {number(estimate.effect, signed=True)}")
+            if p is not None:
+                notes.append(probability(p))
+            cells.append(f"{f'**{mean}**' if sure else mean} {ends}<br>{', '.join(notes)}")
+        rows.append((one.label, *cells))
+    columns = [*tables.TASKS.values(), "average"]
+    return Grid((heading, *columns), tuple(rows))
+
+
+def _page(
+    results: Path,
+    runs: Runs,
+    built: list[tables.Table],
+    contrasts: list[_Contrasts],
+    drawn: list[tuple[str, str, str]],
+) -> Iterator[str]:
+    """The text of results/README.md, part by part."""
+    yield _HEAD
+    yield from _what_was_run(runs)
+    yield from _verdicts(runs)
+    yield from _pays(contrasts)
+    yield from _positions(contrasts, drawn)
+    yield "## The paper's tables\n"
+    yield (
+        "Models of the paper without a record are left out here; "
+        + ", ".join(f"[{t.title}](tables/{t.name}.md)" for t in built)
+        + " show every cell with the command that fills it. Beside each `.md` lie a `.tex` and a "
+        "`.csv`, which names the records behind every number. "
+        "[Table 4](tables/table4.md), [5](tables/table5.md) and [6](tables/table6.md) count the "
+        "data. [paper/NOTES.md](paper/NOTES.md) audits the paper's own numbers.\n"
+    )
+    for table in built:
+        measured = [at for at, block in enumerate(table.blocks) if block.measured]
+        if measured:
+            yield from _table(table, measured)
+    yield "## Figures\n"
+    yield "Bands, bars and whiskers are 95 % intervals. Each is also a PDF for papers.\n"
+    for name, model, file in drawn:
+        if name != "positions":
+            yield f"![{name}, {model}](figures/{file}.png)\n"
+    yield _METHODS
+
+
+_HEAD = """# Results
+
+Generated by `make tables` from the records in this folder; edit nothing here by hand.
+"""
+
+_METHODS = """## How the numbers are made
+
+- *Readings of t.* One run is scored after many t. **t = 5** is fixed beforehand; **t by dev** is
+  the t ≤ 15 that is best on the dev set of that very run (the earliest of equals); **oracle t** is
+  the best on test itself, an upper bound that is shown but never tested, never called a result.
+- *Intervals* of an accuracy or a difference regard draws of demonstrations and test examples both
+  as samples (two-way random effects; `deepthink/report/statistics.py`). With one draw they are over
+  examples alone. With five draws 95 % is rather 93 %.
+- *Comparisons* are paired: the same seed, the same test examples; against vanilla and repetition
+  also the same demonstrations. Differences are in points. 7/10: seeds in which the first is ahead.
+  d: the mean difference over its standard deviation across seeds (Cohen's d_z with Hedges'
+  correction). p on tasks is corrected over the tasks of a row by Holm's method; bold is below .05.
+- A cell is shown when every draw its experiment asks for is there; before that, "so far".
+"""
+
+
+def _what_was_run(runs: Runs) -> Iterator[str]:
+    yield "## What was run\n"
+    if not runs.all:
+        yield "Nothing yet. `python run.py experiment=table1` runs the paper's Table 1.\n"
+        return
+    rows = []
+    by_subject: dict[tuple[str, Scale], list[Run]] = {}
+    for run in runs.all:
+        by_subject.setdefault((run.model, run.scale), []).append(run)
+    for (model, scale), found in sorted(by_subject.items()):
+        seconds = sum(sum(run.record["seconds"].values()) for run in found)
+        tasks = sorted({run.task.partition("/")[0] for run in found})
+        rows.append(
+            (
+                model,
+                str(scale),
+                ", ".join(tasks),
+                str(len(found)),
+                f"{sum(map(_operations, found)) / 1e15:.2f}",
+                f"{seconds / 3600:.1f}",
+                ", ".join(sorted({run.record["execution"]["device"] for run in found})),
+            )
+        )
+    header = ("model", "scale", "tasks", "records", "10¹⁵ operations", "hours", "device")
+    yield markdown(Grid(header, tuple(rows))) + "\n"
+    commits = sorted({f"{run.record['code']['commit'] or 'unknown'}"[:8] for run in runs.all})
+    changed = sum(bool(run.record["code"]["dirty"]) for run in runs.all)
+    versions = {
+        f"{name} {version}"
+        for run in runs.all
+        for name, version in run.record["versions"].items()
+        if name in ("torch", "transformers", "deepthink")
+    }
+    yield (
+        f"Commits {', '.join(commits)}"
+        + (f" ({changed} records of a tree with changes)" if changed else "")
+        + f"; {', '.join(sorted(versions))}. "
+        + _data_note(runs)
+        + "\n"
+    )
+
+
+def _operations(run: Run) -> int:
+    flops = run.record["flops"]
+    return int(flops["selection"] + sum(flops["thinking"]) + flops["scoring"] * len(run.steps))
+
+
+def _data_note(runs: Runs) -> str:
+    other = {
+        run.task: (run.record["data"]["read_rows"], run.record["data"]["published_rows"])
+        for run in runs.all
+        if run.record["data"]["read_rows"] != run.record["data"]["published_rows"]
+    }
+    if not other:
+        return "All data sets had their published size."
+    told = [
+        f"{task} {read['pool']:,}/{read['test']:,} rows instead of "
+        f"{published['pool']:,}/{published['test']:,}"
+        for task, (read, published) in sorted(other.items())
+        if "/" not in task
+    ]
+    suites = sum("/" in task for task in other)
+    if suites:
+        told.append(f"{suites} members of suites")
+    return f"Data that differ in size from the published sets: {'; '.join(told)}."
+
+
+def _verdicts(runs: Runs) -> Iterator[str]:
+    yield "## Claims\n"
+    header = ("claim", "in", "verdict", "evidence (points, 95 % intervals)")
+    for model in runs.models:
+        found = claims.verdicts(runs, model)
+        if all(one.verdict == claims.NOT_RUN for one in found):
+            continue
+        rows = tuple((v.claim, v.where or "ours", f"**{v.verdict}**", v.evidence) for v in found)
+        yield f"### {model}\n"
+        yield markdown(Grid(header, rows)) + "\n"
+    published = sorted(
+        {m for t in ("table1", "table2", "table3") for m in experiments.axes(t)["model"]}
+        - set(runs.models)
+    )
+    if published:
+        yield (
+            f"Not run on any of: {', '.join(published)}. A verdict follows from the numbers by "
+            'rule (`deepthink/report/claims.py`): "holds" if every part of the claim is '
+            'significant, "in part" if some are, "not here" if none is.\n'
+        )
+
+
+def _pays(contrasts: list[_Contrasts]) -> Iterator[str]:
+    """Thinking against everything else, one table for each reading of t."""
+    yield "## Does thinking pay?\n"
+    mine = [one for one in contrasts if one[2] == _THINKING]
+    subjects = dict.fromkeys(one[:2] for one in mine)
+    for model, scale in subjects:
+        yield f"### {model}: {scale}\n"
+        yield (
+            "Thinking over random demonstrations (η = 0.01, continued positions) less every other "
+            "way, each of which reads its demonstrations once.\n"
+        )
+        for reading in comparisons.READINGS:
+            wanted = (model, scale, _THINKING, reading.name)
+            found = [one for *place, one in mine if tuple(place) == wanted]
+            heading = f"{reading.name}{' (upper bound)' if reading is ORACLE else ''}: less"
+            yield markdown(_contrast_grid(found, heading)) + "\n"
+
+
+def _positions(contrasts: list[_Contrasts], drawn: list[tuple[str, str, str]]) -> Iterator[str]:
+    """Aligned against continued positions: figure, tables and what follows from them."""
+    found: dict[tuple[str, Scale, str, str], list[Contrast]] = {}
+    for model, scale, family, reading, one in contrasts:
+        if family.startswith("positions"):
+            found.setdefault((model, scale, family, reading), []).append(one)
+    if not found:
+        return
+    yield "## Aligned or continued positions\n"
+    yield (
+        "At t ≥ 2 the present tokens can stand after the history (continued, the authors' program) "
+        "or at the history's own positions (aligned). With rotary positions only the aligned way "
+        "blends keys of like rotation in Eq. 4.\n"
+    )
+    for model, scale in dict.fromkeys(key[:2] for key in found):
+        yield f"### {model}: {scale}\n"
+        for name, of, file in drawn:
+            if name == "positions" and of == model and file.endswith(_suffix(model, scale)):
+                yield f"![accuracy over t]({'figures/' + file}.png)\n"
+        for (m, s, family, reading), rows in found.items():
+            if (m, s) == (model, scale) and any(e for one in rows for e in one.estimates):
+                bound = " (upper bound)" if reading == ORACLE.name else ""
+                heading = f"{family.partition(', ')[2]}, {reading}{bound}"
+                yield markdown(_contrast_grid(rows, heading)) + "\n"

@@ -1,0 +1,214 @@
+"""How much work an experiment still is: done and missing jobs, tokens, operations, hours.
+
+A job is done if its record is there. What the others take is calibrated on records: tokens per
+example and per demonstration of the same task (of the same model where there are any), operations
+per token, and operations per second of the machines that made records.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import mean
+from typing import Any
+
+from deepthink import records
+from deepthink.config import Config
+from deepthink.report import experiments
+from deepthink.report.experiments import Setting
+from deepthink.report.runs import Run, Runs, Scale
+
+A100_PEAK = 312e12
+"""bf16 operations per second of an A100's matrix units."""
+A100_SHARE = 0.35
+"""Of that, what is assumed until a record was made on one."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The jobs of one model, task and method.
+
+    tokens, flops: of the missing jobs; None where no record of the task says how long its texts
+        are. known: whether the selector's reading is counted in full, not only the pool's signals.
+    """
+
+    model: str
+    task: str
+    method: str
+    done: int
+    missing: int
+    tokens: float | None
+    flops: float | None
+    known: bool
+
+
+def work(runs: Runs, experiment: str, overrides: Sequence[str]) -> list[Work]:
+    """One line for each model and setting, suites as a whole. UserError as the command line's."""
+    models = next(
+        (experiments.values(o) for o in overrides if o.startswith("model=")),
+        experiments.axes(experiment)["model"],
+    )
+    others = [o for o in overrides if not o.startswith("model=")]
+    finished = {_key(run.record["identity"], run.scale) for run in runs.all}
+    found = []
+    for model in models:
+        signals: set[str] = set()
+        for setting in experiments.settings(experiment, f"model={model}", *others):
+            found.append(_work(runs, finished, setting, signals))
+    return found
+
+
+def _work(runs: Runs, finished: set[str], setting: Setting, signals: set[str]) -> Work:
+    first = setting.configs[0]
+    done = missing = 0
+    tokens: float | None = 0.0
+    flops: float | None = 0.0
+    known = True
+    for config in setting.configs:
+        jobs = [replace(config, seed=seed, order=order) for seed, order in setting.draws]
+        left = [job for job in jobs if _of_job(job) not in finished]
+        done += len(jobs) - len(left)
+        missing += len(left)
+        if left:
+            estimate = _estimate(runs, config, len(left), signals)
+            if estimate is None or tokens is None or flops is None:
+                tokens = flops = None
+            else:
+                tokens, flops = tokens + estimate[0], flops + estimate[1]
+                known &= estimate[2]
+    return Work(
+        first.model.name,
+        first.task.name.partition("/")[0],
+        ", ".join(value for key, value in setting.axes.items() if key != "task") or first.label,
+        done,
+        missing,
+        tokens,
+        flops,
+        known,
+    )
+
+
+def _of_job(config: Config) -> str:
+    return _key(records.identity(config, "", ""), Scale.of(config.resolved(), ""))
+
+
+def _key(identity: dict[str, Any], scale: Scale) -> str:
+    """What can be said of a record's key without data or device, with the sizes that were asked."""
+    model = {k: v for k, v in identity["model"].items() if k not in ("dtype", "weights")}
+    task = {k: v for k, v in identity["task"].items() if k != "data"}
+    return records.digest(
+        {**identity, "model": model, "task": task, "sizes": [scale.test, scale.dev, scale.pool]}
+    )
+
+
+def _estimate(
+    runs: Runs, config: Config, jobs: int, signals: set[str]
+) -> tuple[float, float, bool] | None:
+    """Tokens and operations of so many jobs, and whether the selection is counted in full."""
+    alike = _alike(runs, config)
+    parameters = config.model.parameters
+    if not alike or parameters is None:
+        return None
+    per_query = mean(_per_query(run) for run in alike)
+    per_shot = mean(_per_shot(run) for run in alike)
+    rows = config.task.rows
+    test = min(config.test_size or rows["test"], rows["test"])
+    dev = 0 if config.task.given else test if config.dev_size is None else config.dev_size
+    scored = (test + dev) * per_query * len(config.method.steps)
+    read = per_shot * config.count * config.method.copies * config.method.iterations
+    chosen, known = _selection(runs, config, per_query, signals)
+    tokens = jobs * (scored + read + chosen[0]) + chosen[1]
+    per_token = mean(_per_token(run) for run in alike)
+    return tokens, tokens * per_token * parameters, known
+
+
+def _alike(runs: Runs, config: Config) -> list[Run]:
+    """Runs that say how long a task's texts are: of the model, else of any, else of its suite."""
+    suite = config.task.name.partition("/")[0]
+    for same in (
+        lambda run: run.task == config.task.name and run.model == config.model.name,
+        lambda run: run.task == config.task.name,
+        lambda run: run.task.partition("/")[0] == suite,
+    ):
+        found = [run for run in runs.all if same(run) and experiments.parameters(run.model)]
+        if found:
+            return found
+    return []
+
+
+def _per_query(run: Run) -> float:
+    rows = run.record["data"]["rows"]
+    return sum(run.record["tokens"].values()) / (rows["dev"] + rows["test"])
+
+
+def _per_shot(run: Run) -> float:
+    shots = run.record["demonstrations"]
+    return float(shots["tokens"] / (shots["kept"] * shots["copies"]))
+
+
+def _per_token(run: Run) -> float:
+    """Operations for each token and parameter: about two."""
+    known = experiments.parameters(run.model)
+    assert known is not None
+    return float(run.record["flops"]["scoring"] / (sum(run.record["tokens"].values()) * known))
+
+
+def _selection(
+    runs: Runs, config: Config, per_query: float, signals: set[str]
+) -> tuple[tuple[float, float], bool]:
+    """Tokens of selection: of every job, and once for all; whether that is all there is."""
+    name = config.method.selector["name"]
+    if name == "random" or config.task.given:
+        return (0.0, 0.0), True
+    tried = [
+        run
+        for run in runs.all
+        if run.task == config.task.name
+        and run.record["identity"]["selector"] == config.method.selector
+        and run.scale.pool == (-1 if config.pool_size is None else config.pool_size)
+        and run.record["selection"]["stages"]
+    ]
+    if tried and any(stage["name"] != "zero-shot signals" for stage in _stages(tried[:1])):
+        return (mean(sum(s["tokens"] for s in _stages([run])) for run in tried), 0.0), True
+    known = name not in ("lens", "best_random")
+    if config.task.name in signals:
+        return (0.0, 0.0), known
+    signals.add(config.task.name)
+    pool = min(config.pool_size or config.task.rows["pool"], config.task.rows["pool"])
+    return (0.0, pool * per_query), known
+
+
+def _stages(runs: Iterable[Run]) -> list[dict[str, Any]]:
+    return [stage for run in runs for stage in run.record["selection"]["stages"]]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Operations per second of a kind of machine, and how many records say so; 0: assumed."""
+
+    device: str
+    flops: float
+    records: int
+
+
+def rates(runs: Runs, models: set[str]) -> list[Rate]:
+    """Of an A100, assumed if none made a record, and of every device that did.
+
+    First the device that made most records of these models, if any did.
+    """
+    made: dict[str, list[Run]] = {}
+    for run in runs.all:
+        if run.record["seconds"]["think"] + run.record["seconds"]["score"] > 0:
+            made.setdefault(run.record["execution"]["device"], []).append(run)
+    found = [_rate(device, those) for device, those in sorted(made.items())]
+    if not any("A100" in rate.device for rate in found):
+        found.insert(0, Rate("NVIDIA A100", A100_PEAK * A100_SHARE, 0))
+    of_models = {d: sum(run.model in models for run in those) for d, those in made.items()}
+    return sorted(found, key=lambda rate: -of_models.get(rate.device, 0))
+
+
+def _rate(device: str, made: Sequence[Run]) -> Rate:
+    total = clock = 0.0
+    for run in made:
+        seconds, flops = run.record["seconds"], run.record["flops"]
+        total += sum(flops["thinking"]) + flops["scoring"] * len(run.steps)
+        clock += seconds["think"] + seconds["score"]
+    return Rate(device, total / clock, len(made))

@@ -1,0 +1,155 @@
+"""Intervals and tests: by hand, against the tests they must reduce to, and by simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from deepthink import readings
+from deepthink.report import statistics
+from deepthink.report.claims import pitman_morgan
+
+
+def test_one_seed_is_wilsons_interval():
+    found = statistics.accuracy(np.array([[1, 1, 1, 0, 0]]))
+    assert (found.mean, found.low, found.high) == pytest.approx(readings.wilson(0.6, 5))
+    assert (found.seeds, found.examples) == (1, 5)
+
+
+def test_where_only_seeds_differ_it_is_their_t_test():
+    by_seed = np.array([-1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
+    outcomes = np.repeat(by_seed[:, None], 40, axis=1)
+    found = statistics.difference(outcomes, np.zeros_like(outcomes))
+    expected = stats.ttest_1samp(by_seed, 0)
+    low, high = expected.confidence_interval(0.95)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.wins == 3
+    cohen = by_seed.mean() / by_seed.std(ddof=1)
+    assert found.effect == pytest.approx(cohen * (1 - 3 / (4 * 5 - 1)))
+
+
+def test_where_only_examples_differ_it_is_their_t_test():
+    by_example = np.array([1, 1, 0, -1, 1, 0, 0, 1, 1, 0])
+    outcomes = np.repeat(by_example[None], 4, axis=0)
+    found = statistics.difference(outcomes, np.zeros_like(outcomes))
+    expected = stats.ttest_1samp(by_example, 0)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert found.effect is None  # no seed differs from another
+
+
+def test_two_by_two_by_hand():
+    # rows 1, 1/2; columns 1, 1/2; mean 3/4: MS of both 1/8·2 = 1/4·... and of the rest 1/4
+    outcomes = np.array([[1, 1], [1, 0]])
+    mean, error, _ = statistics._two_way(outcomes)
+    assert mean == 0.75
+    assert error == pytest.approx(np.sqrt((0.25 + 0.25 - 0.25) / 4))
+
+
+def test_the_order_of_seeds_and_examples_does_not_matter():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 2, (2, 6, 50))
+    seeds, examples = rng.permutation(6), rng.permutation(50)
+    first = statistics.difference(a, b)
+    again = statistics.difference(a[seeds][:, examples], b[seeds][:, examples])
+    assert (first.mean, first.low, first.p) == pytest.approx((again.mean, again.low, again.p))
+    turned = statistics.difference(b, a)
+    assert (turned.mean, turned.low, turned.p) == pytest.approx((-first.mean, -first.high, first.p))
+
+
+def test_methods_that_agree_everywhere_do_not_differ():
+    same = np.array([[1, 0, 1], [1, 1, 0]])
+    found = statistics.difference(same, same)
+    assert (found.mean, found.low, found.high, found.p, found.wins) == (0, 0, 0, 1, 0)
+
+
+def test_tasks_weigh_the_same():
+    zeros = [np.zeros((3, 10)), np.zeros((3, 1000))]
+    ones = [np.ones((3, 10)), np.zeros((3, 1000))]
+    found = statistics.average_difference(ones, zeros)
+    assert found.mean == 0.5
+    assert found.examples == 1010
+
+
+def test_holm_by_hand():
+    assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert statistics.holm([]) == []
+
+
+def logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+
+SPREADS = [(0.7, 1.5), (0.0, 1.5), (0.7, 0.0), (0.1, 2.0)]
+
+
+@pytest.mark.parametrize(("of_seeds", "of_examples"), SPREADS)
+def test_intervals_of_an_accuracy_hold_the_truth_as_often_as_they_say(of_seeds, of_examples):
+    """Ten seeds, 100 examples, both drawn anew each time; the truth is known by integration."""
+    rng = np.random.default_rng(0)
+    spread = np.hypot(of_seeds, of_examples)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    truth = (logistic(0.5 + spread * nodes) * weights).sum() / weights.sum()
+    held = 0
+    for _ in range(1500):
+        share = logistic(
+            0.5 + rng.normal(0, of_seeds, (10, 1)) + rng.normal(0, of_examples, (1, 100))
+        )
+        found = statistics.accuracy((rng.random((10, 100)) < share).astype(int))
+        held += found.low <= truth <= found.high
+    assert 0.93 <= held / 1500 <= 0.975
+
+
+@pytest.mark.parametrize(("seeds", "most"), [(5, 0.075), (10, 0.06)])
+@pytest.mark.parametrize(("of_seeds", "of_examples"), [(0.5, 0.5), (0.5, 0.0), (0.0, 0.5)])
+def test_false_positives_are_as_rare_as_they_say(seeds, most, of_seeds, of_examples):
+    """The methods differ by seed and by example, but not on average."""
+    rng = np.random.default_rng(1)
+    false = 0
+    for _ in range(1500):
+        level = 0.5 + rng.normal(0, 0.7, (seeds, 1)) + rng.normal(0, 1.5, (1, 100))
+        apart = rng.normal(0, of_seeds, (seeds, 1)) + rng.normal(0, of_examples, (1, 100))
+        shared = rng.logistic(0, 1, (seeds, 100))
+        first, second = (shared < level + side * apart / 2 for side in (1, -1))
+        p = statistics.difference(first, second).p
+        false += p < 0.05
+    assert false / 1500 <= most
+
+
+def test_a_real_difference_is_found():
+    rng = np.random.default_rng(2)
+    found = 0
+    for _ in range(200):
+        level = rng.normal(0, 0.5, (10, 1)) + rng.normal(0, 1.5, (1, 100))
+        shared = rng.logistic(0, 1, (10, 100))
+        estimate = statistics.difference(shared < level + 0.5, shared < level)
+        found += estimate.p < 0.05 and estimate.mean > 0
+    assert found / 200 > 0.95
+
+
+def test_examples_alone_would_be_too_sure():
+    """Why both levels: a t-test over all pairs takes one lucky draw for many."""
+    rng = np.random.default_rng(3)
+    naive = ours = 0
+    for _ in range(500):
+        apart = rng.normal(0, 1.0, (5, 1))
+        shared = rng.logistic(0, 1, (5, 100))
+        first, second = shared < apart / 2, shared < -apart / 2
+        naive += stats.ttest_1samp((first * 1 - second).ravel(), 0).pvalue < 0.05
+        ours += statistics.difference(first, second).p < 0.05
+    assert naive / 500 > 0.3
+    assert ours / 500 < 0.08
+
+
+def test_spreads_are_compared_as_pairs():
+    rng = np.random.default_rng(4)
+    level = rng.normal(0, 1, 10)
+    assert pitman_morgan(level * 3, level + rng.normal(0, 0.1, 10)) < 0.001
+    assert pitman_morgan(level, level) == 1.0
+    assert pitman_morgan(level[:3], level[:3] * 9) == 1.0
+    false = sum(
+        pitman_morgan(*(rng.normal(0, 1, 10) + rng.normal(0, 1, (2, 10)))) < 0.05
+        for _ in range(2000)
+    )
+    assert 0.035 <= false / 2000 <= 0.065
