@@ -111,11 +111,13 @@ class Cell:
 
     paper: what the paper prints there, in per cent; None where it prints nothing, or of a model it
         does not have. context: the paper's number for another model.
+    pooled: of a suite, over all questions; else every member weighs the same.
     """
 
     parts: tuple[Measured, ...]
     paper: float | None = None
     context: float | None = None
+    pooled: bool = False
 
     @property
     def wanted(self) -> int:
@@ -138,9 +140,9 @@ class Cell:
         if not all(part.found for part in self.parts):
             return None
         outcomes = [outcome for part in self.parts for outcome in part.outcomes]
-        if len(outcomes) == 1:
-            return percent(statistics.accuracy(outcomes[0]))
-        return percent(statistics.average_accuracy(outcomes))
+        if self.pooled:
+            outcomes = [np.concatenate(outcomes, axis=1)]
+        return average(outcomes)
 
     @property
     def estimate(self) -> Estimate | None:
@@ -180,6 +182,13 @@ def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
         line = command(first.setting.experiment, swept, draws, first.model, first.scale, root)
         commands.append((line, of))
     return commands
+
+
+def average(outcomes: Sequence[Array]) -> Estimate:
+    """The accuracy on a task, or the mean over several, in per cent."""
+    if len(outcomes) == 1:
+        return percent(statistics.accuracy(outcomes[0]))
+    return percent(statistics.average_accuracy(outcomes))
 
 
 def percent(estimate: Estimate) -> Estimate:

@@ -170,14 +170,14 @@ def _suites(runs: Runs, model: str, scale: Scale) -> Judged:
 def _gain(
     runs: Runs, model: str, scale: Scale, setting: experiments.Setting, members: Sequence[int] = ()
 ) -> Estimate | None:
-    """T = 5 less t = 1, averaged over a suite's members."""
+    """How much t = 5 is ahead of t = 1, over all questions of a suite's members."""
     late, early = (measure(runs, setting, model, scale, reading) for reading in (FIVE, VANILLA))
     if not late.found or not early.found:
         return None
     chosen = members or range(len(setting.configs))
     return percent(
-        statistics.average_difference(
-            [late.outcomes[i] for i in chosen], [early.outcomes[i] for i in chosen]
+        statistics.difference(
+            *(np.concatenate([part.outcomes[i] for i in chosen], axis=1) for part in (late, early))
         )
     )
 

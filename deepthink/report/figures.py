@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepthink.report import experiments, statistics
-from deepthink.report.cells import FIVE, VANILLA, Measured, Reading, at, measure, percent
+from deepthink.report import experiments
+from deepthink.report.cells import FIVE, VANILLA, Measured, Reading, at, average, measure
 from deepthink.report.comparisons import RIVALS, STEP_SIZES, TASKS
 from deepthink.report.runs import Array, Run, Runs, Scale
 from deepthink.report.tables import TASKS as NAMES
@@ -65,7 +65,7 @@ def _line(
     axes: Axes, xs: Sequence[float], outcomes: Sequence[list[Array]], label: str, **look: Any
 ) -> None:
     """Means of outcomes over x with their bands."""
-    found = [_estimate(one) for one in outcomes]
+    found = [average(one) for one in outcomes]
     axes.plot(xs, [e.mean for e in found], label=label, **look)
     if max(e.seeds for e in found) > 2:
         axes.fill_between(
@@ -76,12 +76,6 @@ def _line(
             linewidth=0,
             color=look.get("color"),
         )
-
-
-def _estimate(outcomes: list[Array]) -> statistics.Estimate:
-    if len(outcomes) == 1:
-        return percent(statistics.accuracy(outcomes[0]))
-    return percent(statistics.average_accuracy(outcomes))
 
 
 def _curve(measured: Measured, split: str = "test") -> tuple[list[int], list[list[Array]]]:
@@ -108,7 +102,10 @@ def figure3(runs: Runs, model: str, scale: Scale) -> Figure | None:
     for side, (part, label, colour, hatch) in enumerate(
         zip(pair, ("vanilla", "Deep-Thinking, t = 5"), (SKY, ORANGE), ("", "//"), strict=True)
     ):
-        found = [_estimate([part.outcomes[i] for i in members]) for members in places.values()]
+        found = [
+            average([np.concatenate([part.outcomes[i] for i in members], axis=1)])
+            for members in places.values()
+        ]
         xs = np.arange(len(places)) + (side - 0.5) * 0.38
         means = np.array([e.mean for e in found])
         reach = np.array([[e.mean - e.low for e in found], [e.high - e.mean for e in found]])
@@ -273,7 +270,7 @@ def compute(runs: Runs, model: str, scale: Scale) -> Figure | None:
             drawn.add(name)
             found = [run for (run,) in part.found.values()]
             cost = float(np.mean([_operations(run, reading.fixed or 1) for run in found]))
-            e = _estimate(part.outcomes)
+            e = average(part.outcomes)
             reach = [[e.mean - e.low], [e.high - e.mean]] if e.seeds > 2 else None
             axes.errorbar(
                 cost, e.mean, yerr=reach, linestyle="", elinewidth=0.5, markersize=4.5,
