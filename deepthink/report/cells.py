@@ -47,7 +47,7 @@ class Measured:
     """The runs of one setting, model and scale, and the reading that makes them a number.
 
     found: by draw, one run or one for each member of a suite; draws of which a member is missing
-        are missing.
+        are missing. data_root: where the model's data came from on this scale, if from one folder.
     """
 
     setting: Setting
@@ -55,6 +55,7 @@ class Measured:
     scale: Scale
     reading: Reading
     found: dict[Draw, tuple[Run, ...]]
+    data_root: str | None
 
     @property
     def wanted(self) -> tuple[Draw, ...]:
@@ -91,7 +92,7 @@ def measure(runs: Runs, setting: Setting, model: str, scale: Scale, reading: Rea
         by_member.append(one_per_draw(found, setting.draws))
     shared = [draw for draw in setting.draws if all(draw in found for found in by_member)]
     whole = {draw: tuple(found[draw] for found in by_member) for draw in shared}
-    return Measured(setting, model, scale, reading, whole)
+    return Measured(setting, model, scale, reading, whole, runs.data_root(model, scale))
 
 
 def scales_of(runs: Runs, settings: Sequence[Setting], model: str) -> list[Scale]:
@@ -163,13 +164,6 @@ def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
     if not missing:
         return []
     first = missing[0]
-    roots = {
-        run.record["config"]["data_root"]
-        for part in missing
-        for runs in part.found.values()
-        for run in runs
-    }
-    (root,) = roots if len(roots) == 1 else (None,)
     commands = []
     for swept, draws in merged((part.setting, part.missing) for part in missing):
         values = dict(swept)
@@ -179,7 +173,9 @@ def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
             if part.missing == draws
             and all(value in values[key] for key, value in part.setting.axes.items())
         ]
-        line = command(first.setting.experiment, swept, draws, first.model, first.scale, root)
+        line = command(
+            first.setting.experiment, swept, draws, first.model, first.scale, first.data_root
+        )
         commands.append((line, of))
     return commands
 

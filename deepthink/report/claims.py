@@ -175,11 +175,10 @@ def _gain(
     if not late.found or not early.found:
         return None
     chosen = members or range(len(setting.configs))
-    return percent(
-        statistics.difference(
-            *(np.concatenate([part.outcomes[i] for i in chosen], axis=1) for part in (late, early))
-        )
+    first, second = (
+        np.concatenate([part.outcomes[i] for i in chosen], axis=1) for part in (late, early)
     )
+    return percent(statistics.difference(first, second))
 
 
 def _above(estimate: Estimate) -> bool:

@@ -154,31 +154,42 @@ def thinking(runs: Runs, model: str, scale: Scale, reading: Reading) -> list[Con
     return found
 
 
-STEP_SIZES = ("0.01", "0.1")
+PAPERS_STEP_SIZE = "0.01"
+STEP_SIZES = (PAPERS_STEP_SIZE, "0.1")
 LAST = at(15)
+
+
+def placed(
+    runs: Runs, model: str, scale: Scale, step_size: str, positions: str, reading: Reading
+) -> list[Measured]:
+    """Thinking with these positions and this η, on every task."""
+    axes = {"method.step_size": step_size, "method.positions": positions}
+    return [
+        measure(runs, experiments.setting("positions", **axes, task=task), model, scale, reading)
+        for task in TASKS
+    ]
 
 
 def positions(
     runs: Runs, model: str, scale: Scale, step_size: str, reading: Reading
-) -> tuple[Contrast, Contrast, Contrast]:
-    """Aligned against continued positions, and each against vanilla, at one η."""
+) -> list[Contrast]:
+    """Aligned against continued positions at one η, each against vanilla, and the paper's η too."""
 
-    def read(positions: str, reading: Reading) -> list[Measured]:
-        axes = {"method.step_size": step_size, "method.positions": positions}
-        return [
-            measure(
-                runs, experiments.setting("positions", **axes, task=task), model, scale, reading
-            )
-            for task in TASKS
-        ]
+    def read(positions: str, reading: Reading, step_size: str = step_size) -> list[Measured]:
+        return placed(runs, model, scale, step_size, positions, reading)
 
     aligned, continued = read("aligned", reading), read("continued", reading)
     tested = reading is not ORACLE
-    return (
+    found = [
         contrast("aligned − continued", aligned, continued, tested),
         contrast("aligned − vanilla", aligned, read("aligned", VANILLA), tested),
         contrast("continued − vanilla", continued, read("continued", VANILLA), tested),
-    )
+    ]
+    if step_size != PAPERS_STEP_SIZE:
+        papers = read("continued", reading, PAPERS_STEP_SIZE)
+        label = f"aligned − continued at η = {PAPERS_STEP_SIZE}"
+        found.append(contrast(label, aligned, papers, tested))
+    return found
 
 
 def subjects(runs: Runs, experiment: str) -> Iterator[tuple[str, Scale]]:

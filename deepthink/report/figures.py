@@ -13,6 +13,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from deepthink.report import experiments
 from deepthink.report.cells import FIVE, VANILLA, Measured, Reading, at, average, measure
@@ -277,6 +278,8 @@ def compute(runs: Runs, model: str, scale: Scale) -> Figure | None:
                 label=name, **looks[name],
             )  # fmt: skip
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator())
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(NAMES[task])
     if not drawn:
         return None
@@ -319,6 +322,9 @@ def positions(runs: Runs, model: str, scale: Scale) -> Figure | None:
                     drawn.append(part)
                     _line(axes, *_curve(part), name, **look)
             axes.set_title(f"{NAMES[task]}, η = {size}")
+            if not axes.lines:
+                axes.set_yticks([])
+                axes.text(0.5, 0.5, "not run", ha="center", transform=axes.transAxes)
         row[0].set_ylabel("accuracy, %")
     if not drawn:
         return None

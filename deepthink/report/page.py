@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from deepthink.cli import compose
 from deepthink.config import Config, Suite
 from deepthink.files import atomically
-from deepthink.report import claims, comparisons, experiments, figures, paper, tables
+from deepthink.report import claims, comparisons, experiments, figures, finding, paper, tables
 from deepthink.report.cells import ORACLE
 from deepthink.report.comparisons import Contrast
 from deepthink.report.render import Grid, gaps, grid, latex, long_form, markdown, so_far
@@ -264,7 +264,7 @@ def _page(
     yield from _what_was_run(runs)
     yield from _verdicts(runs)
     yield from _pays(contrasts)
-    yield from _positions(contrasts, drawn)
+    yield from _positions(runs, contrasts, drawn)
     yield "## The paper's tables\n"
     yield (
         "Models of the paper without a record are left out here; "
@@ -414,7 +414,9 @@ def _pays(contrasts: list[_Contrasts]) -> Iterator[str]:
             yield markdown(_contrast_grid(found, heading)) + "\n"
 
 
-def _positions(contrasts: list[_Contrasts], drawn: list[tuple[str, str, str]]) -> Iterator[str]:
+def _positions(
+    runs: Runs, contrasts: list[_Contrasts], drawn: list[tuple[str, str, str]]
+) -> Iterator[str]:
     """Aligned against continued positions: figure, tables and what follows from them."""
     found: dict[tuple[str, Scale, str, str], list[Contrast]] = {}
     for model, scale, family, reading, one in contrasts:
@@ -430,6 +432,8 @@ def _positions(contrasts: list[_Contrasts], drawn: list[tuple[str, str, str]]) -
     )
     for model, scale in dict.fromkeys(key[:2] for key in found):
         yield f"### {model}: {scale}\n"
+        if text := finding.paragraph(runs, model, scale):
+            yield text + "\n"
         for name, of, file in drawn:
             if name == "positions" and of == model and file.endswith(_suffix(model, scale)):
                 yield f"![accuracy over t]({'figures/' + file}.png)\n"

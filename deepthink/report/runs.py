@@ -136,6 +136,15 @@ class Runs:
         """Every model that has a record."""
         return sorted({run.model for run in self.all})
 
+    def data_root(self, model: str, scale: Scale) -> str | None:
+        """The folder a model's data came from on a scale; None: the hub, or not one folder."""
+        roots = {
+            run.record["config"]["data_root"]
+            for run in self.all
+            if run.model == model and run.scale == scale
+        }
+        return roots.pop() if len(roots) == 1 else None
+
     def of(
         self, model: str, config: Mapping[str, Any], scale: Scale | None = None, step: int = 1
     ) -> list[Run]:

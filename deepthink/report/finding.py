@@ -1,0 +1,82 @@
+"""Aligned against continued positions in sentences, each written by rule from the numbers."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from deepthink.report import comparisons
+from deepthink.report.cells import BY_DEV, ORACLE, Measured
+from deepthink.report.comparisons import LAST, PAPERS_STEP_SIZE, STEP_SIZES, Contrast
+from deepthink.report.runs import Runs, Scale
+from deepthink.report.tables import TASKS as NAMES
+from deepthink.report.words import compared, number
+
+
+def paragraph(runs: Runs, model: str, scale: Scale) -> str:
+    """What holds and what does not; empty where the two were not run side by side."""
+    return " ".join(
+        sentence for size in STEP_SIZES for sentence in _at_one_size(runs, model, scale, size)
+    )
+
+
+def _at_one_size(runs: Runs, model: str, scale: Scale, size: str) -> Iterator[str]:
+    last = comparisons.positions(runs, model, scale, size, LAST)
+    by_dev = comparisons.positions(runs, model, scale, size, BY_DEV)
+    oracle = comparisons.positions(runs, model, scale, size, ORACLE)
+    if not any(last[0].estimates):
+        return
+    yield f"**η = {size}.** At t = 15 aligned is {_ahead(last[0], 'continued')}."
+    fell = {
+        name: _falls(comparisons.placed(runs, model, scale, size, name, LAST))
+        for name in ("continued", "aligned")
+    }
+    if all(fell.values()):
+        told = [
+            f"{name} stands {number(fall)} points below its best t"
+            for name, fall in ((n, float(np.mean(f))) for n, f in fell.items())
+        ]
+        yield f"There {' and '.join(told)} (mean curves, averaged over tasks)."
+    yield f"With t chosen by dev it is {_ahead(by_dev[0], 'continued')}"
+    if oracle[0].average is not None:
+        yield f"(with oracle t, an upper bound, {compared(oracle[0].average)})."
+    else:
+        yield "."
+    yield (
+        f"Against vanilla, t by dev, aligned is {_ahead(by_dev[1], 'vanilla')}; "
+        f"continued is {_ahead(by_dev[2], 'vanilla')}."
+    )
+    if size != PAPERS_STEP_SIZE and any(by_dev[3].estimates):
+        rival = f"the paper's setting (continued, η = {PAPERS_STEP_SIZE})"
+        yield f"Against {rival}, t by dev, it is {_ahead(by_dev[3], rival)}."
+
+
+def _ahead(found: Contrast, rival: str) -> str:
+    """Ahead of or behind a rival, where surely, and where that cannot be told."""
+    places: dict[int, list[str]] = {1: [], 0: [], -1: []}
+    for task, estimate in zip(found.tasks, found.estimates, strict=True):
+        if estimate is not None and task != "average":
+            places[found.ahead(task)].append(NAMES[task])
+    told = [
+        f"significantly {word} on {', '.join(places[sign])}"
+        for sign, word in ((1, "ahead"), (-1, "behind"))
+        if places[sign]
+    ]
+    if places[0]:
+        told.append(f"not told apart from {rival} on {', '.join(places[0])}")
+    if found.average is not None:
+        told.append(f"on average {compared(found.average)}")
+    return ", ".join(told) if told else "not run"
+
+
+def _falls(parts: Sequence[Measured]) -> list[float]:
+    """Of each task: how far the mean curve has fallen from its highest point to its end, points."""
+    found = []
+    for part in parts:
+        if part.found:
+            every = [run for (run,) in part.found.values()]
+            curve = [
+                float(np.mean([run.correct(step).mean() for run in every]))
+                for step in every[0].steps
+            ]
+            found.append(100 * (max(curve) - curve[-1]))
+    return found

@@ -1,0 +1,92 @@
+"""What an experiment still takes, from made-up records."""
+
+import runpy
+import sys
+
+import pytest
+
+from deepthink.cli import CONF
+from deepthink.report import plan
+from deepthink.report.runs import Runs
+from results import jobs, put
+
+SMALL = ("model=smollm2-135m", "test_size=6", "dev_size=6", "pool_size=9")
+ASKED = (*SMALL, "task=sst2", "method=deepthink_curve")
+
+
+def curves(folder, seeds, *overrides):
+    for seed in seeds:
+        (config,) = jobs(*ASKED, f"seed={seed}", *overrides)
+        put(folder, config, dict.fromkeys(range(1, 16), 3), dict.fromkeys(range(1, 16), 3))
+    return Runs.load(folder)
+
+
+def test_jobs_with_a_record_are_done(tmp_path):
+    runs = curves(tmp_path, (0, 3))
+    (line,) = plan.work(runs, "table1", ASKED)
+    assert (line.model, line.task, line.done, line.missing) == ("smollm2-135m", "sst2", 2, 8)
+
+
+def test_a_record_of_another_setting_is_not_the_job(tmp_path):
+    runs = curves(tmp_path, range(3), "method.scored=sparse")
+    (line,) = plan.work(runs, "table1", ASKED)
+    assert (line.done, line.missing) == (0, 10)
+    (other,) = plan.work(runs, "table1", (*ASKED, "method.scored=sparse"))
+    assert (other.done, other.missing) == (3, 7)
+
+
+def test_tokens_and_operations_by_hand(tmp_path):
+    """132 tokens in 12 queries; 20 tokens in two demonstrations; 4·10⁹ operations a scoring."""
+    runs = curves(tmp_path, range(9))
+    (line,) = plan.work(runs, "table1", ASKED)
+    scored = 12 * (132 / 12) * 15
+    read = 10 * 8 * 15
+    assert line.tokens == pytest.approx(scored + read)
+    assert line.flops == pytest.approx(line.tokens * 4e9 / 132)
+
+
+def test_a_larger_model_takes_proportionally_more(tmp_path):
+    runs = curves(tmp_path, range(1))
+    small, large = (
+        plan.work(runs, "table2", (f"model={m}", *ASKED[1:]))[0] for m in ("opt-125m", "llama2-7b")
+    )
+    assert large.flops / small.flops == pytest.approx(6_738_415_616 / 125_239_296)
+
+
+def test_signals_of_a_pool_are_read_once_for_all_rules(tmp_path):
+    runs = curves(tmp_path, range(1))
+    rules = (*ASKED[:-1], "method=entropy,margin", "seed=0")
+    first, second = plan.work(runs, "table1", rules)
+    assert first.tokens - second.tokens == pytest.approx(9 * 132 / 12)
+    assert first.known
+    (lens,) = plan.work(runs, "table1", (*ASKED[:-1], "method=lens", "seed=0"))
+    assert not lens.known
+
+
+def test_a_task_without_records_has_no_estimate(tmp_path):
+    runs = curves(tmp_path, range(1))
+    (line,) = plan.work(runs, "table1", (*SMALL, "task=trec", "method=deepthink_curve"))
+    assert line.tokens is line.flops is None
+
+
+def test_rates_are_the_records_own_and_the_a100_is_assumed_until_then(tmp_path):
+    runs = curves(tmp_path, range(2))
+    first, second = plan.rates(runs, {"smollm2-135m"})
+    assert (first.device, first.records) == ("cpu test", 2)
+    assert first.flops == pytest.approx(15e9 + 15 * 4e9)
+    assert (second.records, second.flops) == (0, plan.A100_PEAK * plan.A100_SHARE)
+    assert plan.rates(runs, {"gpt2-large"})[0].device == "NVIDIA A100"
+
+
+def test_the_command_prints_the_plan(tmp_path, monkeypatch, capsys):
+    curves(tmp_path, range(2))
+    script = str(CONF.parent / "scripts" / "plan.py")
+    monkeypatch.setattr(sys, "argv", ["plan.py", "--results", str(tmp_path), "table1", *ASKED])
+    runpy.run_path(script, run_name="__main__")
+    out = capsys.readouterr().out
+    assert "deepthink_curve" in out
+    assert f"python run.py experiment=table1 {' '.join(ASKED)}" in out
+    for wrong, hint in (("tabel1", "table1"), ("table1 sed=1", "seed")):
+        monkeypatch.setattr(sys, "argv", ["plan.py", *wrong.split()])
+        with pytest.raises(SystemExit, match=f"^error: .*{hint}"):
+            runpy.run_path(script, run_name="__main__")

@@ -1,0 +1,384 @@
+"""From records to cells, tables, comparisons, verdicts and files."""
+
+import csv
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from conftest import stored
+
+from deepthink.cli import CONF, expand
+from deepthink.errors import UserError
+from deepthink.report import claims, comparisons, experiments, figures, page, render, tables
+from deepthink.report.cells import BY_DEV, FIVE, ORACLE, VANILLA, Cell, at, fill, measure
+from deepthink.report.runs import Runs, Scale, one_per_draw
+from results import ROWS, jobs, put
+
+SCRIPTS = CONF.parent / "scripts"
+MODEL = "smollm2-135m"
+SMALL = ("test_size=6", "dev_size=6", "pool_size=9")
+SCALE = Scale(6, 6, 9, "float32")
+CURVE = {1: 2, 5: 4, 15: 3}
+DEV = {1: 1, 5: 2, 15: 5}
+
+
+def curve(results, *overrides, hits=CURVE, dev=DEV, **changes):
+    """A T = 15 run of SST2 scored at 1, 5, 15."""
+    (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, *overrides)
+    return put(results, config, hits, dev, **changes)
+
+
+def ten(results, **settings):
+    for seed in range(10):
+        curve(results, f"seed={seed}", **settings)
+
+
+def cell(results, reading, **axes):
+    setting = experiments.setting("table1", **{"method": "deepthink_curve", "task": "sst2", **axes})
+    return Cell((measure(Runs.load(results), setting, MODEL, SCALE, reading),))
+
+
+# readings and cells
+
+
+@pytest.mark.parametrize(
+    ("reading", "hits"), [(VANILLA, 2), (FIVE, 4), (at(15), 3), (BY_DEV, 3), (ORACLE, 4)]
+)
+def test_a_cell_is_its_reading_of_every_seed(tmp_path, reading, hits):
+    ten(tmp_path)
+    found = cell(tmp_path, reading)
+    assert found.complete
+    assert found.estimate.mean == pytest.approx(100 * hits / ROWS)
+    assert (found.estimate.seeds, found.estimate.examples) == (10, ROWS)
+
+
+def test_by_dev_never_looks_at_test(tmp_path):
+    curve(tmp_path, "seed=0", hits={1: 6, 5: 6, 15: 0}, dev={1: 0, 5: 0, 15: 1})
+    assert cell(tmp_path, BY_DEV).so_far.mean == 0
+    assert cell(tmp_path, ORACLE).so_far.mean == 100
+
+
+def test_a_missing_seed_makes_the_cell_missing_and_names_the_command(tmp_path):
+    ten(tmp_path)
+    next(tmp_path.rglob("seed3-*.json")).unlink()
+    found = cell(tmp_path, FIVE)
+    assert found.estimate is None
+    assert found.so_far.seeds == 9
+    ((command, _),) = fill(found.parts)
+    assert command == (
+        f"python run.py experiment=table1 model={MODEL} test_size=6 dev_size=6 pool_size=9 "
+        "task=sst2 method=deepthink_curve seed=3"
+    )
+
+
+def test_the_command_names_the_mirror_the_others_were_read_from(tmp_path):
+    curve(tmp_path, "data_root=/mirror")
+    ((command, _),) = fill(cell(tmp_path, FIVE).parts)
+    assert command.endswith("seed=1,2,3,4,5,6,7,8,9 data_root=/mirror")
+
+
+def test_commands_join_what_is_missing_alike():
+    runs = Runs([])
+    settings = experiments.settings("table1")
+    parts = [measure(runs, s, "gpt2-large", tables.WHOLE, VANILLA) for s in settings]
+    assert [line for line, _ in fill(parts)] == ["python run.py experiment=table1"]
+    two = [p for p in parts if p.setting.axes["method"] in ("lens", "margin")]
+    assert [line for line, _ in fill(two)] == ["python run.py experiment=table1 method=margin,lens"]
+    three = [p for p in two if p.setting.axes != {"task": "mr", "method": "lens"}]
+    assert len(fill(three)) == 2
+    filled = [p.setting.axes for _, of in fill(three) for p in of]
+    assert sorted(map(str, filled)) == sorted(str(p.setting.axes) for p in three)
+
+
+def test_vanilla_is_found_in_any_thinking_and_thinking_only_in_its_own(tmp_path):
+    curve(tmp_path, "method.step_size=0.1")
+    assert cell(tmp_path, VANILLA).so_far.mean == pytest.approx(100 * 2 / ROWS)
+    assert cell(tmp_path, FIVE).so_far is None
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "demonstrations.count=4",
+        "demonstrations.labels=flipped",
+        "prompt.seam=joint",
+        "answer_score=mean",
+        "task.template='Text: {text} Mood:'",
+        "method.copies=2",
+        "method.selector.balance=none",
+    ],
+)
+def test_runs_of_other_settings_are_in_no_cell(tmp_path, override):
+    curve(tmp_path, override)
+    assert cell(tmp_path, VANILLA).so_far is None
+
+
+def test_scales_are_kept_apart(tmp_path):
+    curve(tmp_path, "seed=0")
+    curve(tmp_path, "seed=1", "test_size=5")
+    assert cell(tmp_path, VANILLA).so_far.seeds == 1
+
+
+def test_unlike_runs_are_not_averaged(tmp_path):
+    """Scored at other steps, t by dev is another number: the kind with more draws counts."""
+    for seed in (0, 1):
+        curve(tmp_path, f"seed={seed}")
+    curve(tmp_path, "seed=2", hits={1: 0, 15: 0}, dev={1: 0, 15: 0})
+    assert cell(tmp_path, BY_DEV).so_far.seeds == 2
+
+
+def test_runs_of_other_data_are_refused_by_name(tmp_path):
+    curve(tmp_path, "seed=0")
+    curve(tmp_path, "seed=1", data="other")
+    with pytest.raises(UserError, match=r"seed0-.*seed1-.*different data"):
+        cell(tmp_path, VANILLA)
+
+
+def test_one_per_draw_takes_the_longest_of_equals(tmp_path):
+    curve(tmp_path, hits={1: 2, 5: 4}, dev={1: 1, 5: 1})
+    (config,) = jobs("task=sst2", "method=deepthink", *SMALL)
+    put(tmp_path, config, {1: 2}, {1: 1})
+    found = one_per_draw(Runs.load(tmp_path).all, [(0, 0)])
+    assert found[0, 0].steps == (1, 5)
+
+
+def test_a_suite_needs_all_its_members(tmp_path):
+    overrides = ("task=bbh", "method=deepthink", "method.scored=ends", "test_size=6")
+    paths = [put(tmp_path, job, {1: 3, 5: 6}) for job in jobs(*overrides)]
+    setting = experiments.setting("table3", task="bbh")
+    scale = Scale(6, -1, -1, "float32")
+
+    def read(pooled=True):
+        runs = Runs.load(tmp_path)
+        return Cell((measure(runs, setting, MODEL, scale, FIVE),), pooled=pooled)
+
+    assert read().estimate.mean == read(pooled=False).estimate.mean == 100
+    assert read().estimate.examples == 22 * ROWS
+    paths[7].unlink()
+    assert read().estimate is None
+    ((command, _),) = fill(read().parts)
+    assert command == f"python run.py experiment=table3 model={MODEL} test_size=6 task=bbh"
+
+
+# comparisons and verdicts
+
+
+def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path):
+    ten(tmp_path)
+    scale = SCALE
+    found = comparisons.thinking(Runs.load(tmp_path), MODEL, scale, FIVE)[0]
+    assert found.label == "vanilla"
+    (estimate, *others) = found.estimates
+    assert estimate.mean == pytest.approx(100 * 2 / ROWS)
+    assert (estimate.wins, estimate.seeds) == (10, 10)
+    assert others == [None] * 5  # four tasks were not run, so there is no average either
+
+
+def test_the_oracle_is_never_tested(tmp_path):
+    ten(tmp_path)
+    found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, ORACLE)[0]
+    assert found.estimates[0].mean == pytest.approx(100 * 2 / ROWS)
+    assert found.adjusted == (None,) * 6
+
+
+def test_other_test_examples_are_not_compared(tmp_path):
+    curve(tmp_path, "seed=0")
+    (config,) = jobs("task=sst2", "method=repeat", *SMALL)
+    put(tmp_path, config, {1: 2}, {1: 1}, gold={"dev": "1 1 1 1 1 1", "test": "0 1 1 1 1 1"})
+    with pytest.raises(UserError, match="test examples differ"):
+        comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, FIVE)
+
+
+@pytest.mark.parametrize(
+    ("hits", "verdict"), [({1: 0, 5: 6, 15: 6}, "holds"), ({1: 6, 5: 0, 15: 0}, "not here")]
+)
+def test_verdicts_follow_the_numbers(tmp_path, hits, verdict):
+    for seed in range(6):
+        curve(tmp_path, f"seed={seed}", hits=hits)
+    by_claim = {v.claim: v for v in claims.verdicts(Runs.load(tmp_path), MODEL)}
+    found = by_claim["Thinking beats vanilla on the same demonstrations, t = 5"]
+    assert found.verdict == verdict
+    assert "not run on SST5, TREC, MR, AG News" in found.evidence
+    assert by_claim["Thinking beats vanilla on MMLU and BBH"].verdict == "not run"
+
+
+# files
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A results folder with runs of several experiments, and what the report made of it."""
+    folder = tmp_path_factory.mktemp("report") / "results"
+    shutil.copytree(CONF.parent / "results" / "paper", folder / "paper")
+    for seed in range(10):
+        curve(folder, f"seed={seed}", "data_root=/mirror")
+        for positions in ("aligned", "continued"):
+            settings = (f"method.positions={positions}", "method.step_size=0.1")
+            curve(folder, f"seed={seed}", "data_root=/mirror", *settings)
+        (config,) = jobs("task=sst2", "method.scored=ends", f"order={seed}", *SMALL)
+        put(folder, config, {1: 1 + seed % 3, 5: 4}, {1: 2, 5: 3})
+    for job in jobs("task=mmlu", "method.scored=ends", "test_size=6"):
+        put(folder, job, {1: 3, 5: 4})
+    page.write(folder, lambda _: None)
+    return folder
+
+
+@pytest.fixture
+def results(written, tmp_path):
+    """The same, to be changed."""
+    return Path(shutil.copytree(written, tmp_path / "results"))
+
+
+def snapshot(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.suffix != ".parquet"}
+
+
+def test_everything_is_written_and_the_same_twice(results):
+    first = snapshot(results)
+    names = {path.name for path in first}
+    for table in ("table1", "table2", "table3", "table4", "table5", "table6", "figure3"):
+        assert {f"{table}.md", f"{table}.tex", f"{table}.csv"} <= names
+    drawn = {name.partition("-")[0] for name in names if name.endswith(".png")}
+    assert drawn == set(figures.FIGURES) == {n.partition("-")[0] for n in names if "pdf" in n}
+    page.write(results, lambda _: None)
+    assert snapshot(results) == first
+    text = (results / "README.md").read_text()
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert (results / link).is_file(), link
+
+
+def test_what_is_no_longer_true_is_removed(results):
+    assert list((results / "figures").glob("figure5-*.png"))
+    for path in results.rglob("*.json"):
+        path.unlink()
+    page.write(results, lambda _: None)
+    assert not list((results / "figures").iterdir())
+    assert "Nothing yet" in (results / "README.md").read_text()
+
+
+def test_csv_traces_every_number_to_its_records(written):
+    results = written
+    lines = list(csv.DictReader(StringIO((results / "tables" / "table1.csv").read_text())))
+    (line,) = (
+        one for one in lines
+        if one["model"] == MODEL and one["row"] == "Deep-Thinking" and one["column"] == "SST2"
+    )  # fmt: skip
+    ids = line["records"].split()
+    assert len(ids) == 10
+    means = []
+    for one in ids:
+        (path,) = results.rglob(f"*-{one}.json")
+        points = json.loads(path.read_text())["curve"]
+        (point,) = (p for p in points if (p["step"], p["split"]) == (5, "test"))
+        means.append(100 * point["correct"] / point["count"])
+    assert float(line["ours"]) == pytest.approx(sum(means) / 10, abs=1e-3)
+    assert all(one["command"] for one in lines if not one["ours"] and one["column"] != "Average")
+
+
+def test_latex_has_as_many_cells_in_every_row_and_no_bare_signs(written):
+    for path in (written / "tables").glob("*.tex"):
+        text = path.read_text()
+        body = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
+        rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+        counts = {len(re.findall(r"(?<!\\)&", row)) for row in rows if "multicolumn" not in row}
+        assert len(counts) == 1, path
+        assert not re.search(r"(?<!\\)[%#_]", text), path
+        assert text.isascii(), path
+
+
+def test_the_report_needs_neither_torch_nor_a_network():
+    code = (
+        "import sys, deepthink.report.page, deepthink.report.plan;"
+        "print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_broken_record_stops_the_report_in_one_line(results):
+    path = next(results.rglob("seed0-*.json"))
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(UserError, match="not a complete record"):
+        page.write(results, lambda _: None)
+
+
+def test_the_command_says_what_it_wrote_or_what_is_wrong(results, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tables.py", "--results", str(results)])
+    runpy.run_path(str(SCRIPTS / "tables.py"), run_name="__main__")
+    assert "begin with" in capsys.readouterr().out
+    next(results.rglob("seed0-*.json")).write_text("{")
+    with pytest.raises(SystemExit, match=r"^error: .*not a complete record"):
+        runpy.run_path(str(SCRIPTS / "tables.py"), run_name="__main__")
+
+
+def test_grid_by_hand(written):
+    table = tables.table1(written, Runs.load(written))
+    block = next(b for b in table.blocks if b.model == MODEL)
+    grid = render.grid(table, block)
+    row = next(r for r in grid.rows if r[:2] == ("", "ours") and r[2].startswith("66.7"))
+    assert row[3:8] == ("–",) * 5
+    assert row[8] == "0/10"
+    assert ("Random", "paper, other model", "57.9", "27.5", "30.3", "59.5", "33.6", "41.8", "") in (
+        grid.rows
+    )
+
+
+# experiments
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_every_job_of_every_experiment_composes(name):
+    for setting in experiments.settings(name):
+        assert setting.configs
+        assert setting.draws
+
+
+def test_experiments_are_the_papers():
+    assert len(experiments.settings("table1")) == 5 * 14
+    assert all(len(s.draws) == 10 for s in experiments.settings("table1"))
+    assert len(experiments.axes("table2")["model"]) == 8
+    assert [len(s.configs) for s in experiments.settings("table3")] == [57, 22]
+    assert {s.draws for s in experiments.settings("table3")} == {((0, 0),)}
+    steps = {c.method.step_size for s in experiments.settings("figure6") for c in s.configs}
+    assert steps == {0.001, 0.01, 0.1}
+    (orders,) = experiments.settings("figure5_orders")
+    assert orders.draws == tuple((0, order) for order in range(10))
+
+
+def test_an_experiment_is_a_sweep_that_overrides_narrow(run, tmp_path):
+    code, _, err = run(
+        "experiment=figure5_orders", "order=0,2", "method.iterations=2", "method.scored=all"
+    )
+    assert (code, err) == (0, "")
+    assert [r["identity"]["order"] for _, r in stored(tmp_path)] == [0, 2]
+
+
+@pytest.mark.slow
+def test_a_deleted_record_comes_back_by_the_command_beside_its_cell(run, tmp_path):
+    """Delete, report, run what the report says, report: the same tables."""
+    sizes = ("test_size=6", "dev_size=6")
+    run("experiment=figure5_orders", "method.iterations=5", *sizes)
+    setting = experiments.settings("figure5_orders")[0]
+
+    def read():
+        runs = Runs.load(tmp_path / "results")
+        (scale,) = {one.scale for one in runs.all}
+        return Cell((measure(runs, setting, "gpt2-large", scale, FIVE),))
+
+    before = read()
+    assert before.complete
+    path, record = stored(tmp_path)[4]
+    path.unlink()
+    ((command, _),) = fill(read().parts)
+    words = command.split()[2:]
+    assert f"order={record['identity']['order']}" in words
+    assert not any(word.startswith("seed") for word in words)
+    run(*words, "method.iterations=5")
+    assert read().estimate == before.estimate
+    assert len(expand(words)) == 1
