@@ -15,7 +15,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables test lint format bench scaling judge lock clean
+.PHONY: help setup run plan tables notebooks test lint format bench scaling judge lock clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -56,6 +56,9 @@ plan: setup ## What an experiment still takes: EXPERIMENT=table1 ARGS="model=...
 
 tables: setup ## Redraw tables, figures and results/README.md from the records
 	@$(BIN)/python scripts/tables.py $(ARGS)
+
+notebooks: setup ## Execute the notebooks: all, or ARGS=NAME
+	@$(BIN)/python scripts/notebooks.py $(ARGS)
 
 test: setup ## Run the tests: pytest with ARGS
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,0 +1,45 @@
+"""The notebooks run, and what is stored of them is their text."""
+
+import importlib.util
+import shutil
+
+import jupytext
+import pytest
+
+from deepthink.cli import CONF
+from results import jobs, put
+
+SCRIPT = CONF.parent / "scripts" / "notebooks.py"
+spec = importlib.util.spec_from_file_location("notebooks_script", SCRIPT)
+notebooks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(notebooks)
+
+
+@pytest.mark.parametrize("name", notebooks.names())
+def test_the_stored_notebook_is_its_text(name):
+    text = jupytext.read(notebooks.FOLDER / f"{name}.py")
+    shown = jupytext.read(notebooks.FOLDER / f"{name}.ipynb")
+    pairs = [[(cell.cell_type, cell.source) for cell in one.cells] for one in (text, shown)]
+    assert pairs[0] == pairs[1], f"make notebooks ARGS={name}"
+    assert all(cell.outputs or "def " in cell.source or "=" in cell.source
+               for cell in shown.cells if cell.cell_type == "code")  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_tour_runs(tokenizer_of_smollm2, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    notebooks.executed("tour")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_explorer_runs_on_any_records(tmp_path, monkeypatch):
+    for seed in range(3):
+        (config,) = jobs("task=sst2", "method=deepthink_curve", f"seed={seed}")
+        curve = {1: 2, 5: 4, 15: 3}
+        put(tmp_path / "results", config, curve, curve)
+    shutil.copytree(notebooks.FOLDER, tmp_path / "notebooks")
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path / "notebooks")
+    notebook = notebooks.executed("results")
+    assert "sst2" in str(notebook.cells)
