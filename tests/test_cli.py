@@ -7,6 +7,7 @@ import shlex
 import socket
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from conftest import assert_one_line, stored
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 
-from deepthink import cli, hub, models, records, tracking
+from deepthink import cli, hub, models, records, study, tracking
 from deepthink.cli import CONF, compose, expand
 from deepthink.config import ModelSpec, Suite
 from deepthink.structures import Example
@@ -39,6 +40,67 @@ def test_a_job_ends_with_its_table_and_record(run, tmp_path):
     assert record["config"]["method"]["iterations"] == 3
     assert record["versions"]["torch"]
     assert set(record["seconds"]) == {"load", "select", "tokenise", "think", "score"}
+
+
+def test_a_record_keeps_every_prediction(run, tmp_path):
+    run()
+    ((path, record),) = stored(tmp_path)
+    scores = pd.read_parquet(path.with_suffix(".parquet"))
+    assert len(record["gold"]["dev"].split()) == len(record["gold"]["test"].split()) == 24
+    for point in record["curve"]:
+        predicted = [int(word) for word in point["predicted"].split()]
+        gold = [int(word) for word in record["gold"][point["split"]].split()]
+        hits = sum(a == b for a, b in zip(predicted, gold, strict=True))
+        assert (hits, len(gold)) == (point["correct"], point["count"])
+        mine = scores[(scores["step"] == point["step"]) & (scores["split"] == point["split"])]
+        best = mine.loc[mine.groupby("query")["score"].idxmax()].sort_values("query")
+        assert best["candidate"].to_list() == predicted
+        assert best["label"].to_list() == gold
+
+
+def test_steps_that_are_not_scored_change_no_other(run, tmp_path):
+    run("-m", "method.scored=all,ends", "method.iterations=4")
+    whole, ends = sorted((r for _, r in stored(tmp_path)), key=lambda r: -len(r["curve"]))
+    assert [p["step"] for p in ends["curve"]] == [1, 1, 4, 4]
+    assert ends["curve"] == [p for p in whole["curve"] if p["step"] in (1, 4)]
+    assert ends["drift"] == [d for d in whole["drift"] if d["step"] == 4]
+    assert [d["step"] for d in whole["drift"]] == [2, 3, 4]
+
+
+def test_drift_is_nothing_without_a_step_and_follows_the_memory(run, tmp_path, monkeypatch):
+    memories = []
+    original = study.think
+
+    def watched(*args, **kwargs):
+        for memory in original(*args, **kwargs):
+            memories.append(memory)
+            yield memory
+
+    monkeypatch.setattr(study, "think", watched)
+    run("method.step_size=0")
+    ((_, still),) = stored(tmp_path)
+    assert {far for d in still["drift"] for which in ("keys", "values") for far in d[which]} == {0}
+    memories.clear()
+    run("method.step_size=0.5")
+    moved = next(r for _, r in stored(tmp_path) if r["identity"] != still["identity"])
+    first, *_, last = memories
+    for layer in (0, 1):
+        for which in ("keys", "values"):
+            then, now = (getattr(m, which)[layer].double().numpy() for m in (first, last))
+            expected = np.linalg.norm(now - then) / np.linalg.norm(then)
+            assert moved["drift"][-1][which][layer] == pytest.approx(expected, rel=1e-3, abs=1e-9)
+
+
+def test_operations_are_counted_from_the_tokens_read(run, tmp_path):
+    run("-m", "method=vanilla,herding", "method.iterations=1")
+    found = {path.parent.name: record for path, record in stored(tmp_path)}
+    plain, chosen = (found[name]["flops"] for name in ("vanilla", "herding"))
+    assert plain["selection"] == 0
+    (stage,) = found["herding"]["selection"]["stages"]
+    per_token = chosen["selection"] / stage["tokens"]
+    assert per_token == 2 * 2 * (4 * 16 * 16 + 3 * 16 * 32)  # two layers of width 16
+    assert len(plain["thinking"]) == 1
+    assert plain["scoring"] > plain["thinking"][0] > 0
 
 
 def test_a_finished_job_is_read_unless_forced(run, tmp_path, monkeypatch):

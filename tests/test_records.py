@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from deepthink import readings, records
 from deepthink.cli import compose
 from deepthink.errors import UserError
+from deepthink.options import scored_steps
 
 
 def key(*overrides: str) -> str:
@@ -71,6 +72,31 @@ def test_what_can_change_a_number_changes_the_key(override):
 )
 def test_what_cannot_change_a_number_leaves_the_key(override):
     assert key(override) == key()
+
+
+def test_only_what_is_not_scored_changes_the_key():
+    assert key("method.scored=sparse") == key()  # of five steps all are scored
+    assert key("method.scored=ends") != key()
+    longer = [key("method.iterations=15", f"method.scored={s}") for s in ("all", "sparse", "ends")]
+    assert len(set(longer)) == 3
+    vanilla = key("method=vanilla")
+    assert {key("method=vanilla", f"method.scored={s}") for s in ("sparse", "ends")} == {vanilla}
+
+
+@pytest.mark.parametrize(
+    ("scored", "iterations", "steps"),
+    [
+        ("all", 3, [1, 2, 3]),
+        ("sparse", 15, [1, 2, 3, 4, 5, 7, 10, 15]),
+        ("sparse", 6, [1, 2, 3, 4, 5, 6]),
+        ("sparse", 40, [1, 2, 3, 4, 5, 7, 10, 15, 22, 33, 40]),
+        ("ends", 9, [1, 9]),
+        ("ends", 1, [1]),
+        ("sparse", 1, [1]),
+    ],
+)
+def test_scored_steps_by_hand(scored, iterations, steps):
+    assert scored_steps(scored, iterations) == steps
 
 
 def test_settings_of_thinking_do_not_matter_for_vanilla():
@@ -163,6 +189,12 @@ def test_dev_chooses_the_earliest_best_step():
 
 def points(*pairs):
     return [{"step": 1, "split": "test", "correct": hits, "count": n} for hits, n in pairs]
+
+
+def test_the_oracle_is_the_earliest_best_on_test():
+    assert readings.oracle(CURVE)["step"] == 3
+    flat = [{"step": t, "split": "test", "correct": 4, "count": 10} for t in (2, 1, 3)]
+    assert readings.oracle(flat)["step"] == 1
 
 
 def test_averages_by_hand():
