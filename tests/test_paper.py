@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepthink.cli import CONF, compose
-from deepthink.report import experiments, paper, tables
+from deepthink.report import experiments, layouts, paper
 
 RESULTS = CONF.parent / "results"
 TASKS = ["sst2", "sst5", "trec", "mr", "agnews"]
@@ -86,11 +86,13 @@ def test_models_and_tasks_of_the_paper_are_the_experiments(name):
 def test_methods_of_table_1_are_its_lines():
     lines = {
         (section, line.published["method"])
-        for section, lines in tables.TABLE1.items()
+        for section, lines in layouts.LAYOUTS[0].sections.items()
         for line in lines
     }
     assert lines == {(r["section"], r["method"]) for r in rows("table1")}
-    asked = {line.axes["method"] for lines in tables.TABLE1.values() for line in lines}
+    asked = {
+        line.axes["method"] for lines in layouts.LAYOUTS[0].sections.values() for line in lines
+    }
     assert asked == set(experiments.axes("table1")["method"])
 
 

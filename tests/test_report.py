@@ -15,7 +15,16 @@ from conftest import stored
 
 from deepthink.cli import CONF, expand
 from deepthink.errors import UserError
-from deepthink.report import claims, comparisons, experiments, figures, page, render, tables
+from deepthink.report import (
+    claims,
+    comparisons,
+    experiments,
+    figures,
+    layouts,
+    page,
+    render,
+    tables,
+)
 from deepthink.report.cells import BY_DEV, FIVE, ORACLE, VANILLA, Cell, at, fill, measure
 from deepthink.report.runs import Runs, Scale, one_per_draw
 from results import ROWS, jobs, put
@@ -318,7 +327,7 @@ def test_the_command_says_what_it_wrote_or_what_is_wrong(results, monkeypatch, c
 
 
 def test_grid_by_hand(written):
-    table = tables.table1(written, Runs.load(written))
+    table = tables.build(written, Runs.load(written), layouts.LAYOUTS[0])
     block = next(b for b in table.blocks if b.model == MODEL)
     grid = render.grid(table, block)
     row = next(r for r in grid.rows if r[:2] == ("", "ours") and r[2].startswith("66.7"))

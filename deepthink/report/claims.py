@@ -26,10 +26,11 @@ from deepthink.report.cells import (
     scales_of,
 )
 from deepthink.report.comparisons import Contrast, contrast
+from deepthink.report.layouts import SUITES
+from deepthink.report.layouts import TASKS as NAMES
 from deepthink.report.runs import Array, Runs, Scale
 from deepthink.report.statistics import Estimate
-from deepthink.report.tables import SUITES, categories
-from deepthink.report.tables import TASKS as NAMES
+from deepthink.report.tables import categories
 from deepthink.report.words import compared, number
 
 HOLDS, PART, NOT, NOT_RUN = "holds", "in part", "not here", "not run"

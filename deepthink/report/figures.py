@@ -18,8 +18,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from deepthink.report import experiments
 from deepthink.report.cells import FIVE, VANILLA, Measured, Reading, at, average, measure
 from deepthink.report.comparisons import RIVALS, STEP_SIZES, TASKS
+from deepthink.report.layouts import TASKS as NAMES
 from deepthink.report.runs import Array, Run, Runs, Scale
-from deepthink.report.tables import TASKS as NAMES
 from deepthink.report.tables import categories
 
 # Okabe and Ito's palette, told apart with any kind of colour vision; lines also differ in style.

@@ -7,8 +7,8 @@ import numpy as np
 from deepthink.report import comparisons
 from deepthink.report.cells import BY_DEV, ORACLE, Measured
 from deepthink.report.comparisons import LAST, PAPERS_STEP_SIZE, STEP_SIZES, Contrast
+from deepthink.report.layouts import TASKS as NAMES
 from deepthink.report.runs import Runs, Scale
-from deepthink.report.tables import TASKS as NAMES
 from deepthink.report.words import compared, number
 
 

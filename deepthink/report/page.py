@@ -15,13 +15,13 @@ from deepthink.files import atomically
 from deepthink.report import claims, comparisons, experiments, figures, finding, paper, tables
 from deepthink.report.cells import ORACLE
 from deepthink.report.comparisons import Contrast
+from deepthink.report.layouts import TASKS
 from deepthink.report.render import Grid, gaps, grid, latex, long_form, markdown, so_far
 from deepthink.report.runs import Run, Runs, Scale
 from deepthink.report.statistics import LEVEL
 from deepthink.report.words import MISSING, interval, number, probability
 
 _FOLDERS = ("tables", "figures")
-BUILDERS = (tables.table1, tables.table2, tables.table3, tables.figure3)
 
 
 @dataclass
@@ -69,7 +69,7 @@ def write(results: Path, stage: Callable[[str], object]) -> Writer:
     runs = Runs.load(results)
     writer = Writer(results)
     stage("tables")
-    built = [build(results, runs) for build in BUILDERS]
+    built = tables.every(results, runs)
     for table in built:
         blocks = [(f"{block.model}: {block.scale}", grid(table, block)) for block in table.blocks]
         writer.text(f"tables/{table.name}.md", "\n".join(_table(table, range(len(blocks)))))
@@ -141,7 +141,7 @@ def _data_tables(results: Path, runs: Runs) -> Iterator[tuple[str, str, Grid]]:
         pool, test = task.task.rows["pool"], task.task.rows["test"]
         lines.append(
             (
-                tables.TASKS[str(row.task)],
+                TASKS[str(row.task)],
                 f"{row.pool_rows:,}", f"{pool:,}", seen(str(row.task), 0),
                 f"{row.test_rows:,}", f"{test:,}", seen(str(row.task), 1),
                 " / ".join(task.task.labels),
@@ -248,7 +248,7 @@ def _contrast_grid(found: list[Contrast], heading: str) -> Grid:
                 notes.append(probability(p))
             cells.append(f"{f'**{mean}**' if sure else mean} {ends}<br>{', '.join(notes)}")
         rows.append((one.label, *cells))
-    columns = [*tables.TASKS.values(), "average"]
+    columns = [*TASKS.values(), "average"]
     return Grid((heading, *columns), tuple(rows))
 
 
@@ -265,7 +265,7 @@ def _page(
     yield from _verdicts(runs)
     yield from _pays(contrasts)
     yield from _positions(runs, contrasts, drawn)
-    yield "## The paper's tables\n"
+    yield "## Tables\n"
     yield (
         "Models of the paper without a record are left out here; "
         + ", ".join(f"[{t.title}](tables/{t.name}.md)" for t in built)
@@ -274,7 +274,7 @@ def _page(
         "[Table 4](tables/table4.md), [5](tables/table5.md) and [6](tables/table6.md) count the "
         "data. [paper/NOTES.md](paper/NOTES.md) audits the paper's own numbers.\n"
     )
-    for table in built:
+    for table in built[:4]:
         measured = [at for at, block in enumerate(table.blocks) if block.measured]
         if measured:
             yield from _table(table, measured)

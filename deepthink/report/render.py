@@ -51,11 +51,11 @@ def gaps(block: Block) -> list[str]:
     """One line for each command that fills cells: what is missing, and the command."""
     rows: dict[int, str] = {}
     parts = []
-    for row in block.rows:
+    for label, row in _labelled(block):
         for cell in row.cells:
             if len(cell.parts) == 1:
                 parts.append(cell.parts[0])
-                rows[id(cell.parts[0])] = row.label
+                rows[id(cell.parts[0])] = label
     lines = []
     for line, missing in fill(parts):
         labels = ", ".join(dict.fromkeys(rows[id(part)] for part in missing))
@@ -64,17 +64,24 @@ def gaps(block: Block) -> list[str]:
     return lines
 
 
+def _labelled(block: Block) -> Iterator[tuple[str, Row]]:
+    """Every row with its full name."""
+    for section in block.sections:
+        for row in section.rows:
+            yield f"{section.title}: {row.label}" if section.title else row.label, row
+
+
 def so_far(table: Table, block: Block) -> Grid | None:
     """Means of cells of which draws are missing, from those there are; None if there are none."""
     rows = []
-    for row in block.rows:
+    for label, row in _labelled(block):
         cells = [
             "" if cell.complete or cell.so_far is None
             else f"{interval(cell.so_far)} n={cell.seeds}"
             for cell in row.cells
         ]  # fmt: skip
         if any(cells):
-            rows.append((row.label, *cells))
+            rows.append((label, *cells))
     return Grid(("so far", *table.columns), tuple(rows)) if rows else None
 
 

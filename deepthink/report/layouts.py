@@ -1,0 +1,198 @@
+"""What stands where in every table: rows, the runs and readings behind them, the paper's rows."""
+
+from dataclasses import dataclass
+
+from deepthink.report.cells import BY_DEV, FIVE, ORACLE, VANILLA, Reading, at
+
+TASKS = {"sst2": "SST2", "sst5": "SST5", "trec": "TREC", "mr": "MR", "agnews": "AG News"}
+SUITES = {"mmlu": "MMLU", "bbh": "BBH"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row to be: which experiment's setting, how it is read, and the paper's row beside it.
+
+    axes: what singles the setting out in its experiment, the task aside. published: columns and
+        values of the paper's CSV, the task and model aside; None where the paper has no such row.
+        pooled: as in `Cell`.
+    """
+
+    label: str
+    axes: dict[str, str]
+    reading: Reading
+    published: dict[str, str] | None = None
+    pooled: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table to be, of the experiment of the same name. places: task to column heading.
+
+    in_paper: whether its experiment is the paper's, so that models of it which were not run show
+        as missing. reference: the paper's model beside models that the paper does not have.
+    """
+
+    name: str
+    title: str
+    places: dict[str, str]
+    sections: dict[str, list[Line]]
+    notes: tuple[str, ...] = ()
+    in_paper: bool = True
+    reference: str | None = None
+
+
+RULES = {
+    "herding": "Herding",
+    "k_center": "K-Center Greedy",
+    "entropy": "Entropy",
+    "least_confidence": "Least Confidence",
+    "margin": "Margin",
+    "cal": "CAL",
+    "craig": "CRAIG",
+    "grad_match": "GradMatch",
+    "facility_location": "Facility Location",
+    "graph_cut": "Graph Cut",
+}
+NO_DEV, DEV = "without dev set", "with dev set"
+
+
+def _readings(axes: dict[str, str], before: str = "", *more: Reading) -> list[Line]:
+    """Vanilla, thinking at t = 5, t by dev and the oracle's, of one setting."""
+    return [
+        Line(f"{before}ICL", axes, VANILLA),
+        *(
+            Line(f"{before}Deep-Thinking, {reading.name}", axes, reading)
+            for reading in (FIVE, *more, BY_DEV)
+        ),
+        Line(f"{before}Deep-Thinking, oracle t (upper bound)", axes, ORACLE),
+    ]
+
+
+_CURVE = {"method": "deepthink_curve"}
+_PAPERS = {"method": "deepthink"}
+LAYOUTS = (
+    Layout(
+        "table1",
+        "Table 1: ways to choose demonstrations, and thinking",
+        TASKS,
+        {
+            NO_DEV: [
+                Line("Random", _CURVE, VANILLA, {"method": "random"}),
+                *(Line(name, {"method": m}, VANILLA, {"method": m}) for m, name in RULES.items()),
+                Line("Deep-Thinking", _CURVE, FIVE, _PAPERS),
+            ],
+            DEV: [
+                Line(label, {"method": method}, reading, {"method": method})
+                for label, method, reading in (
+                    ("LENS", "lens", VANILLA),
+                    ("Random ♣", "best_random", VANILLA),
+                    ("Deep-Thinking ♣", "deepthink_dev", BY_DEV),
+                )
+            ],
+        },
+        (
+            "The paper's rows without a dev set but Deep-Thinking, and LENS, were copied from the "
+            "LENS paper (other prompts and label words, four templates): compare order and rough "
+            "size.",
+            "Random is t = 1 of the Deep-Thinking runs: the same demonstrations. ♣: the best of "
+            "ten random sets by vanilla accuracy on dev, for every seed; t ≤ 15 by dev.",
+        ),
+        reference="gpt2-large",
+    ),
+    Layout(
+        "table2",
+        "Table 2: vanilla in-context learning and Deep-Thinking across models",
+        TASKS,
+        {
+            "": [
+                Line("ICL", {}, VANILLA, {"method": "vanilla"}),
+                Line("Deep-Thinking, t = 5", {}, FIVE, _PAPERS),
+                Line("Deep-Thinking, t by dev", {}, BY_DEV, _PAPERS),
+                Line("Deep-Thinking, oracle t (upper bound)", {}, ORACLE),
+            ]
+        },
+        (
+            "The paper does not say how t was chosen here; its program's logs show the best t on "
+            "the test split. Three readings stand side by side; the oracle is an upper bound.",
+        ),
+    ),
+    Layout(
+        "table3",
+        "Table 3: MMLU and BIG-Bench Hard",
+        SUITES,
+        {
+            "over questions": [
+                Line("ICL", {}, VANILLA, {"method": "vanilla"}, pooled=True),
+                Line("Deep-Thinking, t = 5", {}, FIVE, _PAPERS, pooled=True),
+            ],
+            "over tasks": [
+                Line("ICL", {}, VANILLA),
+                Line("Deep-Thinking, t = 5", {}, FIVE),
+            ],
+        },
+        (
+            "The paper's averages are over questions, as far as can be told (paper/NOTES.md); over "
+            "tasks, every one of the 57 or 22 weighs the same. The demonstrations are given, so "
+            "there is one run, and its interval is over questions alone.",
+        ),
+    ),
+    Layout(
+        "figure4",
+        "Figure 4: how many demonstrations",
+        {task: TASKS[task] for task in ("sst2", "agnews")},
+        {
+            f"{count} demonstrations": [
+                Line("ICL", {"demonstrations.count": count}, VANILLA),
+                Line("Deep-Thinking, t = 5", {"demonstrations.count": count}, FIVE),
+            ]
+            for count in ("2", "4", "8", "16")
+        },
+    ),
+    Layout(
+        "figure5_orders",
+        "Figure 5, right: orders of one draw",
+        {"sst2": TASKS["sst2"]},
+        {"": [Line("ICL", {}, VANILLA), Line("Deep-Thinking, t = 5", {}, FIVE)]},
+        ("The left half, draws, is SST2 of Table 1.",),
+    ),
+    Layout(
+        "figure6",
+        "Figure 6: step sizes",
+        {"sst2": TASKS["sst2"]},
+        {
+            f"η = {size}": _readings({"method.step_size": size}, "", at(15))
+            for size in ("0.001", "0.01", "0.1")
+        },
+    ),
+    Layout(
+        "repetition",
+        "Repetition: the demonstrations written five times over",
+        TASKS,
+        {"": [Line("ICL with five copies", {}, VANILLA)]},
+        in_paper=False,
+    ),
+    Layout(
+        "positions",
+        "Positions: where present tokens stand at t ≥ 2",
+        TASKS,
+        {
+            f"η = {size}, {name}": _readings(
+                {"method.step_size": size, "method.positions": name}, "", at(15)
+            )
+            for size in ("0.01", "0.1")
+            for name in ("continued", "aligned")
+        },
+        in_paper=False,
+    ),
+)
+CATEGORIES = Layout(
+    "figure3",
+    "Figure 3: MMLU by category",
+    {},  # the suite's own categories
+    {
+        "": [
+            Line("ICL", {}, VANILLA, {"method": "vanilla"}, pooled=True),
+            Line("Deep-Thinking, t = 5", {}, FIVE, _PAPERS, pooled=True),
+        ]
+    },
+)
