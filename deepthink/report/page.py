@@ -16,7 +16,7 @@ from deepthink.report import claims, comparisons, experiments, figures, finding,
 from deepthink.report.cells import ORACLE
 from deepthink.report.comparisons import Contrast
 from deepthink.report.layouts import TASKS
-from deepthink.report.render import Grid, gaps, grid, latex, long_form, markdown, so_far
+from deepthink.report.render import Grid, gaps, grid, header, latex, long_form, markdown, so_far
 from deepthink.report.runs import Run, Runs, Scale
 from deepthink.report.statistics import LEVEL
 from deepthink.report.words import MISSING, interval, number, probability
@@ -73,7 +73,7 @@ def write(results: Path, stage: Callable[[str], object]) -> Writer:
     for table in built:
         blocks = [(f"{block.model}: {block.scale}", grid(table, block)) for block in table.blocks]
         writer.text(f"tables/{table.name}.md", "\n".join(_table(table, range(len(blocks)))))
-        writer.text(f"tables/{table.name}.tex", latex(table.title, blocks))
+        writer.text(f"tables/{table.name}.tex", latex(table.title, header(table), blocks))
         writer.text(f"tables/{table.name}.csv", long_form(table))
     for name, title, content in _data_tables(results, runs):
         _plain(writer, name, title, content)
@@ -106,6 +106,8 @@ def _table(table: tables.Table, chosen: range | list[int]) -> Iterator[str]:
         "Accuracy in %, with the 95 % interval over draws and test examples (over examples alone "
         f"where n is 1). {' '.join(table.notes)}\n"
     )
+    if not table.blocks:
+        yield f"Not run: `python run.py experiment={table.name}`\n"
     for at in chosen:
         block = table.blocks[at]
         yield f"### {block.model}: {block.scale}\n"
@@ -121,7 +123,7 @@ def _plain(writer: Writer, name: str, title: str, content: Grid) -> None:
     csv.writer(out, lineterminator="\n").writerows([content.header, *content.rows])
     writer.text(f"tables/{name}.csv", out.getvalue())
     writer.text(f"tables/{name}.md", f"## {title}\n\n{markdown(content)}\n")
-    writer.text(f"tables/{name}.tex", latex(title, [("", content)]))
+    writer.text(f"tables/{name}.tex", latex(title, content.header, [("", content)]))
 
 
 def _data_tables(results: Path, runs: Runs) -> Iterator[tuple[str, str, Grid]]:

@@ -29,7 +29,12 @@ def grid(table: Table, block: Block) -> Grid:
             rows.append((f"*{section.title}*", *[""] * (len(table.columns) + 2)))
         for row in section.rows:
             rows += _lines(row, block)
-    return Grid(("method", "", *table.columns, "n"), tuple(rows), tuple(rules[1:]))
+    return Grid(header(table), tuple(rows), tuple(rules[1:]))
+
+
+def header(table: Table) -> tuple[str, ...]:
+    """The headings of a table's columns."""
+    return ("method", "", *table.columns, "n")
 
 
 def _lines(row: Row, block: Block) -> Iterator[tuple[str, ...]]:
@@ -49,18 +54,22 @@ def _lines(row: Row, block: Block) -> Iterator[tuple[str, ...]]:
 
 def gaps(block: Block) -> list[str]:
     """One line for each command that fills cells: what is missing, and the command."""
-    rows: dict[int, str] = {}
-    parts = []
-    for label, row in _labelled(block):
-        for cell in row.cells:
-            if len(cell.parts) == 1:
-                parts.append(cell.parts[0])
-                rows[id(cell.parts[0])] = label
+    parts = [c.parts[0] for row in block.rows for c in row.cells if len(c.parts) == 1]
     lines = []
     for line, missing in fill(parts):
-        labels = ", ".join(dict.fromkeys(rows[id(part)] for part in missing))
+        these = {id(part) for part in missing}
+        names: list[str] = []
+        for section in block.sections:
+            rows = [
+                row.label
+                for row in section.rows
+                if any(id(part) in these for cell in row.cells for part in cell.parts)
+            ]
+            whole = section.title and len(rows) == len(section.rows)
+            names += [section.title] if whole else rows
         part = missing[0]
-        lines.append(f"{labels} ({len(part.missing)} of {len(part.wanted)} draws): `{line}`")
+        of = f"{len(part.missing)} of {len(part.wanted)} draws"
+        lines.append(f"{', '.join(dict.fromkeys(names))} ({of}): `{line}`")
     return lines
 
 
@@ -119,9 +128,8 @@ def _escaped(text: str) -> str:
     return "".join(_ESCAPES.get(letter, letter) for letter in text)
 
 
-def latex(title: str, grids: Sequence[tuple[str, Grid]]) -> str:
+def latex(title: str, header: Sequence[str], grids: Sequence[tuple[str, Grid]]) -> str:
     """As a booktabs table, the grids under each other with their headings between."""
-    header = grids[0][1].header
     width = len(header)
     lines = [
         r"\begin{table*}[t]",
