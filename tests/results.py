@@ -24,6 +24,7 @@ def put(
     hits: dict[int, int],
     dev: dict[int, int] | None = None,
     data: str = "data",
+    rows: int = ROWS,
     **changes,
 ) -> Path:
     """Store a record of a job that was right on the first so many test rows after each t."""
@@ -33,8 +34,8 @@ def put(
             "step": step,
             "split": split,
             "correct": count,
-            "count": ROWS,
-            "predicted": " ".join(["1"] * count + ["0"] * (ROWS - count)),
+            "count": rows,
+            "predicted": " ".join(["1"] * count + ["0"] * (rows - count)),
         }
         for split, points in (("dev", dev or {}), ("test", hits))
         for step, count in points.items()
@@ -45,12 +46,12 @@ def put(
         "config": {**config.resolved(), "results": str(results)},
         "demonstrations": {"indices": [0, 1], "kept": 2, "copies": 1, "tokens": 20},
         "data": {
-            "rows": {"pool": 9, "dev": ROWS if dev else 0, "test": ROWS},
+            "rows": {"pool": 9, "dev": rows if dev else 0, "test": rows},
             "read_rows": config.task.rows,
             "published_rows": config.task.rows,
         },
         "tokens": {"queries": 120, "candidates": 12},
-        "gold": {split: " ".join(["1"] * ROWS) for split in ("dev", "test")},
+        "gold": {split: " ".join(["1"] * rows) for split in ("dev", "test")},
         "selection": {"values": None, "log": {}, "stages": []},
         "curve": curve,
         "drift": [

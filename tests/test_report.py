@@ -20,6 +20,7 @@ from deepthink.report import (
     comparisons,
     experiments,
     figures,
+    finding,
     layouts,
     page,
     render,
@@ -175,6 +176,26 @@ def test_a_suite_needs_all_its_members(tmp_path):
     assert command == f"python run.py experiment=table3 model={MODEL} test_size=6 task=bbh"
 
 
+def test_questions_weigh_by_their_number_where_they_are_pooled(tmp_path):
+    first, second, *others = jobs("task=bbh", "method=deepthink", "method.scored=ends")
+    for job in others:
+        put(tmp_path, job, {1: 0, 5: 0}, rows=1)
+    put(tmp_path, first, {1: 0, 5: 30}, rows=30)
+    put(tmp_path, second, {1: 0, 5: 0}, rows=10)
+    setting = experiments.setting("table3", task="bbh")
+    part = measure(Runs.load(tmp_path), setting, MODEL, Scale(-1, -1, -1, "float32"), FIVE)
+    assert Cell((part,), pooled=True).estimate.mean == pytest.approx(100 * 30 / 60)
+    assert Cell((part,)).estimate.mean == pytest.approx(100 / 22)
+
+
+def test_t_by_dev_is_of_curves_of_the_asked_length(tmp_path):
+    """A dev set may choose among t ≤ 15, not among more."""
+    longer = {**CURVE, 20: 6}
+    curve(tmp_path, "method.iterations=20", hits=longer, dev={**DEV, 20: 6})
+    assert cell(tmp_path, BY_DEV).so_far is None
+    assert cell(tmp_path, FIVE).so_far is not None
+
+
 # comparisons and verdicts
 
 
@@ -215,6 +236,27 @@ def test_verdicts_follow_the_numbers(tmp_path, hits, verdict):
     assert found.verdict == verdict
     assert "not run on SST5, TREC, MR, AG News" in found.evidence
     assert by_claim["Thinking beats vanilla on MMLU and BBH"].verdict == "not run"
+
+
+def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path):
+    settings = ("method.step_size=0.1",)
+    for seed in range(6):
+        falls, stays = {1: 2, 5: 6, 15: 0}, {1: 2, 5: 6, 15: 6}
+        curve(tmp_path, f"seed={seed}", *settings, hits=falls)
+        curve(tmp_path, f"seed={seed}", *settings, "method.positions=aligned", hits=stays)
+    text = finding.paragraph(Runs.load(tmp_path), MODEL, SCALE)
+    assert "η = 0.01" not in text  # not run
+    assert "At t = 15 aligned is significantly ahead on SST2." in text
+    assert "continued stands 100.0 points below its best t and aligned stands 0.0" in text
+    assert finding.paragraph(Runs([]), MODEL, SCALE) == ""
+
+
+def test_compute_counts_selection_and_the_iterations_that_were_read(tmp_path):
+    flops = {"selection": 5, "thinking": [1, 10, 100, 1000], "scoring": 10**6}
+    path = curve(tmp_path, flops=flops)
+    (run_,) = Runs.load(tmp_path).all
+    assert run_.path == path.relative_to(tmp_path)
+    assert [figures.operations(run_, step) for step in (1, 3)] == [6, 116]
 
 
 # files

@@ -270,7 +270,7 @@ def compute(runs: Runs, model: str, scale: Scale) -> Figure | None:
                 continue
             drawn.add(name)
             found = [run for (run,) in part.found.values()]
-            cost = float(np.mean([_operations(run, reading.fixed or 1) for run in found]))
+            cost = float(np.mean([operations(run, reading.fixed or 1) for run in found]))
             e = average(part.outcomes)
             reach = [[e.mean - e.low], [e.high - e.mean]] if e.seeds > 2 else None
             axes.errorbar(
@@ -298,7 +298,7 @@ def compute(runs: Runs, model: str, scale: Scale) -> Figure | None:
     return figure
 
 
-def _operations(run: Run, step: int) -> int:
+def operations(run: Run, step: int) -> int:
     """Selection, and reading the demonstrations `step` times."""
     flops = run.record["flops"]
     return int(flops["selection"]) + sum(flops["thinking"][:step])
