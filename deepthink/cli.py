@@ -80,8 +80,9 @@ def _run_suite(request: Suite) -> None:
 
 def _fail(message: str) -> None:
     line = " ".join(message.split())
+    if line not in _failures:  # what all jobs of a sweep get wrong is told once
+        print(f"error: {line}", file=sys.stderr)
     _failures.append(line)
-    print(f"error: {line}", file=sys.stderr)
 
 
 def translate(error: Exception) -> str:

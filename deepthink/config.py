@@ -351,7 +351,7 @@ class Config:
         if self.dev_size:
             raise UserError(
                 f"dev_size is {self.dev_size}, but {name} has no training rows to set aside: "
-                "leave it out"
+                "leave it out (a subset for suites is scale=cpu_suite)"
             )
         if self.pool_size:
             raise UserError(

@@ -159,6 +159,13 @@ def test_a_failing_job_stops_no_other(run, tmp_path):
     assert len(stored(tmp_path)) == 2
 
 
+def test_what_all_jobs_get_wrong_is_told_once(run):
+    code, _, err = run("-m", "seed=x,y,x", "method=vanilla,deepthink")
+    assert code == 1
+    assert err.count("error: seed is 'x'") == err.count("error: seed is 'y'") == 1
+    assert "6 jobs failed" in err
+
+
 def test_token_budget_changes_no_result(run, tmp_path):
     run()
     ((path, record),) = stored(tmp_path)

@@ -26,7 +26,7 @@ from deepthink.report.cells import (
     scales_of,
 )
 from deepthink.report.comparisons import Contrast, contrast
-from deepthink.report.layouts import SUITES
+from deepthink.report.layouts import RULES, SUITES
 from deepthink.report.layouts import TASKS as NAMES
 from deepthink.report.runs import Array, Runs, Scale
 from deepthink.report.statistics import Estimate
@@ -115,11 +115,7 @@ def _repetition(runs: Runs, model: str, scale: Scale) -> Judged:
 
 
 def _selectors(runs: Runs, model: str, scale: Scale) -> Judged:
-    rules = [
-        c
-        for c in comparisons.thinking(runs, model, scale, FIVE)
-        if c.label not in ("vanilla", "repetition", "lens", "best_random")
-    ]
+    rules = [c for c in comparisons.thinking(runs, model, scale, FIVE) if c.label in RULES]
     states, told = [], []
     for found in rules:
         average = found.average

@@ -19,6 +19,7 @@ from deepthink.report.cells import (
     percent,
     scales_of,
 )
+from deepthink.report.layouts import RULES, TASKS
 from deepthink.report.runs import Draw, Runs, Scale
 from deepthink.report.statistics import Estimate
 
@@ -105,28 +106,12 @@ def _paired(first: Measured, second: Measured) -> tuple[list[np.ndarray], list[n
     return first.of_draws(shared), second.of_draws(shared)
 
 
-TASKS = ("sst2", "sst5", "trec", "mr", "agnews")
 RIVALS = {
     "vanilla": ("table1", {"method": "deepthink_curve"}),
     "repetition": ("repetition", {"method": "repeat"}),
-    **{
-        name: ("table1", {"method": name})
-        for name in (
-            "herding",
-            "k_center",
-            "entropy",
-            "least_confidence",
-            "margin",
-            "cal",
-            "craig",
-            "grad_match",
-            "facility_location",
-            "graph_cut",
-            "lens",
-            "best_random",
-        )
-    },
+    **{name: ("table1", {"method": name}) for name in (*RULES, "lens", "best_random")},
 }
+"""Who reads demonstrations once: the experiment and the axes of their runs."""
 
 
 def thinking(runs: Runs, model: str, scale: Scale, reading: Reading) -> list[Contrast]:
