@@ -1,12 +1,12 @@
 """Each claim of the paper, and two questions of our own, against what was measured.
 
 A verdict follows from the numbers by rule: "holds" where every part of the claim is significantly
-so (95 %, Holm's correction over tasks), "in part" where some are, "not here" where none is, "not
-run" where there is nothing to judge by. The rule cannot say "false": an interval that holds zero
-may be wide, and is printed beside.
+so (95 %, Holm's correction over the parts), "in part" where some are, "not here" where none is,
+"not run" where there is nothing to judge by. The rule cannot say "false": an interval that holds
+zero may be wide, and is printed beside.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ from deepthink.report.comparisons import Contrast, contrast
 from deepthink.report.layouts import RULES, SUITES
 from deepthink.report.layouts import TASKS as NAMES
 from deepthink.report.runs import Array, Runs, Scale
-from deepthink.report.statistics import Estimate
+from deepthink.report.statistics import LEVEL, Estimate
 from deepthink.report.tables import categories
 from deepthink.report.words import compared, number
 
@@ -116,14 +116,9 @@ def _repetition(runs: Runs, model: str, scale: Scale) -> Judged:
 
 def _selectors(runs: Runs, model: str, scale: Scale) -> Judged:
     rules = [c for c in comparisons.thinking(runs, model, scale, FIVE) if c.label in RULES]
-    states, told = [], []
-    for found in rules:
-        average = found.average
-        if average is None or average.p is None:
-            continue
-        states.append(average.mean > 0 and average.p < 1 - statistics.LEVEL)
-        told.append(f"{found.label} {compared(average)}")
-    return _all(states), f"average over tasks: {'; '.join(told)}" if told else ""
+    found = {one.label: one.average for one in rules if one.average is not None}
+    told = "; ".join(f"{label} {compared(average)}" for label, average in found.items())
+    return _all(_surely_above(found.values())), f"average over tasks: {told}" if told else ""
 
 
 def _dev(runs: Runs, model: str, scale: Scale) -> Judged:
@@ -154,14 +149,13 @@ def _dev(runs: Runs, model: str, scale: Scale) -> Judged:
 
 
 def _suites(runs: Runs, model: str, scale: Scale) -> Judged:
-    states, told = [], []
-    for suite, name in SUITES.items():
-        setting = experiments.setting("table3", task=suite)
-        found = _gain(runs, model, scale, setting)
-        if found is not None:
-            states.append(_above(found))
-            told.append(f"{name} {compared(found)}")
-    return _all(states), "; ".join(told)
+    gains = {
+        name: _gain(runs, model, scale, experiments.setting("table3", task=suite))
+        for suite, name in SUITES.items()
+    }
+    found = {name: gain for name, gain in gains.items() if gain is not None}
+    told = "; ".join(f"{name} {compared(gain)}" for name, gain in found.items())
+    return _all(_surely_above(found.values())), told
 
 
 def _gain(
@@ -178,8 +172,11 @@ def _gain(
     return percent(statistics.difference(first, second))
 
 
-def _above(estimate: Estimate) -> bool:
-    return estimate.mean > 0 and estimate.p is not None and estimate.p < 1 - statistics.LEVEL
+def _surely_above(estimates: Iterable[Estimate]) -> list[bool]:
+    """Which differences are above zero, significantly so after correction over all of them."""
+    found = list(estimates)
+    adjusted = statistics.holm([1.0 if e.p is None else e.p for e in found])
+    return [e.mean > 0 and p < 1 - LEVEL for e, p in zip(found, adjusted, strict=True)]
 
 
 def _categories(runs: Runs, model: str, scale: Scale) -> Judged:
@@ -192,13 +189,13 @@ def _categories(runs: Runs, model: str, scale: Scale) -> Judged:
     if not gains:
         return NOT_RUN, ""
     most = max(gains, key=lambda c: gains[c].mean)
-    states = [*(_above(e) for e in gains.values()), most == "STEM"]
+    states = [*_surely_above(gains.values()), most == "STEM"]
     told = ", ".join(f"{c} {compared(e)}" for c, e in gains.items())
     return _all(states), f"{told}; most in {most}"
 
 
 def _counts(runs: Runs, model: str, scale: Scale) -> Judged:
-    states, told = [], []
+    gains, told = [], []
     for task in ("sst2", "agnews"):
         for count in experiments.axes("figure4")["demonstrations.count"]:
             setting = experiments.setting("figure4", task=task, **{"demonstrations.count": count})
@@ -206,13 +203,13 @@ def _counts(runs: Runs, model: str, scale: Scale) -> Judged:
             if late.found and early.found:
                 found = contrast("", [late], [early], tested=True).estimates[0]
                 assert found is not None
-                states.append(_above(found))
+                gains.append(found)
                 spread = [_spread(part.outcomes[0]) for part in (early, late)]
                 told.append(
                     f"{NAMES[task]} with {count}: {compared(found)}, SD over seeds "
                     f"{number(spread[0])} → {number(spread[1])}"
                 )
-    return _all(states), "; ".join(told)
+    return _all(_surely_above(gains)), "; ".join(told)
 
 
 def _spread(outcomes: Array) -> float:
@@ -247,7 +244,7 @@ def _varied(experiment: str) -> Callable[[Runs, str, Scale], Judged]:
             shares = [part.outcomes[0].mean(axis=1) for part in (early, late)]
             p = pitman_morgan(*shares)
             spreads = [_spread(part.outcomes[0]) for part in (early, late)]
-            states.append(spreads[1] < spreads[0] and p < 1 - statistics.LEVEL)
+            states.append(spreads[1] < spreads[0] and p < 1 - LEVEL)
             told.append(
                 f"{reading.name}: SD {number(spreads[0])} → {number(spreads[1])} points "
                 f"(n = {len(shares[0])}, p = {p:.2g}, Pitman-Morgan), worst "
@@ -283,7 +280,7 @@ def _step_sizes(runs: Runs, model: str, scale: Scale) -> Judged:
         f"0.01 against {size}: {compared(one)}"
         for size, one in zip((s for s in found if s != "0.01"), apart, strict=True)
     ]
-    verdict = _all([one is not None and _above(one) for one in apart])
+    verdict = _all(_surely_above(one for one in apart if one is not None))
     return verdict, f"t by dev: {'; '.join(told)}"
 
 

@@ -96,7 +96,10 @@ def write(results: Path, stage: Callable[[str], object]) -> Writer:
 
 
 def _suffix(model: str, scale: Scale) -> str:
-    return f"-{model}" + ("" if scale.whole else f"-{scale.test}rows")
+    """What tells the files of a model and scale from others."""
+    sizes = (scale.test, scale.dev, scale.pool)
+    rows = [] if scale.whole else ["all" if size < 0 else str(size) for size in sizes]
+    return "-".join(["", model, *rows, scale.dtype])
 
 
 def _table(table: tables.Table, chosen: range | list[int]) -> Iterator[str]:
@@ -305,6 +308,7 @@ _METHODS = """## How the numbers are made
   also the same demonstrations. Differences are in points. 7/10: seeds in which the first is ahead.
   d: the mean difference over its standard deviation across seeds (Cohen's d_z with Hedges'
   correction). p on tasks is corrected over the tasks of a row by Holm's method; bold is below .05.
+  Nothing is corrected over rows, readings or claims: of twenty true zeros one will look like more.
 - A cell is shown when every draw its experiment asks for is there; before that, "so far".
 """
 

@@ -38,10 +38,12 @@ class Scale:
         return max(self.test, self.dev, self.pool) < 0
 
     def __str__(self) -> str:
-        test = "all test rows" if self.test < 0 else f"{self.test} test rows"
-        dev = {-1: "as many dev rows", 0: "no dev rows"}.get(self.dev, f"{self.dev} dev rows")
-        pool = "the whole pool" if self.pool < 0 else f"a pool of {self.pool}"
-        return f"{test}, {dev}, {pool}, {self.dtype}"
+        parts = ["all test rows" if self.test < 0 else f"{self.test} test rows"]
+        if self.dev >= 0:
+            parts.append(f"{self.dev} dev rows" if self.dev else "no dev rows")
+        if self.pool >= 0:
+            parts.append(f"a pool of {self.pool}")
+        return ", ".join([*parts, self.dtype])
 
 
 @dataclass(frozen=True)
