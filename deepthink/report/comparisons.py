@@ -58,7 +58,7 @@ class Contrast:
 def contrast(
     label: str, firsts: Sequence[Measured], seconds: Sequence[Measured], tested: bool
 ) -> Contrast:
-    """One task after the other, and all of them; each over the draws that both have."""
+    """One task after the other, then all if none is missing; each over the draws both have."""
     tasks = [part.setting.configs[0].task.name.partition("/")[0] for part in firsts]
     pairs = [_paired(a, b) for a, b in zip(firsts, seconds, strict=True)]
     estimates: list[Estimate | None] = [
@@ -66,9 +66,7 @@ def contrast(
     ]
     whole = [pair for pair in pairs if pair]
     if len(whole) == len(pairs) > 1:
-        draws = [min(len(one) for one in pair[0]) for pair in whole]
-        shared = min(draws)
-        a, b = ([one[:shared] for pair in whole for one in pair[at]] for at in (0, 1))
+        a, b = ([one for pair in whole for one in pair[side]] for side in (0, 1))
         tasks.append("average")
         estimates.append(percent(statistics.average_difference(a, b)))
     elif len(pairs) > 1:

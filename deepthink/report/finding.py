@@ -1,6 +1,6 @@
 """Aligned against continued positions in sentences, each written by rule from the numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -26,16 +26,15 @@ def _at_one_size(runs: Runs, model: str, scale: Scale, size: str) -> Iterator[st
     if not any(last[0].estimates):
         return
     yield f"**η = {size}.** At t = 15 aligned is {_ahead(last[0], 'continued')}."
-    fell = {
-        name: _falls(comparisons.placed(runs, model, scale, size, name, LAST))
-        for name in ("continued", "aligned")
-    }
-    if all(fell.values()):
-        told = [
-            f"{name} stands {number(fall)} points below its best t"
-            for name, fall in ((n, float(np.mean(f))) for n, f in fell.items())
-        ]
-        yield f"There {' and '.join(told)} (mean curves, averaged over tasks)."
+    names = ("continued", "aligned")
+    parts = [comparisons.placed(runs, model, scale, size, name, LAST) for name in names]
+    both = [pair for pair in zip(*parts, strict=True) if all(part.found for part in pair)]
+    told = [
+        f"{name} stands {number(float(np.mean([_fall(pair[side]) for pair in both])))} points "
+        "below its best t"
+        for side, name in enumerate(names)
+    ]
+    yield f"There {' and '.join(told)} (mean curves, averaged over tasks)."
     yield f"With t chosen by dev it is {_ahead(by_dev[0], 'continued')}"
     if oracle[0].average is not None:
         yield f"(with oracle t, an upper bound, {compared(oracle[0].average)})."
@@ -68,15 +67,8 @@ def _ahead(found: Contrast, rival: str) -> str:
     return ", ".join(told) if told else "not run"
 
 
-def _falls(parts: Sequence[Measured]) -> list[float]:
-    """Of each task: how far the mean curve has fallen from its highest point to its end, points."""
-    found = []
-    for part in parts:
-        if part.found:
-            every = [run for (run,) in part.found.values()]
-            curve = [
-                float(np.mean([run.correct(step).mean() for run in every]))
-                for step in every[0].steps
-            ]
-            found.append(100 * (max(curve) - curve[-1]))
-    return found
+def _fall(part: Measured) -> float:
+    """How far the mean curve has fallen from its highest point to its end, in points."""
+    every = [run for (run,) in part.found.values()]
+    curve = [float(np.mean([run.correct(t).mean() for run in every])) for t in every[0].steps]
+    return 100 * (max(curve) - curve[-1])
