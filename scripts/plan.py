@@ -2,6 +2,7 @@
 
     make plan EXPERIMENT=table1
     make plan EXPERIMENT=table1 ARGS="model=smollm2-135m scale=cpu"
+    make plan EXPERIMENT=table1 ARGS="model=smollm2-135m scale=cpu --jobs"
 
 Nothing is loaded or run. Estimates are calibrated on the records under results.
 """
@@ -28,12 +29,17 @@ def main() -> None:
     parser.add_argument("experiment", help=f"one of {', '.join(experiments.names())}")
     parser.add_argument("overrides", nargs="*", help="key=value, as for run.py")
     parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
-    options = parser.parse_args()
+    parser.add_argument("--jobs", action="store_true", help="list the missing jobs' commands only")
+    options = parser.parse_intermixed_args()
     try:
         runs = Runs.load(options.results)
         works = plan.work(runs, options.experiment, options.overrides)
     except UserError as error:
         sys.exit(f"error: {error}")
+    if options.jobs:
+        for one in works:
+            print(*one.commands, sep="\n", end="\n" * bool(one.commands))
+        return
     command = " ".join([f"experiment={options.experiment}", *options.overrides])
     show(works, plan.rates(runs, {one.model for one in works}), command)
 

@@ -27,6 +27,17 @@ def test_jobs_with_a_record_are_done(tmp_path):
     assert (line.model, line.task, line.done, line.missing) == ("smollm2-135m", "sst2", 2, 8)
 
 
+def test_every_missing_job_has_a_command_that_is_it(tmp_path):
+    runs = curves(tmp_path, range(1, 10))
+    (line,) = plan.work(runs, "table1", ASKED)
+    (command,) = line.commands
+    (job,) = jobs(*command.split()[2:])
+    path = put(tmp_path, job, {1: 3}, {1: 3})
+    assert path.parent.name == "deepthink"
+    (line,) = plan.work(Runs.load(tmp_path), "table1", ASKED)
+    assert (line.done, line.commands) == (10, ())
+
+
 def test_a_record_of_another_setting_is_not_the_job(tmp_path):
     runs = curves(tmp_path, range(3), "method.scored=sparse")
     (line,) = plan.work(runs, "table1", ASKED)

@@ -14,7 +14,7 @@ from deepthink import records
 from deepthink.config import Config
 from deepthink.report import experiments
 from deepthink.report.experiments import Setting
-from deepthink.report.runs import Run, Runs, Scale
+from deepthink.report.runs import Draw, Run, Runs, Scale
 
 A100_PEAK = 312e12
 """bf16 operations per second of an A100's matrix units."""
@@ -28,6 +28,7 @@ class Work:
 
     tokens, flops: of the missing jobs; None where no record of the task says how long its texts
         are. known: whether the selector's reading is counted in full, not only the pool's signals.
+    commands: one for each missing job, or for each draw of which a suite lacks members.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Work:
     tokens: float | None
     flops: float | None
     known: bool
+    commands: tuple[str, ...] = ()
 
 
 def work(runs: Runs, experiment: str, overrides: Sequence[str]) -> list[Work]:
@@ -51,14 +53,20 @@ def work(runs: Runs, experiment: str, overrides: Sequence[str]) -> list[Work]:
     found = []
     for model in models:
         signals: set[str] = set()
+        swept = experiments.axes(experiment)
+        fixed = [o for o in others if o.partition("=")[0] not in (*swept, *experiments.DRAWS)]
+        words = ["python run.py", f"experiment={experiment}", f"model={model}", *fixed]
         for setting in experiments.settings(experiment, f"model={model}", *others):
-            found.append(_work(runs, finished, setting, signals))
+            found.append(_work(runs, finished, setting, signals, words))
     return found
 
 
-def _work(runs: Runs, finished: set[str], setting: Setting, signals: set[str]) -> Work:
+def _work(
+    runs: Runs, finished: set[str], setting: Setting, signals: set[str], words: list[str]
+) -> Work:
     first = setting.configs[0]
     done = missing = 0
+    draws: dict[Draw, None] = {}
     tokens: float | None = 0.0
     flops: float | None = 0.0
     known = True
@@ -67,6 +75,7 @@ def _work(runs: Runs, finished: set[str], setting: Setting, signals: set[str]) -
         left = [job for job in jobs if _of_job(job) not in finished]
         done += len(jobs) - len(left)
         missing += len(left)
+        draws.update(dict.fromkeys((job.seed, job.order) for job in left))
         if left:
             estimate = _estimate(runs, config, len(left), signals)
             if estimate is None or tokens is None or flops is None:
@@ -83,6 +92,17 @@ def _work(runs: Runs, finished: set[str], setting: Setting, signals: set[str]) -
         tokens,
         flops,
         known,
+        tuple(
+            " ".join(
+                [
+                    *words,
+                    *(f"{key}={value}" for key, value in setting.axes.items()),
+                    f"seed={seed}",
+                    f"order={order}",
+                ]
+            )
+            for seed, order in draws
+        ),
     )
 
 
