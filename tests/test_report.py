@@ -274,6 +274,10 @@ def written(tmp_path_factory):
             curve(folder, f"seed={seed}", "data_root=/mirror", *settings)
         (config,) = jobs("task=sst2", "method.scored=ends", f"order={seed}", *SMALL)
         put(folder, config, {1: 1 + seed % 3, 5: 4}, {1: 2, 5: 3})
+    for task in list(layouts.TASKS)[1:]:
+        for seed in range(3):
+            (config,) = jobs(f"task={task}", "method=deepthink_curve", *SMALL, f"seed={seed}")
+            put(folder, config, CURVE, DEV)
     for job in jobs("task=mmlu", "method.scored=ends", "test_size=6"):
         put(folder, job, {1: 3, 5: 4})
     page.write(folder, lambda _: None)
@@ -374,7 +378,7 @@ def test_grid_by_hand(written):
     grid = render.grid(table, block)
     row = next(r for r in grid.rows if r[:2] == ("", "ours") and r[2].startswith("66.7"))
     assert row[3:8] == ("–",) * 5
-    assert row[8] == "0/10"
+    assert row[8] == "3/10"
     assert ("Random", "paper, other model", "57.9", "27.5", "30.3", "59.5", "33.6", "41.8", "") in (
         grid.rows
     )

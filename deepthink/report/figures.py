@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from deepthink.report import experiments
-from deepthink.report.cells import FIVE, VANILLA, Measured, Reading, at, average, measure
+from deepthink.report import comparisons, experiments
+from deepthink.report.cells import FIVE, ORACLE, VANILLA, Measured, Reading, at, average, measure
 from deepthink.report.comparisons import RIVALS, STEP_SIZES, TASKS
 from deepthink.report.layouts import TASKS as NAMES
 from deepthink.report.runs import Array, Run, Runs, Scale
@@ -167,7 +167,7 @@ def figure5(runs: Runs, model: str, scale: Scale) -> Figure | None:
     drawn = False
     for axes, (name, title) in zip(
         panels[0],
-        (("figure5_seeds", "ten draws"), ("figure5_orders", "orders of one draw")),
+        (("figure5_seeds", "draws"), ("figure5_orders", "orders of one draw")),
         strict=True,
     ):
         (setting,) = experiments.settings(name)
@@ -298,6 +298,35 @@ def compute(runs: Runs, model: str, scale: Scale) -> Figure | None:
     return figure
 
 
+def thinking(runs: Runs, model: str, scale: Scale) -> Figure | None:
+    """How far thinking is ahead of every other way, averaged over tasks, for each reading of t."""
+    found = {r.name: comparisons.thinking(runs, model, scale, r) for r in comparisons.READINGS}
+    labels = [one.label for one in found[FIVE.name] if one.average is not None]
+    if not labels:
+        return None
+    figure, (panels,) = _panels(1, len(found), 0.5 + 0.2 * len(labels), sharey=True)
+    figure.set_figwidth(7.2)
+    for axes, (name, contrasts), look in zip(panels, found.items(), _LOOKS, strict=False):
+        axes.axvline(0, color="black", linewidth=0.8)
+        for place, one in enumerate(c for c in contrasts if c.label in labels):
+            if one.average is not None:
+                reach = [
+                    [one.average.mean - one.average.low],
+                    [one.average.high - one.average.mean],
+                ]
+                axes.errorbar(
+                    one.average.mean, -place, xerr=reach, capsize=2, elinewidth=0.9,
+                    color=look["color"], marker=look["marker"],
+                )  # fmt: skip
+        bound = " (upper bound)" if name == ORACLE.name else ""
+        axes.set_title(f"{name}{bound}")
+        axes.set_xlabel("points ahead, mean of tasks")
+        axes.grid(axis="y", visible=False)
+    panels[0].set_yticks([-i for i in range(len(labels))], [f"less {label}" for label in labels])
+    _title(figure, "Thinking over random demonstrations (η = 0.01) less …", model, scale)
+    return figure
+
+
 def operations(run: Run, step: int) -> int:
     """Selection, and reading the demonstrations `step` times."""
     flops = run.record["flops"]
@@ -330,7 +359,7 @@ def positions(runs: Runs, model: str, scale: Scale) -> Figure | None:
         return None
     for axes in panels[-1]:
         axes.set_xlabel("iterations t")
-    next(a for a in panels.flat if a.lines).legend()
+    max(panels.flat, key=lambda axes: len(axes.lines)).legend()
     _title(figure, f"Where present tokens stand, {_n(drawn)} seeds", model, scale)
     return figure
 
@@ -368,6 +397,7 @@ def drift(runs: Runs, model: str, scale: Scale) -> Figure | None:
 
 
 FIGURES = {
+    "thinking": thinking,
     "figure3": figure3,
     "figure4": figure4,
     "figure5": figure5,
@@ -378,6 +408,7 @@ FIGURES = {
 }
 """Every figure by name."""
 EXPERIMENTS = {
+    "thinking": "table1",
     "figure3": "figure3",
     "figure4": "figure4",
     "figure5": "figure5_seeds",

@@ -268,7 +268,7 @@ def _page(
     yield _HEAD
     yield from _what_was_run(runs)
     yield from _verdicts(runs)
-    yield from _pays(contrasts)
+    yield from _pays(contrasts, drawn)
     yield from _positions(runs, contrasts, drawn)
     yield "## Tables\n"
     yield (
@@ -286,7 +286,7 @@ def _page(
     yield "## Figures\n"
     yield "Bands, bars and whiskers are 95 % intervals. Each is also a PDF for papers.\n"
     for name, model, file in drawn:
-        if name != "positions":
+        if name not in ("thinking", "positions"):
             yield f"![{name}, {model}](figures/{file}.png)\n"
     yield _METHODS
 
@@ -402,7 +402,7 @@ def _verdicts(runs: Runs) -> Iterator[str]:
         )
 
 
-def _pays(contrasts: list[_Contrasts]) -> Iterator[str]:
+def _pays(contrasts: list[_Contrasts], drawn: list[tuple[str, str, str]]) -> Iterator[str]:
     """Thinking against everything else, one table for each reading of t."""
     yield "## Does thinking pay?\n"
     mine = [one for one in contrasts if one[2] == _THINKING]
@@ -413,11 +413,21 @@ def _pays(contrasts: list[_Contrasts]) -> Iterator[str]:
             "Thinking over random demonstrations (η = 0.01, continued positions) less every other "
             "way, each of which reads its demonstrations once.\n"
         )
+        yield from _shown("thinking", drawn, model, scale)
         for reading in comparisons.READINGS:
             wanted = (model, scale, _THINKING, reading.name)
             found = [one for *place, one in mine if tuple(place) == wanted]
             heading = f"{reading.name}{' (upper bound)' if reading is ORACLE else ''}: less"
             yield markdown(_contrast_grid(found, heading)) + "\n"
+
+
+def _shown(
+    wanted: str, drawn: list[tuple[str, str, str]], model: str, scale: Scale
+) -> Iterator[str]:
+    """The figure of this name for a model and scale, if it was drawn."""
+    for name, of, file in drawn:
+        if (name, of) == (wanted, model) and file.endswith(_suffix(model, scale)):
+            yield f"![{name}, {model}](figures/{file}.png)\n"
 
 
 def _positions(
@@ -440,9 +450,7 @@ def _positions(
         yield f"### {model}: {scale}\n"
         if text := finding.paragraph(runs, model, scale):
             yield text + "\n"
-        for name, of, file in drawn:
-            if name == "positions" and of == model and file.endswith(_suffix(model, scale)):
-                yield f"![accuracy over t]({'figures/' + file}.png)\n"
+        yield from _shown("positions", drawn, model, scale)
         for (m, s, family, reading), rows in found.items():
             if (m, s) == (model, scale) and any(e for one in rows for e in one.estimates):
                 bound = " (upper bound)" if reading == ORACLE.name else ""
