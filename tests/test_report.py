@@ -308,6 +308,21 @@ def test_everything_is_written_and_the_same_twice(results):
         assert (results / link).is_file(), link
 
 
+def test_what_is_committed_is_what_the_committed_records_say(tmp_path):
+    committed = CONF.parent / "results"
+    for part in ("records", "paper"):
+        shutil.copytree(committed / part, tmp_path / part)
+    page.write(tmp_path, lambda _: None)
+
+    def texts(folder):
+        files = [folder / "README.md", *(folder / "tables").iterdir()]
+        return {path.relative_to(folder): path.read_text() for path in files}
+
+    assert texts(tmp_path) == texts(committed), "run: make tables"
+    drawn = [{path.name for path in (of / "figures").iterdir()} for of in (tmp_path, committed)]
+    assert drawn[0] == drawn[1], "run: make tables"
+
+
 def test_what_is_no_longer_true_is_removed(results):
     assert list((results / "figures").glob("figure5-*.png"))
     for path in results.rglob("*.json"):

@@ -26,8 +26,7 @@ from deepthink.report.cells import (
     scales_of,
 )
 from deepthink.report.comparisons import Contrast, contrast
-from deepthink.report.layouts import RULES, SUITES
-from deepthink.report.layouts import TASKS as NAMES
+from deepthink.report.layouts import RULES, SUITES, TASKS
 from deepthink.report.runs import Array, Runs, Scale
 from deepthink.report.statistics import LEVEL, Estimate
 from deepthink.report.tables import categories
@@ -80,14 +79,14 @@ def judge_contrast(found: Contrast) -> Judged:
         told.append(f"on average {compared(average)}")
     for word, sign in (("ahead", 1), ("behind", -1)):
         names = [
-            f"{NAMES[t]} {number(e.mean, signed=True)}" for t, e in parts if found.ahead(t) == sign
+            f"{TASKS[t]} {number(e.mean, signed=True)}" for t, e in parts if found.ahead(t) == sign
         ]
         if names:
             told.append(f"significantly {word} on {', '.join(names)}")
-    even = [f"{NAMES[t]} {number(e.mean, signed=True)}" for t, e in parts if not found.ahead(t)]
+    even = [f"{TASKS[t]} {number(e.mean, signed=True)}" for t, e in parts if not found.ahead(t)]
     if even:
         told.append(f"undecided on {', '.join(even)}")
-    missing = [NAMES[t] for t in comparisons.TASKS if t not in [task for task, _ in parts]]
+    missing = [TASKS[t] for t in TASKS if t not in [task for task, _ in parts]]
     if parts and missing:
         told.append(f"not run on {', '.join(missing)}")
     return _all(states), "; ".join(told)
@@ -131,7 +130,7 @@ def _dev(runs: Runs, model: str, scale: Scale) -> Judged:
                 scale,
                 reading,
             )
-            for task in comparisons.TASKS
+            for task in TASKS
         ]
 
     thought = read("deepthink_dev", BY_DEV)
@@ -206,7 +205,7 @@ def _counts(runs: Runs, model: str, scale: Scale) -> Judged:
                 gains.append(found)
                 spread = [_spread(part.outcomes[0]) for part in (early, late)]
                 told.append(
-                    f"{NAMES[task]} with {count}: {compared(found)}, SD over seeds "
+                    f"{TASKS[task]} with {count}: {compared(found)}, SD over seeds "
                     f"{number(spread[0])} → {number(spread[1])}"
                 )
     return _all(_surely_above(gains)), "; ".join(told)

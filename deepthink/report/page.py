@@ -1,62 +1,24 @@
-"""Everything under results/tables and results/figures, and results/README.md: the only writer."""
+"""The page results/README.md, and every table and figure beside it."""
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from deepthink.cli import compose
-from deepthink.config import Config, Suite
-from deepthink.files import atomically
-from deepthink.report import claims, comparisons, experiments, figures, finding, paper, tables
-from deepthink.report.cells import ORACLE
-from deepthink.report.comparisons import Contrast
-from deepthink.report.layouts import TASKS
+from deepthink.report import (
+    claims,
+    comparisons,
+    contrasts,
+    counts,
+    experiments,
+    figures,
+    finding,
+    tables,
+)
+from deepthink.report.contrasts import Compared
 from deepthink.report.render import Grid, gaps, grid, header, latex, long_form, markdown, so_far
 from deepthink.report.runs import Run, Runs, Scale
-from deepthink.report.statistics import LEVEL
-from deepthink.report.words import MISSING, interval, number, probability
-
-_FOLDERS = ("tables", "figures")
-
-
-@dataclass
-class Writer:
-    """Writes files under `results` and remembers them; what it did not write is stale."""
-
-    results: Path
-    written: list[Path] = field(default_factory=list)
-
-    def text(self, name: str, content: str) -> None:
-        """A text file."""
-        self._put(name, lambda path: path.write_text(content, encoding="utf-8"))
-
-    def figure(self, name: str, drawn: Figure) -> None:
-        """A figure as PDF, for papers, and as PNG, for pages: same figure, same bytes."""
-        metadata = {"pdf": {"CreationDate": None, "Producer": None}, "png": {"Software": None}}
-        for kind, about in metadata.items():
-
-            def save(path: Path, kind: str = kind, about: dict[str, None] = about) -> None:
-                drawn.savefig(path, format=kind, metadata=about, dpi=150)
-
-            self._put(f"figures/{name}.{kind}", save)
-
-    def _put(self, name: str, write_to: Callable[[Path], object]) -> None:
-        path = self.results / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomically(path, write_to)
-        self.written.append(path)
-
-    def sweep(self) -> None:
-        """Remove generated files that were not written this time."""
-        for folder in _FOLDERS:
-            for path in (self.results / folder).glob("*"):
-                if path not in self.written:
-                    path.unlink()
+from deepthink.report.writer import Writer
 
 
 def write(results: Path, stage: Callable[[str], object]) -> Writer:
@@ -75,10 +37,10 @@ def write(results: Path, stage: Callable[[str], object]) -> Writer:
         writer.text(f"tables/{table.name}.md", "\n".join(_table(table, range(len(blocks)))))
         writer.text(f"tables/{table.name}.tex", latex(table.title, header(table), blocks))
         writer.text(f"tables/{table.name}.csv", long_form(table))
-    for name, title, content in _data_tables(results, runs):
+    for name, title, content in counts.every(results, runs):
         _plain(writer, name, title, content)
-    contrasts = list(_contrasts(runs))
-    writer.text("tables/comparisons.csv", _contrasts_csv(contrasts))
+    compared = list(contrasts.every(runs))
+    writer.text("tables/comparisons.csv", contrasts.long_form(compared))
     drawn = []
     for name, draw in figures.FIGURES.items():
         for model, scale in comparisons.subjects(runs, figures.EXPERIMENTS[name]):
@@ -90,7 +52,7 @@ def write(results: Path, stage: Callable[[str], object]) -> Writer:
                     writer.figure(file, figure)
                     drawn.append((name, model, file))
     stage("results/README.md")
-    writer.text("README.md", "\n".join(_page(results, runs, built, contrasts, drawn)))
+    writer.text("README.md", "\n".join(_page(runs, built, compared, drawn)))
     writer.sweep()
     return writer
 
@@ -129,147 +91,18 @@ def _plain(writer: Writer, name: str, title: str, content: Grid) -> None:
     writer.text(f"tables/{name}.tex", latex(title, content.header, [("", content)]))
 
 
-def _data_tables(results: Path, runs: Runs) -> Iterator[tuple[str, str, Grid]]:
-    """Tables 4 to 6: the paper's counts beside the data's, and what runs here have read."""
-    read: dict[str, set[tuple[int, int]]] = {}
-    for run in runs.all:
-        rows = run.record["data"]["read_rows"]
-        read.setdefault(run.task, set()).add((rows["pool"], rows["test"]))
-
-    def seen(task: str, at: int) -> str:
-        return " or ".join(f"{rows[at]:,}" for rows in sorted(read.get(task, ()))) or MISSING
-
-    lines = []
-    for row in paper.read(results, "table4").itertuples():
-        task = compose([f"task={row.task}"])
-        assert isinstance(task, Config)
-        pool, test = task.task.rows["pool"], task.task.rows["test"]
-        lines.append(
-            (
-                TASKS[str(row.task)],
-                f"{row.pool_rows:,}", f"{pool:,}", seen(str(row.task), 0),
-                f"{row.test_rows:,}", f"{test:,}", seen(str(row.task), 1),
-                " / ".join(task.task.labels),
-            )
-        )  # fmt: skip
-    header = (
-        "task", "pool: paper", "data", "read here", "test: paper", "data", "read here", "labels"
-    )  # fmt: skip
-    yield "table4", "Table 4: the conventional tasks", Grid(header, tuple(lines))
-    for name, suite, title in (
-        ("table5", "mmlu", "Table 5: MMLU"),
-        ("table6", "bbh", "Table 6: BIG-Bench Hard"),
-    ):
-        request = compose([f"task={suite}"])
-        assert isinstance(request, Suite)
-        counts = request.spec.rows
-        printed = paper.read(results, name)
-        members: list[tuple[str, ...]] = []
-        for row in printed.itertuples():
-            member = _ALIASES.get(str(row.member), str(row.member))
-            count = f"{counts[member]:,}"
-            members.append(
-                (
-                    str(row.category),
-                    member,
-                    f"{row.test_rows:,}",
-                    count,
-                    seen(f"{suite}/{member}", 1),
-                )
-            )
-        total = f"{printed['test_rows'].sum():,}"
-        members.append(("", "all", total, f"{sum(counts.values()):,}", ""))
-        yield (
-            name,
-            title,
-            Grid(("category", "member", "paper", "data", "read here"), tuple(members)),
-        )
-
-
-_ALIASES = {
-    "high_school_macro_economics": "high_school_macroeconomics",
-    "high_school_micro_economics": "high_school_microeconomics",
-}
-"""Members whose names the paper writes otherwise than the data."""
-
-_THINKING = "thinking less"
-_Contrasts = tuple[str, Scale, str, str, Contrast]
-"""Model, scale, family of comparisons, reading."""
-
-
-def _contrasts(runs: Runs) -> Iterator[_Contrasts]:
-    for model, scale in comparisons.subjects(runs, "table1"):
-        for reading in comparisons.READINGS:
-            for found in comparisons.thinking(runs, model, scale, reading):
-                yield model, scale, _THINKING, reading.name, found
-    for model, scale in comparisons.subjects(runs, "positions"):
-        for size in comparisons.STEP_SIZES:
-            for reading in (comparisons.LAST, *comparisons.READINGS):
-                for found in comparisons.positions(runs, model, scale, size, reading):
-                    yield model, scale, f"positions, η = {size}", reading.name, found
-
-
-def _contrasts_csv(contrasts: list[_Contrasts]) -> str:
-    rows = [
-        {
-            "model": model, "scale": scale, "family": family, "reading": reading,
-            "contrast": found.label, "task": task,
-            **({} if e is None else {
-                "difference": f"{e.mean:.4f}", "low": f"{e.low:.4f}", "high": f"{e.high:.4f}",
-                "seeds": e.seeds, "wins": e.wins, "examples": e.examples,
-                "effect": "" if e.effect is None else f"{e.effect:.4f}",
-                "p": f"{e.p:.3g}" if p is not None else "",
-                "p_holm": f"{p:.3g}" if p is not None else "",
-            }),
-        }
-        for model, scale, family, reading, found in contrasts
-        for task, e, p in zip(found.tasks, found.estimates, found.adjusted, strict=True)
-    ]  # fmt: skip
-    columns = (
-        "model scale family reading contrast task difference low high seeds wins examples effect p "
-        "p_holm"
-    )
-    return pd.DataFrame(rows, columns=columns.split()).to_csv(index=False, lineterminator="\n")
-
-
-def _contrast_grid(found: list[Contrast], heading: str) -> Grid:
-    """One row for each contrast. Bold: significant, by Holm's correction on a task."""
-    rows = []
-    for one in found:
-        if not any(one.estimates):
-            continue
-        cells = []
-        for estimate, p in zip(one.estimates, one.adjusted, strict=True):
-            if estimate is None:
-                cells.append(MISSING)
-                continue
-            sure = p is not None and p < 1 - LEVEL
-            mean = number(estimate.mean, signed=True)
-            ends = interval(estimate, signed=True).partition(" ")[2]
-            notes = [f"{estimate.wins}/{estimate.seeds}"] if estimate.wins is not None else []
-            if estimate.effect is not None:
-                notes.append(f"d {number(estimate.effect, signed=True)}")
-            if p is not None:
-                notes.append(probability(p))
-            cells.append(f"{f'**{mean}**' if sure else mean} {ends}<br>{', '.join(notes)}")
-        rows.append((one.label, *cells))
-    columns = [*TASKS.values(), "average"]
-    return Grid((heading, *columns), tuple(rows))
-
-
 def _page(
-    results: Path,
     runs: Runs,
     built: list[tables.Table],
-    contrasts: list[_Contrasts],
+    compared: list[Compared],
     drawn: list[tuple[str, str, str]],
 ) -> Iterator[str]:
     """The text of results/README.md, part by part."""
     yield _HEAD
     yield from _what_was_run(runs)
     yield from _verdicts(runs)
-    yield from _pays(contrasts, drawn)
-    yield from _positions(runs, contrasts, drawn)
+    yield from _pays(compared, drawn)
+    yield from _positions(runs, compared, drawn)
     yield "## Tables\n"
     yield (
         "Models of the paper without a record are left out here; "
@@ -402,23 +235,18 @@ def _verdicts(runs: Runs) -> Iterator[str]:
         )
 
 
-def _pays(contrasts: list[_Contrasts], drawn: list[tuple[str, str, str]]) -> Iterator[str]:
+def _pays(compared: list[Compared], drawn: list[tuple[str, str, str]]) -> Iterator[str]:
     """Thinking against everything else, one table for each reading of t."""
     yield "## Does thinking pay?\n"
-    mine = [one for one in contrasts if one[2] == _THINKING]
-    subjects = dict.fromkeys(one[:2] for one in mine)
-    for model, scale in subjects:
+    mine = [one for one in compared if one.family == contrasts.THINKING]
+    for model, scale in dict.fromkeys((one.model, one.scale) for one in mine):
         yield f"### {model}: {scale}\n"
         yield (
             "Thinking over random demonstrations (η = 0.01, continued positions) less every other "
             "way, each of which reads its demonstrations once.\n"
         )
         yield from _shown("thinking", drawn, model, scale)
-        for reading in comparisons.READINGS:
-            wanted = (model, scale, _THINKING, reading.name)
-            found = [one for *place, one in mine if tuple(place) == wanted]
-            heading = f"{reading.name}{' (upper bound)' if reading is ORACLE else ''}: less"
-            yield markdown(_contrast_grid(found, heading)) + "\n"
+        yield from contrasts.markdown(mine, model, scale)
 
 
 def _shown(
@@ -431,14 +259,11 @@ def _shown(
 
 
 def _positions(
-    runs: Runs, contrasts: list[_Contrasts], drawn: list[tuple[str, str, str]]
+    runs: Runs, compared: list[Compared], drawn: list[tuple[str, str, str]]
 ) -> Iterator[str]:
     """Aligned against continued positions: figure, tables and what follows from them."""
-    found: dict[tuple[str, Scale, str, str], list[Contrast]] = {}
-    for model, scale, family, reading, one in contrasts:
-        if family.startswith("positions"):
-            found.setdefault((model, scale, family, reading), []).append(one)
-    if not found:
+    mine = [one for one in compared if one.family != contrasts.THINKING]
+    if not mine:
         return
     yield "## Aligned or continued positions\n"
     yield (
@@ -446,13 +271,9 @@ def _positions(
         "or at the history's own positions (aligned). With rotary positions only the aligned way "
         "blends keys of like rotation in Eq. 4.\n"
     )
-    for model, scale in dict.fromkeys(key[:2] for key in found):
+    for model, scale in dict.fromkeys((one.model, one.scale) for one in mine):
         yield f"### {model}: {scale}\n"
         if text := finding.paragraph(runs, model, scale):
             yield text + "\n"
         yield from _shown("positions", drawn, model, scale)
-        for (m, s, family, reading), rows in found.items():
-            if (m, s) == (model, scale) and any(e for one in rows for e in one.estimates):
-                bound = " (upper bound)" if reading == ORACLE.name else ""
-                heading = f"{family.partition(', ')[2]}, {reading}{bound}"
-                yield markdown(_contrast_grid(rows, heading)) + "\n"
+        yield from contrasts.markdown(mine, model, scale)

@@ -1,0 +1,46 @@
+"""The files of a report: written atomically, remembered, and swept when they are stale."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from deepthink.files import atomically
+
+_FOLDERS = ("tables", "figures")
+
+
+@dataclass
+class Writer:
+    """Writes files under `results` and remembers them; what it did not write is stale."""
+
+    results: Path
+    written: list[Path] = field(default_factory=list)
+
+    def text(self, name: str, content: str) -> None:
+        """A text file."""
+        self._put(name, lambda path: path.write_text(content, encoding="utf-8"))
+
+    def figure(self, name: str, drawn: Figure) -> None:
+        """A figure as PDF, for papers, and as PNG, for pages: same figure, same bytes."""
+        metadata = {"pdf": {"CreationDate": None, "Producer": None}, "png": {"Software": None}}
+        for kind, about in metadata.items():
+
+            def save(path: Path, kind: str = kind, about: dict[str, None] = about) -> None:
+                drawn.savefig(path, format=kind, metadata=about, dpi=150)
+
+            self._put(f"figures/{name}.{kind}", save)
+
+    def _put(self, name: str, write_to: Callable[[Path], object]) -> None:
+        path = self.results / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomically(path, write_to)
+        self.written.append(path)
+
+    def sweep(self) -> None:
+        """Remove generated files that were not written this time."""
+        for folder in _FOLDERS:
+            for path in (self.results / folder).glob("*"):
+                if path not in self.written:
+                    path.unlink()
