@@ -17,8 +17,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from deepthink.report import comparisons, experiments
 from deepthink.report.cells import FIVE, ORACLE, VANILLA, Measured, Reading, at, average, measure
-from deepthink.report.comparisons import RIVALS, STEP_SIZES, TASKS
-from deepthink.report.layouts import TASKS as NAMES
+from deepthink.report.comparisons import RIVALS, STEP_SIZES
+from deepthink.report.layouts import TASKS
 from deepthink.report.runs import Array, Run, Runs, Scale
 from deepthink.report.tables import categories
 
@@ -151,7 +151,7 @@ def figure4(runs: Runs, model: str, scale: Scale) -> Figure | None:
         axes.set_xscale("log", base=2)
         axes.set_xticks([int(count) for count in counts], counts)
         axes.minorticks_off()
-        axes.set_title(NAMES[task])
+        axes.set_title(TASKS[task])
         axes.set_xlabel("demonstrations")
     if not drawn:
         return None
@@ -280,7 +280,7 @@ def compute(runs: Runs, model: str, scale: Scale) -> Figure | None:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_title(NAMES[task])
+        axes.set_title(TASKS[task])
     if not drawn:
         return None
     handles: dict[str, Any] = {}
@@ -340,6 +340,7 @@ def positions(runs: Runs, model: str, scale: Scale) -> Figure | None:
     drawn = []
     for row, size in zip(panels, STEP_SIZES, strict=True):
         for axes, task in zip(row, TASKS, strict=True):
+            here = []
             for name, look in zip(("continued", "aligned"), _LOOKS, strict=False):
                 setting = experiments.setting(
                     "positions",
@@ -348,10 +349,11 @@ def positions(runs: Runs, model: str, scale: Scale) -> Figure | None:
                 )
                 part = measure(runs, setting, model, scale, at(15))
                 if part.found:
-                    drawn.append(part)
+                    here.append(part)
                     _line(axes, *_curve(part), name, **look)
-            axes.set_title(f"{NAMES[task]}, η = {size}")
-            if not axes.lines:
+            drawn += here
+            axes.set_title(", ".join(filter(None, (TASKS[task], f"η = {size}", _n(here)))))
+            if not here:
                 axes.set_yticks([])
                 axes.text(0.5, 0.5, "not run", ha="center", transform=axes.transAxes)
         row[0].set_ylabel("accuracy, %")
@@ -359,8 +361,9 @@ def positions(runs: Runs, model: str, scale: Scale) -> Figure | None:
         return None
     for axes in panels[-1]:
         axes.set_xlabel("iterations t")
-    max(panels.flat, key=lambda axes: len(axes.lines)).legend()
-    _title(figure, f"Where present tokens stand, {_n(drawn)} seeds", model, scale)
+    most = max(panels.flat, key=lambda axes: len(axes.lines))
+    figure.legend(*most.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    _title(figure, "Where present tokens stand, n seeds", model, scale)
     return figure
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from deepthink.report import comparisons
 from deepthink.report.cells import BY_DEV, ORACLE, Measured
 from deepthink.report.comparisons import LAST, PAPERS_STEP_SIZE, STEP_SIZES, Contrast
-from deepthink.report.layouts import TASKS as NAMES
+from deepthink.report.layouts import TASKS
 from deepthink.report.runs import Runs, Scale
 from deepthink.report.words import compared, number
 
@@ -35,11 +35,9 @@ def _at_one_size(runs: Runs, model: str, scale: Scale, size: str) -> Iterator[st
         for side, name in enumerate(names)
     ]
     yield f"There {' and '.join(told)} (mean curves, averaged over tasks)."
-    yield f"With t chosen by dev it is {_ahead(by_dev[0], 'continued')}"
-    if oracle[0].average is not None:
-        yield f"(with oracle t, an upper bound, {compared(oracle[0].average)})."
-    else:
-        yield "."
+    bound = oracle[0].average
+    aside = f" (with oracle t, an upper bound, {compared(bound)})" if bound else ""
+    yield f"With t chosen by dev it is {_ahead(by_dev[0], 'continued')}{aside}."
     yield (
         f"Against vanilla, t by dev, aligned is {_ahead(by_dev[1], 'vanilla')}; "
         f"continued is {_ahead(by_dev[2], 'vanilla')}."
@@ -54,7 +52,7 @@ def _ahead(found: Contrast, rival: str) -> str:
     places: dict[int, list[str]] = {1: [], 0: [], -1: []}
     for task, estimate in zip(found.tasks, found.estimates, strict=True):
         if estimate is not None and task != "average":
-            places[found.ahead(task)].append(NAMES[task])
+            places[found.ahead(task)].append(TASKS[task])
     told = [
         f"significantly {word} on {', '.join(places[sign])}"
         for sign, word in ((1, "ahead"), (-1, "behind"))
