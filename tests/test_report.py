@@ -332,6 +332,15 @@ def test_what_is_no_longer_true_is_removed(results):
     assert "Nothing yet" in (results / "README.md").read_text()
 
 
+def test_draws_that_only_vanilla_has_are_left_out(results):
+    """Runs with other settings of thinking have the t = 1 of a draw whose own run is missing."""
+    (results / cell(results, FIVE).parts[0].found[0, 0][0].path).unlink()
+    vanilla, thinking = (cell(results, reading) for reading in (VANILLA, FIVE))
+    assert (vanilla.seeds, thinking.seeds) == (10, 9)
+    page.write(results, lambda _: None)
+    assert "t = 5: SD 0.0 → 0.0 points (n = 9, p = 1, " in (results / "README.md").read_text()
+
+
 def test_csv_traces_every_number_to_its_records(written):
     results = written
     lines = list(csv.DictReader(StringIO((results / "tables" / "table1.csv").read_text())))

@@ -79,6 +79,11 @@ class Measured:
         return [outcome[places] for outcome in self.outcomes]
 
 
+def shared(first: Measured, second: Measured) -> list[Draw]:
+    """The draws both have."""
+    return [draw for draw in first.found if draw in second.found]
+
+
 def measure(runs: Runs, setting: Setting, model: str, scale: Scale, reading: Reading) -> Measured:
     """The runs that make a number, as far as they are there."""
     by_member = []

@@ -24,6 +24,7 @@ from deepthink.report.cells import (
     measure,
     percent,
     scales_of,
+    shared,
 )
 from deepthink.report.comparisons import Contrast, contrast
 from deepthink.report.layouts import RULES, SUITES, TASKS
@@ -199,11 +200,11 @@ def _counts(runs: Runs, model: str, scale: Scale) -> Judged:
         for count in experiments.axes("figure4")["demonstrations.count"]:
             setting = experiments.setting("figure4", task=task, **{"demonstrations.count": count})
             late, early = (measure(runs, setting, model, scale, r) for r in (FIVE, VANILLA))
-            if late.found and early.found:
-                found = contrast("", [late], [early], tested=True).estimates[0]
-                assert found is not None
+            (found,) = contrast("", [late], [early], tested=True).estimates
+            if found is not None:
                 gains.append(found)
-                spread = [_spread(part.outcomes[0]) for part in (early, late)]
+                draws = shared(early, late)
+                spread = [_spread(part.of_draws(draws)[0]) for part in (early, late)]
                 told.append(
                     f"{TASKS[task]} with {count}: {compared(found)}, SD over seeds "
                     f"{number(spread[0])} → {number(spread[1])}"
@@ -238,11 +239,13 @@ def _varied(experiment: str) -> Callable[[Runs, str, Scale], Judged]:
         for reading in comparisons.TESTED if experiment.endswith("seeds") else (FIVE,):
             late = measure(runs, setting, model, scale, reading)
             early = measure(runs, setting, model, scale, VANILLA)
-            if len(late.found) < _FEWEST or late.found.keys() != early.found.keys():
+            draws = shared(early, late)
+            if len(draws) < _FEWEST:
                 continue
-            shares = [part.outcomes[0].mean(axis=1) for part in (early, late)]
+            outcomes = [part.of_draws(draws)[0] for part in (early, late)]
+            shares = [one.mean(axis=1) for one in outcomes]
             p = pitman_morgan(*shares)
-            spreads = [_spread(part.outcomes[0]) for part in (early, late)]
+            spreads = [_spread(one) for one in outcomes]
             states.append(spreads[1] < spreads[0] and p < 1 - LEVEL)
             told.append(
                 f"{reading.name}: SD {number(spreads[0])} → {number(spreads[1])} points "

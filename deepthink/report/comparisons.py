@@ -18,9 +18,10 @@ from deepthink.report.cells import (
     measure,
     percent,
     scales_of,
+    shared,
 )
 from deepthink.report.layouts import RULES, TASKS
-from deepthink.report.runs import Draw, Runs, Scale
+from deepthink.report.runs import Runs, Scale
 from deepthink.report.statistics import Estimate
 
 TESTED = (FIVE, BY_DEV)
@@ -91,17 +92,17 @@ def _p(estimate: Estimate | None) -> float:
 
 def _paired(first: Measured, second: Measured) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
     """Outcomes of both over the draws they share; UserError if their examples differ."""
-    shared: list[Draw] = [draw for draw in first.found if draw in second.found]
-    if not shared:
+    draws = shared(first, second)
+    if not draws:
         return None
-    for draw in shared:
+    for draw in draws:
         for one, other in zip(first.found[draw], second.found[draw], strict=True):
             if one.record["gold"]["test"] != other.record["gold"]["test"]:
                 raise UserError(
                     f"{one.path} and {other.path} cannot be compared, their test examples differ: "
                     "remove the one that was made from other data"
                 )
-    return first.of_draws(shared), second.of_draws(shared)
+    return first.of_draws(draws), second.of_draws(draws)
 
 
 RIVALS = {

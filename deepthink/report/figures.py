@@ -16,7 +16,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from deepthink.report import comparisons, experiments
-from deepthink.report.cells import FIVE, ORACLE, VANILLA, Measured, Reading, at, average, measure
+from deepthink.report.cells import (
+    FIVE,
+    ORACLE,
+    VANILLA,
+    Measured,
+    Reading,
+    at,
+    average,
+    measure,
+    shared,
+)
 from deepthink.report.comparisons import RIVALS, STEP_SIZES
 from deepthink.report.layouts import TASKS
 from deepthink.report.runs import Array, Run, Runs, Scale
@@ -172,12 +182,13 @@ def figure5(runs: Runs, model: str, scale: Scale) -> Figure | None:
     ):
         (setting,) = experiments.settings(name)
         pair = [measure(runs, setting, model, scale, reading) for reading in (VANILLA, FIVE)]
-        if not all(part.found for part in pair):
+        draws = shared(*pair)
+        if not draws:
             axes.set_axis_off()
             axes.text(0.5, 0.5, f"{title}: not run", ha="center", transform=axes.transAxes)
             continue
         drawn = True
-        shares = [100 * part.outcomes[0].mean(axis=1) for part in pair]
+        shares = [100 * part.of_draws(draws)[0].mean(axis=1) for part in pair]
         boxes = axes.boxplot(shares, widths=0.45, showfliers=False, patch_artist=True)
         for box, colour in zip(boxes["boxes"], (SKY, ORANGE), strict=True):
             box.set(facecolor=colour, alpha=0.5)
