@@ -24,6 +24,7 @@ from deepthink.report import (
     layouts,
     page,
     render,
+    statistics,
     tables,
 )
 from deepthink.report.cells import BY_DEV, FIVE, ORACLE, VANILLA, Cell, at, fill, measure
@@ -236,6 +237,19 @@ def test_verdicts_follow_the_numbers(tmp_path, hits, verdict):
     assert found.verdict == verdict
     assert "not run on SST5, TREC, MR, AG News" in found.evidence
     assert by_claim["Thinking beats vanilla on MMLU and BBH"].verdict == "not run"
+
+
+def test_an_average_that_is_ahead_alone_is_a_claim_in_part():
+    def contrast(*ps):
+        ahead = statistics.Estimate(1.0, 0.1, 1.9, 10, 100)
+        tasks = ("sst2", "mr", "average")
+        return comparisons.Contrast("", tasks, (ahead, ahead, ahead), ps)
+
+    verdicts = {
+        ps: claims.judge_contrast(contrast(*ps))[0]
+        for ps in ((0.2, 0.2, 0.2), (0.2, 0.2, 0.01), (0.2, 0.01, 0.2), (0.01, 0.01, 0.2))
+    }
+    assert [*verdicts.values()] == ["not here", "in part", "in part", "holds"]
 
 
 def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path):

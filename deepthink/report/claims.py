@@ -1,9 +1,9 @@
 """Each claim of the paper, and two questions of our own, against what was measured.
 
 A verdict follows from the numbers by rule: "holds" where every part of the claim is significantly
-so (95 %, Holm's correction over the parts), "in part" where some are, "not here" where none is,
-"not run" where there is nothing to judge by. The rule cannot say "false": an interval that holds
-zero may be wide, and is printed beside.
+so (95 %, Holm's correction over the parts), "in part" where some are, or the average over tasks
+alone is, "not here" where none is, "not run" where there is nothing to judge by. The rule cannot
+say "false": an interval that holds zero may be wide, and is printed beside.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -68,7 +68,7 @@ def _all(states: Sequence[bool]) -> str:
 
 
 def judge_contrast(found: Contrast) -> Judged:
-    """The first is ahead on every task; losses that are significant are told."""
+    """The first is ahead on every task, or in part; losses that are significant are told."""
     parts = [
         (task, estimate)
         for task, estimate in zip(found.tasks, found.estimates, strict=True)
@@ -90,7 +90,10 @@ def judge_contrast(found: Contrast) -> Judged:
     missing = [TASKS[t] for t in TASKS if t not in [task for task, _ in parts]]
     if parts and missing:
         told.append(f"not run on {', '.join(missing)}")
-    return _all(states), "; ".join(told)
+    verdict = _all(states)
+    if verdict == NOT and len(found.tasks) > 1 and found.ahead("average") > 0:
+        verdict = PART
+    return verdict, "; ".join(told)
 
 
 def _vanilla(reading: Reading) -> Callable[[Runs, str, Scale], Judged]:

@@ -231,7 +231,8 @@ def _verdicts(runs: Runs) -> Iterator[str]:
         yield (
             f"Not run on any of: {', '.join(published)}. A verdict follows from the numbers by "
             'rule (`deepthink/report/claims.py`): "holds" if every part of the claim is '
-            'significant, "in part" if some are, "not here" if none is.\n'
+            'significant, "in part" if some are or only the average over tasks is, "not here" if '
+            "none is.\n"
         )
 
 
