@@ -38,6 +38,10 @@ class ProgressWatcher(Watcher):
         self._latest.clear()
         self._bar.update(self._task, description=text)
 
+    def tell(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(text, highlight=False, soft_wrap=True)
+
     def start(self, total: int) -> None:
         """The length of the bar is known."""
         self._bar.update(self._task, total=total)

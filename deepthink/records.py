@@ -11,8 +11,8 @@ that can change a number and nothing that cannot. A record exists only if the jo
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -117,28 +117,71 @@ def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
     return record
 
 
+class BrokenRecord(UserError):
+    """A file that was cut, edited, or made by another version: not to be read, and not lost."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} {reason}")
+        self.reason = reason
+
+
 def read(path: Path) -> Record:
-    """A stored record, checked; UserError names a file that is cut, edited or of another schema."""
-    advice = f"remove {path} or run with force=true"
+    """A stored record, checked.
+
+    Raises:
+        BrokenRecord: it is cut or edited, or of another schema or protocol than this version's.
+        UserError: it cannot be read at all.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         checksum = record.pop("checksum")
         schema, key = record["schema"], record["identity"]
+        protocol = key["protocol"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not a complete record: {advice}") from error
+        raise BrokenRecord(path, "is not a complete record") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
-    if schema != SCHEMA:
-        raise UserError(f"{path} has schema {schema}, this version reads {SCHEMA}: {advice}")
+    for what, found, ours in (("schema", schema, SCHEMA), ("protocol", protocol, PROTOCOL)):
+        if found != ours:
+            raise BrokenRecord(path, f"has {what} {found}, this version reads {ours}")
     if digest(record) != checksum or not path.stem.endswith(f"-{record_id(key)}"):
-        raise UserError(f"{path} was changed after it was written: {advice}")
+        raise BrokenRecord(path, "was changed after it was written")
     return {**record, "checksum": checksum}
 
 
-def load_all(results: Path) -> Iterator[tuple[Path, Record]]:
-    """Every record under `results`, in the order of their paths."""
+def set_aside(path: Path) -> Path:
+    """Rename a broken record and its scores, so that its job can be done; returns where it lies."""
+    for number in count():
+        aside = path.with_name(f"{path.name}.broken{number or ''}")
+        if not aside.exists():
+            break
+    try:
+        scores = path.with_suffix(".parquet")
+        if scores.exists():
+            scores.rename(aside.with_name(f"{aside.name}.parquet"))
+        path.rename(aside)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
+    return aside
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What lies in a results folder, by path; `broken`: why a file is not read."""
+
+    records: list[tuple[Path, Record]]
+    broken: dict[Path, str]
+
+
+def load_all(results: Path) -> Stored:
+    """Every record under `results`; UserError as in `read` for a file that cannot be opened."""
+    found, broken = [], {}
     for path in sorted((results / "records").rglob("*.json")):
-        yield path, read(path)
+        try:
+            found.append((path, read(path)))
+        except BrokenRecord as error:
+            broken[path] = error.reason
+    return Stored(found, broken)
 
 
 def digest(value: Any) -> str:

@@ -84,7 +84,10 @@ def perform(job: Job, watch: Watcher) -> Outcome:
     """The part of `run` that follows the reading of the data."""
     config, splits = job.config, job.splits
     if job.done:
-        return Outcome(job.path, records.read(job.path), None)
+        try:
+            return Outcome(job.path, records.read(job.path), None)
+        except records.BrokenRecord as error:
+            watch.tell(f"{error}: set aside as {records.set_aside(job.path).name}, done again")
     check(job)
     device = models.resolve_device(config.device)
     watch.stage(f"loading {config.model.name}")

@@ -11,6 +11,9 @@ class Watcher:
     def stage(self, text: str) -> None:
         """A stage begins."""
 
+    def tell(self, text: str) -> None:
+        """Something a reader of the output should know; it stays."""
+
     def start(self, total: int) -> None:
         """`total` query readings lie ahead."""
 

@@ -115,7 +115,7 @@ def run(monkeypatch, capsys, tmp_path, tiny_folder, data_root):
 
 
 def stored(tmp_path: Path) -> list[tuple[Path, records.Record]]:
-    return list(records.load_all(tmp_path / "results"))
+    return records.load_all(tmp_path / "results").records
 
 
 @pytest.fixture

@@ -346,6 +346,17 @@ def test_another_state_of_a_local_model_is_another_job(run, tmp_path, tiny_folde
     assert len(stored(tmp_path)) == 2
 
 
+def test_a_broken_record_is_set_aside_and_done_again(run, tmp_path):
+    run()
+    ((path, record),) = stored(tmp_path)
+    path.write_bytes(path.read_bytes()[:200])
+    code, out, _ = run()
+    assert code == 0
+    assert f"{path} is not a complete record: set aside as {path.name}.broken, done again" in out
+    ((again, repeated),) = stored(tmp_path)
+    assert (again, repeated["curve"]) == (path, record["curve"])
+
+
 def test_a_broken_config_file_is_one_clear_line(run, monkeypatch):
     def broken(*_args, **_kwargs):
         raise yaml.YAMLError("mapping values are not allowed here\nline 3")

@@ -139,7 +139,7 @@ def stored(tmp_path):
 def test_a_record_comes_back(stored, tmp_path):
     path, record = stored
     assert records.read(path) == record
-    assert list(records.load_all(tmp_path)) == [(path, record)]
+    assert records.load_all(tmp_path).records == [(path, record)]
     assert pd.read_parquet(path.with_suffix(".parquet"))["score"].tolist() == [0.5]
     assert sorted(p.suffix for p in path.parent.iterdir()) == [".json", ".parquet"]
 
@@ -151,13 +151,47 @@ def test_an_edited_record_is_refused(stored):
         records.read(path)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.99])
-def test_a_cut_record_is_refused(stored, share):
+def test_a_record_cut_anywhere_is_refused_and_does_not_count(stored, tmp_path):
+    path, _ = stored
+    text = path.read_bytes()
+    ends = np.random.default_rng(0).choice(len(text) - 1, 50, replace=False)
+    for end in (0, *map(int, ends), len(text) - 2):  # the last byte is a line's end
+        path.write_bytes(text[:end])
+        with pytest.raises(records.BrokenRecord, match=f"^{path} is not a complete record$"):
+            records.read(path)
+        found = records.load_all(tmp_path)
+        assert (found.records, found.broken) == ([], {path: "is not a complete record"})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema": records.SCHEMA + 1}, "has schema 3, this version reads 2"),
+        ({"schema": 1}, "has schema 1, this version reads 2"),
+        ({"curve": [1]}, "was changed after it was written"),
+    ],
+)
+def test_records_of_other_versions_do_not_count(stored, tmp_path, change, reason):
+    path, record = stored
+    path.write_text(json.dumps({**record, **change}))
+    assert records.load_all(tmp_path).broken == {path: reason}
+
+
+def test_records_of_another_protocol_do_not_count(stored, monkeypatch, tmp_path):
+    path, _ = stored
+    monkeypatch.setattr(records, "PROTOCOL", records.PROTOCOL + 1)
+    assert records.load_all(tmp_path).broken == {path: "has protocol 1, this version reads 2"}
+
+
+def test_what_is_set_aside_is_kept(stored):
     path, _ = stored
     text = path.read_text()
-    path.write_text(text[: int(len(text) * share)])
-    with pytest.raises(UserError, match="not a complete record"):
-        records.read(path)
+    first = records.set_aside(path)
+    path.write_text("later")
+    second = records.set_aside(path)
+    assert (first.read_text(), second.read_text()) == (text, "later")
+    assert first.with_name(f"{first.name}.parquet").exists()
+    assert not path.exists()
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):

@@ -294,7 +294,7 @@ def written(tmp_path_factory):
             put(folder, config, CURVE, DEV)
     for job in jobs("task=mmlu", "method.scored=ends", "test_size=6"):
         put(folder, job, {1: 3, 5: 4})
-    page.write(folder, lambda _: None)
+    page.write(folder, Runs.load(folder), lambda _: None)
     return folder
 
 
@@ -315,7 +315,7 @@ def test_everything_is_written_and_the_same_twice(results):
         assert {f"{table}.md", f"{table}.tex", f"{table}.csv"} <= names
     drawn = {name.partition("-")[0] for name in names if name.endswith(".png")}
     assert drawn == set(figures.FIGURES) == {n.partition("-")[0] for n in names if "pdf" in n}
-    page.write(results, lambda _: None)
+    page.write(results, Runs.load(results), lambda _: None)
     assert snapshot(results) == first
     text = (results / "README.md").read_text()
     for link in re.findall(r"\]\(([^)]+)\)", text):
@@ -326,7 +326,7 @@ def test_what_is_committed_is_what_the_committed_records_say(tmp_path):
     committed = CONF.parent / "results"
     for part in ("records", "paper"):
         shutil.copytree(committed / part, tmp_path / part)
-    page.write(tmp_path, lambda _: None)
+    page.write(tmp_path, Runs.load(tmp_path), lambda _: None)
 
     def texts(folder):
         files = [folder / "README.md", *(folder / "tables").iterdir()]
@@ -341,7 +341,7 @@ def test_what_is_no_longer_true_is_removed(results):
     assert list((results / "figures").glob("figure5-*.png"))
     for path in results.rglob("*.json"):
         path.unlink()
-    page.write(results, lambda _: None)
+    page.write(results, Runs.load(results), lambda _: None)
     assert not list((results / "figures").iterdir())
     assert "Nothing yet" in (results / "README.md").read_text()
 
@@ -394,19 +394,27 @@ def test_the_report_needs_neither_torch_nor_a_network():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_broken_record_stops_the_report_in_one_line(results):
-    path = next(results.rglob("seed0-*.json"))
+def test_a_broken_record_is_left_out_and_told(results):
+    before = cell(results, FIVE)
+    path = results / before.parts[0].found[0, 0][0].path
     path.write_text(path.read_text()[:100])
-    with pytest.raises(UserError, match="not a complete record"):
-        page.write(results, lambda _: None)
+    page.write(results, Runs.load(results), lambda _: None)
+    found = cell(results, FIVE)
+    assert (before.estimate.seeds, found.so_far.seeds, found.estimate) == (10, 9, None)
+    told = f"- `{path.relative_to(results)}` is not a complete record\n"
+    assert told in (results / "README.md").read_text()
+    assert path.exists()
 
 
 def test_the_command_says_what_it_wrote_or_what_is_wrong(results, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["tables.py", "--results", str(results)])
     runpy.run_path(str(SCRIPTS / "tables.py"), run_name="__main__")
     assert "begin with" in capsys.readouterr().out
-    next(results.rglob("seed0-*.json")).write_text("{")
-    with pytest.raises(SystemExit, match=r"^error: .*not a complete record"):
+    (broken := next(results.rglob("seed0-*.json"))).write_text("{")
+    runpy.run_path(str(SCRIPTS / "tables.py"), run_name="__main__")
+    assert f"left out: {broken} is not a complete record\n" in capsys.readouterr().out
+    shutil.rmtree(results / "paper")
+    with pytest.raises(SystemExit, match=r"^error: .*cannot be read: restore it"):
         runpy.run_path(str(SCRIPTS / "tables.py"), run_name="__main__")
 
 

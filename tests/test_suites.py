@@ -347,7 +347,10 @@ def test_a_killed_suite_continues_and_ends_with_the_same_numbers(tiny_folder, su
     tables = [p.stdout.partition(" records written")[0].rstrip("0123456789") for p in printed]
     assert tables[0] == tables[1]
     curves = [
-        {r["identity"]["task"]["name"]: r["curve"] for _, r in records.load_all(tmp_path / results)}
+        {
+            r["identity"]["task"]["name"]: r["curve"]
+            for _, r in records.load_all(tmp_path / results).records
+        }
         for results in ("killed", "whole")
     ]
     assert curves[0] == curves[1]

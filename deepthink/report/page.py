@@ -21,14 +21,12 @@ from deepthink.report.runs import Run, Runs, Scale
 from deepthink.report.writer import Writer
 
 
-def write(results: Path, stage: Callable[[str], object]) -> Writer:
-    """Regenerate every table, figure and the page from what lies under `results`.
+def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
+    """Regenerate every table, figure and the page of the runs under `results`.
 
-    stage: told what comes next. Raises UserError for records that are not whole, OSError as it
-    comes for a folder that cannot be written.
+    stage: told what comes next. Raises UserError for runs that belong to one number but differ in
+    their data, OSError as it comes for a folder that cannot be written.
     """
-    stage("reading records")
-    runs = Runs.load(results)
     writer = Writer(results)
     stage("tables")
     built = tables.every(results, runs)
@@ -148,6 +146,9 @@ _METHODS = """## How the numbers are made
 
 def _what_was_run(runs: Runs) -> Iterator[str]:
     yield "## What was run\n"
+    if runs.broken:
+        yield "Left out of every number; a job's own command sets its file aside and runs again:\n"
+        yield "\n".join(f"- `{path}` {why}" for path, why in runs.broken.items()) + "\n"
     if not runs.all:
         yield "Nothing yet. `python run.py experiment=table1` runs the paper's Table 1.\n"
         return

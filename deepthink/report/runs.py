@@ -119,10 +119,14 @@ def thinking_key(config: Mapping[str, Any]) -> str:
 
 
 class Runs:
-    """All runs of a results folder, found by model and setting."""
+    """All runs of a results folder, found by model and setting.
 
-    def __init__(self, runs: Iterable[Run]) -> None:
+    broken: files that do not count, by path relative to the folder, and why.
+    """
+
+    def __init__(self, runs: Iterable[Run], broken: Mapping[Path, str] | None = None) -> None:
         self.all = tuple(runs)
+        self.broken = dict(broken or {})
         self._by_setting: dict[tuple[str, str], list[Run]] = {}
         for run in self.all:
             key = (run.model, demonstrations_key(run.record["config"]))
@@ -130,8 +134,10 @@ class Runs:
 
     @classmethod
     def load(cls, results: Path) -> "Runs":
-        """Every record under `results`; UserError names one that is not whole."""
-        return cls(Run(path.relative_to(results), r) for path, r in records.load_all(results))
+        """Every record under `results` that is whole."""
+        stored = records.load_all(results)
+        runs = (Run(path.relative_to(results), record) for path, record in stored.records)
+        return cls(runs, {path.relative_to(results): why for path, why in stored.broken.items()})
 
     @property
     def models(self) -> list[str]:
