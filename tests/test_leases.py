@@ -1,0 +1,150 @@
+"""One holder at a time, whatever dies, sleeps or jumps."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from deepthink.errors import UserError
+from deepthink.leases import Holder, Lease, Leases
+
+HERE = Holder.here()
+
+
+def another(**changes) -> Holder:
+    """Somebody else, by default alive on another machine."""
+    return replace(HERE, token="other", **{"machine": "elsewhere", "host": "elsewhere", **changes})
+
+
+@pytest.fixture
+def clock():
+    class Clock:
+        now = 1000.0
+
+        def __call__(self):
+            return self.now
+
+    return Clock()
+
+
+@pytest.fixture
+def of(tmp_path, clock):
+    """The leases of a folder as a process sees them."""
+    return lambda holder=HERE, **more: Leases(tmp_path, clock=clock, _me=holder, **more)
+
+
+def test_one_holder_at_a_time(of):
+    first, second = of(), of(another())
+    lease = first.take("a")
+    assert isinstance(lease, Lease)
+    assert lease.held
+    assert second.take("a") == HERE
+    assert isinstance(second.take("b"), Lease)
+    lease.release()
+    assert not lease.held
+    assert isinstance(second.take("a"), Lease)
+
+
+def test_of_many_that_try_at_once_one_gets_it(tmp_path):
+    for round_ in range(20):
+        everyone = [Leases(tmp_path, _me=another(machine=f"machine {i}")) for i in range(16)]
+        with ThreadPoolExecutor(16) as pool:
+            found = list(pool.map(lambda leases, r=round_: leases.take(f"job{r}"), everyone))
+        assert sum(isinstance(one, Lease) for one in found) == 1
+
+
+def test_a_process_that_ended_on_this_machine_is_followed_at_once(of):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    dead = another(machine=HERE.machine, pid=child.pid)
+    of(dead).take("a")._done.set()
+    taken = of().take("a")
+    assert isinstance(taken, Lease)
+    assert taken.held
+
+
+def test_a_process_id_that_is_used_again_is_another_process(of):
+    of(another(machine=HERE.machine, started=HERE.started - 5)).take("a")._done.set()
+    assert isinstance(of().take("a"), Lease)
+
+
+def test_a_process_elsewhere_is_followed_when_it_shows_no_life(of, clock):
+    lease = of(another(), expiry=60).take("a")
+    mine = of(expiry=60)
+    for _ in range(3):  # it lives
+        assert isinstance(mine.take("a"), Holder)
+        clock.now += 50
+        os.utime(lease._path, (_, _))
+    assert isinstance(mine.take("a"), Holder)
+    clock.now += 59
+    assert isinstance(mine.take("a"), Holder)
+    clock.now += 2
+    taken = mine.take("a")
+    assert isinstance(taken, Lease)
+    assert taken.held
+    assert not lease.held  # it wakes, and sees
+    lease.release()
+    assert taken.held
+
+
+def test_the_wall_clock_may_jump(of, clock, monkeypatch):
+    of(another(), expiry=60).take("a")
+    mine = of(expiry=60)
+    assert isinstance(mine.take("a"), Holder)
+    for wall in (0.0, 4e9):
+        monkeypatch.setattr(time, "time", lambda wall=wall: wall)
+        clock.now += 20
+        assert isinstance(mine.take("a"), Holder)
+
+
+def test_a_lease_lives_while_its_process_does(tmp_path):
+    with Leases(tmp_path, expiry=0.3, _me=another()).take("a") as lease:
+        mine = Leases(tmp_path, expiry=0.3, _me=HERE)
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert isinstance(mine.take("a"), Holder)
+            time.sleep(0.05)
+        assert lease.held
+
+
+def test_a_lease_that_was_never_written_expires_too(of, clock, tmp_path):
+    (tmp_path / "a.1").touch()
+    mine = of(expiry=60)
+    assert mine.take("a") is None
+    clock.now += 61
+    assert isinstance(mine.take("a"), Lease)
+
+
+def test_release_leaves_nothing(of, tmp_path):
+    (tmp_path / "a.1").write_text(json.dumps(vars(another(machine=HERE.machine, started=0.0))))
+    lease = of().take("a")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.1", "a.2"}
+    lease.release()
+    lease.release()
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_do_not_mix(of):
+    assert isinstance(of().take("a"), Lease)
+    assert isinstance(of(another()).take("a.b"), Lease)
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write to"):
+        Leases(tmp_path / "file" / "leases").take("a")
+
+
+def test_a_full_disk_leaves_nothing(of, tmp_path, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(json, "dump", full)
+    with pytest.raises(UserError, match="No space left"):
+        of().take("a")
+    assert not list(tmp_path.iterdir())
