@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -16,22 +17,33 @@ from yaml import YAMLError
 
 from deepthink.config import Config, Suite, parse
 from deepthink.errors import UserError, unknown
+from deepthink.rounds import Busy, until_done
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 _failures: list[str] = []
+_passed: list[Config] = []
+"""Jobs that other processes were at."""
+_done: Counter[str] = Counter()
 
 
 def main() -> None:
     """Entry point of run.py. Exit code 0 if every job has its record, else 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors up, to be told in one line here
-    _failures.clear()
+    for told in (_failures, _passed, _done):
+        told.clear()
     try:
         job()
+        if _passed:
+            print(f"{len(_passed)} jobs are done by other processes: waiting for their records")
+            until_done(_passed, _again)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         _fail(translate(error))
     except KeyboardInterrupt as stop:
         where = f" {stop}" if str(stop) else ""
         _fail(f"interrupted{where}: finished jobs are kept, the same command continues")
+    if sum(_done.values()) + len(_failures) > 1:
+        parts = [f"{count} {what}" for what, count in _done.items()]
+        print(f"jobs: {', '.join([*parts, f'{len(_failures)} failed'])}")
     if len(_failures) > 1:
         print(f"{len(_failures)} jobs failed; the same command runs only those", file=sys.stderr)
     sys.exit(1 if _failures else 0)
@@ -39,26 +51,50 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> None:
-    """One job of a sweep, or a suite; a failure the user can put right stops no other job."""
+    """One job of a sweep, or a suite; its failure stops no other job."""
     try:
         request = parse(composed)
         if isinstance(request, Suite):
             _run_suite(request)
         else:
             _run_job(request)
+    except Busy:
+        assert isinstance(request, Config)
+        _passed.append(request)
     except UserError as error:
         _fail(str(error))
 
 
 def _run_job(config: Config) -> None:
-    from deepthink import display, study, tracking  # slow to import: a typo should not wait
+    """Raises Busy where another process is at it."""
+    from deepthink import (  # slow to import: a typo should not wait
+        display,
+        failures,
+        study,
+        tracking,
+    )
 
     console = display.console()
-    with display.watching(console) as watch:
-        outcome = study.run(config, watch)
+    try:
+        with display.watching(console) as watch:
+            outcome = study.run(config, watch)
+    except Busy:
+        raise
+    except Exception as error:
+        raise failures.note(config, error) from error
+    failures.clear(config)
+    _done["done" if outcome.scores is not None else "read"] += 1
     display.show(outcome, console)
     if (failure := tracking.publish(outcome, config.wandb)) is not None:
         console.print(failure, highlight=False)
+
+
+def _again(config: Config) -> None:
+    """A job that another process was at."""
+    try:
+        _run_job(config)
+    except UserError as error:
+        _fail(str(error))
 
 
 def _run_suite(request: Suite) -> None:
@@ -74,6 +110,8 @@ def _run_suite(request: Suite) -> None:
     for reason, names in reasons.items():
         others = f" and {len(names) - 3} more" if len(names) > 3 else ""
         _fail(f"{', '.join(names[:3])}{others}: {reason}")
+    for outcome in results.outcomes.values():
+        _done["done" if outcome.scores is not None else "read"] += 1
     if (failure := tracking.publish_suite(request, results)) is not None:
         console.print(failure, highlight=False)
 

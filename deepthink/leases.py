@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from uuid import getnode, uuid4
@@ -182,6 +183,16 @@ class Leases:
             self._seen[path] = changed, self.clock()
             return False
         return self.clock() - since > self.expiry
+
+
+def of(results: Path) -> Leases:
+    """The leases of a results folder, as this process sees them."""
+    return _of(results, os.getpid())
+
+
+@lru_cache
+def _of(results: Path, _pid: int) -> Leases:
+    return Leases(results / "leases")
 
 
 def _generations(folder: Path, name: str) -> list[int]:

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from deepthink import models, prompts, provenance, readings, records, selectors, tasks
+from deepthink import leases, models, prompts, provenance, readings, records, selectors, tasks
 from deepthink.compute import Costs, scoring_flops, thinking_flops
 from deepthink.config import Config
 from deepthink.errors import UserError
 from deepthink.pool import Pool
 from deepthink.relabel import flipped, relabelled
+from deepthink.rounds import Busy
 from deepthink.scoring import TokenBudget, score
 from deepthink.selectors import Selection
 from deepthink.signals import ModelReader
@@ -74,6 +75,7 @@ def run(config: Config, watch: Watcher) -> Outcome:
 
     Raises:
         UserError: whatever the user can put right, with nothing half-written.
+        Busy: another process is doing it.
     """
     job = prepare(config, watch)
     watch.start(0 if job.done else job.readings)
@@ -82,13 +84,35 @@ def run(config: Config, watch: Watcher) -> Outcome:
 
 def perform(job: Job, watch: Watcher) -> Outcome:
     """The part of `run` that follows the reading of the data."""
-    config, splits = job.config, job.splits
-    if job.done:
-        try:
-            return Outcome(job.path, records.read(job.path), None)
-        except records.BrokenRecord as error:
-            watch.tell(f"{error}: set aside as {records.set_aside(job.path).name}, done again")
+    if (outcome := _read(job, watch)) is not None:
+        return outcome
     check(job)
+    lease = leases.of(Path(job.config.results)).take(records.digest(job.key)[:16])
+    if not isinstance(lease, leases.Lease):
+        raise Busy(f"done by {lease or 'another process'}")
+    with lease:
+        if (outcome := _read(job, watch)) is not None:  # finished a moment ago
+            return outcome
+        body, scores = _make(job, watch)
+        if not lease.held:
+            raise Busy("taken over by another process while this one showed no life")
+        return Outcome(job.path, records.write(job.path, body, scores), scores)
+
+
+def _read(job: Job, watch: Watcher) -> Outcome | None:
+    """The outcome of a job that was done before; a broken record is set aside."""
+    if not job.done:
+        return None
+    try:
+        return Outcome(job.path, records.read(job.path), None)
+    except records.BrokenRecord as error:
+        watch.tell(f"{error}: set aside as {records.set_aside(job.path).name}, done again")
+        return None
+
+
+def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
+    """Load, choose, read, think, score: the body of a record, and every candidate's score."""
+    config, splits = job.config, job.splits
     device = models.resolve_device(config.device)
     watch.stage(f"loading {config.model.name}")
     clock = provenance.Clock(device)
@@ -154,7 +178,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
         "code": provenance.code(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return Outcome(job.path, records.write(job.path, body, evaluated.scores), evaluated.scores)
+    return body, evaluated.scores
 
 
 def _what_was_read(

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepthink import models, records, study
+from deepthink import failures, models, records, study
 from deepthink.config import Suite
 from deepthink.errors import UserError
+from deepthink.rounds import Busy, until_done
 from deepthink.watcher import Watcher
 
 
@@ -30,13 +31,13 @@ def run(suite: Suite, watch: Watcher) -> Results:
         KeyboardInterrupt: says which member it stopped and how many were kept.
     """
     outcomes: dict[str, study.Outcome] = {}
-    failures: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     jobs: dict[str, study.Job] = {}
     for config in suite.jobs:
         try:
             jobs[config.task.name] = study.prepare(config, watch)
         except UserError as error:
-            failures[config.task.name] = _reason(error, config.task.name)
+            reasons[config.task.name] = _reason(error, config.task.name)
     waiting = [job for job in jobs.values() if not job.done]
     if waiting:
         first = suite.jobs[0]
@@ -44,15 +45,23 @@ def run(suite: Suite, watch: Watcher) -> Results:
         watch.stage(f"loading {first.model.name}")
         models.load(first.model, models.resolve_device(first.device))
     watch.start(sum(job.readings for job in waiting))
-    for name, job in jobs.items():
+
+    def attempt(name: str) -> None:
+        job = jobs[name]
         try:
             outcomes[name] = study.perform(job, watch)
-        except UserError as error:
-            failures[name] = _reason(error, name)
+            failures.clear(job.config)
+        except Busy as other:
+            watch.stage(f"{name}: {other}")
+            raise
         except KeyboardInterrupt as stop:
             kept = f"{len(outcomes)} of {len(suite.jobs)} members are kept"
             raise KeyboardInterrupt(f"in {name}, {kept}") from stop
-    return Results(outcomes, failures)
+        except Exception as error:
+            reasons[name] = _reason(failures.note(job.config, error), name)
+
+    until_done(jobs, attempt)
+    return Results(outcomes, reasons)
 
 
 def _reason(error: UserError, name: str) -> str:

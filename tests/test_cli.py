@@ -295,15 +295,6 @@ def test_spoilt_data_is_one_clear_line(run, data_root, spoil, hint):
     assert_one_line(code, err, hint)
 
 
-def test_a_corrupt_record_is_one_clear_line(run, tmp_path):
-    run()
-    ((path, _),) = stored(tmp_path)
-    path.write_text(path.read_text()[:100])
-    code, _, err = run()
-    assert_one_line(code, err, "force=true")
-    assert run("force=true")[0] == 0
-
-
 @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS])
 def test_a_full_or_read_only_folder_is_told_before_the_work(run, monkeypatch, reason):
     def refuse(*_args, **_kwargs):

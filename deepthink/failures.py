@@ -1,0 +1,69 @@
+"""Why jobs failed: one file each, gone when the job succeeds. For eyes; no number rests on it.
+
+results/failures/<model>/<task>/<method>/seed<k>[-order<j>]-<id>.json
+"""
+
+import json
+import os
+import platform
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deepthink import records
+from deepthink.config import Config
+from deepthink.errors import UserError, first_line
+from deepthink.files import atomically
+
+_EXECUTION = ("results", "force", "device", "token_budget", "wandb")
+_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "WANDB_API_KEY")
+
+
+def path_of(config: Config) -> Path:
+    """Where the failure of a job is told, however it is run: its record's key may not be known."""
+    asked = {key: value for key, value in config.resolved().items() if key not in _EXECUTION}
+    order = f"-order{config.order}" if config.order else ""
+    return (
+        Path(config.results)
+        / "failures"
+        / config.model.name
+        / config.task.name
+        / config.label
+        / f"seed{config.draw}{order}-{records.digest(asked)[:8]}.json"
+    )
+
+
+def note(config: Config, error: Exception) -> UserError:
+    """Store what went wrong, as far as the disk allows; returns it as one line."""
+    path = path_of(config)
+    told = {
+        "error": str(error) or type(error).__name__,
+        "traceback": "".join(traceback.format_exception(error)).splitlines(),
+        "config": config.resolved(),
+        "host": platform.node(),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    text = without_secrets(json.dumps(told, indent=1, ensure_ascii=False)) + "\n"
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
+    if isinstance(error, UserError):
+        return error
+    name = f"{config.model.name}, {config.task.name}, {config.label}, seed {config.draw}"
+    what = f"{type(error).__name__}: {first_line(error)}"
+    return UserError(f"{name} failed unexpectedly ({what}): {path} has the traceback, report it")
+
+
+def clear(config: Config) -> None:
+    """The job is done."""
+    with suppress(OSError):
+        path_of(config).unlink(missing_ok=True)
+
+
+def without_secrets(text: str) -> str:
+    """A text in which the tokens of this process's environment are starred out."""
+    for name in _SECRETS:
+        if secret := os.environ.get(name):
+            text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,167 @@
+"""Jobs that other processes are at, and jobs that fail."""
+
+import json
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import assert_one_line, stored
+
+from deepthink import failures, leases, records, rounds, study
+from deepthink.leases import Holder, Lease, Leases
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(rounds, "POLL", 0.02)
+
+
+@pytest.fixture
+def others(tmp_path) -> Leases:
+    """How a process on another machine sees the leases of the same results."""
+    return Leases(
+        tmp_path / "results" / "leases", _me=Holder("elsewhere", "elsewhere", 1, 0.0, "other")
+    )
+
+
+def name_of(record) -> str:
+    return records.digest(record["identity"])[:16]
+
+
+def later(seconds: float, act) -> threading.Timer:
+    timer = threading.Timer(seconds, act)
+    timer.start()
+    return timer
+
+
+def test_until_done_comes_back_to_what_others_do():
+    attempts = []
+
+    def attempt(job):
+        attempts.append(job)
+        if job == "b" and attempts.count("b") < 3:
+            raise rounds.Busy
+
+    rounds.until_done("abc", attempt)
+    assert attempts == ["a", "b", "c", "b", "b"]
+
+
+def test_a_job_another_process_is_at_is_read_when_it_is_done(run, tmp_path, others):
+    run()
+    ((path, record),) = stored(tmp_path)
+    text = path.read_text()
+    path.unlink()
+    theirs = others.take(name_of(record))
+    assert isinstance(theirs, Lease)
+
+    def finish():
+        path.write_text(text)
+        theirs.release()
+
+    later(0.5, finish)
+    code, out, _ = run()
+    assert code == 0
+    assert "waiting" in out
+    assert "read, not run again" in out
+    assert stored(tmp_path) == [(path, record)]
+    assert not list((tmp_path / "results" / "leases").iterdir())
+
+
+def test_a_job_whose_process_died_elsewhere_is_done_here(run, tmp_path, others, monkeypatch):
+    run()
+    ((path, record),) = stored(tmp_path)
+    path.unlink()
+    others.take(name_of(record))._done.set()
+    mine = Leases(tmp_path / "results" / "leases", expiry=0.3)
+    monkeypatch.setattr(leases, "of", lambda _: mine)
+    code, out, _ = run()
+    assert code == 0
+    assert "wrote" in out
+    ((_, again),) = stored(tmp_path)
+    assert again["curve"] == record["curve"]
+
+
+def test_a_sweep_does_the_free_jobs_before_it_waits(run, tmp_path, others):
+    run("-m", "seed=0,1,2")
+    kept = {path: (path.read_text(), record) for path, record in stored(tmp_path)}
+    first = next(p for p, (_, r) in kept.items() if r["identity"]["seed"] == 0)
+    for path in kept:
+        path.unlink()
+    theirs = others.take(name_of(kept[first][1]))
+
+    def finish():
+        while len(stored(tmp_path)) < 2:
+            time.sleep(0.02)
+        first.write_text(kept[first][0])
+        theirs.release()
+
+    waiting = threading.Thread(target=finish)
+    waiting.start()
+    code, out, _ = run("-m", "seed=0,1,2")
+    waiting.join()
+    assert code == 0
+    assert out.index("seed1-") < out.index("seed2-") < out.index("seed0-")
+    assert "jobs: 2 done, 1 read, 0 failed" in out
+
+
+def test_who_lost_its_lease_writes_nothing(run, tmp_path, monkeypatch):
+    run()
+    ((path, record),) = stored(tmp_path)
+    text = path.read_text()
+    path.unlink()
+    make = study._make
+
+    def slow(job, watch):
+        """Another machine believes this process dead, and does the job meanwhile."""
+        folder = tmp_path / "results" / "leases"
+        (folder / f"{name_of(record)}.2").write_text("{}")
+        made = make(job, watch)
+        path.write_text(text)
+        (folder / f"{name_of(record)}.2").unlink()
+        (folder / f"{name_of(record)}.1").unlink()
+        return made
+
+    monkeypatch.setattr(study, "_make", slow)
+    code, out, _ = run()
+    assert code == 0
+    assert "read, not run again" in out
+    assert path.read_text() == text
+
+
+def test_an_unexpected_error_is_recorded_and_stops_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_a_secret")
+    evaluate = study.evaluate
+
+    def sometimes(*arguments, **more):
+        if arguments[3].seed == 1:
+            raise ZeroDivisionError("by hf_a_secret")
+        return evaluate(*arguments, **more)
+
+    monkeypatch.setattr(study, "evaluate", sometimes)
+    code, out, err = run("-m", "seed=0,1,2")
+    assert_one_line(code, err, "ZeroDivisionError")
+    assert "jobs: 2 done, 1 failed" in out
+    assert {r["identity"]["seed"] for _, r in stored(tmp_path)} == {0, 2}
+    (path,) = (tmp_path / "results" / "failures").rglob("*.json")
+    told = json.loads(path.read_text())
+    assert told["config"]["seed"] == 1
+    assert told["error"] == "by ***"
+    assert any("in sometimes" in line for line in told["traceback"])
+    for written in tmp_path.rglob("*"):
+        assert not written.is_file() or b"hf_a_secret" not in written.read_bytes()
+    monkeypatch.setattr(study, "evaluate", evaluate)
+    assert run("-m", "seed=0,1,2")[0] == 0
+    assert not path.exists()
+
+
+def test_a_failure_that_cannot_be_stored_is_told_all_the_same(run, tmp_path, monkeypatch):
+    def unwritable(*_):
+        raise OSError("full")
+
+    monkeypatch.setattr(failures, "atomically", unwritable)
+    code, _, err = run("data_root=/no/such/folder")
+    assert_one_line(code, err, "not a folder")
+    assert not list(Path(tmp_path / "results" / "failures").rglob("*.json"))
+    shutil.rmtree(tmp_path / "results")
