@@ -15,7 +15,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables notebooks test lint format bench scaling judge lock clean
+.PHONY: help setup run plan tables notebooks test lint format bench scaling ray judge lock clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -78,13 +78,13 @@ bench: setup ## Run the benchmark: scripts/benchmark.py with ARGS
 scaling: setup ## How selectors grow with the pool: scripts/scaling.py with ARGS
 	@$(BIN)/python scripts/scaling.py $(ARGS)
 
-JUDGE := $(VENV)/.judge
-
-$(JUDGE): requirements/judge.lock $(STAMP)
-	@$(PIP) --require-hashes -r requirements/judge.lock
+$(VENV)/.judge $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
+	@$(PIP) --require-hashes -r $<
 	@touch $@
 
-judge: setup $(JUDGE) ## Compare with lm-evaluation-harness: scripts/judge.py with ARGS
+ray: $(VENV)/.ray ## Install what launcher=ray needs, besides everything else (400 MB)
+
+judge: $(VENV)/.judge ## Compare with lm-evaluation-harness: scripts/judge.py with ARGS
 	@$(BIN)/python scripts/judge.py $(ARGS)
 
 lock: ## Regenerate the lock files with uv (newest versions: ARGS=--upgrade)

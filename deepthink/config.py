@@ -388,12 +388,18 @@ class Suite:
     jobs: tuple[Config, ...]
 
 
+_SHARING = ("workers", "worker", "sweep")
+"""Keys of a sweep that several processes share, not of a job."""
+
+
 def parse(composed: DictConfig) -> Config | Suite:
     """Check a composed config and freeze it; UserError names the first key that is wrong."""
     try:
         values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(first_line(error)) from error
+    for name in _SHARING:
+        values.pop(name, None)
     if "categories" not in values["task"]:
         return _checked(Config, values)
     spec = _checked(SuiteSpec, values["task"], "task.")

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from deepthink import encode, models, score, tasks, think
-from deepthink.cli import compose
+from deepthink.overrides import compose
 from deepthink.study import accuracy, predictions
 
 config = compose(["seed=3", "test_size=40", "dev_size=0"])

@@ -35,10 +35,10 @@ from transformers import (
 )
 
 from deepthink import models, prompts, reference, score, study, tasks, think
-from deepthink.cli import compose
 from deepthink.compute import Costs, scoring_flops, thinking_flops
 from deepthink.config import Config
 from deepthink.errors import UserError
+from deepthink.overrides import compose
 from deepthink.pool import Pool
 from deepthink.prepack import PackedLinear, prepack
 

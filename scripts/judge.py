@@ -30,8 +30,8 @@ from rich.progress import track
 from rich.table import Table
 
 from deepthink import models, prompts, score, study, tasks, think
-from deepthink.cli import compose
 from deepthink.errors import UserError
+from deepthink.overrides import compose
 from deepthink.pool import Pool
 from deepthink.prompts import Encoded
 

@@ -1,4 +1,4 @@
-"""Writes requirements/base.lock, cuda.lock and judge.lock from pyproject.toml.
+"""Writes requirements/base.lock, cuda.lock and one for each extra from pyproject.toml.
 
 Run it with ``make lock`` (it needs uv). Versions that are locked already stay as they are unless
 pyproject.toml rules them out; ``make lock ARGS=--upgrade`` takes the newest of everything.
@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {name: ROOT / "requirements" / f"{name}.lock" for name in ("base", "cuda", "judge")}
+EXTRAS = ("judge", "ray")
+LOCKS = {name: ROOT / "requirements" / f"{name}.lock" for name in ("base", "cuda", *EXTRAS)}
 HEADERS = {
     "base": """\
 # Regenerate: make lock (uv pip compile of pyproject.toml, split by scripts/lock.py)
@@ -26,12 +27,12 @@ HEADERS = {
 # Install:    pip install --no-deps --require-hashes -r requirements/cuda.lock
 # What only torch's CUDA build for Linux needs; make setup leaves it out for any other build.
 """,
-    "judge": """\
-# Regenerate: make lock (uv pip compile of pyproject.toml, split by scripts/lock.py)
-# Install:    pip install --no-deps --require-hashes -r requirements/judge.lock
-# What only the extra "judge" needs, beyond base.lock; make judge installs it.
-""",
 }
+HEADER_OF_EXTRA = """\
+# Regenerate: make lock (uv pip compile of pyproject.toml, split by scripts/lock.py)
+# Install:    pip install --no-deps --require-hashes -r requirements/{name}.lock
+# What only the extra "{name}" needs, beyond base.lock; make {name} installs it.
+"""
 CUDA = re.compile(r"(nvidia|cuda)-|triton\b")
 COMPILE = "pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header"
 
@@ -92,20 +93,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         extra.write_text(WEIGHTS, "utf-8")
         project = ROOT / "pyproject.toml"
         resolution = ("--extra", "dev", "--fork-strategy", "fewest")
-        # The judge's extra first, so that the rest keeps to versions it can live with.
-        judge = compile_pins(options.uv, project, pins, *resolution, "--extra", "judge")
+        # The extras first, so that the rest keeps to versions they can live with.
+        extras = {
+            name: compile_pins(options.uv, project, pins, *resolution, "--extra", name)
+            for name in EXTRAS
+        }
         blocks = compile_pins(options.uv, project, pins, *resolution)
         ours = {block.split()[0] for block in blocks}
-        judge = [block for block in judge if block.split()[0] not in ours]
         alone = ("--no-deps", "--no-annotate")
         blocks += compile_pins(options.uv, extra, extra.with_suffix(".lock"), *alone)
 
-    split: dict[str, list[str]] = {"base": [], "cuda": [], "judge": sorted(judge)}
+    split: dict[str, list[str]] = {"base": [], "cuda": []}
     for block in sorted(map(accept_cpu_build, blocks)):
         split["cuda" if CUDA.match(block) else "base"].append(block)
+    for name, wanted in extras.items():
+        split[name] = sorted(block for block in wanted if block.split()[0] not in ours)
     for name, path in LOCKS.items():
         path.parent.mkdir(exist_ok=True)
-        path.write_text(HEADERS[name] + "".join(split[name]), "utf-8")
+        header = HEADERS.get(name) or HEADER_OF_EXTRA.format(name=name)
+        path.write_text(header + "".join(split[name]), "utf-8")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import sys
 
 from rich.console import Console
 
-from deepthink.cli import compose, expand
 from deepthink.errors import UserError
+from deepthink.overrides import compose, expand
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deepthink import selectors
-from deepthink.cli import CONF, compose
 from deepthink.errors import UserError
+from deepthink.overrides import CONF, compose
 from deepthink.pool import Pool, Usage
 from deepthink.structures import Example
 

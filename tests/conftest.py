@@ -13,7 +13,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from deepthink import cli, records
+from deepthink import cli, overrides, records
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = (
@@ -146,6 +146,6 @@ def tokenizer_of_smollm2():
     from deepthink.errors import UserError
 
     try:
-        return models.load(cli.compose([]).model, torch.device("cpu")).tokenizer
+        return models.load(overrides.compose([]).model, torch.device("cpu")).tokenizer
     except UserError as error:
         pytest.skip(str(error))

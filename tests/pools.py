@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepthink import selectors
-from deepthink.cli import compose
+from deepthink.overrides import compose
 from deepthink.pool import Pool, Usage
 from deepthink.structures import Example
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from deepthink import records
-from deepthink.cli import compose
 from deepthink.config import Config, Suite
+from deepthink.overrides import compose
 
 ROWS = 6
 """Examples of dev and of test."""

@@ -16,8 +16,8 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 
 from deepthink import cli, hub, models, records, study, tracking
-from deepthink.cli import CONF, compose, expand
 from deepthink.config import ModelSpec, Suite
+from deepthink.overrides import CONF, compose, expand
 from deepthink.structures import Example
 from deepthink.study import accuracy, predictions
 

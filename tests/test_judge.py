@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deepthink import models, prompts, score, think
-from deepthink.cli import compose
+from deepthink.overrides import compose
 from deepthink.structures import Example
 
 TEMPLATE = "Question: {text}\nType:"

@@ -9,8 +9,8 @@ import torch
 from conftest import assert_one_line, stored
 
 from deepthink import models, selectors, signals, tasks
-from deepthink.cli import compose
 from deepthink.errors import UserError
+from deepthink.overrides import compose
 from deepthink.pool import Pool
 from deepthink.relabel import flipped, relabelled
 from deepthink.structures import Example

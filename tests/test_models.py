@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from deepthink import models, score, think
-from deepthink.cli import compose
 from deepthink.config import ModelSpec
 from deepthink.errors import UserError
+from deepthink.overrides import compose
 
 CPU = torch.device("cpu")
 

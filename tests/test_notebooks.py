@@ -6,7 +6,7 @@ import shutil
 import jupytext
 import pytest
 
-from deepthink.cli import CONF
+from deepthink.overrides import CONF
 from results import jobs, put
 
 SCRIPT = CONF.parent / "scripts" / "notebooks.py"

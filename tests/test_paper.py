@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepthink.cli import CONF, compose
+from deepthink.overrides import CONF, compose
 from deepthink.report import experiments, layouts, paper
 
 RESULTS = CONF.parent / "results"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from deepthink.cli import CONF
+from deepthink.overrides import CONF
 from deepthink.report import plan
 from deepthink.report.runs import Runs
 from results import jobs, put

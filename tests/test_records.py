@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import binomtest
 
 from deepthink import readings, records
-from deepthink.cli import compose
 from deepthink.errors import UserError
 from deepthink.options import scored_steps
+from deepthink.overrides import compose
 
 
 def key(*overrides: str) -> str:

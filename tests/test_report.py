@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import stored
 
-from deepthink.cli import CONF, expand
 from deepthink.errors import UserError
+from deepthink.overrides import CONF, expand
 from deepthink.report import (
     claims,
     comparisons,

@@ -9,8 +9,8 @@ from pools import made, random_pool, select
 from scipy.stats import chisquare
 
 from deepthink import selectors
-from deepthink.cli import CONF, compose
 from deepthink.errors import UserError
+from deepthink.overrides import CONF, compose
 from deepthink.pool import Pool
 from deepthink.selectors import shares
 from deepthink.structures import Example

@@ -9,8 +9,8 @@ from conftest import stored
 from models import CONFIGS, VOCABULARY, tiny
 
 from deepthink import hub, models, records, reference, signals
-from deepthink.cli import compose
 from deepthink.errors import UserError
+from deepthink.overrides import compose
 from deepthink.packing import common_beginning
 from deepthink.pool import Pool
 from deepthink.scoring import (

@@ -13,8 +13,8 @@ import pytest
 from conftest import assert_one_line, stored
 
 from deepthink import hub, models, prompts, records, study, tasks, tracking
-from deepthink.cli import CONF, compose
 from deepthink.errors import UserError
+from deepthink.overrides import CONF, compose
 from deepthink.suite import run as run_suite
 from deepthink.watcher import Watcher
 

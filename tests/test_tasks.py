@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from deepthink.cli import compose
 from deepthink.config import TaskSpec
 from deepthink.errors import UserError
+from deepthink.overrides import compose
 from deepthink.tasks import fingerprint, load, read, stratified_order
 
 TASKS = ["sst2", "sst5", "trec", "mr", "agnews"]

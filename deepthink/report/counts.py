@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deepthink.cli import compose
 from deepthink.config import Config, Suite
+from deepthink.overrides import compose
 from deepthink.report import paper
 from deepthink.report.layouts import TASKS
 from deepthink.report.render import Grid

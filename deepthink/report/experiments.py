@@ -6,13 +6,10 @@ from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any
 
-import hydra
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from deepthink.cli import CONF, compose
 from deepthink.config import Config, Suite
-from deepthink.errors import unknown
+from deepthink.overrides import CONF, axes, compose, values
 from deepthink.report.runs import Draw, Scale
 
 DRAWS = ("seed", "order")
@@ -42,27 +39,6 @@ class Setting:
 def names() -> list[str]:
     """Every experiment there is."""
     return sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-
-
-@lru_cache
-def axes(experiment: str) -> dict[str, list[str]]:
-    """Each axis of an experiment's sweep with its values, as conf/experiment has them."""
-    if experiment not in names():
-        raise unknown("experiment", experiment, names())
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = hydra.compose(
-            "config", overrides=[f"experiment={experiment}"], return_hydra_config=True
-        )
-    params = composed.hydra.sweeper.params or {}
-    return {key: values(f"{key}={value}") for key, value in params.items()}
-
-
-def values(override: str) -> list[str]:
-    """The values an override gives its key, one or many."""
-    (parsed,) = OverridesParser.create().parse_overrides([override])
-    if parsed.is_sweep_override():
-        return [str(value) for value in parsed.sweep_string_iterator()]
-    return [str(parsed.get_value_element_as_str())]
 
 
 @lru_cache

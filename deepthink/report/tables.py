@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deepthink.cli import compose
 from deepthink.config import Suite
+from deepthink.overrides import compose
 from deepthink.report import experiments, paper
 from deepthink.report.cells import Cell, Measured, measure, scales_of
 from deepthink.report.experiments import Setting

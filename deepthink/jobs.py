@@ -1,0 +1,50 @@
+"""A request from start to its last line in the terminal: run, keep, show, publish."""
+
+from deepthink import display, failures, study, suite, tracking
+from deepthink.config import Config, Suite
+from deepthink.errors import UserError
+from deepthink.rounds import Busy
+from deepthink.tally import Tally
+
+
+def perform(request: Config | Suite) -> Tally:
+    """Do a job, or a suite's, whatever goes wrong; Busy where another process is at the job."""
+    return _suite(request) if isinstance(request, Suite) else _job(request)
+
+
+def _job(config: Config) -> Tally:
+    console = display.console()
+    try:
+        with display.watching(console) as watch:
+            outcome = study.run(config, watch)
+    except Busy:
+        raise
+    except Exception as error:
+        return Tally(failed=1, reasons=(str(failures.note(config, error)),))
+    failures.clear(config)
+    display.show(outcome, console)
+    if (failure := tracking.publish(outcome, config.wandb)) is not None:
+        console.print(failure, highlight=False)
+    return Tally(read=1) if outcome.scores is None else Tally(done=1)
+
+
+def _suite(request: Suite) -> Tally:
+    console = display.console()
+    try:
+        with display.watching(console) as watch:
+            results = suite.run(request, watch)
+    except UserError as error:
+        return Tally(failed=len(request.jobs), reasons=(str(error),))
+    display.report(request, results, console)
+    if (failure := tracking.publish_suite(request, results)) is not None:
+        console.print(failure, highlight=False)
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in results.failures.items():
+        by_reason.setdefault(reason, []).append(name)
+    reasons = []
+    for reason, names in by_reason.items():
+        others = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        reasons.append(f"{', '.join(names[:3])}{others}: {reason}")
+    done = sum(outcome.scores is not None for outcome in results.outcomes.values())
+    read = len(results.outcomes) - done
+    return Tally(done, read, len(results.failures), tuple(reasons))

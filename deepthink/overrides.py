@@ -1,0 +1,120 @@
+"""Command lines as configs, and what is wrong with them in one line."""
+
+import re
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+
+import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from deepthink.config import Config, Suite, parse
+from deepthink.errors import UserError, unknown
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+COMPOSING = (HydraException, OmegaConfBaseException, YAMLError)
+"""What Hydra raises for a command line or a config file that is wrong."""
+
+
+def translate(error: Exception) -> str:
+    """Hydra's own errors in one line, with the nearest valid names."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group == "hydra/launcher":
+            return f"launcher {name} is not installed: make {name}"
+        names = [path.stem for path in (CONF / group).glob("[!_]*.yaml")]
+        return str(unknown(group or "config", name, names))
+    if found := re.search(r"Could not override '([^']+)'", text):
+        key = found[1].partition("@")[0]
+        return str(unknown("key", key, _keys()))
+    if "Ambiguous value" in text or "requires --multirun" in text:
+        return f"{text.splitlines()[0]}: add -m to run every value"
+    return f"{text.splitlines()[0]} (python run.py --help shows the keys and examples)"
+
+
+def compose(words: Sequence[str]) -> Config | Suite:
+    """The checked request of a command line; UserError as there."""
+    return parse(composed(words))
+
+
+def composed(words: Sequence[str]) -> DictConfig:
+    """What Hydra makes of a command line, not checked yet; UserError for what it refuses."""
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return hydra.compose("config", overrides=[*words])
+    except COMPOSING as error:
+        raise UserError(translate(error)) from error
+
+
+def expand(words: Sequence[str]) -> list[list[str]]:
+    """The overrides of each job of a sweep: every combination of the listed values.
+
+    The axes of an `experiment=` come first, as its file has them unless `words` narrow them.
+    UserError as in `compose`.
+    """
+    try:
+        given = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides([*words])}
+        named = given.get("experiment")
+        swept = axes(str(named.value())) if named and not named.is_sweep_override() else {}
+    except COMPOSING as error:
+        raise UserError(translate(error)) from error
+    choices = {
+        key: [f"{key}={value}" for value in values]
+        for key, values in swept.items()
+    }  # fmt: skip
+    for key, override in given.items():
+        choices[key] = (
+            [f"{key}={value!s}" for value in override.sweep_string_iterator()]
+            if override.is_sweep_override()
+            else [str(override.input_line)]
+        )
+    return [list(combination) for combination in product(*choices.values())]
+
+
+@lru_cache
+def axes(experiment: str) -> dict[str, list[str]]:
+    """Each axis of an experiment's sweep with its values, as conf/experiment has them.
+
+    UserError for an experiment that does not exist.
+    """
+    names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+    if experiment not in names:
+        raise unknown("experiment", experiment, names)
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose(
+            "config", overrides=[f"experiment={experiment}"], return_hydra_config=True
+        )
+    params = composed.hydra.sweeper.params or {}
+    return {key: values(f"{key}={value}") for key, value in params.items()}
+
+
+def values(override: str) -> list[str]:
+    """The values an override gives its key, one or many."""
+    (parsed,) = OverridesParser.create().parse_overrides([override])
+    if parsed.is_sweep_override():
+        return [str(value) for value in parsed.sweep_string_iterator()]
+    return [str(parsed.get_value_element_as_str())]
+
+
+def _keys() -> list[str]:
+    """Every key the asked task and method can set, dotted, and every config group."""
+    named = [word for word in sys.argv if re.fullmatch(r"(task|method)=\w+", word)]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose("config", overrides=named)
+    found = {path.name for path in CONF.iterdir() if path.is_dir()}
+
+    def visit(node: DictConfig, prefix: str) -> None:
+        for key, value in node.items_ex(resolve=False):
+            found.add(f"{prefix}{key!s}")
+            if isinstance(value, DictConfig):
+                visit(value, f"{prefix}{key!s}.")
+
+    visit(composed, "")
+    return sorted(found)

@@ -1,0 +1,158 @@
+"""Sweeps that several processes share."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import assert_one_line, stored
+
+from deepthink import rounds, workers
+from deepthink.errors import UserError
+from deepthink.overrides import CONF, composed, expand
+from deepthink.tally import Tally
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(rounds, "POLL", 0.02)
+
+
+def test_what_is_asked_to_be_shared():
+    sharing = workers.asked(
+        ["-m", "launcher=slurm", "seed=0,1", "workers=3", "hydra.launcher.partition=gpu"]
+    )
+    assert sharing == workers.Sharing(
+        "slurm", ("workers=3", "hydra.launcher.partition=gpu"), ("seed=0,1",)
+    )
+    assert workers.asked(["-m", "seed=0,1"]) is None
+    assert workers.asked(["launcher=ray", "--help"]) is None
+    with pytest.raises(UserError, match="add launcher=local"):
+        workers.asked(["workers=2", "seed=0,1"])
+
+
+def test_workers_begin_apart_and_keep_to_a_model():
+    jobs = [[f"model={m}", f"seed={s}"] for s in range(4) for m in "ab"]
+    orders = [workers.order(jobs, worker, 4) for worker in range(4)]
+    assert all(sorted(one) == list(range(8)) for one in orders)
+    assert [one[0] for one in orders] == [0, 4, 1, 5]
+    assert orders[0] == [0, 2, 4, 6, 1, 3, 5, 7]
+
+
+def test_an_experiments_jobs_are_those_of_its_sweep():
+    jobs = expand(["experiment=table1", "model=smollm2-135m", "task=sst2,trec", "test_size=9"])
+    assert len(jobs) == 2 * 14 * 10
+    assert jobs[0][:3] == ["model=smollm2-135m", "task=sst2", "method=deepthink_curve"]
+    assert {"experiment=table1", "test_size=9"} <= set(jobs[-1])
+    with pytest.raises(UserError, match="table1"):
+        expand(["experiment=table9"])
+
+
+@pytest.mark.parametrize("launcher", ["basic", "local"])
+def test_a_shared_sweep_is_done_once_and_read_after(run, tmp_path, launcher):
+    for told in ("6 done, 0 read", "0 done, 6 read"):
+        code, out, err = run(f"launcher={launcher}", "workers=2", "seed=range(3)", "order=0,1")
+        assert (code, err) == (0, "")
+        assert "6 jobs, 2 workers" in out
+        assert f"jobs: {told}, 0 failed" in out
+    assert len(stored(tmp_path)) == 6
+    assert not list((tmp_path / "results" / "leases").iterdir())
+    logs = [path.read_text() for path in (tmp_path / "results" / "sweeps").rglob("worker*.log")]
+    assert sum(text.count("wrote ") for text in logs) == 6
+
+
+def test_every_way_gives_the_same_numbers(run, tmp_path):
+    found = []
+    for way in (["-m"], ["launcher=basic"], ["launcher=local", "workers=2"]):
+        results = tmp_path / f"results{len(found)}"
+        assert run(*way, f"results={results}", "seed=0,1,2")[0] == 0
+        records_ = sorted((results / "records").rglob("*.json"))
+        found.append({p.name: json.loads(p.read_text())["curve"] for p in records_})
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 3
+
+
+def test_failures_of_workers_are_summed_up(run, tmp_path):
+    code, out, err = run("launcher=basic", "workers=2", "demonstrations.count=4,99,8,98", "seed=0")
+    assert code == 1
+    assert "jobs: 2 done, 0 read, 2 failed" in out
+    lines = err.splitlines()
+    assert [line.partition(":")[0] for line in lines[:2]] == ["error"] * 2
+    assert lines[2] == "2 jobs failed; the same command runs only those"
+    assert len(list((tmp_path / "results" / "failures").rglob("*.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["launcher=slrum"], "slurm"),
+        (["launcher=local", "workers=0"], "1 or more"),
+        (["launcher=local", "sede=0,1"], "seed"),
+        (["launcher=local", "model=gpt2-larg"], "gpt2-large"),
+        (["launcher=local", "experiment=table9"], "table1"),
+        (["launcher=local", "hydra.launcher.partition=gpu"], "hydra.launcher.partition"),
+        (["launcher=slurm"], "srun"),
+        (["launcher=local", "results=/dev/null/x"], "cannot write"),
+        (["workers=2"], "launcher=local"),
+    ],
+)
+def test_what_cannot_be_shared_is_one_clear_line(run, words, hint):
+    code, _, err = run(*words)
+    assert_one_line(code, err, hint)
+
+
+def test_a_launcher_that_is_not_installed_says_how(run, monkeypatch):
+    if (CONF.parent / "never").exists() or _installed("hydra_ray_launcher"):
+        pytest.skip("Ray's launcher is installed")
+    code, _, err = run("launcher=ray")
+    assert_one_line(code, err, "make ray")
+
+
+def _installed(plugin: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(f"hydra_plugins.{plugin}") is not None
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "launcher").glob("*.yaml")))
+def test_every_launcher_composes(name):
+    if name == "ray" and not _installed("hydra_ray_launcher"):
+        pytest.skip("needs Ray: make ray")
+    assert composed([f"launcher={name}"]).workers >= 1
+
+
+def test_a_killed_workers_job_is_taken_over(tmp_path, tiny_folder, data_root):
+    """It dies in the middle of the job; another command on the machine need not wait to know."""
+    words = [
+        f"model.hub_id={tiny_folder}", "model.package=null", "task=sst2", f"data_root={data_root}",
+        "wandb.mode=disabled", f"results={tmp_path / 'results'}", "method.iterations=40",
+        "method.scored=all",
+    ]  # fmt: skip
+    command = [sys.executable, str(CONF.parent / "run.py")]
+    environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen([*command, *words], env=environment, cwd=tmp_path)
+    leases = tmp_path / "results" / "leases"
+    until = time.monotonic() + 60
+    while not (leases.is_dir() and any(leases.iterdir())):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not stored(tmp_path)
+    done = subprocess.run(
+        [*command, *words], env=environment, cwd=tmp_path, capture_output=True, text=True,
+        timeout=120, check=True,
+    )  # fmt: skip
+    assert "wrote " in done.stdout
+    assert "waiting" not in done.stdout
+    assert not list(leases.iterdir())
+    assert len(stored(tmp_path)) == 1
+
+
+def test_a_tally_adds_up():
+    both = Tally(1, 2, 1, ("a",)) + Tally(failed=1, reasons=("b",))
+    assert both == Tally(1, 2, 2, ("a", "b"))
+    assert (both.jobs, str(both)) == (5, "1 done, 2 read, 2 failed")
