@@ -15,7 +15,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables notebooks test lint format bench scaling ray judge lock clean
+.PHONY: help setup run plan tables notebooks test lint format bench scaling ray stress judge lock clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -83,6 +83,9 @@ $(VENV)/.judge $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
 	@touch $@
 
 ray: $(VENV)/.ray ## Install what launcher=ray needs, besides everything else (400 MB)
+
+stress: $(VENV)/.ray ## Kill workers and drivers of a sweep at random: scripts/stress.py with ARGS
+	@$(BIN)/python scripts/stress.py $(ARGS)
 
 judge: $(VENV)/.judge ## Compare with lm-evaluation-harness: scripts/judge.py with ARGS
 	@$(BIN)/python scripts/judge.py $(ARGS)
