@@ -15,7 +15,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables notebooks test lint format bench scaling ray stress judge lock clean
+.PHONY: help setup run plan tables notebooks test lint format bench scaling ray launchers stress judge lock clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -83,6 +83,9 @@ $(VENV)/.judge $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
 	@touch $@
 
 ray: $(VENV)/.ray ## Install what launcher=ray needs, besides everything else (400 MB)
+
+launchers: $(VENV)/.ray ## The same jobs under every launcher: scripts/launchers.py with ARGS
+	@$(BIN)/python scripts/launchers.py $(ARGS)
 
 stress: $(VENV)/.ray ## Kill workers and drivers of a sweep at random: scripts/stress.py with ARGS
 	@$(BIN)/python scripts/stress.py $(ARGS)

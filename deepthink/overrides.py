@@ -18,7 +18,7 @@ from deepthink.config import Config, Suite, parse
 from deepthink.errors import UserError, unknown
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-COMPOSING = (HydraException, OmegaConfBaseException, YAMLError)
+COMPOSING = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
 """What Hydra raises for a command line or a config file that is wrong."""
 
 

@@ -1,0 +1,78 @@
+"""The same jobs under every launcher: are the numbers identical, and what does a job cost on top?
+
+    make launchers
+    make launchers ARGS="--jobs 20 basic local"
+
+A job's cost on top is the sweep's wall time times its workers, less the seconds its records say
+were spent on thinking and scoring, divided by the jobs: start-up, loading, composing and storing
+are all in it. A launcher that is not installed is left out and named.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from deepthink import records
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ("test_size=2", "dev_size=0", "method.iterations=2", "wandb.mode=disabled")
+WAYS = {
+    "sweep": (1, ("-m",)),
+    "basic": (1, ("launcher=basic",)),
+    "local": (2, ("launcher=local", "workers=2")),
+    "ray": (2, ("launcher=ray", "workers=2", "hydra.launcher.ray.remote.num_gpus=0")),
+}
+
+
+def main() -> None:
+    """Print a line for each launcher; exit code 1 if any number differs."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("ways", nargs="*", help=f"of {', '.join(WAYS)}; default: all")
+    parser.add_argument("--jobs", type=int, default=200, help="default: 200")
+    options = parser.parse_args()
+    if unknown := set(options.ways) - set(WAYS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(WAYS)}")
+    console = Console(highlight=False)
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("", "workers", "jobs", "wall, s", "ms on top of a job", "numbers"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    first = None
+    same = True
+    for way in options.ways or WAYS:
+        workers, words = WAYS[way]
+        with tempfile.TemporaryDirectory() as folder, console.status(way):
+            begin = time.perf_counter()
+            done = subprocess.run(
+                [
+                    sys.executable, str(ROOT / "run.py"), *words, *SMALL,
+                    f"results={folder}", f"seed=range({options.jobs})",
+                ],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            wall = time.perf_counter() - begin
+            if done.returncode:
+                console.print(f"{way} left out: {done.stderr.strip().splitlines()[0]}")
+                continue
+            found = [record for _, record in records.load_all(Path(folder)).records]
+        curves = {record["identity"]["seed"]: record["curve"] for record in found}
+        first = first or curves
+        same &= curves == first
+        spent = sum(record["seconds"]["think"] + record["seconds"]["score"] for record in found)
+        cost = 1000 * (wall * workers - spent) / len(found)
+        verdict = "identical" if curves == first else "DIFFERENT"
+        table.add_row(way, str(workers), str(len(found)), f"{wall:.1f}", f"{cost:.0f}", verdict)
+    console.print(table)
+    sys.exit(not same)
+
+
+if __name__ == "__main__":
+    main()
