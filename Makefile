@@ -15,7 +15,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables notebooks test lint format bench scaling ray launchers stress judge lock clean
+.PHONY: help setup run plan tables notebooks test lint format bench scaling sync ray launchers stress judge lock clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -81,6 +81,9 @@ scaling: setup ## How selectors grow with the pool: scripts/scaling.py with ARGS
 $(VENV)/.judge $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
 	@$(PIP) --require-hashes -r $<
 	@touch $@
+
+sync: setup ## Upload the W&B runs that were made offline
+	@$(BIN)/wandb sync --yes $(ARGS)
 
 ray: $(VENV)/.ray ## Install what launcher=ray needs, besides everything else (400 MB)
 

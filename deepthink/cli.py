@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from deepthink import workers
-from deepthink.config import Config, Suite, parse
+from deepthink.config import Config, Suite, in_group, parse
 from deepthink.errors import UserError
-from deepthink.overrides import COMPOSING, CONF, translate
+from deepthink.overrides import COMPOSING, CONF, group, translate
 from deepthink.rounds import Busy, until_done
 from deepthink.tally import Tally
 
@@ -62,6 +64,8 @@ def dispatch(composed: DictConfig) -> None:
         return
     try:
         request = parse(composed)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            request = in_group(request, group(sys.argv[1:]))
     except UserError as error:
         _fail(str(error))
         return

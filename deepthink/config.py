@@ -388,6 +388,18 @@ class Suite:
     jobs: tuple[Config, ...]
 
 
+def in_group(request: Config | Suite, group: str) -> Config | Suite:
+    """The same, its W&B runs in this group unless the user named one."""
+    if isinstance(request, Suite):
+        jobs = tuple(replace(job, wandb=_grouped(job.wandb, group)) for job in request.jobs)
+        return replace(request, jobs=jobs)
+    return replace(request, wandb=_grouped(request.wandb, group))
+
+
+def _grouped(settings: WandbSpec, group: str) -> WandbSpec:
+    return replace(settings, group=settings.group or group)
+
+
 _SHARING = ("workers", "worker", "sweep")
 """Keys of a sweep that several processes share, not of a job."""
 

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 
@@ -76,6 +77,14 @@ def expand(words: Sequence[str]) -> list[list[str]]:
             else [str(override.input_line)]
         )
     return [list(combination) for combination in product(*choices.values())]
+
+
+def group(words: Sequence[str]) -> str:
+    """What W&B calls the runs of a sweep: the same for the same jobs, however it is started."""
+    about = ("-", "launcher=", "workers=", "hydra.", "results=", "wandb.")
+    kept = sorted(word for word in words if not word.startswith(about))
+    named = [word.partition("=")[2] for word in kept if word.startswith("experiment=")]
+    return f"{named[0] if named else 'sweep'}-{sha256(' '.join(kept).encode()).hexdigest()[:6]}"
 
 
 @lru_cache

@@ -2,9 +2,9 @@
 
     python run.py launcher=slurm workers=8 experiment=table1 model=gpt2-xl
 
-    results/sweeps/<time>-<id>/sweep.json        the jobs, in order, and where the command ran
-    results/sweeps/<time>-<id>/worker<k>.jsonl   a line for each job that worker k came to
-    results/sweeps/<time>-<id>/worker<k>.log     what it would have shown in a terminal
+    results/sweeps/<time>-<pid>-<group>/sweep.json       the jobs, in order
+    results/sweeps/<time>-<pid>-<group>/worker<k>.jsonl  a line for each job that worker k came to
+    results/sweeps/<time>-<pid>-<group>/worker<k>.log    what it would have shown in a terminal
 
 Every worker goes through all jobs, model by model from a place of its own, does those that nobody
 has done or is at, and keeps its model loaded between them. A worker that is killed loses the job it
@@ -25,8 +25,8 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 
-from deepthink import overrides, records
-from deepthink.config import parse
+from deepthink import overrides
+from deepthink.config import in_group, parse
 from deepthink.errors import UserError, first_line
 from deepthink.files import atomically
 from deepthink.rounds import until_done
@@ -78,7 +78,8 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
     if (wanted := composed.workers) is None or wanted < 1:
         raise UserError(f"workers is {wanted}: it must be 1 or more")
     count = min(wanted, len(jobs))
-    folder = _store(Path(composed.results).absolute(), jobs, count)
+    group = overrides.group(sharing.sweep)
+    folder = _store(Path(composed.results).absolute(), jobs, count, group)
     print(f"{len(jobs)} jobs, {count} workers: tail -f {folder}/worker*.log")
     sys.argv = [
         sys.argv[0],
@@ -98,11 +99,13 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
     return _summed(folder, jobs, lost)
 
 
-def _store(results: Path, jobs: Sequence[Sequence[str]], workers: int) -> Path:
+def _store(results: Path, jobs: Sequence[Sequence[str]], workers: int, group: str) -> Path:
     """The sweep's folder, with its jobs."""
+    from deepthink import records  # slow to import: a typo should not wait
+
     now = datetime.now(UTC)
-    sweep = {"jobs": jobs, "workers": workers, "cwd": str(Path.cwd())}
-    name = f"{now:%Y%m%d-%H%M%S}-{records.digest([str(now), os.getpid()])[:6]}"
+    sweep = {"jobs": jobs, "workers": workers, "group": group, "cwd": str(Path.cwd())}
+    name = f"{now:%Y%m%d-%H%M%S}-{os.getpid()}-{group}"
     folder = results / "sweeps" / name
     records.check_writable(folder)
     text = json.dumps(sweep, indent=1)
@@ -123,7 +126,8 @@ def work(folder: Path, worker: int) -> None:
     def attempt(place: int) -> None:
         begin = time.perf_counter()
         try:
-            found = doing.perform(overrides.compose(sweep["jobs"][place]))
+            request = overrides.compose(sweep["jobs"][place])
+            found = doing.perform(in_group(request, sweep["group"]))
         except UserError as error:
             found = Tally(failed=1, reasons=(str(error),))
         seconds = round(time.perf_counter() - begin, 3)

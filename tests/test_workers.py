@@ -75,6 +75,20 @@ def test_every_way_gives_the_same_numbers(run, tmp_path):
     assert len(found[0]) == 3
 
 
+def test_a_sweeps_runs_are_one_group_however_it_is_started(run, tmp_path):
+    for results, words in enumerate((["-m"], ["launcher=basic"])):
+        run(*words, f"results={tmp_path / str(results)}", "seed=0,1")
+    run(f"results={tmp_path / '2'}", "wandb.group=mine")
+    run("-m", f"results={tmp_path / '3'}", "seed=0,2")
+    groups = [
+        {json.loads(p.read_text())["config"]["wandb"]["group"] for p in tmp_path.glob(pattern)}
+        for pattern in (f"{n}/records/**/*.json" for n in range(4))
+    ]
+    assert groups[0] == groups[1] != groups[3]
+    assert len(groups[0]) == 1
+    assert groups[2] == {"mine"}
+
+
 def test_failures_of_workers_are_summed_up(run, tmp_path):
     code, out, err = run("launcher=basic", "workers=2", "demonstrations.count=4,99,8,98", "seed=0")
     assert code == 1
