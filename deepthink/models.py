@@ -14,15 +14,18 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import psutil
 import torch
 from huggingface_hub import list_repo_files, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     GgufConfig,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -112,6 +115,7 @@ def load_plain(
     dtype = getattr(torch, resolve_dtype(spec.dtype, device))
     with told(spec):
         where, options = locate(spec)
+        check_memory(spec, AutoConfig.from_pretrained(where, **options), dtype, device)
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             where, dtype=dtype, weights_only=True, output_loading_info=True, **options
@@ -121,6 +125,28 @@ def load_plain(
             raise ValueError(f"{len(report['missing_keys'])} tensors are missing")
         model.to(device)
     return tokenizer, model.eval().requires_grad_(False)
+
+
+def check_memory(
+    spec: ModelSpec, config: PretrainedConfig, dtype: torch.dtype, device: torch.device
+) -> None:
+    """Raise UserError if the weights alone are larger than what is free, before any is read."""
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    needed = sum(weight.numel() * weight.element_size() for weight in empty.parameters())
+    free = free_memory(device)
+    if needed > free:
+        raise UserError(
+            f"{spec.name} needs {needed:,} bytes for its weights in {str(dtype)[6:]}, {device} has "
+            f"{free:,} free: use a smaller model, model.dtype=bfloat16 or another device"
+        )
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be allocated: on the GPU, or of this machine's memory."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
 
 
 def fetch(spec: ModelSpec) -> None:

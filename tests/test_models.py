@@ -103,6 +103,21 @@ def test_missing_tensors_are_refused(tiny_folder, tmp_path):
         models.load_plain(spec_of(tmp_path), CPU)
 
 
+def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(
+    tiny_folder, tmp_path, monkeypatch
+):
+    for file in tiny_folder.iterdir():
+        if file.suffix != ".safetensors":  # a reader would say that they are missing
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    size = sum(tensor.nbytes for tensor in load_file(tiny_folder / "model.safetensors").values())
+    monkeypatch.setattr(models, "free_memory", lambda _: size - 1)
+    with pytest.raises(UserError, match=rf"needs {size:,} bytes .* cpu has {size - 1:,} free"):
+        models.load_plain(spec_of(tmp_path), CPU)
+    monkeypatch.setattr(models, "free_memory", lambda _: size)
+    assert models.load_plain(spec_of(tiny_folder), CPU)
+    assert models.free_memory(CPU) > 0
+
+
 def test_the_last_model_is_kept_and_only_that(tiny_folder):
     first = models.load(spec_of(tiny_folder), CPU)
     assert models.load(spec_of(tiny_folder), CPU) is first
