@@ -78,8 +78,14 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
     if (wanted := composed.workers) is None or wanted < 1:
         raise UserError(f"workers is {wanted}: it must be 1 or more")
     count = min(wanted, len(jobs))
-    group = overrides.group(sharing.sweep)
-    folder = _store(Path(composed.results).absolute(), jobs, count, group)
+    sweep = {
+        "jobs": jobs,
+        "workers": count,
+        "apart": count if sharing.launcher == "local" else 1,
+        "group": overrides.group(sharing.sweep),
+        "cwd": str(Path.cwd()),
+    }
+    folder = _store(Path(composed.results).absolute(), sweep)
     print(f"{len(jobs)} jobs, {count} workers: tail -f {folder}/worker*.log")
     sys.argv = [
         sys.argv[0],
@@ -99,13 +105,11 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
     return _summed(folder, jobs, lost)
 
 
-def _store(results: Path, jobs: Sequence[Sequence[str]], workers: int, group: str) -> Path:
+def _store(results: Path, sweep: dict[str, Any]) -> Path:
     """The sweep's folder, with its jobs."""
     from deepthink import records  # slow to import: a typo should not wait
 
-    now = datetime.now(UTC)
-    sweep = {"jobs": jobs, "workers": workers, "group": group, "cwd": str(Path.cwd())}
-    name = f"{now:%Y%m%d-%H%M%S}-{os.getpid()}-{group}"
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}-{sweep['group']}"
     folder = results / "sweeps" / name
     records.check_writable(folder)
     text = json.dumps(sweep, indent=1)
@@ -120,10 +124,12 @@ def work(folder: Path, worker: int) -> None:
     sweep = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
     os.chdir(sweep["cwd"])
     GlobalHydra.instance().clear()  # it has done its part; jobs are composed by themselves
-    _settle(worker)
+    _settle(worker, sweep["apart"])
     journal = folder / f"worker{worker}.jsonl"
 
     def attempt(place: int) -> None:
+        if any(line["job"] == place for line in _journals(folder)):
+            return  # another worker did it, or it failed there
         begin = time.perf_counter()
         try:
             request = overrides.compose(sweep["jobs"][place])
@@ -153,12 +159,14 @@ def order(jobs: Sequence[Sequence[str]], worker: int, workers: int) -> list[int]
     return places[start:] + places[:start]
 
 
-def _settle(worker: int) -> None:
-    """A GPU of its own where the machine shows several."""
+def _settle(worker: int, apart: int) -> None:
+    """Of a machine that `apart` workers share, a GPU of its own, else its part of the cores."""
     import torch
 
     if (count := torch.cuda.device_count()) > 1:
         torch.cuda.set_device(worker % count)
+    if not count and apart > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // apart))
 
 
 def _journals(folder: Path) -> Iterator[dict[str, Any]]:
@@ -172,15 +180,13 @@ def _journals(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _summed(folder: Path, jobs: Sequence[Sequence[str]], lost: str) -> Tally:
-    """Each job once: as done if a worker did it, else as the last worker found it."""
-    best: dict[int, Tally] = {}
-    for line in _journals(folder):
-        found = Tally(line["done"], line["read"], line["failed"], tuple(line["reasons"]))
-        before = best.get(line["job"])
-        if before is None or before.failed or (found.done and not found.failed):
-            best[line["job"]] = found
-    tally = sum(best.values(), Tally())
-    if missing := len(jobs) - len(best):
+    """Each job once, and those that no worker came to."""
+    found = {
+        line["job"]: Tally(line["done"], line["read"], line["failed"], tuple(line["reasons"]))
+        for line in _journals(folder)
+    }
+    tally = sum(found.values(), Tally())
+    if missing := len(jobs) - len(found):
         why = f" ({lost})" if lost else ""
         reason = (
             f"{missing} jobs were not reached, a worker was lost{why}: the same command runs them"

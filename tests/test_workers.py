@@ -97,6 +97,8 @@ def test_failures_of_workers_are_summed_up(run, tmp_path):
     assert [line.partition(":")[0] for line in lines[:2]] == ["error"] * 2
     assert lines[2] == "2 jobs failed; the same command runs only those"
     assert len(list((tmp_path / "results" / "failures").rglob("*.json"))) == 2
+    journals = (tmp_path / "results" / "sweeps").rglob("worker*.jsonl")
+    assert sum(len(path.read_text().splitlines()) for path in journals) == 4  # each tried once
 
 
 @pytest.mark.parametrize(
