@@ -46,7 +46,7 @@ def main() -> None:
         _fail(f"interrupted{where}: finished jobs are kept, the same command continues")
     if _tally.jobs > 1:
         print(f"jobs: {_tally}")
-    if _tally.failed > 1:
+    if len(_tally.reasons) > 1:
         print(f"{_tally.failed} jobs failed; the same command runs only those", file=sys.stderr)
     sys.exit(1 if _tally.failed else 0)
 

@@ -400,7 +400,7 @@ def _grouped(settings: WandbSpec, group: str) -> WandbSpec:
     return replace(settings, group=settings.group or group)
 
 
-_SHARING = ("workers", "worker", "sweep")
+SHARING = ("workers", "worker", "sweep")
 """Keys of a sweep that several processes share, not of a job."""
 
 
@@ -410,7 +410,7 @@ def parse(composed: DictConfig) -> Config | Suite:
         values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(first_line(error)) from error
-    for name in _SHARING:
+    for name in SHARING:
         values.pop(name, None)
     if "categories" not in values["task"]:
         return _checked(Config, values)

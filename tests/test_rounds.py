@@ -142,7 +142,7 @@ def test_an_unexpected_error_is_recorded_and_stops_nothing(run, tmp_path, monkey
     monkeypatch.setattr(study, "evaluate", sometimes)
     code, out, err = run("-m", "seed=0,1,2")
     assert_one_line(code, err, "ZeroDivisionError")
-    assert "jobs: 2 done, 1 failed" in out
+    assert "jobs: 2 done, 0 read, 1 failed" in out
     assert {r["identity"]["seed"] for _, r in stored(tmp_path)} == {0, 2}
     (path,) = (tmp_path / "results" / "failures").rglob("*.json")
     told = json.loads(path.read_text())
