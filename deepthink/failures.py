@@ -49,9 +49,9 @@ def note(config: Config, error: Exception) -> UserError:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
     if isinstance(error, UserError):
-        return error
+        return UserError(without_secrets(str(error)))
     name = f"{config.model.name}, {config.task.name}, {config.label}, seed {config.draw}"
-    what = f"{type(error).__name__}: {first_line(error)}"
+    what = f"{type(error).__name__}: {without_secrets(first_line(error))}"
     return UserError(f"{name} failed unexpectedly ({what}): {path} has the traceback, report it")
 
 

@@ -1,32 +1,22 @@
 """Where files come from: the hub, if there is one, and the caches on this machine."""
 
 import os
-import socket
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.utils import disable_progress_bars
 
-_SECONDS = 5.0
+from deepthink.network import reachable
 
 
 @cache
 def settle() -> None:
     """Switch the hub's client to offline mode where its host cannot be reached.
 
-    By itself it would retry for most of a minute before it looks into its cache. Behind a proxy,
-    where names may not resolve here, nothing is assumed.
+    By itself it would retry for most of a minute before it looks into its cache.
     """
-    proxied = any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"))
-    if constants.HF_HUB_OFFLINE or proxied:
-        return
-    address = urlsplit(constants.ENDPOINT)
-    port = address.port or (80 if address.scheme == "http" else 443)
-    try:
-        socket.create_connection((address.hostname or "", port), timeout=_SECONDS).close()
-    except OSError:
+    if not constants.HF_HUB_OFFLINE and not reachable(constants.ENDPOINT):
         constants.HF_HUB_OFFLINE = True
         os.environ["HF_HUB_OFFLINE"] = "1"  # for libraries that are imported later
 

@@ -32,6 +32,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from deepthink import hub
+from deepthink.allocation import allocating
 from deepthink.attention import iterated
 from deepthink.config import ModelSpec
 from deepthink.errors import UserError, first_line
@@ -165,7 +166,8 @@ def fetch(spec: ModelSpec) -> None:
 def told(spec: ModelSpec) -> Iterator[None]:
     """Turn what goes wrong on the way to a model's files into one line."""
     try:
-        yield
+        with allocating():
+            yield
     except torch.OutOfMemoryError as error:
         raise UserError(f"{spec.name} does not fit into the device's memory") from error
     except _BROKEN as error:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from deepthink.allocation import allocating
 from deepthink.attention import Forward, iterated, single
 from deepthink.errors import UserError, unknown
 from deepthink.memory import Memory
@@ -206,7 +207,8 @@ def _read_packed(
         taken = waiting[: _fitting(waiting, packs, budget.tokens)]
         group = [packs[i] for i in taken]
         try:
-            reads = _read_group(forward, memory, group, answer_score)
+            with allocating():
+                reads = _read_group(forward, memory, group, answer_score)
         except torch.OutOfMemoryError:
             budget.give_way(group)
             continue

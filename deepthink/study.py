@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from deepthink import leases, models, prompts, provenance, readings, records, selectors, tasks
+from deepthink.allocation import allocating
 from deepthink.compute import Costs, scoring_flops, thinking_flops
 from deepthink.config import Config
 from deepthink.errors import UserError
@@ -124,7 +125,8 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
     watch.stage(f"{config.task.name}: {config.method.selector['name']} demonstrations")
     pool = Pool(splits.pool, splits.dev, ModelReader(lm, config, job.key, budget), watch)
     try:
-        chosen = choose(pool, config)
+        with allocating():
+            chosen = choose(pool, config)
     except torch.OutOfMemoryError as error:
         raise UserError(
             "the demonstrations the selector tried do not fit into the device's memory: use fewer, "
@@ -149,7 +151,8 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
     clock.lap("tokenise")
     watch.stage(f"{config.task.name}: {encoded.kept} demonstrations")
     try:
-        evaluated = evaluate(lm, encoded, splits, config, budget, clock, watch)
+        with allocating():
+            evaluated = evaluate(lm, encoded, splits, config, budget, clock, watch)
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"{encoded.kept} demonstrations of {len(encoded.demonstrations)} tokens do not fit "

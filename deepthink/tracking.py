@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 from deepthink import readings
 from deepthink.config import Suite, WandbSpec
 from deepthink.errors import first_line
+from deepthink.network import reachable
 from deepthink.study import Outcome
 from deepthink.suite import Results
 
@@ -27,7 +28,7 @@ def publish(outcome: Outcome, settings: WandbSpec) -> str | None:
     scores = outcome.scores
     if scores is None:
         return None
-    return _unfailing(settings, lambda: _publish(outcome, scores, settings))
+    return _unfailing(settings, lambda where: _publish(outcome, scores, where))
 
 
 def publish_suite(suite: Suite, results: Results) -> str | None:
@@ -39,20 +40,25 @@ def publish_suite(suite: Suite, results: Results) -> str | None:
     new = any(outcome.scores is not None for outcome in results.outcomes.values())
     if results.failures or not new:
         return None
-    return _unfailing(settings, lambda: _publish_suite(suite, results, settings))
+    return _unfailing(settings, lambda where: _publish_suite(suite, results, where))
 
 
-def _unfailing(settings: WandbSpec, send: Callable[[], None]) -> str | None:
+def _unfailing(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:
+    """Send, to this machine's disk where the network is dead; returns what did not work."""
     if settings.mode == "disabled":
         return None
+    import wandb
+
     os.environ.setdefault("WANDB_SILENT", "true")
+    host = wandb.setup().settings.base_url
+    dead = settings.mode == "online" and not reachable(host)
     try:
-        send()
+        send(replace(settings, mode="offline") if dead else settings)
     except Exception as error:  # whatever a third-party client meets
         return (
             f"not sent to Weights & Biases ({first_line(error)}): the record is complete without it"
         )
-    return None
+    return f"{host} cannot be reached: the run is kept here, make sync uploads it" if dead else None
 
 
 @contextmanager
@@ -71,7 +77,13 @@ def _started(
         reinit="finish_previous",
         resume="allow" if settings.mode == "online" else None,
         settings=wandb.Settings(
-            silent=True, console="off", init_timeout=20, x_disable_stats=True, disable_git=True
+            silent=True,
+            console="off",
+            init_timeout=20,
+            finish_timeout=60,
+            finish_timeout_raises=True,
+            x_disable_stats=True,
+            disable_git=True,
         ),
     ) as run:
         run.define_metric("*", step_metric="t")

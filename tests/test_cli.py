@@ -15,7 +15,7 @@ from conftest import assert_one_line, stored
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 
-from deepthink import cli, hub, models, records, study, tracking
+from deepthink import cli, hub, models, network, records, study, tracking
 from deepthink.config import SHARING, ModelSpec, Suite
 from deepthink.overrides import CONF, compose, expand
 from deepthink.structures import Example
@@ -200,6 +200,19 @@ def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(run, tmp_path,
     assert len(stored(tmp_path)) == 2
 
 
+@pytest.mark.usefixtures("wandb_offline")
+def test_wandb_without_network_is_kept_for_later(run, tmp_path, monkeypatch):
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    code, out, _ = run("wandb.mode=online")
+    assert code == 0
+    assert "make sync" in out
+    assert list((tmp_path / "wandb").glob("offline-run-*"))
+    assert len(stored(tmp_path)) == 1
+
+
 def test_a_machine_without_network_goes_to_the_cache_at_once(monkeypatch):
     def unreachable(*_args, **_kwargs):
         raise socket.gaierror("no such host")
@@ -207,7 +220,7 @@ def test_a_machine_without_network_goes_to_the_cache_at_once(monkeypatch):
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub.socket, "create_connection", unreachable)
+    monkeypatch.setattr(network.socket, "create_connection", unreachable)
     hub.settle.cache_clear()
     hub.settle()
     assert hub.constants.HF_HUB_OFFLINE

@@ -206,7 +206,18 @@ def test_packing_shares_prefixes():
     assert pack([1, 2], [[3], [4]]).chain
 
 
-def test_running_out_of_memory_halves_the_budget(monkeypatch, demonstrations, queries, candidates):
+def out_of_cuda_memory():
+    raise torch.OutOfMemoryError
+
+
+def out_of_cpu_memory():
+    torch.empty(1 << 60)
+
+
+@pytest.mark.parametrize("fail", [out_of_cuda_memory, out_of_cpu_memory])
+def test_running_out_of_memory_halves_the_budget(
+    monkeypatch, demonstrations, queries, candidates, fail
+):
     model = tiny("gpt2")
     (memory,) = think(model, demonstrations, 1)
     expected = score(model, memory, queries, candidates)
@@ -215,7 +226,7 @@ def test_running_out_of_memory_halves_the_budget(monkeypatch, demonstrations, qu
     def tight(self, tokens, *args, **kwargs):
         if len(tokens) > 40:
             refused.append(len(tokens))
-            raise torch.OutOfMemoryError
+            fail()
         return forward(self, tokens, *args, **kwargs)
 
     monkeypatch.setattr(Forward, "__call__", tight)

@@ -130,6 +130,32 @@ def test_who_lost_its_lease_writes_nothing(run, tmp_path, monkeypatch):
     assert path.read_text() == text
 
 
+@pytest.mark.usefixtures("wandb_offline")
+@pytest.mark.parametrize("way", [["-m"], ["launcher=basic"]])
+def test_tokens_are_nowhere(run, tmp_path, monkeypatch, way):
+    """Neither in records, failures, logs and journals nor in W&B's files nor on the screen."""
+    tokens = {"HF_TOKEN": "hf_" + "s3cr3t" * 5, "WANDB_API_KEY": "5ec3e7" * 6 + "0123"}
+    for name, token in tokens.items():
+        monkeypatch.setenv(name, token)
+    evaluate = study.evaluate
+
+    def sometimes(*arguments, **more):
+        if arguments[3].seed == 1:
+            raise ZeroDivisionError(f"by {tokens}")
+        return evaluate(*arguments, **more)
+
+    monkeypatch.setattr(study, "evaluate", sometimes)
+    code, out, err = run(*way, "seed=0,1", "wandb.mode=offline")
+    assert code == 1
+    assert "ZeroDivisionError: by {'HF_TOKEN': '***'" in err
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    kinds = {path.relative_to(tmp_path).parts[0] for path in written}
+    assert {"results", "wandb"} <= kinds
+    for token in tokens.values():
+        assert token not in out + err
+        assert not [path for path in written if token.encode() in path.read_bytes()]
+
+
 def test_an_unexpected_error_is_recorded_and_stops_nothing(run, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_a_secret")
     evaluate = study.evaluate
@@ -149,8 +175,6 @@ def test_an_unexpected_error_is_recorded_and_stops_nothing(run, tmp_path, monkey
     assert told["config"]["seed"] == 1
     assert told["error"] == "by ***"
     assert any("in sometimes" in line for line in told["traceback"])
-    for written in tmp_path.rglob("*"):
-        assert not written.is_file() or b"hf_a_secret" not in written.read_bytes()
     monkeypatch.setattr(study, "evaluate", evaluate)
     assert run("-m", "seed=0,1,2")[0] == 0
     assert not path.exists()
