@@ -181,15 +181,17 @@ def _journals(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _summed(folder: Path, jobs: Sequence[Sequence[str]], lost: str) -> Tally:
     """Each job once, and those that no worker came to."""
+    lines = sorted(_journals(folder), key=lambda line: line["done"])  # who did it, not who read it
     found = {
         line["job"]: Tally(line["done"], line["read"], line["failed"], tuple(line["reasons"]))
-        for line in _journals(folder)
+        for line in lines
     }
     tally = sum(found.values(), Tally())
     if missing := len(jobs) - len(found):
-        why = f" ({lost})" if lost else ""
+        why = lost or "a worker was lost"
         reason = (
-            f"{missing} jobs were not reached, a worker was lost{why}: the same command runs them"
+            f"{missing} jobs were not reached ({why}): the same command runs them once that is "
+            "put right"
         )
         tally += Tally(failed=missing, reasons=(reason,))
     return tally

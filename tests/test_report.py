@@ -23,6 +23,7 @@ from deepthink.report import (
     finding,
     layouts,
     page,
+    paper,
     render,
     statistics,
     tables,
@@ -351,7 +352,7 @@ def test_draws_that_only_vanilla_has_are_left_out(results):
     (results / cell(results, FIVE).parts[0].found[0, 0][0].path).unlink()
     vanilla, thinking = (cell(results, reading) for reading in (VANILLA, FIVE))
     assert (vanilla.seeds, thinking.seeds) == (10, 9)
-    page.write(results, lambda _: None)
+    page.write(results, Runs.load(results), lambda _: None)
     assert "t = 5: SD 0.0 → 0.0 points (n = 9, p = 1, " in (results / "README.md").read_text()
 
 
@@ -414,6 +415,7 @@ def test_the_command_says_what_it_wrote_or_what_is_wrong(results, monkeypatch, c
     runpy.run_path(str(SCRIPTS / "tables.py"), run_name="__main__")
     assert f"left out: {broken} is not a complete record\n" in capsys.readouterr().out
     shutil.rmtree(results / "paper")
+    paper.read.cache_clear()
     with pytest.raises(SystemExit, match=r"^error: .*cannot be read: restore it"):
         runpy.run_path(str(SCRIPTS / "tables.py"), run_name="__main__")
 

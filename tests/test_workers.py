@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,7 +111,11 @@ def test_failures_of_workers_are_summed_up(run, tmp_path):
         (["launcher=local", "model=gpt2-larg"], "gpt2-large"),
         (["launcher=local", "experiment=table9"], "table1"),
         (["launcher=local", "hydra.launcher.partition=gpu"], "hydra.launcher.partition"),
-        (["launcher=slurm"], "srun"),
+        pytest.param(
+            ["launcher=slurm"],
+            "srun",
+            marks=pytest.mark.skipif(shutil.which("srun") is not None, reason="SLURM is here"),
+        ),
         (["launcher=local", "results=/dev/null/x"], "cannot write"),
         (["workers=2"], "launcher=local"),
     ],
