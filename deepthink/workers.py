@@ -5,6 +5,7 @@
     results/sweeps/<time>-<pid>-<group>/sweep.json       the jobs, in order
     results/sweeps/<time>-<pid>-<group>/worker<k>.jsonl  a line for each job that worker k came to
     results/sweeps/<time>-<pid>-<group>/worker<k>.log    what it would have shown in a terminal
+    results/sweeps/<time>-<pid>-<group>/launcher.log     what the engine that runs the workers said
 
 Every worker goes through all jobs, model by model from a place of its own, does those that nobody
 has done or is at, and keeps its model loaded between them. A worker that is killed loses the job it
@@ -21,7 +22,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hydra.core.global_hydra import GlobalHydra
 
@@ -33,6 +34,7 @@ from deepthink.rounds import until_done
 from deepthink.tally import Tally
 
 _MULTIRUN = ("-m", "--multirun")
+_ENGINE_LOG = "launcher.log"
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
     ]
     lost = ""
     try:
-        with _progress(folder, len(jobs)):
+        with _aside(folder / _ENGINE_LOG) as screen, _progress(folder, len(jobs), screen):
             task()
     except (KeyboardInterrupt, UserError, *overrides.COMPOSING):
         raise
@@ -188,22 +190,42 @@ def _summed(folder: Path, jobs: Sequence[Sequence[str]], lost: str) -> Tally:
     }
     tally = sum(found.values(), Tally())
     if missing := len(jobs) - len(found):
-        why = lost or "a worker was lost"
+        why = f"{lost or 'a worker was lost'}; see {folder / _ENGINE_LOG}"
         reason = (
-            f"{missing} jobs were not reached ({why}): the same command runs them once that is "
-            "put right"
+            f"{missing} jobs were not reached ({why}): the same command runs them once that is put "
+            "right"
         )
         tally += Tally(failed=missing, reasons=(reason,))
     return tally
 
 
 @contextmanager
-def _progress(folder: Path, total: int) -> Iterator[None]:
+def _aside(path: Path) -> Iterator[TextIO]:
+    """Send what an engine and its processes print to a file; yields the screen."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with path.open("a", encoding="utf-8") as log, os.fdopen(kept[0], "w") as screen:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield screen
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            screen.flush()
+            os.dup2(kept[0], 1)
+            os.dup2(kept[1], 2)
+            os.close(kept[1])
+
+
+@contextmanager
+def _progress(folder: Path, total: int, screen: TextIO) -> Iterator[None]:
     """A bar of the jobs that workers have ended, while they are at it."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    console = Console()
+    console = Console(file=screen)
     over = threading.Event()
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(

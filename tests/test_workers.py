@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 from conftest import assert_one_line, stored
 
@@ -145,27 +147,61 @@ def test_every_launcher_composes(name):
     assert composed([f"launcher={name}"]).workers >= 1
 
 
-def test_a_killed_workers_job_is_taken_over(tmp_path, tiny_folder, data_root):
-    """It dies in the middle of the job; another command on the machine need not wait to know."""
-    words = [
+@pytest.fixture
+def long_command(tmp_path, tiny_folder, data_root):
+    """A job of some seconds as a user types it."""
+    return [
+        sys.executable, str(CONF.parent / "run.py"),
         f"model.hub_id={tiny_folder}", "model.package=null", "task=sst2", f"data_root={data_root}",
         "wandb.mode=disabled", f"results={tmp_path / 'results'}", "method.iterations=40",
         "method.scored=all",
     ]  # fmt: skip
-    command = [sys.executable, str(CONF.parent / "run.py")]
-    environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}
-    process = subprocess.Popen([*command, *words], env=environment, cwd=tmp_path)
+
+
+def at_work(tmp_path):
+    """Wait until a job is being done."""
     leases = tmp_path / "results" / "leases"
     until = time.monotonic() + 60
     while not (leases.is_dir() and any(leases.iterdir())):
         assert time.monotonic() < until
         time.sleep(0.05)
+    return leases
+
+
+def workers_in(folder: Path) -> list[psutil.Process]:
+    every = psutil.process_iter(["cmdline"])
+    return [one for one in every if str(folder) in " ".join(one.info["cmdline"] or ())]
+
+
+def test_an_interrupted_sweep_says_so_in_one_line(tmp_path, long_command):
+    environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        [*long_command, "launcher=local", "workers=2", "seed=range(8)"], env=environment,
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    at_work(tmp_path)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert_one_line(process.returncode, err, "interrupted")
+    until = time.monotonic() + 30
+    while workers_in(tmp_path):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_killed_workers_job_is_taken_over(tmp_path, long_command):
+    """It dies in the middle of the job; another command on the machine need not wait to know."""
+    environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(long_command, env=environment, cwd=tmp_path)
+    leases = at_work(tmp_path)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not stored(tmp_path)
     done = subprocess.run(
-        [*command, *words], env=environment, cwd=tmp_path, capture_output=True, text=True,
-        timeout=120, check=True,
+        long_command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        check=True,
     )  # fmt: skip
     assert "wrote " in done.stdout
     assert "waiting" not in done.stdout
