@@ -39,30 +39,34 @@ def _at_one_size(runs: Runs, model: str, scale: Scale, size: str) -> Iterator[st
     aside = f" (with oracle t, an upper bound, {compared(bound)})" if bound else ""
     yield f"With t chosen by dev it is {_ahead(by_dev[0], 'continued')}{aside}."
     yield (
-        f"Against vanilla, t by dev, aligned is {_ahead(by_dev[1], 'vanilla')}; "
-        f"continued is {_ahead(by_dev[2], 'vanilla')}."
+        f"Against vanilla, t by dev, aligned is {_ahead(by_dev[1], 'vanilla')}. "
+        f"Continued is {_ahead(by_dev[2], 'vanilla')}."
     )
     if size != PAPERS_STEP_SIZE and any(by_dev[3].estimates):
         rival = f"the paper's setting (continued, η = {PAPERS_STEP_SIZE})"
-        yield f"Against {rival}, t by dev, it is {_ahead(by_dev[3], rival)}."
+        yield f"Against {rival}, t by dev, aligned is {_ahead(by_dev[3], 'that')}."
 
 
 def _ahead(found: Contrast, rival: str) -> str:
-    """Ahead of or behind a rival, where surely, and where that cannot be told."""
-    places: dict[int, list[str]] = {1: [], 0: [], -1: []}
+    """Ahead of or behind a rival, on average and by task, or not told apart from it."""
+    words = {
+        1: "significantly ahead",
+        -1: "significantly behind",
+        0: f"not told apart from {rival}",
+    }
+    tasks: dict[int, list[str]] = {1: [], -1: [], 0: []}
     for task, estimate in zip(found.tasks, found.estimates, strict=True):
         if estimate is not None and task != "average":
-            places[found.ahead(task)].append(TASKS[task])
-    told = [
-        f"significantly {word} on {', '.join(places[sign])}"
-        for sign, word in ((1, "ahead"), (-1, "behind"))
-        if places[sign]
-    ]
-    if places[0]:
-        told.append(f"not told apart from {rival} on {', '.join(places[0])}")
-    if found.average is not None:
-        told.append(f"on average {compared(found.average)}")
-    return ", ".join(told) if told else "not run"
+            tasks[found.ahead(task)].append(TASKS[task])
+    told = []
+    for sign, names in tasks.items():
+        alone = not sign and len(names) == len(found.tasks) - 1
+        places = [f"on {'any task by itself' if alone else ', '.join(names)}"] if names else []
+        if found.average is not None and found.ahead("average") == sign:
+            places.insert(0, f"on average ({compared(found.average)})")
+        if places:
+            told.append(f"{words[sign]} {' and '.join(places)}")
+    return "; ".join(told) if told else "not run"
 
 
 def _fall(part: Measured) -> float:
