@@ -3,9 +3,10 @@
     make stress
     make stress ARGS="--kills 5 --jobs 12"
 
-Each kill is a SIGKILL of one worker or, one time in four, of the command itself, which is then
-given again. At the end every job must have exactly one whole record, written once, with the numbers
-of an undisturbed run. Needs Ray (make ray); takes ten to twenty minutes on two cores.
+Each kill is a SIGKILL of one worker in the middle of a job or, one time in four, of the command
+itself, which is then given again; the kills are spread over the whole sweep. At the end every job
+must have exactly one whole record, written once, with the numbers of an undisturbed run. Needs Ray
+(make ray); takes about a quarter of an hour on two cores.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -26,8 +28,8 @@ from deepthink import records
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("test_size=16", "dev_size=0", "method.iterations=2", "wandb.mode=disabled")
-PAUSE = (1.0, 5.0)
-"""Seconds between two kills while workers are up."""
+PAUSE = (0.0, 2.0)
+"""Seconds a worker may go on after it was seen at work, until the kill: up to a job or two."""
 
 
 def command(results: Path, jobs: int, *more: str) -> list[str]:
@@ -36,42 +38,52 @@ def command(results: Path, jobs: int, *more: str) -> list[str]:
     return [sys.executable, str(ROOT / "run.py"), *words]
 
 
-def workers_of(driver: psutil.Process) -> list[psutil.Process]:
-    """Ray's processes that are at a task."""
-    found = []
-    for process in driver.children(recursive=True):
-        try:
-            if "ray::_run_job" in " ".join(process.cmdline()):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+def at_work(driver: psutil.Process, leases: Path) -> list[psutil.Process]:
+    """Ray's processes that are in the middle of a job: those that hold a lease."""
+    holders = set()
+    for lease in leases.glob("*"):
+        with suppress(OSError, ValueError):
+            holders.add(json.loads(lease.read_text())["pid"])
+    try:
+        return [process for process in driver.children(recursive=True) if process.pid in holders]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def disturb(results: Path, jobs: int, kills: int, rng: random.Random, console: Console) -> Counter:
-    """Run the sweep, killing, until it ends by itself after the last kill; counts what happened."""
+    """Run the sweep, killing, until it ends by itself after the last kill; counts what happened.
+
+    The kills are spread over the whole sweep: each waits until a number of records drawn
+    beforehand is reached and then for a worker at work. Equal numbers give kills in quick
+    succession, which no job survives.
+    """
     happened: Counter[str] = Counter()
     sweep = command(
         results, jobs, "launcher=ray", "workers=2", "hydra.launcher.ray.remote.num_gpus=0"
     )
+    due = sorted(rng.choices(range(jobs), k=kills))
     while True:
         happened["starts"] += 1
         process = subprocess.Popen(sweep, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         driver = psutil.Process(process.pid)
         while process.poll() is None:
-            time.sleep(rng.uniform(*PAUSE))
-            victims = workers_of(driver) if process.poll() is None else []
-            if happened["kills"] >= kills or not victims:
+            time.sleep(0.1)
+            done = len(list((results / "records").rglob("*.json")))
+            if not due or done < due[0] or not at_work(driver, results / "leases"):
                 continue
-            victim = driver if rng.random() < 0.25 else rng.choice(victims)
+            time.sleep(rng.uniform(*PAUSE))
+            workers = at_work(driver, results / "leases")
+            if not workers:
+                continue
+            victim = driver if rng.random() < 0.25 else rng.choice(workers)
             what = "driver" if victim is driver else "worker"
             try:
                 victim.kill()
             except psutil.NoSuchProcess:
                 continue
+            due.pop(0)
             happened["kills"] += 1
             happened[what] += 1
-            done = len(list((results / "records").rglob("*.json")))
             console.print(f"kill {happened['kills']:>2}: {what}, {done} of {jobs} records")
         process.wait()
         if process.returncode == 0:
@@ -87,7 +99,10 @@ def reap() -> None:
 
 
 def main() -> None:
-    """Print what happened and what is left; exit code 1 if anything was lost or done twice."""
+    """Print what happened and what is left.
+
+    Exit code 1 if anything was lost or done twice, or if the sweep ended before the last kill.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -130,7 +145,8 @@ def main() -> None:
     for what, value in found.items():
         console.print(f"{what:<24}{value}")
     whole = found["records"] == options.jobs and not found["corrupt"]
-    sys.exit(not (whole and not found["completed twice"] and found["numbers as undisturbed"]))
+    once = whole and not found["completed twice"] and found["numbers as undisturbed"]
+    sys.exit(not (once and happened["kills"] == options.kills))
 
 
 if __name__ == "__main__":
