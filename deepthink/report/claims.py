@@ -118,7 +118,7 @@ def _repetition(runs: Runs, model: str, scale: Scale) -> Judged:
 
 
 def _selectors(runs: Runs, model: str, scale: Scale) -> Judged:
-    rules = [c for c in comparisons.thinking(runs, model, scale, FIVE) if c.label in RULES]
+    rules = [c for c in comparisons.thinking(runs, model, scale, FIVE) if c.label in RULES.values()]
     found = {one.label: one.average for one in rules if one.average is not None}
     told = "; ".join(f"{label} {compared(average)}" for label, average in found.items())
     return _all(_surely_above(found.values())), f"average over tasks: {told}" if told else ""

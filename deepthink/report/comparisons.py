@@ -108,9 +108,12 @@ def _paired(first: Measured, second: Measured) -> tuple[list[np.ndarray], list[n
 RIVALS = {
     "vanilla": ("table1", {"method": "deepthink_curve"}),
     "repetition": ("repetition", {"method": "repeat"}),
-    **{name: ("table1", {"method": name}) for name in (*RULES, "lens", "best_random")},
+    **{
+        label: ("table1", {"method": method})
+        for method, label in {**RULES, "lens": "LENS", "best_random": "Random ♣"}.items()
+    },
 }
-"""Who reads demonstrations once: the experiment and the axes of their runs."""
+"""Who reads demonstrations once, by name: the experiment and the axes of their runs."""
 
 
 def thinking(runs: Runs, model: str, scale: Scale, reading: Reading) -> list[Contrast]:

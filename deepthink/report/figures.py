@@ -315,7 +315,7 @@ def thinking(runs: Runs, model: str, scale: Scale) -> Figure | None:
     labels = [one.label for one in found[FIVE.name] if one.average is not None]
     if not labels:
         return None
-    figure, (panels,) = _panels(1, len(found), 0.5 + 0.2 * len(labels), sharey=True)
+    figure, (panels,) = _panels(1, len(found), 0.5 + 0.2 * len(labels), sharex=True, sharey=True)
     figure.set_figwidth(7.2)
     for axes, (name, contrasts), look in zip(panels, found.items(), _LOOKS, strict=False):
         axes.axvline(0, color="black", linewidth=0.8)
@@ -331,10 +331,12 @@ def thinking(runs: Runs, model: str, scale: Scale) -> Figure | None:
                 )  # fmt: skip
         bound = " (upper bound)" if name == ORACLE.name else ""
         axes.set_title(f"{name}{bound}")
-        axes.set_xlabel("points ahead, mean of tasks")
+        axes.set_xlabel("points, mean of tasks")
         axes.grid(axis="y", visible=False)
-    panels[0].set_yticks([-i for i in range(len(labels))], [f"less {label}" for label in labels])
-    _title(figure, "Thinking over random demonstrations (η = 0.01) less …", model, scale)
+    panels[0].set_yticks([-i for i in range(len(labels))], labels)
+    _title(
+        figure, "How far thinking over random demonstrations (η = 0.01) is ahead of …", model, scale
+    )
     return figure
 
 
@@ -363,7 +365,7 @@ def positions(runs: Runs, model: str, scale: Scale) -> Figure | None:
                     here.append(part)
                     _line(axes, *_curve(part), name, **look)
             drawn += here
-            axes.set_title(", ".join(filter(None, (TASKS[task], f"η = {size}", _n(here)))))
+            axes.set_title(f"{TASKS[task]}, η = {size}")
             if not here:
                 axes.set_yticks([])
                 axes.text(0.5, 0.5, "not run", ha="center", transform=axes.transAxes)
@@ -374,7 +376,7 @@ def positions(runs: Runs, model: str, scale: Scale) -> Figure | None:
         axes.set_xlabel("iterations t")
     most = max(panels.flat, key=lambda axes: len(axes.lines))
     figure.legend(*most.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    _title(figure, "Where present tokens stand, n seeds", model, scale)
+    _title(figure, f"Where present tokens stand at t ≥ 2, {_n(drawn)} draws", model, scale)
     return figure
 
 

@@ -232,8 +232,8 @@ def _verdicts(runs: Runs) -> Iterator[str]:
         yield (
             f"Not run on any of: {', '.join(published)}. A verdict follows from the numbers by "
             'rule (`deepthink/report/claims.py`): "holds" if every part of the claim is '
-            'significant, "in part" if some are or only the average over tasks is, "not here" if '
-            "none is.\n"
+            'significant after Holm\'s correction over the parts, "in part" if some are or only '
+            'the average over tasks is, "not here" if none is.\n'
         )
 
 
