@@ -271,7 +271,8 @@ def _positions(
     yield (
         "At t ≥ 2 the present tokens can stand after the history (continued, the authors' program) "
         "or at the history's own positions (aligned). With rotary positions only the aligned way "
-        "blends keys of like rotation in Eq. 4.\n"
+        "blends keys of like rotation in Eq. 4. It also brings the present nearer to the history "
+        "it attends to; which of the two matters is not told apart here.\n"
     )
     for model, scale in dict.fromkeys((one.model, one.scale) for one in mine):
         yield f"### {model}: {scale}\n"
