@@ -219,6 +219,16 @@ def test_the_oracle_is_never_tested(tmp_path):
     assert found.adjusted == (None,) * 6
 
 
+@pytest.mark.parametrize(("draws", "verdict"), [(3, "not here"), (4, "holds")])
+def test_with_too_few_draws_nothing_is_tested(tmp_path, draws, verdict):
+    for seed in range(draws):
+        curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
+    found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, FIVE)[0]
+    assert found.estimates[0].mean == 100
+    assert (found.estimates[0].p is None) == (found.adjusted[0] is None) == (draws < 4)
+    assert claims.judge_contrast(found)[0] == verdict
+
+
 def test_other_test_examples_are_not_compared(tmp_path):
     curve(tmp_path, "seed=0")
     (config,) = jobs("task=sst2", "method=repeat", *SMALL)

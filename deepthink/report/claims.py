@@ -26,7 +26,7 @@ from deepthink.report.cells import (
     scales_of,
     shared,
 )
-from deepthink.report.comparisons import Contrast, contrast
+from deepthink.report.comparisons import FEWEST, Contrast, contrast
 from deepthink.report.layouts import RULES, SUITES, TASKS
 from deepthink.report.runs import Array, Runs, Scale
 from deepthink.report.statistics import LEVEL, Estimate
@@ -220,17 +220,13 @@ def _spread(outcomes: Array) -> float:
     return 100 * float(outcomes.mean(axis=1).std(ddof=1)) if len(outcomes) > 1 else 0.0
 
 
-_FEWEST = 4
-"""Draws below which a spread is not judged."""
-
-
 def pitman_morgan(first: Array, second: Array) -> float:
     """Two-sided p that two paired samples have one variance (Pitman 1939, Morgan 1939).
 
     1 where it cannot be told: too few pairs, or no spread.
     """
     total, apart = first + second, first - second
-    if len(first) < _FEWEST or np.ptp(total) == 0 or np.ptp(apart) == 0:
+    if len(first) < FEWEST or np.ptp(total) == 0 or np.ptp(apart) == 0:
         return 1.0
     return float(stats.pearsonr(total, apart).pvalue)
 
@@ -243,7 +239,7 @@ def _varied(experiment: str) -> Callable[[Runs, str, Scale], Judged]:
             late = measure(runs, setting, model, scale, reading)
             early = measure(runs, setting, model, scale, VANILLA)
             draws = shared(early, late)
-            if len(draws) < _FEWEST:
+            if len(draws) < FEWEST:
                 continue
             outcomes = [part.of_draws(draws)[0] for part in (early, late)]
             shares = [one.mean(axis=1) for one in outcomes]

@@ -1,9 +1,7 @@
 """Two methods on the same demonstrations and examples: who is ahead, by how much, how surely."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from deepthink.errors import UserError
 from deepthink.report import experiments, statistics
@@ -21,7 +19,7 @@ from deepthink.report.cells import (
     shared,
 )
 from deepthink.report.layouts import RULES, TASKS
-from deepthink.report.runs import Runs, Scale
+from deepthink.report.runs import Array, Runs, Scale
 from deepthink.report.statistics import Estimate
 
 TESTED = (FIVE, BY_DEV)
@@ -29,12 +27,16 @@ READINGS = (*TESTED, ORACLE)
 """Fixed t, t by dev, and the upper bound, which is never tested."""
 
 
+FEWEST = 4
+"""Draws below which nothing is tested, unless the experiment asks for no more."""
+
+
 @dataclass(frozen=True)
 class Contrast:
     """First less second, in points: by task, then on average over the tasks; None is missing.
 
     adjusted: p of each task after Holm's correction over the tasks, and of the average as it is;
-        None for a reading that is not tested.
+        None for a reading that is not tested, and with fewer than `FEWEST` draws of more.
     """
 
     label: str
@@ -62,35 +64,36 @@ def contrast(
     """One task after the other, then all if none is missing; each over the draws both have."""
     tasks = [part.setting.configs[0].task.name.partition("/")[0] for part in firsts]
     pairs = [_paired(a, b) for a, b in zip(firsts, seconds, strict=True)]
+    known = [
+        tested and pair is not None and len(pair[0][0]) >= min(FEWEST, len(part.wanted))
+        for pair, part in zip(pairs, firsts, strict=True)
+    ]
     estimates: list[Estimate | None] = [
-        percent(statistics.average_difference(*pair)) if pair else None for pair in pairs
+        _difference(*pair, tested=sure) if pair else None
+        for pair, sure in zip(pairs, known, strict=True)
     ]
     whole = [pair for pair in pairs if pair]
     if len(whole) == len(pairs) > 1:
         a, b = ([one for pair in whole for one in pair[side]] for side in (0, 1))
         tasks.append("average")
-        estimates.append(percent(statistics.average_difference(a, b)))
+        estimates.append(_difference(a, b, tested=all(known)))
     elif len(pairs) > 1:
         tasks.append("average")
         estimates.append(None)
-    adjusted: list[float | None] = [None] * len(estimates)
-    if tested:
-        places = [i for i, e in enumerate(estimates[: len(pairs)]) if e is not None]
-        raw = [_p(estimates[i]) for i in places]
-        for place, p in zip(places, statistics.holm(raw), strict=True):
-            adjusted[place] = p
-        if len(pairs) > 1 and estimates[-1] is not None:
-            adjusted[-1] = _p(estimates[-1])
+    adjusted = [None if e is None else e.p for e in estimates]
+    raw = {i: p for i, p in enumerate(adjusted[: len(pairs)]) if p is not None}
+    for place, p in zip(raw, statistics.holm(list(raw.values())), strict=True):
+        adjusted[place] = p
     return Contrast(label, tuple(tasks), tuple(estimates), tuple(adjusted))
 
 
-def _p(estimate: Estimate | None) -> float:
-    assert estimate is not None
-    assert estimate.p is not None
-    return estimate.p
+def _difference(first: Sequence[Array], second: Sequence[Array], tested: bool) -> Estimate:
+    """In points; without a p where nothing is tested."""
+    found = percent(statistics.average_difference(first, second))
+    return found if tested else replace(found, p=None)
 
 
-def _paired(first: Measured, second: Measured) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
+def _paired(first: Measured, second: Measured) -> tuple[list[Array], list[Array]] | None:
     """Outcomes of both over the draws they share; UserError if their examples differ."""
     draws = shared(first, second)
     if not draws:

@@ -139,6 +139,7 @@ _METHODS = """## How the numbers are made
   also the same demonstrations. Differences are in points. 7/10: seeds in which the first is ahead.
   d: the mean difference over its standard deviation across seeds (Cohen's d_z with Hedges'
   correction). p on tasks is corrected over the tasks of a row by Holm's method; bold is below .05.
+  With one to three of several draws nothing is tested: the interval is shown, without a p.
   Nothing is corrected over rows, readings or claims: of twenty true zeros one will look like more.
 - A cell is shown when every draw its experiment asks for is there; before that, "so far".
 """
