@@ -312,14 +312,16 @@ def compute(runs: Runs, model: str, scale: Scale) -> Figure | None:
 def thinking(runs: Runs, model: str, scale: Scale) -> Figure | None:
     """How far thinking is ahead of every other way, averaged over tasks, for each reading of t."""
     found = {r.name: comparisons.thinking(runs, model, scale, r) for r in comparisons.READINGS}
-    labels = [one.label for one in found[FIVE.name] if one.average is not None]
-    if not labels:
+    seeds = {one.label: one.average.seeds for one in found[FIVE.name] if one.average is not None}
+    if not seeds:
         return None
+    most = max(seeds.values())
+    labels = [name if n == most else f"{name} (n = {n})" for name, n in seeds.items()]
     figure, (panels,) = _panels(1, len(found), 0.5 + 0.2 * len(labels), sharex=True, sharey=True)
     figure.set_figwidth(7.2)
     for axes, (name, contrasts), look in zip(panels, found.items(), _LOOKS, strict=False):
         axes.axvline(0, color="black", linewidth=0.8)
-        for place, one in enumerate(c for c in contrasts if c.label in labels):
+        for place, one in enumerate(c for c in contrasts if c.label in seeds):
             if one.average is not None:
                 reach = [
                     [one.average.mean - one.average.low],
