@@ -117,6 +117,23 @@ def test_false_positives_are_as_rare_as_they_say(seeds, most, of_seeds, of_examp
     assert false / 1500 <= most
 
 
+@pytest.mark.parametrize("alike", [1.0, 0.0])
+def test_an_average_over_tasks_is_not_surer_for_seeds_they_share(alike):
+    """What a seed decides may help in every task at once, as the order of reading does."""
+    rng = np.random.default_rng(4)
+    false = 0
+    for _ in range(1000):
+        common, firsts, seconds = rng.normal(0, 0.5, (10, 1)), [], []
+        for size in (40, 100, 100):
+            own = rng.normal(0, 0.5, (10, 1))
+            apart = alike * common + (1 - alike) * own + rng.normal(0, 0.5, (1, size))
+            rest = rng.logistic(0, 1, (10, size))
+            firsts.append(rest < apart / 2)
+            seconds.append(rest < -apart / 2)
+        false += statistics.average_difference(firsts, seconds).p < 0.05
+    assert false / 1000 <= 0.065
+
+
 def test_a_real_difference_is_found():
     rng = np.random.default_rng(2)
     found = 0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from deepthink.report import comparisons
-from deepthink.report.cells import BY_DEV, ORACLE, Measured
+from deepthink.report.cells import BY_DEV, FIVE, ORACLE, Measured
 from deepthink.report.comparisons import LAST, PAPERS_STEP_SIZE, STEP_SIZES, Contrast
 from deepthink.report.layouts import TASKS
 from deepthink.report.runs import Runs, Scale
@@ -21,6 +21,7 @@ def paragraph(runs: Runs, model: str, scale: Scale) -> str:
 
 def _at_one_size(runs: Runs, model: str, scale: Scale, size: str) -> Iterator[str]:
     last = comparisons.positions(runs, model, scale, size, LAST)
+    five = comparisons.positions(runs, model, scale, size, FIVE)
     by_dev = comparisons.positions(runs, model, scale, size, BY_DEV)
     oracle = comparisons.positions(runs, model, scale, size, ORACLE)
     if not any(last[0].estimates):
@@ -35,6 +36,11 @@ def _at_one_size(runs: Runs, model: str, scale: Scale, size: str) -> Iterator[st
         for side, name in enumerate(names)
     ]
     yield f"There {' and '.join(told)} (mean curves, averaged over tasks)."
+    if any(five[0].estimates):
+        yield (
+            f"At t = 5 it is {_ahead(five[0], 'continued')}; against vanilla, "
+            f"{_ahead(five[1], 'vanilla')}."
+        )
     bound = oracle[0].average
     aside = f" (with oracle t, an upper bound, {compared(bound)})" if bound else ""
     yield f"With t chosen by dev it is {_ahead(by_dev[0], 'continued')}{aside}."

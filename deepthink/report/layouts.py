@@ -93,9 +93,11 @@ LAYOUTS = (
         (
             "The paper's rows without a dev set but Deep-Thinking, and LENS, were copied from the "
             "LENS paper (other prompts and label words, four templates): compare order and rough "
-            "size.",
-            "Random is t = 1 of the Deep-Thinking runs: the same demonstrations. ♣: the best of "
-            "ten random sets by vanilla accuracy on dev, for every seed; t ≤ 15 by dev.",
+            "size. All are GPT-2 Large's.",
+            "Random is t = 1 of the Deep-Thinking runs: the same demonstrations. Rules without a "
+            "draw of their own (all but Random and K-Center Greedy) choose one set for all seeds: "
+            "their n counts its orders. ♣ is here the best of ten random sets by vanilla accuracy "
+            "on dev, for every seed (the paper does not say how many it tried); t ≤ 15 by dev.",
         ),
         reference="gpt2-large",
     ),
@@ -132,8 +134,9 @@ LAYOUTS = (
         },
         (
             "The paper's averages are over questions, as far as can be told (paper/NOTES.md); over "
-            "tasks, every one of the 57 or 22 weighs the same. The demonstrations are given, so "
-            "there is one run, and its interval is over questions alone.",
+            "tasks, every one of the 57 or 22 weighs the same; with equally many questions read of "
+            "each, the two are one. The demonstrations are given, so there is one run, and its "
+            "interval is over questions alone.",
         ),
     ),
     Layout(

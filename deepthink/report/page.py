@@ -31,8 +31,9 @@ def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
     stage("tables")
     built = tables.every(results, runs)
     for table in built:
-        blocks = [(f"{block.model}: {block.scale}", grid(table, block)) for block in table.blocks]
-        writer.text(f"tables/{table.name}.md", "\n".join(_table(table, range(len(blocks)))))
+        writer.text(f"tables/{table.name}.md", "\n".join(_table(table, range(len(table.blocks)))))
+        shown = [block for block in table.blocks if block.measured] or table.blocks
+        blocks = [(f"{block.model}: {block.scale}", grid(table, block)) for block in shown]
         writer.text(f"tables/{table.name}.tex", latex(table.title, header(table), blocks))
         writer.text(f"tables/{table.name}.csv", long_form(table))
     for name, title, content in counts.every(results, runs):
@@ -131,10 +132,12 @@ _METHODS = """## How the numbers are made
 
 - *Readings of t.* One run is scored after many t. **t = 5** is fixed beforehand; **t by dev** is
   the t ≤ 15 that is best on the dev set of that very run (the earliest of equals); **oracle t** is
-  the best on test itself, an upper bound that is shown but never tested, never called a result.
+  the best on test itself, an upper bound that is shown but never tested, never called a result:
+  it cannot be below vanilla, so its interval excludes zero even where thinking does nothing.
 - *Intervals* of an accuracy or a difference regard draws of demonstrations and test examples both
   as samples (two-way random effects; `deepthink/report/statistics.py`). With one draw they are over
-  examples alone. With five draws 95 % is rather 93 %.
+  examples alone. With five draws 95 % is rather 93 %. In an average over tasks a seed is one unit,
+  since a rule's order of reading is alike in all of them. The pool is one and the same.
 - *Comparisons* are paired: the same seed, the same test examples; against vanilla and repetition
   also the same demonstrations. Differences are in points. 7/10: seeds in which the first is ahead.
   d: the mean difference over its standard deviation across seeds (Cohen's d_z with Hedges'
@@ -171,7 +174,15 @@ def _what_was_run(runs: Runs) -> Iterator[str]:
                 ", ".join(sorted({run.record["execution"]["device"] for run in found})),
             )
         )
-    header = ("model", "scale", "tasks", "records", "10¹⁵ operations", "hours", "device")
+    header = (
+        "model",
+        "scale",
+        "tasks",
+        "records",
+        "10¹⁵ operations, each job as if alone",
+        "hours",
+        "device",
+    )
     yield markdown(Grid(header, tuple(rows))) + "\n"
     commits = sorted({f"{run.record['code']['commit'] or 'unknown'}"[:8] for run in runs.all})
     changed = sum(bool(run.record["code"]["dirty"]) for run in runs.all)
@@ -246,7 +257,9 @@ def _pays(compared: list[Compared], drawn: list[tuple[str, str, str]]) -> Iterat
         yield f"### {model}: {scale}\n"
         yield (
             "Thinking over random demonstrations (η = 0.01, continued positions) less every other "
-            "way, each of which reads its demonstrations once.\n"
+            "way, each of which reads its demonstrations once. Choosing t by dev uses labels that "
+            "only Random ♣ and LENS use too. A rule without a draw of its own takes the same "
+            "demonstrations for every seed: its seeds are orders of one set.\n"
         )
         yield from _shown("thinking", drawn, model, scale)
         yield from contrasts.markdown(mine, model, scale)

@@ -129,11 +129,15 @@ def _escaped(text: str) -> str:
 
 
 def latex(title: str, header: Sequence[str], grids: Sequence[tuple[str, Grid]]) -> str:
-    """As a booktabs table, the grids under each other with their headings between."""
+    """As a booktabs table no wider than the text, the grids under each other with their headings.
+
+    Needs the packages booktabs and adjustbox.
+    """
     width = len(header)
     lines = [
         r"\begin{table*}[t]",
-        r"\centering\small",
+        r"\centering",
+        r"\begin{adjustbox}{max width=\textwidth}",
         rf"\begin{{tabular}}{{ll{'r' * (width - 2)}}}",
         r"\toprule",
         " & ".join(map(_escaped, header)) + r" \\",
@@ -146,7 +150,13 @@ def latex(title: str, header: Sequence[str], grids: Sequence[tuple[str, Grid]]) 
             if at in grid.rules:
                 lines.append(r"\midrule")
             lines.append(" & ".join(map(_escaped, row)) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_escaped(title)}}}", r"\end{table*}"]
+    lines += [
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{adjustbox}",
+        rf"\caption{{{_escaped(title)}}}",
+        r"\end{table*}",
+    ]
     return "\n".join(lines) + "\n"
 
 

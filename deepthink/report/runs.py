@@ -174,7 +174,8 @@ def one_per_draw(runs: Iterable[Run], draws: Iterable[Draw]) -> dict[Draw, Run]:
     """Of runs of one setting and scale, one for each of the draws that has any.
 
     All are of one kind, that of the same scored steps and dev set which covers most draws, then has
-    most steps: numbers of unlike runs are not averaged. UserError where protocol or data differ.
+    most steps: numbers of unlike runs are not averaged. UserError where their model, protocol or
+    data differ.
     """
     wanted = list(draws)
     kinds: dict[tuple[tuple[int, ...], bool], dict[Draw, Run]] = {}
@@ -187,10 +188,14 @@ def one_per_draw(runs: Iterable[Run], draws: Iterable[Draw]) -> dict[Draw, Run]:
     found = {draw: kinds[best][draw] for draw in wanted if draw in kinds[best]}
     first, *others = found.values()
     for other in others:
-        ours, theirs = first.record["identity"], other.record["identity"]
-        if (ours["protocol"], ours["task"]["data"]) != (theirs["protocol"], theirs["task"]["data"]):
+        ours, theirs = (
+            (one.record["identity"]["protocol"], one.record["identity"]["task"]["data"],
+             one.record["identity"]["model"])
+            for one in (first, other)
+        )  # fmt: skip
+        if ours != theirs:
             raise UserError(
                 f"{first.path} and {other.path} belong to one number, but were made from different "
-                "data or by a different protocol: remove one of them"
+                "data, of another model of that name or by a different protocol: remove one of them"
             )
     return found

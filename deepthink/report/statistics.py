@@ -71,8 +71,10 @@ def average_difference(
 ) -> Estimate:
     """The mean over tasks of their differences, every task weighing the same.
 
-    Tasks are taken as they are, not as a sample of tasks. Their seeds are independent draws. The
-    `wins` count seeds by their mean over tasks, if all tasks have the same number of seeds.
+    Tasks are taken as they are, not as a sample of tasks. Where all have the same number of seeds,
+    a seed is one unit over all of them, since what it decides may be alike in each (the order in
+    which a rule's choice is read is); `wins` then count seeds by their mean over tasks. Otherwise
+    the tasks' seeds are taken as independent.
     """
     pairs = zip(firsts, seconds, strict=True)
     return _tested([a.astype(float) - b.astype(float) for a, b in pairs], level)
@@ -108,7 +110,10 @@ def _tested(differences: Sequence[Array], level: float) -> Estimate:
 
 def _averaged(outcomes: Sequence[Array], level: float) -> Estimate:
     """Mean, interval and p of the unweighted mean over tasks of outcomes [S, I] each."""
-    parts = [_two_way(one) for one in outcomes]
+    many, *others = {len(one) for one in outcomes}
+    parts = (
+        [_two_way(_joined(outcomes))] if many > 1 and not others else list(map(_two_way, outcomes))
+    )
     mean = float(np.mean([part[0] for part in parts]))
     variances = [part[1] ** 2 for part in parts]
     error = sqrt(sum(variances)) / len(parts)
@@ -123,6 +128,19 @@ def _averaged(outcomes: Sequence[Array], level: float) -> Estimate:
     seeds = min(len(one) for one in outcomes)
     examples = sum(one.shape[1] for one in outcomes)
     return Estimate(mean, mean - reach, mean + reach, seeds, examples, p)
+
+
+def _joined(outcomes: Sequence[Array]) -> Array:
+    """Tasks side by side, [S, ΣI], each weighing the same and moved to their common mean."""
+    total = sum(one.shape[1] for one in outcomes)
+    common = float(np.mean([one.mean() for one in outcomes]))
+    return np.concatenate(
+        [
+            common + (one - one.mean()) * (total / (len(outcomes) * one.shape[1]))
+            for one in outcomes
+        ],
+        axis=1,
+    )
 
 
 def _two_way(outcomes: Array) -> tuple[float, float, float]:
