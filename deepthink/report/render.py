@@ -128,16 +128,20 @@ def _escaped(text: str) -> str:
     return "".join(_ESCAPES.get(letter, letter) for letter in text)
 
 
-def latex(title: str, header: Sequence[str], grids: Sequence[tuple[str, Grid]]) -> str:
-    """As a booktabs table no wider than the text, the grids under each other with their headings.
+_PAGE = 45  # rows of normal size that fit on a page
 
-    Needs the packages booktabs and adjustbox.
+
+def latex(title: str, header: Sequence[str], grids: Sequence[tuple[str, Grid]]) -> str:
+    """As a booktabs table that fits on a page, the grids under each other with their headings.
+
+    Needs the packages booktabs and graphicx.
     """
     width = len(header)
+    tall = sum(len(grid.rows) for _, grid in grids) > _PAGE
     lines = [
         r"\begin{table*}[t]",
-        r"\centering",
-        r"\begin{adjustbox}{max width=\textwidth}",
+        r"\centering\scriptsize" if tall else r"\centering",
+        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{"
         rf"\begin{{tabular}}{{ll{'r' * (width - 2)}}}",
         r"\toprule",
         " & ".join(map(_escaped, header)) + r" \\",
@@ -152,8 +156,7 @@ def latex(title: str, header: Sequence[str], grids: Sequence[tuple[str, Grid]]) 
             lines.append(" & ".join(map(_escaped, row)) + r" \\")
     lines += [
         r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{adjustbox}",
+        r"\end{tabular}}",
         rf"\caption{{{_escaped(title)}}}",
         r"\end{table*}",
     ]
