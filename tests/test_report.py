@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from io import StringIO
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,14 @@ from deepthink.report import (
     experiments,
     figures,
     finding,
+    hyperparameters,
+    judging,
     layouts,
     page,
     paper,
     render,
     statistics,
+    summary,
     tables,
 )
 from deepthink.report.cells import BY_DEV, FIVE, ORACLE, VANILLA, Cell, at, fill, measure
@@ -160,6 +164,14 @@ def test_one_per_draw_takes_the_longest_of_equals(tmp_path):
     assert found[0, 0].steps == (1, 5)
 
 
+def test_two_runs_of_one_draw_by_unlike_models_are_refused(tmp_path):
+    path = curve(tmp_path, "seed=0")
+    other = curve(tmp_path, "seed=0", "model.revision=other")
+    assert other != path
+    with pytest.raises(UserError, match="another model of that name"):
+        cell(tmp_path, FIVE)
+
+
 def test_a_suite_needs_all_its_members(tmp_path):
     overrides = ("task=bbh", "method=deepthink", "method.scored=ends", "test_size=6")
     paths = [put(tmp_path, job, {1: 3, 5: 6}) for job in jobs(*overrides)]
@@ -226,7 +238,7 @@ def test_with_too_few_draws_nothing_is_tested(tmp_path, draws, verdict):
     found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, FIVE)[0]
     assert found.estimates[0].mean == 100
     assert (found.estimates[0].p is None) == (found.adjusted[0] is None) == (draws < 4)
-    assert claims.judge_contrast(found)[0] == verdict
+    assert judging.judge_contrast(found)[0] == verdict
 
 
 def test_other_test_examples_are_not_compared(tmp_path):
@@ -257,7 +269,7 @@ def test_an_average_that_is_ahead_alone_is_a_claim_in_part():
         return comparisons.Contrast("", tasks, (ahead, ahead, ahead), ps)
 
     verdicts = {
-        ps: claims.judge_contrast(contrast(*ps))[0]
+        ps: judging.judge_contrast(contrast(*ps))[0]
         for ps in ((0.2, 0.2, 0.2), (0.2, 0.2, 0.01), (0.2, 0.01, 0.2), (0.01, 0.01, 0.2))
     }
     assert [*verdicts.values()] == ["not here", "in part", "in part", "holds"]
@@ -274,6 +286,66 @@ def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path):
     assert "At t = 15 aligned is significantly ahead on SST2." in text
     assert "continued stands 100.0 points below its best t and aligned stands 0.0" in text
     assert finding.paragraph(Runs([]), MODEL, SCALE) == ""
+
+
+def test_the_opening_says_where_thinking_stands(tmp_path):
+    for seed in range(6):
+        curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
+    first, last = summary.sentences(Runs.load(tmp_path), MODEL)
+    assert "against vanilla.** t = 5: significantly ahead on SST2. t by dev: " in first
+    told = dict(
+        reversed(part.split(" ", 1)) for part in last.split(": ")[1].rstrip(".").split(", ")
+    )
+    papers = [claim for claim, where, *_ in claims.CLAIMS if where]
+    assert sum(map(int, told.values())) == len(papers)
+    assert list(summary.sentences(Runs([]), MODEL)) == []
+
+
+def figure4(results, hits):
+    """Six draws of every setting of Figure 4; hits: by count and seed, those of t = 1 and t = 5."""
+    for count, task, seed in product((2, 4, 8, 16), ("sst2", "agnews"), range(6)):
+        asked = (f"task={task}", f"seed={seed}", f"demonstrations.count={count}", *SMALL)
+        (config,) = jobs("method.scored=ends", *asked)
+        early, late = hits(count, seed)
+        put(results, config, {1: early, 5: late}, {1: 0, 5: 0})
+
+
+@pytest.mark.parametrize(
+    ("hits", "verdicts"),
+    [
+        (lambda count, seed: (0, 6), ("holds", "not here", "not here")),
+        (lambda count, seed: (count // 16 * 6,) * 2, ("not here", "holds", "not here")),
+        (lambda count, seed: (seed % 2 * 6, 3), ("not here", "not here", "holds")),
+        (lambda count, seed: (0, 6 if count == 2 else 0), ("in part", "not here", "not here")),
+    ],
+)
+def test_claims_of_figure_4_follow_the_numbers(tmp_path, hits, verdicts):
+    figure4(tmp_path, hits)
+    judges = (
+        hyperparameters.any_count,
+        hyperparameters.more_demonstrations,
+        hyperparameters.steadier_at_any_count,
+    )
+    runs = Runs.load(tmp_path)
+    assert tuple(judge(runs, MODEL, SCALE)[0] for judge in judges) == verdicts
+
+
+@pytest.mark.parametrize(("peaks", "verdict"), [((15, 5, 1), "holds"), ((15, 15, 1), "in part")])
+def test_a_larger_step_size_peaks_earlier(tmp_path, peaks, verdict):
+    for size, peak in zip(("0.001", "0.01", "0.1"), peaks, strict=True):
+        for seed in range(5):
+            hits = {step: 6 if step == peak else 2 for step in CURVE}
+            curve(tmp_path, f"seed={seed}", f"method.step_size={size}", hits=hits)
+    found, evidence = hyperparameters.fewer_iterations(Runs.load(tmp_path), MODEL, SCALE)
+    assert found == verdict
+    assert f"η = 0.01: t = {peaks[1]}" in evidence
+    assert hyperparameters.fewer_iterations(Runs([]), MODEL, SCALE) == ("not run", "")
+
+
+def test_a_claim_of_several_parts_holds_only_if_none_is_missing():
+    assert judging.all_of([True, True], 2) == "holds"
+    assert judging.all_of([True, True], 3) == "in part"
+    assert judging.all_of([], 3) == "not run"
 
 
 def test_compute_counts_selection_and_the_iterations_that_were_read(tmp_path):
@@ -363,7 +435,7 @@ def test_draws_that_only_vanilla_has_are_left_out(results):
     vanilla, thinking = (cell(results, reading) for reading in (VANILLA, FIVE))
     assert (vanilla.seeds, thinking.seeds) == (10, 9)
     page.write(results, Runs.load(results), lambda _: None)
-    assert "t = 5: SD 0.0 → 0.0 points (n = 9, p = 1, " in (results / "README.md").read_text()
+    assert "t = 5: SD 0.0 → 0.0 n=9, worst " in (results / "README.md").read_text()
 
 
 def test_csv_traces_every_number_to_its_records(written):

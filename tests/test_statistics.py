@@ -6,7 +6,7 @@ from scipy import stats
 
 from deepthink import readings
 from deepthink.report import statistics
-from deepthink.report.claims import pitman_morgan
+from deepthink.report.statistics import pitman_morgan
 
 
 def test_one_seed_is_wilsons_interval():

@@ -1,7 +1,7 @@
 """A table's numbers: which runs make each, read at which t, beside the paper's."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -194,13 +194,5 @@ def average(outcomes: Sequence[Array]) -> Estimate:
 
 def percent(estimate: Estimate) -> Estimate:
     """The same in per cent."""
-    return Estimate(
-        100 * estimate.mean,
-        100 * estimate.low,
-        100 * estimate.high,
-        estimate.seeds,
-        estimate.examples,
-        estimate.p,
-        estimate.effect,
-        estimate.wins,
-    )
+    mean, low, high = (100 * value for value in (estimate.mean, estimate.low, estimate.high))
+    return replace(estimate, mean=mean, low=low, high=high)

@@ -20,15 +20,11 @@ from deepthink.report.cells import (
 )
 from deepthink.report.layouts import RULES, TASKS
 from deepthink.report.runs import Array, Runs, Scale
-from deepthink.report.statistics import Estimate
+from deepthink.report.statistics import FEWEST, Estimate
 
 TESTED = (FIVE, BY_DEV)
 READINGS = (*TESTED, ORACLE)
 """Fixed t, t by dev, and the upper bound, which is never tested."""
-
-
-FEWEST = 4
-"""Draws below which nothing is tested, unless the experiment asks for no more."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ def _paired(first: Measured, second: Measured) -> tuple[list[Array], list[Array]
         return None
     for draw in draws:
         for one, other in zip(first.found[draw], second.found[draw], strict=True):
-            if one.record["gold"]["test"] != other.record["gold"]["test"]:
+            if one.examples != other.examples:
                 raise UserError(
                     f"{one.path} and {other.path} cannot be compared, their test examples differ: "
                     "remove the one that was made from other data"

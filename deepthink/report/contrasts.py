@@ -60,7 +60,9 @@ def _cell(estimate: Estimate | None, p: float | None) -> str:
     if estimate is None:
         return MISSING
     mean, rest = interval(estimate, signed=True).split(" ", 1)
-    notes = [f"{estimate.wins}/{estimate.seeds}"] if estimate.wins is not None else []
+    notes = []
+    if estimate.wins is not None:
+        notes.append(f"{estimate.wins}:{estimate.losses} of {estimate.seeds}")
     if estimate.effect is not None:
         notes.append(f"d {number(estimate.effect, signed=True)}")
     if p is not None:
@@ -72,7 +74,7 @@ def _cell(estimate: Estimate | None, p: float | None) -> str:
 
 _COLUMNS = (
     "model", "scale", "family", "reading", "contrast", "task", "difference", "low", "high",
-    "seeds", "wins", "examples", "effect", "p", "p_holm",
+    "seeds", "wins", "losses", "examples", "effect", "p", "p_holm",
 )  # fmt: skip
 
 
@@ -88,6 +90,6 @@ def long_form(compared: Sequence[Compared]) -> str:
                 ends = (f"{value:.4f}" for value in (e.mean, e.low, e.high))
                 effect = "" if e.effect is None else f"{e.effect:.4f}"
                 tested = ("", "") if p is None else (f"{e.p:.3g}", f"{p:.3g}")
-                numbers = (*ends, e.seeds, e.wins, e.examples, effect, *tested)
+                numbers = (*ends, e.seeds, e.wins, e.losses, e.examples, effect, *tested)
             rows.append((*place, task, *numbers))
     return pd.DataFrame(rows, columns=_COLUMNS).to_csv(index=False, lineterminator="\n")

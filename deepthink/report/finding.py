@@ -6,10 +6,9 @@ import numpy as np
 
 from deepthink.report import comparisons
 from deepthink.report.cells import BY_DEV, FIVE, ORACLE, Measured
-from deepthink.report.comparisons import LAST, PAPERS_STEP_SIZE, STEP_SIZES, Contrast
-from deepthink.report.layouts import TASKS
+from deepthink.report.comparisons import LAST, PAPERS_STEP_SIZE, STEP_SIZES
 from deepthink.report.runs import Runs, Scale
-from deepthink.report.words import compared, number
+from deepthink.report.words import compared, number, standing
 
 
 def paragraph(runs: Runs, model: str, scale: Scale) -> str:
@@ -26,7 +25,7 @@ def _at_one_size(runs: Runs, model: str, scale: Scale, size: str) -> Iterator[st
     oracle = comparisons.positions(runs, model, scale, size, ORACLE)
     if not any(last[0].estimates):
         return
-    yield f"**η = {size}.** At t = 15 aligned is {_ahead(last[0], 'continued')}."
+    yield f"**η = {size}.** At t = 15 aligned is {standing(last[0], 'continued')}."
     names = ("continued", "aligned")
     parts = [comparisons.placed(runs, model, scale, size, name, LAST) for name in names]
     both = [pair for pair in zip(*parts, strict=True) if all(part.found for part in pair)]
@@ -38,41 +37,19 @@ def _at_one_size(runs: Runs, model: str, scale: Scale, size: str) -> Iterator[st
     yield f"There {' and '.join(told)} (mean curves, averaged over tasks)."
     if any(five[0].estimates):
         yield (
-            f"At t = 5 it is {_ahead(five[0], 'continued')}; against vanilla, "
-            f"{_ahead(five[1], 'vanilla')}."
+            f"At t = 5 it is {standing(five[0], 'continued')}; against vanilla, "
+            f"{standing(five[1], 'vanilla')}."
         )
     bound = oracle[0].average
     aside = f" (with oracle t, an upper bound, {compared(bound)})" if bound else ""
-    yield f"With t chosen by dev it is {_ahead(by_dev[0], 'continued')}{aside}."
+    yield f"With t chosen by dev it is {standing(by_dev[0], 'continued')}{aside}."
     yield (
-        f"Against vanilla, t by dev, aligned is {_ahead(by_dev[1], 'vanilla')}. "
-        f"Continued is {_ahead(by_dev[2], 'vanilla')}."
+        f"Against vanilla, t by dev, aligned is {standing(by_dev[1], 'vanilla')}. "
+        f"Continued is {standing(by_dev[2], 'vanilla')}."
     )
     if size != PAPERS_STEP_SIZE and any(by_dev[3].estimates):
         rival = f"the paper's setting (continued, η = {PAPERS_STEP_SIZE})"
-        yield f"Against {rival}, t by dev, aligned is {_ahead(by_dev[3], 'that')}."
-
-
-def _ahead(found: Contrast, rival: str) -> str:
-    """Ahead of or behind a rival, on average and by task, or not told apart from it."""
-    words = {
-        1: "significantly ahead",
-        -1: "significantly behind",
-        0: f"not told apart from {rival}",
-    }
-    tasks: dict[int, list[str]] = {1: [], -1: [], 0: []}
-    for task, estimate in zip(found.tasks, found.estimates, strict=True):
-        if estimate is not None and task != "average":
-            tasks[found.ahead(task)].append(TASKS[task])
-    told = []
-    for sign, names in tasks.items():
-        alone = not sign and len(names) == len(found.tasks) - 1
-        places = [f"on {'any task by itself' if alone else ', '.join(names)}"] if names else []
-        if found.average is not None and found.ahead("average") == sign:
-            places.insert(0, f"on average ({compared(found.average)})")
-        if places:
-            told.append(f"{words[sign]} {' and '.join(places)}")
-    return "; ".join(told) if told else "not run"
+        yield f"Against {rival}, t by dev, aligned is {standing(by_dev[3], 'that')}."
 
 
 def _fall(part: Measured) -> float:

@@ -13,6 +13,8 @@ from deepthink.report import (
     experiments,
     figures,
     finding,
+    judging,
+    summary,
     tables,
 )
 from deepthink.report.contrasts import Compared
@@ -98,6 +100,7 @@ def _page(
 ) -> Iterator[str]:
     """The text of results/README.md, part by part."""
     yield _HEAD
+    yield from _in_short(runs)
     yield from _what_was_run(runs)
     yield from _verdicts(runs)
     yield from _pays(compared, drawn)
@@ -139,13 +142,21 @@ _METHODS = """## How the numbers are made
   examples alone. With five draws 95 % is rather 93 %. In an average over tasks a seed is one unit,
   since a rule's order of reading is alike in all of them. The pool is one and the same.
 - *Comparisons* are paired: the same seed, the same test examples; against vanilla and repetition
-  also the same demonstrations. Differences are in points. 7/10: seeds in which the first is ahead.
+  also the same demonstrations. Differences are in points. 6:3 of 10: seeds in which the
+  first is ahead, and behind; in the rest the two are equal.
   d: the mean difference over its standard deviation across seeds (Cohen's d_z with Hedges'
   correction). p on tasks is corrected over the tasks of a row by Holm's method; bold is below .05.
   With one to three of several draws nothing is tested: the interval is shown, without a p.
   Nothing is corrected over rows, readings or claims: of twenty true zeros one will look like more.
 - A cell is shown when every draw its experiment asks for is there; before that, "so far".
 """
+
+
+def _in_short(runs: Runs) -> Iterator[str]:
+    for model in runs.models:
+        if found := list(summary.sentences(runs, model)):
+            yield f"## {model} in short\n"
+            yield "\n".join(f"- {sentence}" for sentence in found) + "\n"
 
 
 def _what_was_run(runs: Runs) -> Iterator[str]:
@@ -231,7 +242,7 @@ def _verdicts(runs: Runs) -> Iterator[str]:
     header = ("claim", "in", "verdict", "evidence (points, 95 % intervals)")
     for model in runs.models:
         found = claims.verdicts(runs, model)
-        if all(one.verdict == claims.NOT_RUN for one in found):
+        if all(one.verdict == judging.NOT_RUN for one in found):
             continue
         rows = tuple((v.claim, v.where or "ours", f"**{v.verdict}**", v.evidence) for v in found)
         yield f"### {model}\n"
@@ -243,9 +254,9 @@ def _verdicts(runs: Runs) -> Iterator[str]:
     if published:
         yield (
             f"Not run on any of: {', '.join(published)}. A verdict follows from the numbers by "
-            'rule (`deepthink/report/claims.py`): "holds" if every part of the claim is '
-            'significant after Holm\'s correction over the parts, "in part" if some are or only '
-            'the average over tasks is, "not here" if none is.\n'
+            'rule (`deepthink/report/judging.py`): "holds" if every part of the claim is '
+            'significant after Holm\'s correction over tasks or settings, "in part" if some are or '
+            'only the average over tasks is, "not here" if none is.\n'
         )
 
 

@@ -84,6 +84,17 @@ class Run:
         return tuple(point["step"] for point in readings.of_split(self.record["curve"], "test"))
 
     @property
+    def origin(self) -> tuple[object, ...]:
+        """What runs of one number share: the protocol, the data and the model behind its name."""
+        identity = self.record["identity"]
+        return identity["protocol"], identity["task"]["data"], identity["model"]
+
+    @property
+    def examples(self) -> tuple[str, str]:
+        """What tells the test examples from others: the data they are of, and their answers."""
+        return self.record["identity"]["task"]["data"], self.record["gold"]["test"]
+
+    @property
     def has_dev(self) -> bool:
         """Whether dev was scored too."""
         return bool(readings.of_split(self.record["curve"], "dev"))
@@ -178,24 +189,19 @@ def one_per_draw(runs: Iterable[Run], draws: Iterable[Draw]) -> dict[Draw, Run]:
     data differ.
     """
     wanted = list(draws)
-    kinds: dict[tuple[tuple[int, ...], bool], dict[Draw, Run]] = {}
+    kinds: dict[tuple[tuple[int, ...], bool], list[Run]] = {}
     for run in runs:
         if run.draw in wanted:
-            kinds.setdefault((run.steps, run.has_dev), {})[run.draw] = run
+            kinds.setdefault((run.steps, run.has_dev), []).append(run)
     if not kinds:
         return {}
-    best = max(kinds, key=lambda kind: (len(kinds[kind]), len(kind[0]), kind))
-    found = {draw: kinds[best][draw] for draw in wanted if draw in kinds[best]}
-    first, *others = found.values()
+    best = max(kinds, key=lambda kind: (len({r.draw for r in kinds[kind]}), len(kind[0]), kind))
+    first, *others = kinds[best]
     for other in others:
-        ours, theirs = (
-            (one.record["identity"]["protocol"], one.record["identity"]["task"]["data"],
-             one.record["identity"]["model"])
-            for one in (first, other)
-        )  # fmt: skip
-        if ours != theirs:
+        if first.origin != other.origin:
             raise UserError(
                 f"{first.path} and {other.path} belong to one number, but were made from different "
                 "data, of another model of that name or by a different protocol: remove one of them"
             )
-    return found
+    found = {run.draw: run for run in kinds[best]}
+    return {draw: found[draw] for draw in wanted if draw in found}

@@ -18,7 +18,7 @@ to 7 % of true zeros come out significant at 5 %, with three 8 % and with two 12
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -28,6 +28,8 @@ from deepthink import readings
 
 Array = np.ndarray
 LEVEL = 0.95
+FEWEST = 4
+"""Draws below which nothing is tested, unless the experiment asks for no more."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Estimate:
     p: two-sided, against a mean of zero; None where nothing is compared.
     effect: the mean difference over its standard deviation across seeds (Cohen's d_z with Hedges'
         correction); None below three seeds or where no seed differs from another.
-    wins: seeds in which the difference is above zero.
+    wins, losses: seeds in which the difference is above, and below, zero.
     """
 
     mean: float
@@ -48,6 +50,7 @@ class Estimate:
     p: float | None = None
     effect: float | None = None
     wins: int | None = None
+    losses: int | None = None
 
 
 def accuracy(correct: Array, level: float = LEVEL) -> Estimate:
@@ -73,8 +76,8 @@ def average_difference(
 
     Tasks are taken as they are, not as a sample of tasks. Where all have the same number of seeds,
     a seed is one unit over all of them, since what it decides may be alike in each (the order in
-    which a rule's choice is read is); `wins` then count seeds by their mean over tasks. Otherwise
-    the tasks' seeds are taken as independent.
+    which a rule's choice is read is); `wins` and `losses` then count seeds by their mean over
+    tasks. Otherwise the tasks' seeds are taken as independent.
     """
     pairs = zip(firsts, seconds, strict=True)
     return _tested([a.astype(float) - b.astype(float) for a, b in pairs], level)
@@ -97,15 +100,14 @@ def average_accuracy(corrects: Sequence[Array], level: float = LEVEL) -> Estimat
 
 def _tested(differences: Sequence[Array], level: float) -> Estimate:
     found = _averaged(differences, level)
-    p = found.p
-    effect = wins = None
+    effect = wins = losses = None
     if len({len(one) for one in differences}) == 1:
         by_seed = np.mean([one.mean(axis=1) for one in differences], axis=0)
-        wins = int((by_seed > 0).sum())
+        wins, losses = int((by_seed > 0).sum()), int((by_seed < 0).sum())
         if len(by_seed) > 2 and (spread := by_seed.std(ddof=1)) > 0:
             correction = 1 - 3 / (4 * (len(by_seed) - 1) - 1)
             effect = float(by_seed.mean() / spread * correction)
-    return Estimate(found.mean, found.low, found.high, found.seeds, found.examples, p, effect, wins)
+    return replace(found, effect=effect, wins=wins, losses=losses)
 
 
 def _averaged(outcomes: Sequence[Array], level: float) -> Estimate:
@@ -171,6 +173,17 @@ def _two_way(outcomes: Array) -> tuple[float, float, float]:
 
 def _quantile(freedom: float, level: float) -> float:
     return float(stats.t.ppf((1 + level) / 2, freedom))
+
+
+def pitman_morgan(first: Array, second: Array) -> float:
+    """Two-sided p that two paired samples have one variance (Pitman 1939, Morgan 1939).
+
+    1 where it cannot be told: too few pairs, or no spread.
+    """
+    total, apart = first + second, first - second
+    if len(first) < FEWEST or np.ptp(total) == 0 or np.ptp(apart) == 0:
+        return 1.0
+    return float(stats.pearsonr(total, apart).pvalue)
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -1,5 +1,7 @@
 """Numbers as words: fixed formats for tables and sentences."""
 
+from deepthink.report.comparisons import Contrast
+from deepthink.report.layouts import TASKS
 from deepthink.report.statistics import Estimate
 
 MISSING = "–"
@@ -34,3 +36,25 @@ def probability(p: float | None) -> str:
     if p is None:
         return ""
     return "p<.001" if p < 0.001 else f"p={p:.2g}".replace("0.", ".")
+
+
+def standing(found: Contrast, rival: str) -> str:
+    """Ahead of or behind a rival, on average and by task, or not told apart from it."""
+    words = {
+        1: "significantly ahead",
+        -1: "significantly behind",
+        0: f"not told apart from {rival}",
+    }
+    tasks: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    for task, estimate in zip(found.tasks, found.estimates, strict=True):
+        if estimate is not None and task != "average":
+            tasks[found.ahead(task)].append(TASKS[task])
+    told = []
+    for sign, names in tasks.items():
+        alone = not sign and len(names) == len(found.tasks) - 1
+        places = [f"on {'any task by itself' if alone else ', '.join(names)}"] if names else []
+        if found.average is not None and found.ahead("average") == sign:
+            places.insert(0, f"on average ({compared(found.average)})")
+        if places:
+            told.append(f"{words[sign]} {' and '.join(places)}")
+    return "; ".join(told) if told else "not run"
