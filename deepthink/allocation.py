@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-_SAID = ("allocate memory", "not enough memory", "out of memory")
+_SAID = ("allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 
 
 @contextmanager

@@ -1,7 +1,11 @@
 """The command line: Hydra composes a config, jobs run, errors become one line each."""
 
 import os
+import shlex
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
@@ -12,7 +16,7 @@ from omegaconf import DictConfig
 from deepthink import workers
 from deepthink.config import Config, Suite, in_group, parse
 from deepthink.errors import UserError
-from deepthink.overrides import COMPOSING, CONF, group, translate
+from deepthink.overrides import COMPOSING, CONF, check_experiment, group, translate
 from deepthink.rounds import Busy, until_done
 from deepthink.tally import Tally
 
@@ -29,26 +33,52 @@ def main() -> None:
     _tally = Tally()
     _told.clear()
     _passed.clear()
+    asked = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        if (sharing := workers.asked(sys.argv[1:])) is not None:
-            _count(workers.share(sharing, job))
-        else:
-            job()
-            if _passed:
-                print(f"{len(_passed)} jobs are done by other processes: waiting for them")
-                until_done(_passed, _attempt)
+        with _terminable():
+            _run()
     except COMPOSING as error:
         _fail(translate(error))
     except UserError as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'} cannot be used ({error.strerror or error})")
     except KeyboardInterrupt as stop:
         where = f" {stop}" if str(stop) else ""
         _fail(f"interrupted{where}: finished jobs are kept, the same command continues")
     if _tally.jobs > 1:
         print(f"jobs: {_tally}")
-    if len(_tally.reasons) > 1:
-        print(f"{_tally.failed} jobs failed; the same command runs only those", file=sys.stderr)
+        if _tally.failed:
+            again = shlex.join(["python", "run.py", *(w for w in asked if w != "force=true")])
+            print(f"{_tally.failed} failed; this runs only those: {again}")
     sys.exit(1 if _tally.failed else 0)
+
+
+def _run() -> None:
+    if (sharing := workers.asked(sys.argv[1:])) is not None:
+        _count(workers.share(sharing, job))
+        return
+    check_experiment(sys.argv[1:])
+    job()
+    if _passed:
+        print(f"{len(_passed)} jobs are done by other processes: waiting for them")
+        until_done(_passed, _attempt)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """A request to end (SIGTERM) is an interruption: what is held is let go."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

@@ -69,15 +69,15 @@ class ProgressWatcher(Watcher):
 
 def console() -> Console:
     """The terminal, or a page wide enough for every table where the output is no terminal."""
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=118)
+    terminal = Console(markup=False)
+    return terminal if terminal.is_terminal else Console(width=118, markup=False)
 
 
 @contextmanager
 def watching(console: Console) -> Iterator[Watcher]:
     """A watcher that draws on `console` while jobs run and leaves nothing behind."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

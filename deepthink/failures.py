@@ -4,7 +4,6 @@ results/failures/<model>/<task>/<method>/seed<k>[-order<j>]-<id>.json
 """
 
 import json
-import os
 import platform
 import traceback
 from contextlib import suppress
@@ -15,9 +14,9 @@ from deepthink import records
 from deepthink.config import Config
 from deepthink.errors import UserError, first_line
 from deepthink.files import atomically
+from deepthink.redaction import redacted, without_secrets
 
 _EXECUTION = ("results", "force", "device", "token_budget", "wandb")
-_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "WANDB_API_KEY")
 
 
 def path_of(config: Config) -> Path:
@@ -34,7 +33,7 @@ def path_of(config: Config) -> Path:
     )
 
 
-def note(config: Config, error: Exception) -> UserError:
+def note(config: Config, error: BaseException) -> UserError:
     """Store what went wrong, as far as the disk allows; returns it as one line."""
     path = path_of(config)
     told = {
@@ -44,7 +43,7 @@ def note(config: Config, error: Exception) -> UserError:
         "host": platform.node(),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    text = without_secrets(json.dumps(told, indent=1, ensure_ascii=False)) + "\n"
+    text = json.dumps(redacted(told), indent=1) + "\n"
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
@@ -59,11 +58,3 @@ def clear(config: Config) -> None:
     """The job is done."""
     with suppress(OSError):
         path_of(config).unlink(missing_ok=True)
-
-
-def without_secrets(text: str) -> str:
-    """A text in which the tokens of this process's environment are starred out."""
-    for name in _SECRETS:
-        if secret := os.environ.get(name):
-            text = text.replace(secret, "***")
-    return text

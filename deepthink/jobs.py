@@ -1,10 +1,18 @@
 """A request from start to its last line in the terminal: run, keep, show, publish."""
 
+from collections.abc import Callable
+
+from rich.console import Console
+
 from deepthink import display, failures, study, suite, tracking
 from deepthink.config import Config, Suite
-from deepthink.errors import UserError
+from deepthink.errors import first_line
+from deepthink.redaction import without_secrets
 from deepthink.rounds import Busy
 from deepthink.tally import Tally
+
+STOPS = (Busy, KeyboardInterrupt, SystemExit)
+"""What is no failure of the job at hand, and goes on to the caller."""
 
 
 def perform(request: Config | Suite) -> Tally:
@@ -17,12 +25,12 @@ def _job(config: Config) -> Tally:
     try:
         with display.watching(console) as watch:
             outcome = study.run(config, watch)
-    except Busy:
+    except STOPS:
         raise
-    except Exception as error:
+    except BaseException as error:  # a panic of compiled code is no Exception
         return Tally(failed=1, reasons=(str(failures.note(config, error)),))
     failures.clear(config)
-    display.show(outcome, console)
+    _tell(lambda: display.show(outcome, console), console)
     if (failure := tracking.publish(outcome, config.wandb)) is not None:
         console.print(failure, highlight=False)
     return Tally(read=1) if outcome.scores is None else Tally(done=1)
@@ -33,9 +41,12 @@ def _suite(request: Suite) -> Tally:
     try:
         with display.watching(console) as watch:
             results = suite.run(request, watch)
-    except UserError as error:
-        return Tally(failed=len(request.jobs), reasons=(str(error),))
-    display.report(request, results, console)
+    except STOPS:
+        raise
+    except BaseException as error:
+        told = [failures.note(config, error) for config in request.jobs]
+        return Tally(failed=len(told), reasons=(str(told[0]),))
+    _tell(lambda: display.report(request, results, console), console)
     if (failure := tracking.publish_suite(request, results)) is not None:
         console.print(failure, highlight=False)
     by_reason: dict[str, list[str]] = {}
@@ -48,3 +59,12 @@ def _suite(request: Suite) -> Tally:
     done = sum(outcome.scores is not None for outcome in results.outcomes.values())
     read = len(results.outcomes) - done
     return Tally(done, read, len(results.failures), tuple(reasons))
+
+
+def _tell(show: Callable[[], None], console: Console) -> None:
+    """Show what is already stored; what a terminal makes of it costs no job."""
+    try:
+        show()
+    except Exception as error:
+        said = without_secrets(first_line(error))
+        console.print(f"the result is kept but cannot be shown ({said})", markup=False)

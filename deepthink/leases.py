@@ -17,6 +17,7 @@ finds a file that is not its own the next time it looks: see `Lease.held`.
 import json
 import os
 import platform
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -53,20 +54,35 @@ class Holder:
     def here(cls) -> "Holder":
         """This process."""
         pid = os.getpid()
-        started = psutil.Process(pid).create_time()
-        return cls(platform.node(), _machine(), pid, started, uuid4().hex)
+        return cls(platform.node(), _machine(), pid, _started(pid), uuid4().hex)
 
     def gone(self, seen_from: "Holder") -> bool:
         """Whether this process is known to have ended; of another machine nothing is known."""
         if self.machine != seen_from.machine:
             return False
         try:
-            return psutil.Process(self.pid).create_time() != self.started
+            return _started(self.pid) != self.started
         except psutil.NoSuchProcess:
             return True
+        except psutil.Error:  # somebody else's process, which may not be looked at
+            return False
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
+
+
+def _started(pid: int) -> float:
+    """When a process began, by a clock that is never set: on Linux in ticks since the boot.
+
+    psutil adds the time of the boot, which moves when the clock is set. Raises psutil.Error.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return float(stat.rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        if sys.platform == "linux" and psutil.pid_exists(pid):
+            raise psutil.AccessDenied(pid) from None
+        return psutil.Process(pid).create_time()
 
 
 def _machine() -> str:
@@ -79,10 +95,14 @@ def _machine() -> str:
 
 
 class Lease:
-    """A job that is this process's own until `release`, or until the process ends."""
+    """A job that is this process's own until `release`, or until the process ends.
+
+    lost_by: how many processes in a row held it before and ended without letting it go.
+    """
 
     def __init__(self, path: Path, holder: Holder, beat: float) -> None:
         self._path, self._holder = path, holder
+        self.lost_by = int(path.name.rpartition(".")[2]) - 1
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, args=(beat,), daemon=True)
         self._thread.start()
@@ -108,11 +128,12 @@ class Lease:
         self._done.set()
         self._thread.join()
         name, _, generation = self._path.name.rpartition(".")
-        for earlier in _generations(self._path.parent, name):
-            if earlier < int(generation):
-                (self._path.with_name(f"{name}.{earlier}")).unlink(missing_ok=True)
-        if _holder(self._path) == self._holder:
-            self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # what is left ends with this process
+            for earlier in _generations(self._path.parent, name):
+                if earlier < int(generation):
+                    (self._path.with_name(f"{name}.{earlier}")).unlink(missing_ok=True)
+            if _holder(self._path) == self._holder:
+                self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> "Lease":
         return self
@@ -137,7 +158,7 @@ class Leases:
     expiry: float = EXPIRY
     clock: Callable[[], float] = time.monotonic
     _me: Holder = field(default_factory=Holder.here)
-    _seen: dict[Path, tuple[int, float]] = field(default_factory=dict)
+    _seen: dict[Path, tuple[tuple[Holder | None, int], float]] = field(default_factory=dict)
 
     def take(self, name: str) -> Lease | Holder | None:
         """The lease of this name; else who holds it, None where that is not known yet.
@@ -175,12 +196,12 @@ class Leases:
             return True
         try:
             with path.open() as file:  # NFS looks at the server when a file is opened
-                changed = os.fstat(file.fileno()).st_mtime_ns
+                life = holder, os.fstat(file.fileno()).st_mtime_ns
         except FileNotFoundError:
             return False  # released this moment
         last, since = self._seen.get(path, (None, 0.0))
-        if changed != last:
-            self._seen[path] = changed, self.clock()
+        if life != last:
+            self._seen[path] = life, self.clock()
             return False
         return self.clock() - since > self.expiry
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -100,6 +100,8 @@ def load(spec: ModelSpec, device: torch.device) -> LM:
     if (spec, device) not in _loaded:
         _loaded.clear()  # before the next is read: two may not fit
         gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()  # else what it held counts as used
         tokenizer, model = load_plain(spec, device)
         with iterated(model):  # refuses what cannot be iterated
             pass
@@ -147,7 +149,39 @@ def free_memory(device: torch.device) -> int:
     """Bytes that can still be allocated: on the GPU, or of this machine's memory."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
+    return min([int(psutil.virtual_memory().available), *_cgroup_free()])
+
+
+def _cgroup_free() -> list[int]:
+    """What the control groups of this process (a container, a SLURM job) leave it, if limited."""
+    free = []
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, kinds, path = line.split(":", 2)
+            if kinds not in ("", "memory"):
+                continue
+            root = Path("/sys/fs/cgroup", kinds)
+            limit, used = (
+                ("memory.limit_in_bytes", "memory.usage_in_bytes")
+                if kinds
+                else ("memory.max", "memory.current")
+            )
+            for folder in (root / path.lstrip("/"), *(root / path.lstrip("/")).parents):
+                if not folder.is_relative_to(root):
+                    break
+                with suppress(OSError, ValueError):  # unlimited, or not this one's to say
+                    free.append(
+                        int((folder / limit).read_text())
+                        - int((folder / used).read_text())
+                        + _reclaimable(folder)
+                    )
+    return free
+
+
+def _reclaimable(folder: Path) -> int:
+    """Bytes of files that a control group keeps in memory and would give up."""
+    words = (folder / "memory.stat").read_text().split()
+    return int(words[words.index("inactive_file") + 1])
 
 
 def fetch(spec: ModelSpec) -> None:

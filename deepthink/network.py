@@ -5,6 +5,7 @@ import socket
 from urllib.parse import urlsplit
 
 _SECONDS = 5.0
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
 def reachable(url: str) -> bool:
@@ -12,7 +13,7 @@ def reachable(url: str) -> bool:
 
     Behind a proxy, where names may not resolve here, it is taken to.
     """
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY")):
+    if any(os.environ.get(name) for name in _PROXIES):
         return True
     address = urlsplit(url)
     port = address.port or (80 if address.scheme == "http" else 443)

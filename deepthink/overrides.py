@@ -1,7 +1,10 @@
 """Command lines as configs, and what is wrong with them in one line."""
 
+import getpass
+import os
 import re
 import sys
+import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
@@ -11,7 +14,7 @@ from pathlib import Path
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -21,6 +24,15 @@ from deepthink.errors import UserError, unknown
 CONF = Path(__file__).resolve().parent.parent / "conf"
 COMPOSING = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
 """What Hydra raises for a command line or a config file that is wrong."""
+
+
+def _scratch() -> str:
+    """A folder of this user's own for what Hydra writes about a sweep and nobody reads."""
+    user = getattr(os, "getuid", getpass.getuser)
+    return str(Path(tempfile.gettempdir(), f"deepthink-{user()}"))
+
+
+OmegaConf.register_new_resolver("scratch", _scratch, replace=True)
 
 
 def translate(error: Exception) -> str:
@@ -63,7 +75,8 @@ def expand(words: Sequence[str]) -> list[list[str]]:
     try:
         given = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides([*words])}
         named = given.get("experiment")
-        swept = axes(str(named.value())) if named and not named.is_sweep_override() else {}
+        check_experiment(words)
+        swept = axes(str(named.value())) if named else {}
     except COMPOSING as error:
         raise UserError(translate(error)) from error
     choices = {
@@ -77,6 +90,13 @@ def expand(words: Sequence[str]) -> list[list[str]]:
             else [str(override.input_line)]
         )
     return [list(combination) for combination in product(*choices.values())]
+
+
+def check_experiment(words: Sequence[str]) -> None:
+    """Raise UserError for a list of experiments, each of which is a sweep of its own."""
+    asked = [word for word in words if re.match(r"experiment=.*[,(]", word)]
+    if asked:
+        raise UserError(f"{asked[0]}: an experiment is a sweep, give one command for each")
 
 
 def group(words: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -10,9 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from deepthink import __version__
+
+if sys.platform != "win32":
+    import resource
 
 _LIBRARIES = (
     "torch",
@@ -47,6 +50,8 @@ class Clock:
         """Bytes: of the GPU, or of this process (since its start) where there is none."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
+        if sys.platform == "win32":
+            return int(psutil.Process().memory_info().peak_wset)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
 

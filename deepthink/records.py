@@ -98,7 +98,7 @@ def check_writable(folder: Path) -> None:
             probe.write(b"\0" * 4096)
             probe.flush()
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
 
 
 def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
@@ -113,7 +113,7 @@ def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
         atomically(path.with_suffix(".parquet"), lambda file: scores.to_parquet(file, index=False))
         atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
     except OSError as error:
-        raise _unwritable(path.parent, error) from error
+        raise unwritable(path.parent, error) from error
     return record
 
 
@@ -137,14 +137,15 @@ def read(path: Path) -> Record:
         checksum = record.pop("checksum")
         schema, key = record["schema"], record["identity"]
         protocol = key["protocol"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        whole = digest(record) == checksum and path.stem.endswith(f"-{record_id(key)}")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BrokenRecord(path, "is not a complete record") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
     for what, found, ours in (("schema", schema, SCHEMA), ("protocol", protocol, PROTOCOL)):
         if found != ours:
             raise BrokenRecord(path, f"has {what} {found}, this version reads {ours}")
-    if digest(record) != checksum or not path.stem.endswith(f"-{record_id(key)}"):
+    if not whole:
         raise BrokenRecord(path, "was changed after it was written")
     return {**record, "checksum": checksum}
 
@@ -161,7 +162,7 @@ def set_aside(path: Path) -> Path:
             scores.rename(aside.with_name(f"{aside.name}.parquet"))
         path.rename(aside)
     except OSError as error:
-        raise _unwritable(path.parent, error) from error
+        raise unwritable(path.parent, error) from error
     return aside
 
 
@@ -190,6 +191,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _unwritable(folder: Path, error: OSError) -> UserError:
+def unwritable(folder: Path, error: OSError) -> UserError:
+    """What to say of a folder that cannot be written."""
     reason = error.strerror or error
     return UserError(f"cannot write to {folder} ({reason}): free it, or set results=FOLDER")

@@ -1,6 +1,7 @@
 """One job from config to record. Read this first: it calls every other part, in order."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -25,6 +26,9 @@ from deepthink.signals import ModelReader
 from deepthink.structures import Example, Splits
 from deepthink.thinking import think
 from deepthink.watcher import Watcher
+
+DEATHS = 3
+"""How many processes may die in the middle of a job until it counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -85,30 +89,35 @@ def run(config: Config, watch: Watcher) -> Outcome:
 
 def perform(job: Job, watch: Watcher) -> Outcome:
     """The part of `run` that follows the reading of the data."""
-    if (outcome := _read(job, watch)) is not None:
-        return outcome
+    if job.done:
+        with suppress(records.BrokenRecord):
+            return _read(job)
     check(job)
     lease = leases.of(Path(job.config.results)).take(records.digest(job.key)[:16])
     if not isinstance(lease, leases.Lease):
         raise Busy(f"done by {lease or 'another process'}")
     with lease:
-        if (outcome := _read(job, watch)) is not None:  # finished a moment ago
-            return outcome
+        try:
+            if job.done:  # finished a moment ago
+                return _read(job)
+        except records.BrokenRecord as error:
+            aside = records.set_aside(job.path)
+            watch.tell(f"{error}: set aside as {aside.name}, done again")
+        if lease.lost_by >= DEATHS:
+            raise UserError(
+                f"{lease.lost_by} processes in a row died in the middle of {job.config.task.name}, "
+                f"{job.config.label}, seed {job.config.draw}: was memory short? Free some or use a "
+                "smaller model; the same command tries again"
+            )
         body, scores = _make(job, watch)
         if not lease.held:
             raise Busy("taken over by another process while this one showed no life")
         return Outcome(job.path, records.write(job.path, body, scores), scores)
 
 
-def _read(job: Job, watch: Watcher) -> Outcome | None:
-    """The outcome of a job that was done before; a broken record is set aside."""
-    if not job.done:
-        return None
-    try:
-        return Outcome(job.path, records.read(job.path), None)
-    except records.BrokenRecord as error:
-        watch.tell(f"{error}: set aside as {records.set_aside(job.path).name}, done again")
-        return None
+def _read(job: Job) -> Outcome:
+    """The outcome of a job that was done before; BrokenRecord as `records.read`."""
+    return Outcome(job.path, records.read(job.path), None)
 
 
 def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:

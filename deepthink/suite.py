@@ -36,8 +36,8 @@ def run(suite: Suite, watch: Watcher) -> Results:
     for config in suite.jobs:
         try:
             jobs[config.task.name] = study.prepare(config, watch)
-        except UserError as error:
-            reasons[config.task.name] = _reason(error, config.task.name)
+        except Exception as error:
+            reasons[config.task.name] = _reason(failures.note(config, error), config.task.name)
     waiting = [job for job in jobs.values() if not job.done]
     if waiting:
         first = suite.jobs[0]

@@ -13,6 +13,7 @@ from deepthink import readings
 from deepthink.config import Suite, WandbSpec
 from deepthink.errors import first_line
 from deepthink.network import reachable
+from deepthink.redaction import without_secrets
 from deepthink.study import Outcome
 from deepthink.suite import Results
 
@@ -47,18 +48,27 @@ def _unfailing(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | 
     """Send, to this machine's disk where the network is dead; returns what did not work."""
     if settings.mode == "disabled":
         return None
-    import wandb
-
-    os.environ.setdefault("WANDB_SILENT", "true")
-    host = wandb.setup().settings.base_url
-    dead = settings.mode == "online" and not reachable(host)
+    kept = "the run is kept here, make sync uploads it"
     try:
-        send(replace(settings, mode="offline") if dead else settings)
+        import wandb
+
+        os.environ.setdefault("WANDB_SILENT", "true")
+        host = wandb.setup().settings.base_url
+        if settings.mode != "online":
+            send(settings)
+            return None
+        if not reachable(host):
+            send(replace(settings, mode="offline"))
+            return f"{host} cannot be reached: {kept}"
+        try:
+            send(settings)
+        except Exception as error:  # it answers, and still does not take the run
+            send(replace(settings, mode="offline"))
+            return f"not sent to {host} ({without_secrets(first_line(error))}): {kept}"
     except Exception as error:  # whatever a third-party client meets
-        return (
-            f"not sent to Weights & Biases ({first_line(error)}): the record is complete without it"
-        )
-    return f"{host} cannot be reached: the run is kept here, make sync uploads it" if dead else None
+        why = without_secrets(first_line(error))
+        return f"not sent to Weights & Biases ({why}): the record is complete without it"
+    return None
 
 
 @contextmanager

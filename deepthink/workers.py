@@ -2,39 +2,49 @@
 
     python run.py launcher=slurm workers=8 experiment=table1 model=gpt2-xl
 
-    results/sweeps/<time>-<pid>-<group>/sweep.json       the jobs, in order
-    results/sweeps/<time>-<pid>-<group>/worker<k>.jsonl  a line for each job that worker k came to
-    results/sweeps/<time>-<pid>-<group>/worker<k>.log    what it would have shown in a terminal
-    results/sweeps/<time>-<pid>-<group>/launcher.log     what the engine that runs the workers said
+    results/sweeps/<time>-<…>-<group>/sweep.json       the jobs, in order
+    results/sweeps/<time>-<…>-<group>/worker<k>.jsonl  a line for each job that worker k came to
+    results/sweeps/<time>-<…>-<group>/worker<k>.log    what it would have shown in a terminal
+    results/sweeps/<time>-<…>-<group>/launcher.log     what the engine that runs the workers said
+    results/sweeps/<time>-<…>-<group>/leases           which worker lives, and who is at which job
 
 Every worker goes through all jobs, model by model from a place of its own, does those that nobody
 has done or is at, and keeps its model loaded between them. A worker that is killed loses the job it
-was at, which another takes over; a launcher that starts it again loses nothing.
+was at, which another takes over when it has done all others, since it may be the job that kills; a
+launcher that starts the worker again loses nothing.
 """
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
+from uuid import uuid4
 
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
-from deepthink import overrides
-from deepthink.config import in_group, parse
+from deepthink import overrides, rounds
+from deepthink.config import Config, Suite, in_group, parse
 from deepthink.errors import UserError, first_line
 from deepthink.files import atomically
-from deepthink.rounds import until_done
+from deepthink.leases import Holder, Lease, Leases
+from deepthink.redaction import without_secrets
+from deepthink.rounds import Busy, until_done
 from deepthink.tally import Tally
 
 _MULTIRUN = ("-m", "--multirun")
 _ENGINE_LOG = "launcher.log"
+_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -76,14 +86,17 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
     jobs = overrides.expand(sharing.sweep)
     engine = [f"launcher={sharing.launcher}", *sharing.engine]
     composed = overrides.composed([*jobs[0], *engine])
-    parse(composed)
+    request = parse(composed)
     if (wanted := composed.workers) is None or wanted < 1:
         raise UserError(f"workers is {wanted}: it must be 1 or more")
     count = min(wanted, len(jobs))
+    if composed.force and count > 1 and isinstance(request, Suite):
+        raise UserError("force=true does a suite again in one process: leave launcher= out")
     sweep = {
         "jobs": jobs,
         "workers": count,
-        "apart": count if sharing.launcher == "local" else 1,
+        "local": sharing.launcher == "local",
+        "gpus": os.environ.get(_GPUS),
         "group": overrides.group(sharing.sweep),
         "cwd": str(Path.cwd()),
     }
@@ -93,29 +106,64 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
         sys.argv[0],
         "-m",
         *engine,
-        f"sweep='{folder}'",
+        "sweep='{}'".format(str(folder).replace("'", r"\'")),
         f"worker={','.join(map(str, range(count)))}",
     ]
     lost = ""
     try:
         with _aside(folder / _ENGINE_LOG) as screen, _progress(folder, len(jobs), screen):
-            task()
-    except (KeyboardInterrupt, UserError, *overrides.COMPOSING):
-        raise
-    except Exception as error:  # whatever a launcher makes of a worker that died
-        lost = first_line(error)
+            try:
+                task()
+            except (UserError, HydraException, OmegaConfBaseException):
+                raise
+            except Exception as error:  # whatever a launcher makes of a worker that died
+                died = type(error).__module__.startswith("submitit")
+                lost = "a worker was lost" if died else without_secrets(first_line(error))
+                with suppress(OSError), (folder / _ENGINE_LOG).open("a", encoding="utf-8") as log:
+                    log.write(without_secrets(traceback.format_exc()))
+            _outlive(folder, count)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(_stopped(folder, count)) from stop
     return _summed(folder, jobs, lost)
+
+
+def _outlive(folder: Path, count: int) -> None:
+    """Wait for workers that go on after another was lost."""
+    living = Leases(folder / "leases")
+    for worker in range(count):
+        while not isinstance(found := living.take(f"worker{worker}"), Lease):
+            time.sleep(rounds.POLL)
+        found.release()
+
+
+def _stopped(folder: Path, count: int) -> str:
+    """Interrupt the workers on this machine; returns what to say of those on others."""
+    here, elsewhere = Holder.here(), []
+    living = Leases(folder / "leases")
+    for worker in range(count):
+        found = living.take(f"worker{worker}")
+        if isinstance(found, Lease):
+            found.release()
+        elif found is not None and found.machine == here.machine:
+            with suppress(ProcessLookupError):
+                os.kill(found.pid, signal.SIGINT)
+        elif found is not None:
+            elsewhere.append(str(found))
+    return f"(workers go on: {', '.join(elsewhere)}; end them with scancel)" if elsewhere else ""
 
 
 def _store(results: Path, sweep: dict[str, Any]) -> Path:
     """The sweep's folder, with its jobs."""
     from deepthink import records  # slow to import: a typo should not wait
 
-    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}-{sweep['group']}"
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}-{sweep['group']}"
     folder = results / "sweeps" / name
     records.check_writable(folder)
     text = json.dumps(sweep, indent=1)
-    atomically(folder / "sweep.json", lambda path: path.write_text(text, encoding="utf-8"))
+    try:
+        atomically(folder / "sweep.json", lambda path: path.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise records.unwritable(folder, error) from error
     return folder
 
 
@@ -126,49 +174,95 @@ def work(folder: Path, worker: int) -> None:
     sweep = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
     os.chdir(sweep["cwd"])
     GlobalHydra.instance().clear()  # it has done its part; jobs are composed by themselves
-    _settle(worker, sweep["apart"])
     journal = folder / f"worker{worker}.jsonl"
+    claims = Leases(folder / "leases")
+    put_off: set[int] = set()
+
+    def ended(place: int) -> bool:
+        return any(line["job"] == place for line in _journals(folder))
 
     def attempt(place: int) -> None:
-        if any(line["job"] == place for line in _journals(folder)):
+        if ended(place):
             return  # another worker did it, or it failed there
-        begin = time.perf_counter()
         try:
             request = overrides.compose(sweep["jobs"][place])
-            found = doing.perform(in_group(request, sweep["group"]))
         except UserError as error:
-            found = Tally(failed=1, reasons=(str(error),))
-        seconds = round(time.perf_counter() - begin, 3)
-        with journal.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"job": place, "seconds": seconds, **asdict(found)}) + "\n")
+            _write(journal, place, 0.0, Tally(failed=1, reasons=(str(error),)))
+            return
+        if isinstance(request, Suite):  # its members are shared one by one
+            do(place, request)
+            return
+        claim = claims.take(f"job{place}")
+        if not isinstance(claim, Lease):
+            raise Busy(f"done by {claim or 'another worker'}")
+        with claim:
+            if claim.lost_by and place not in put_off:
+                put_off.add(place)
+                raise Busy("a worker died in the middle of it: all others first")
+            if not ended(place):
+                do(place, request)
+
+    def do(place: int, request: Config | Suite) -> None:
+        begin = time.perf_counter()
+        found = doing.perform(in_group(request, sweep["group"]))
+        _write(journal, place, round(time.perf_counter() - begin, 3), found)
 
     with (
         (folder / f"worker{worker}.log").open("a", encoding="utf-8", buffering=1) as log,
         redirect_stdout(log),
         redirect_stderr(log),
+        _alive(claims, worker) as me,
     ):
+        print(f"worker {worker} of {sweep['workers']}: {me}, {_settle(worker, sweep)}")
         until_done(order(sweep["jobs"], worker, sweep["workers"]), attempt)
+
+
+@contextmanager
+def _alive(claims: Leases, worker: int) -> Iterator[Holder]:
+    """The worker's own lease, from which the driver sees that it lives."""
+    mine = claims.take(f"worker{worker}")
+    try:
+        yield Holder.here()
+    finally:
+        if isinstance(mine, Lease):
+            mine.release()
+
+
+def _write(journal: Path, place: int, seconds: float, found: Tally) -> None:
+    """Add a line, apart from one that a killed worker left unfinished."""
+    line = json.dumps({"job": place, "seconds": seconds, **asdict(found)}).encode() + b"\n"
+    with journal.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read() == b"\n" else b"\n" + line
+        file.write(line)
 
 
 def order(jobs: Sequence[Sequence[str]], worker: int, workers: int) -> list[int]:
     """The places of all jobs as this worker goes through them: model by model, from its own on."""
 
-    def model(place: int) -> str:
-        return next((word for word in jobs[place] if word.startswith("model=")), "")
+    def model(place: int) -> list[str]:
+        return [word for word in jobs[place] if word.startswith("model")]
 
     places = sorted(range(len(jobs)), key=model)
     start = len(jobs) * worker // workers
     return places[start:] + places[:start]
 
 
-def _settle(worker: int, apart: int) -> None:
-    """Of a machine that `apart` workers share, a GPU of its own, else its part of the cores."""
+def _settle(worker: int, sweep: Mapping[str, Any]) -> str:
+    """Take a GPU, or of a machine that all workers share a part of the cores; says which."""
+    if sweep["local"]:  # submitit hides every GPU from workers that it was not told to give any
+        os.environ.pop(_GPUS, None)
+        if sweep["gpus"] is not None:
+            os.environ[_GPUS] = sweep["gpus"]
     import torch
 
-    if (count := torch.cuda.device_count()) > 1:
+    if count := torch.cuda.device_count():
         torch.cuda.set_device(worker % count)
-    if not count and apart > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // apart))
+        return f"GPU {worker % count} of {count}"
+    if sweep["local"]:
+        torch.set_num_threads(max(1, torch.get_num_threads() // sweep["workers"]))
+    return f"no GPU, {torch.get_num_threads()} threads"
 
 
 def _journals(folder: Path) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
     make launchers
     make launchers ARGS="--jobs 20 basic local"
 
-A job's cost on top is the sweep's wall time times its workers, less the seconds its records say
+Compared is every candidate's score; where they differ, by how much at most. A job's cost on top is the sweep's wall time times its workers, less the seconds its records say
 were spent on thinking and scoring, divided by the jobs: start-up, loading, composing and storing
 are all in it. A launcher that is not installed is left out and named.
 """
@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -45,7 +47,7 @@ def main() -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("", "workers", "jobs", "wall, s", "ms on top of a job", "numbers"):
         table.add_column(heading, justify="left" if not heading else "right")
-    first = None
+    first: dict[int, np.ndarray] = {}
     same = True
     for way in options.ways or WAYS:
         workers, words = WAYS[way]
@@ -62,13 +64,18 @@ def main() -> None:
             if done.returncode:
                 console.print(f"{way} left out: {done.stderr.strip().splitlines()[0]}")
                 continue
-            found = [record for _, record in records.load_all(Path(folder)).records]
-        curves = {record["identity"]["seed"]: record["curve"] for record in found}
-        first = first or curves
-        same &= curves == first
+            stored = records.load_all(Path(folder)).records
+            scores = {
+                record["identity"]["seed"]: pd.read_parquet(path.with_suffix(".parquet"))["score"]
+                for path, record in stored
+            }
+        found = [record for _, record in stored]
+        first = first or scores
+        apart = max(float(np.abs(scores[seed] - first[seed]).max()) for seed in first)
+        same &= apart == 0
         spent = sum(record["seconds"]["think"] + record["seconds"]["score"] for record in found)
         cost = 1000 * (wall * workers - spent) / len(found)
-        verdict = "identical" if curves == first else "DIFFERENT"
+        verdict = f"up to {apart:.1g} apart" if apart else "identical"
         table.add_row(way, str(workers), str(len(found)), f"{wall:.1f}", f"{cost:.0f}", verdict)
     console.print(table)
     sys.exit(not same)

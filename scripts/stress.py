@@ -31,6 +31,9 @@ SMALL = ("test_size=16", "dev_size=0", "method.iterations=2", "wandb.mode=disabl
 PAUSE = (0.0, 2.0)
 """Seconds a worker may go on after it was seen at work, until the kill: up to a job or two."""
 
+AGAIN = 5
+"""How often a command that fails by itself is given again, besides once for each kill."""
+
 
 def command(results: Path, jobs: int, *more: str) -> list[str]:
     """The sweep as a user types it."""
@@ -86,7 +89,7 @@ def disturb(results: Path, jobs: int, kills: int, rng: random.Random, console: C
             happened[what] += 1
             console.print(f"kill {happened['kills']:>2}: {what}, {done} of {jobs} records")
         process.wait()
-        if process.returncode == 0:
+        if process.returncode == 0 or happened["starts"] > kills + AGAIN:
             return happened
         reap()
 

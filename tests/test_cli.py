@@ -16,7 +16,7 @@ from conftest import assert_one_line, stored
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 
-from deepthink import cli, hub, models, network, records, study, tracking
+from deepthink import cli, display, hub, models, network, records, study, tracking
 from deepthink.config import SHARING, ModelSpec, Suite
 from deepthink.overrides import CONF, compose, expand
 from deepthink.structures import Example
@@ -161,10 +161,11 @@ def test_a_failing_job_stops_no_other(run, tmp_path):
 
 
 def test_what_all_jobs_get_wrong_is_told_once(run):
-    code, _, err = run("-m", "seed=x,y,x", "method=vanilla,deepthink")
+    code, out, err = run("-m", "seed=x,y,x", "method=vanilla,deepthink", "force=true")
     assert code == 1
     assert err.count("error: seed is 'x'") == err.count("error: seed is 'y'") == 1
-    assert "6 jobs failed" in err
+    again = next(line for line in out.splitlines() if "6 failed; this runs only those" in line)
+    assert again.endswith(" seed=x,y,x method=vanilla,deepthink")
 
 
 def test_token_budget_changes_no_result(run, tmp_path):
@@ -212,6 +213,71 @@ def test_wandb_without_network_is_kept_for_later(run, tmp_path, monkeypatch):
     assert "make sync" in out
     assert list((tmp_path / "wandb").glob("offline-run-*"))
     assert len(stored(tmp_path)) == 1
+
+
+@pytest.mark.usefixtures("wandb_offline")
+def test_a_wandb_that_answers_and_takes_nothing_is_kept_for_later(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "reachable", lambda _: True)
+    publish = tracking._publish
+
+    def refused(outcome, scores, settings):
+        if settings.mode == "online":
+            raise RuntimeError("deadline exceeded")
+        publish(outcome, scores, settings)
+
+    monkeypatch.setattr(tracking, "_publish", refused)
+    code, out, _ = run("wandb.mode=online")
+    assert code == 0
+    assert "deadline exceeded" in out
+    assert "make sync" in out
+    assert list((tmp_path / "wandb").glob("offline-run-*"))
+
+
+@pytest.mark.usefixtures("wandb_offline")
+@pytest.mark.parametrize(
+    ("name", "value"), [("WANDB_BASE_URL", "nonsense"), ("WANDB_CONSOLE", "sometimes")]
+)
+def test_a_wandb_that_is_set_up_wrongly_costs_no_job(run, tmp_path, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    code, out, err = run("-m", "wandb.mode=offline", "seed=0,1")
+    assert (code, err) == (0, "")
+    assert "the record is complete without it" in out
+    assert len(stored(tmp_path)) == 2
+
+
+def test_results_that_a_terminal_cannot_show_are_kept(run, tmp_path, monkeypatch):
+    odd = tmp_path / "odd [/b] it's"
+    code, out, err = run("launcher=basic", f"results='{odd!s}'".replace("it's", r"it\'s"))
+    assert (code, err) == (0, "")
+    assert len(list(odd.rglob("records/**/*.json"))) == 1
+
+    def unshowable(*_):
+        raise UnicodeEncodeError("latin-1", "η", 0, 1, "no")
+
+    monkeypatch.setattr(display, "show", unshowable)
+    code, out, err = run("seed=5")
+    assert (code, err) == (0, "")
+    assert "kept but cannot be shown" in out
+
+
+def test_a_list_of_experiments_is_refused(run):
+    for way in ("-m", "launcher=basic"):
+        code, _, err = run(way, "experiment=table1,table2")
+        assert_one_line(code, err, "one command for each")
+
+
+def test_a_panic_of_compiled_code_is_a_failed_job(run, tmp_path, monkeypatch):
+    class Panic(BaseException):
+        pass
+
+    def panic(*_, **__):
+        raise Panic("rust")
+
+    monkeypatch.setattr(study, "evaluate", panic)
+    code, out, err = run("-m", "seed=0,1")
+    assert code == 1
+    assert err.count("Panic: rust") == 2
+    assert "2 failed" in out
 
 
 def test_a_machine_without_network_goes_to_the_cache_at_once(monkeypatch):

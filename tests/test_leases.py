@@ -7,9 +7,12 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 
+from deepthink import leases
 from deepthink.errors import UserError
 from deepthink.leases import Holder, Lease, Leases
 
@@ -18,7 +21,9 @@ HERE = Holder.here()
 
 def another(**changes) -> Holder:
     """Somebody else, by default alive on another machine."""
-    return replace(HERE, token="other", **{"machine": "elsewhere", "host": "elsewhere", **changes})
+    return replace(
+        HERE, **{"token": "other", "machine": "elsewhere", "host": "elsewhere", **changes}
+    )
 
 
 @pytest.fixture
@@ -127,6 +132,57 @@ def test_release_leaves_nothing(of, tmp_path):
     lease.release()
     lease.release()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_time_of_the_boot_may_move(of, monkeypatch):
+    """Psutil says when a process began by it, and it moves when the clock is set."""
+    of(another(machine=HERE.machine)).take("a")._done.set()
+    began = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) + 1)
+    assert isinstance(of().take("a"), Holder)
+
+
+def test_a_process_that_may_not_be_looked_at_is_not_taken_for_dead(of, monkeypatch):
+    def hidden(pid):
+        raise psutil.AccessDenied(pid)
+
+    monkeypatch.setattr(leases, "_started", hidden)
+    of(another(machine=HERE.machine)).take("a")._done.set()
+    assert isinstance(of().take("a"), Holder)
+
+
+def test_a_new_holder_is_not_taken_for_an_old_one(of, clock):
+    """Names are used again, and so are file times."""
+    mine = of(expiry=60)
+    with of(another()).take("a") as theirs:
+        os.utime(theirs._path, (3, 3))
+        assert isinstance(mine.take("a"), Holder)
+    clock.now += 3600
+    with of(another(token="third")).take("a") as theirs:
+        os.utime(theirs._path, (3, 3))
+        assert isinstance(mine.take("a"), Holder)
+        assert theirs.held
+
+
+def test_a_lease_says_how_many_died_of_it(of):
+    for deaths in range(3):
+        lease = of(another(machine=HERE.machine, started=0.0, token=str(deaths))).take("a")
+        assert lease.lost_by == deaths
+        lease._done.set()
+    lease = of().take("a")
+    assert lease.lost_by == 3
+    lease.release()
+    assert of().take("a").lost_by == 0
+
+
+def test_a_folder_that_became_read_only_hides_no_result(of, monkeypatch):
+    lease = of().take("a")
+
+    def read_only(*_args, **_kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    lease.release()
 
 
 def test_names_do_not_mix(of):

@@ -151,6 +151,15 @@ def test_an_edited_record_is_refused(stored):
         records.read(path)
 
 
+@pytest.mark.parametrize("text", ['{"checksum": "\\ud800", "schema": "\\ud800"}', "[" * 10_000])
+def test_a_file_that_no_program_here_wrote_does_not_count(tmp_path, text):
+    path = tmp_path / "records" / "seed0-00000000.json"
+    path.parent.mkdir()
+    head = '{"checksum": "", "schema": 2, "identity": {"protocol": 1}, "x": "\\ud800"}'
+    path.write_text(head if "ud800" in text else text)
+    assert records.load_all(tmp_path).broken == {path: "is not a complete record"}
+
+
 def test_a_record_cut_anywhere_is_refused_and_does_not_count(stored, tmp_path):
     path, _ = stored
     text = path.read_bytes()

@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,38 @@ def later(seconds: float, act) -> threading.Timer:
     timer = threading.Timer(seconds, act)
     timer.start()
     return timer
+
+
+def test_a_job_that_kills_its_processes_fails_in_the_end(run, tmp_path, others):
+    run()
+    ((path, record),) = stored(tmp_path)
+    path.unlink()
+    last = tmp_path / "results" / "leases" / f"{name_of(record)}.{study.DEATHS}"
+    dead = replace(Holder.here(), started=0.0, token="dead")
+    last.write_text(json.dumps(vars(dead)))
+    code, _, err = run()
+    assert_one_line(code, err, "3 processes in a row died")
+    assert len(list((tmp_path / "results" / "failures").rglob("*.json"))) == 1
+    assert run()[0] == 0
+
+
+def test_a_broken_record_is_set_aside_by_who_may_do_the_job(run, tmp_path, others):
+    run()
+    ((path, record),) = stored(tmp_path)
+    whole = path.read_text()
+    path.write_text(whole[:100])
+    theirs = others.take(name_of(record))
+
+    def finish():
+        path.write_text(whole)
+        theirs.release()
+
+    later(0.5, finish)
+    code, out, _ = run()
+    assert code == 0
+    assert "read, not run again" in out
+    assert path.read_text() == whole
+    assert not list(path.parent.glob("*broken*"))
 
 
 def test_until_done_comes_back_to_what_others_do():

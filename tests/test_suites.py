@@ -280,7 +280,7 @@ def test_a_failing_member_is_named_and_stops_no_other(run, suite_root, tmp_path)
     assert "1 records written, 2 read" in out
 
 
-def test_what_stops_every_member_is_met_once(run, suite_root, monkeypatch):
+def test_what_stops_every_member_is_met_once(run, suite_root, tmp_path, monkeypatch):
     loads = []
 
     def refuse(*arguments):
@@ -291,6 +291,17 @@ def test_what_stops_every_member_is_met_once(run, suite_root, monkeypatch):
     code, _, err = run(*MMLU, f"data_root={suite_root}")
     assert (code, err) == (1, "error: no such weights\n")
     assert len(loads) == 1
+    assert len(list((tmp_path / "results" / "failures").rglob("*.json"))) == 3
+
+
+def test_what_breaks_unexpectedly_is_one_line_and_recorded(run, suite_root, tmp_path, monkeypatch):
+    def broken(*_):
+        raise KeyError("hidden_act")
+
+    monkeypatch.setattr(models, "load", broken)
+    code, _, err = run(*MMLU, f"data_root={suite_root}")
+    assert_one_line(code, err, "hidden_act")
+    assert len(list((tmp_path / "results" / "failures").rglob("*.json"))) == 3
 
 
 def test_equal_reasons_are_told_once(run, tmp_path):

@@ -2,19 +2,24 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from conftest import assert_one_line, stored
 
-from deepthink import rounds, workers
+from deepthink import jobs, rounds, workers
 from deepthink.errors import UserError
+from deepthink.leases import Holder, Leases
 from deepthink.overrides import CONF, composed, expand
 from deepthink.tally import Tally
 
@@ -96,9 +101,12 @@ def test_failures_of_workers_are_summed_up(run, tmp_path):
     code, out, err = run("launcher=basic", "workers=2", "demonstrations.count=4,99,8,98", "seed=0")
     assert code == 1
     assert "jobs: 2 done, 0 read, 2 failed" in out
-    lines = err.splitlines()
-    assert [line.partition(":")[0] for line in lines[:2]] == ["error"] * 2
-    assert lines[2] == "2 jobs failed; the same command runs only those"
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["error"] * 2
+    last = out.splitlines()[-1]
+    assert last.startswith("2 failed; this runs only those: python run.py ")
+    assert shlex.split(last)[-4:] == [
+        "launcher=basic", "workers=2", "demonstrations.count=4,99,8,98", "seed=0",
+    ]  # fmt: skip
     assert len(list((tmp_path / "results" / "failures").rglob("*.json"))) == 2
     journals = (tmp_path / "results" / "sweeps").rglob("worker*.jsonl")
     assert sum(len(path.read_text().splitlines()) for path in journals) == 4  # each tried once
@@ -207,6 +215,95 @@ def test_a_killed_workers_job_is_taken_over(tmp_path, long_command):
     assert "waiting" not in done.stdout
     assert not list(leases.iterdir())
     assert len(stored(tmp_path)) == 1
+
+
+def test_a_forced_sweep_does_every_job_once_more(run, tmp_path):
+    words = ("launcher=local", "workers=2", "seed=range(4)", "force=true")
+    for times in (1, 2):
+        assert run(*words)[0] == 0
+        logs = (tmp_path / "results" / "sweeps").rglob("worker*.log")
+        assert sum(path.read_text().count("wrote ") for path in logs) == 4 * times
+
+
+def test_a_forced_suite_is_not_shared(run):
+    code, _, err = run("launcher=local", "workers=2", "task=mmlu,bbh", "force=true")
+    assert_one_line(code, err, "in one process")
+
+
+def test_workers_of_one_machine_have_the_gpus_of_their_command(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert run("launcher=local", "workers=1")[0] == 0
+    (file,) = (tmp_path / "results" / "sweeps").rglob("sweep.json")
+    sweep = {**json.loads(file.read_text()), "workers": 4}
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # as submitit leaves it
+    told = [workers._settle(worker, sweep) for worker in range(4)]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,7"
+    assert chosen == [0, 1, 0, 1]
+    assert told[1] == "GPU 1 of 2"
+    workers._settle(0, {**sweep, "gpus": None})
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """A stored sweep of four jobs, and its folder's leases as a worker that died saw them."""
+    folder = tmp_path / "sweep"
+    jobs = [[f"seed={seed}", "wandb.mode=disabled"] for seed in range(4)]
+    folder.mkdir()
+    about = {"jobs": jobs, "workers": 1, "local": False, "gpus": None, "group": "g"}
+    (folder / "sweep.json").write_text(json.dumps({**about, "cwd": str(tmp_path)}))
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return folder, Leases(folder / "leases", _me=replace(Holder.here(), pid=child.pid, token="x"))
+
+
+def test_the_job_a_worker_died_at_comes_last(sweep, tmp_path, monkeypatch):
+    folder, theirs = sweep
+    theirs.take("job0")._done.set()
+    (folder / "worker7.jsonl").write_text('{"job": 3, "done"')  # it was killed while it wrote
+    done = []
+
+    def perform(request):
+        done.append(request.seed)
+        return Tally(done=1)
+
+    monkeypatch.setattr(jobs, "perform", perform)
+    monkeypatch.chdir(tmp_path)
+    workers.work(folder, 7)
+    assert done == [1, 2, 3, 0]
+    assert [line["job"] for line in workers._journals(folder)] == [1, 2, 3, 0]
+    assert not list((folder / "leases").iterdir())
+
+
+def test_a_command_outlives_its_last_worker(sweep):
+    folder, dead = sweep
+    dead.take("worker0")._done.set()
+    living = Leases(folder / "leases", _me=replace(Holder.here(), token="y"))
+    mine = living.take("worker1")
+    timer = threading.Timer(0.4, mine.release)
+    timer.start()
+    begin = time.monotonic()
+    workers._outlive(folder, 3)
+    assert 0.3 < time.monotonic() - begin < 20
+
+
+def test_a_killed_worker_leaves_the_rest_to_the_others(tmp_path, long_command):
+    """The command waits for them and counts what they did."""
+    environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        [*long_command, "launcher=local", "workers=2", "seed=range(4)"], env=environment,
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    leases = at_work(tmp_path)
+    holders = [json.loads(path.read_text())["pid"] for path in leases.iterdir()]
+    os.kill(holders[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    assert "jobs: 4 done, 0 read, 0 failed" in out
+    assert len(stored(tmp_path)) == 4
 
 
 def test_a_tally_adds_up():
