@@ -3,9 +3,10 @@
     make launchers
     make launchers ARGS="--jobs 20 basic local"
 
-Compared is every candidate's score; where they differ, by how much at most. A job's cost on top is the sweep's wall time times its workers, less the seconds its records say
-were spent on thinking and scoring, divided by the jobs: start-up, loading, composing and storing
-are all in it. A launcher that is not installed is left out and named.
+Compared is every candidate's score; where they differ, by how much at most. A job's cost on top is
+the sweep's wall time times its workers, less the seconds its records say were spent on thinking and
+scoring, divided by the jobs: start-up, loading, composing and storing are all in it. A launcher
+that is not installed is left out and named.
 """
 
 import argparse
