@@ -50,8 +50,10 @@ def micro(points: Sequence[Point], level: float = 0.95) -> Estimate:
     return wilson(sum(point["correct"] for point in points) / count, count, level)
 
 
-def macro(points: Sequence[Point], level: float = 0.95) -> Estimate:
-    """The mean of several tasks' accuracies, every task weighing the same.
+def macro(
+    points: Sequence[Point], level: float = 0.95, weights: Sequence[float] | None = None
+) -> Estimate:
+    """The mean of several tasks' accuracies, every task weighing the same unless `weights` say.
 
     Wilson's interval at the effective number of examples: that at which one proportion would vary
     as much as this mean (as for stratified surveys, Korn and Graubard 1998). It speaks of other
@@ -60,13 +62,12 @@ def macro(points: Sequence[Point], level: float = 0.95) -> Estimate:
     if len(points) == 1:
         return accuracy(points[0], level)
     shares = [point["correct"] / point["count"] for point in points]
-    mean = sum(shares) / len(shares)
-    variance = (
-        sum(
-            share * (1 - share) / max(1, point["count"] - 1)
-            for share, point in zip(shares, points, strict=True)
-        )
-        / len(shares) ** 2
+    weights = [1.0] * len(points) if weights is None else weights
+    total = sum(weights)
+    mean = sum(w * share for w, share in zip(weights, shares, strict=True)) / total
+    variance = sum(
+        (w / total) ** 2 * share * (1 - share) / max(1, point["count"] - 1)
+        for w, share, point in zip(weights, shares, points, strict=True)
     )
     effective = mean * (1 - mean) / variance if variance else sum(p["count"] for p in points)
     return wilson(mean, effective, level)

@@ -89,7 +89,7 @@ def test_a_missing_seed_makes_the_cell_missing_and_names_the_command(tmp_path):
     ((command, _),) = fill(found.parts)
     assert command == (
         f"python run.py experiment=table1 model={MODEL} test_size=6 dev_size=6 pool_size=9 "
-        "task=sst2 method=deepthink_curve seed=3"
+        "model.dtype=float32 task=sst2 method=deepthink_curve seed=3"
     )
 
 
@@ -103,9 +103,13 @@ def test_commands_join_what_is_missing_alike():
     runs = Runs([])
     settings = experiments.settings("table1")
     parts = [measure(runs, s, "gpt2-large", tables.WHOLE, VANILLA) for s in settings]
-    assert [line for line, _ in fill(parts)] == ["python run.py experiment=table1"]
+    assert [line for line, _ in fill(parts)] == [
+        "python run.py experiment=table1 model.dtype=bfloat16"
+    ]
     two = [p for p in parts if p.setting.axes["method"] in ("lens", "margin")]
-    assert [line for line, _ in fill(two)] == ["python run.py experiment=table1 method=margin,lens"]
+    assert [line for line, _ in fill(two)] == [
+        "python run.py experiment=table1 model.dtype=bfloat16 method=margin,lens"
+    ]
     three = [p for p in two if p.setting.axes != {"task": "mr", "method": "lens"}]
     assert len(fill(three)) == 2
     filled = [p.setting.axes for _, of in fill(three) for p in of]
@@ -187,7 +191,10 @@ def test_a_suite_needs_all_its_members(tmp_path):
     paths[7].unlink()
     assert read().estimate is None
     ((command, _),) = fill(read().parts)
-    assert command == f"python run.py experiment=table3 model={MODEL} test_size=6 task=bbh"
+    assert (
+        command
+        == f"python run.py experiment=table3 model={MODEL} test_size=6 model.dtype=float32 task=bbh"
+    )
 
 
 def test_questions_weigh_by_their_number_where_they_are_pooled(tmp_path):
@@ -198,7 +205,8 @@ def test_questions_weigh_by_their_number_where_they_are_pooled(tmp_path):
     put(tmp_path, second, {1: 0, 5: 0}, rows=10)
     setting = experiments.setting("table3", task="bbh")
     part = measure(Runs.load(tmp_path), setting, MODEL, Scale(-1, -1, -1, "float32"), FIVE)
-    assert Cell((part,), pooled=True).estimate.mean == pytest.approx(100 * 30 / 60)
+    # however few were read, its 250 questions weigh 250 of 5,146
+    assert Cell((part,), pooled=True).estimate.mean == pytest.approx(100 * 250 / 5146)
     assert Cell((part,)).estimate.mean == pytest.approx(100 / 22)
 
 
@@ -216,7 +224,7 @@ def test_t_by_dev_is_of_curves_of_the_asked_length(tmp_path):
 def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path):
     ten(tmp_path)
     scale = SCALE
-    found = comparisons.thinking(Runs.load(tmp_path), MODEL, scale, FIVE)[0]
+    found = comparisons.thinking(Runs.load(tmp_path), MODEL, scale, FIVE)["vanilla"]
     assert found.label == "vanilla"
     (estimate, *others) = found.estimates
     assert estimate.mean == pytest.approx(100 * 2 / ROWS)
@@ -226,7 +234,7 @@ def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path):
 
 def test_the_oracle_is_never_tested(tmp_path):
     ten(tmp_path)
-    found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, ORACLE)[0]
+    found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, ORACLE)["vanilla"]
     assert found.estimates[0].mean == pytest.approx(100 * 2 / ROWS)
     assert found.adjusted == (None,) * 6
 
@@ -235,10 +243,10 @@ def test_the_oracle_is_never_tested(tmp_path):
 def test_with_too_few_draws_nothing_is_tested(tmp_path, draws, verdict):
     for seed in range(draws):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
-    found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, FIVE)[0]
+    found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, FIVE)["vanilla"]
     assert found.estimates[0].mean == 100
     assert (found.estimates[0].p is None) == (found.adjusted[0] is None) == (draws < 4)
-    assert judging.judge_contrast(found)[0] == verdict
+    assert judging.judge([("", found)])[0] == verdict
 
 
 def test_other_test_examples_are_not_compared(tmp_path):
@@ -264,15 +272,47 @@ def test_verdicts_follow_the_numbers(tmp_path, hits, verdict):
 
 def test_an_average_that_is_ahead_alone_is_a_claim_in_part():
     def contrast(*ps):
-        ahead = statistics.Estimate(1.0, 0.1, 1.9, 10, 100)
-        tasks = ("sst2", "mr", "average")
-        return comparisons.Contrast("", tasks, (ahead, ahead, ahead), ps)
+        ahead = tuple(statistics.Estimate(1.0, 0.1, 1.9, 10, 100, p) for p in ps)
+        return comparisons.Contrast("", ("sst2", "mr", "average"), ahead, ps)
 
     verdicts = {
-        ps: judging.judge_contrast(contrast(*ps))[0]
+        ps: judging.judge([("", contrast(*ps))])[0]
         for ps in ((0.2, 0.2, 0.2), (0.2, 0.2, 0.01), (0.2, 0.01, 0.2), (0.01, 0.01, 0.2))
     }
     assert [*verdicts.values()] == ["not here", "in part", "in part", "holds"]
+
+
+def test_a_claims_tests_are_one_family():
+    """Six settings of one claim are six chances; a task that is missing was a chance too."""
+    found = statistics.Estimate(1.0, 0.1, 1.9, 10, 100, 0.03)
+    one = comparisons.Contrast("", ("sst2",), (found,), (0.03,))
+    none = comparisons.Contrast("", ("sst2",), (None,), (None,))
+    assert judging.judge([("", one)])[0] == "holds"
+    assert judging.judge([("a", one), ("b", none)], 2)[0] == "not here"
+    assert judging.corrected([one, none])[0].adjusted == (0.06,)
+
+
+def test_what_is_significantly_the_other_way_is_told():
+    gains = {
+        name: statistics.Estimate(mean, mean - 1, mean + 1, 10, 100, p)
+        for name, mean, p in (("up", 3, 0.001), ("down", -3, 0.001), ("even", 0.1, 0.9))
+    }
+    verdict, told = judging.judge_gains(gains)
+    assert verdict == "in part"
+    assert told.endswith("significantly the other way: down")
+
+
+def test_a_command_makes_what_the_draws_that_are_there_are(tmp_path):
+    """The same sizes as scale=cpu, which scores sparsely; these were scored after every t."""
+    sizes = ("test_size=100", "dev_size=50", "pool_size=300", "method.iterations=3")
+    for seed in range(2):
+        (config,) = jobs(f"seed={seed}", "task=sst2", "method=deepthink_curve", *sizes)
+        put(tmp_path, config, {1: 2, 2: 3, 3: 3}, {1: 1, 2: 1, 3: 1})
+    scale = Scale(100, 50, 300, "float32")
+    setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
+    part = measure(Runs.load(tmp_path), setting, MODEL, scale, VANILLA)
+    ((command, _),) = fill([part])
+    assert " scale=cpu model.dtype=float32 method.scored=all " in command
 
 
 def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path):
@@ -291,13 +331,11 @@ def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path):
 def test_the_opening_says_where_thinking_stands(tmp_path):
     for seed in range(6):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
-    first, last = summary.sentences(Runs.load(tmp_path), MODEL)
+    last, first = summary.sentences(Runs.load(tmp_path), MODEL)
     assert "against vanilla.** t = 5: significantly ahead on SST2. t by dev: " in first
-    told = dict(
-        reversed(part.split(" ", 1)) for part in last.split(": ")[1].rstrip(".").split(", ")
-    )
     papers = [claim for claim, where, *_ in claims.CLAIMS if where]
-    assert sum(map(int, told.values())) == len(papers)
+    assert "none of the paper's models" in last
+    assert f"Of {len(papers)} claims of the paper 6 were tested on it: 1 confirmed in full" in last
     assert list(summary.sentences(Runs([]), MODEL)) == []
 
 

@@ -39,10 +39,9 @@ def test_where_only_examples_differ_it_is_their_t_test():
 
 
 def test_two_by_two_by_hand():
-    # rows 1, 1/2; columns 1, 1/2; mean 3/4: MS of both 1/8·2 = 1/4·... and of the rest 1/4
+    # rows 1, 1/2; columns 1, 1/2; mean 3/4: mean squares 2·1/8 = 1/4 of each, and 1/4 of the rest
     outcomes = np.array([[1, 1], [1, 0]])
-    mean, error, _ = statistics._two_way(outcomes)
-    assert mean == 0.75
+    error, _ = statistics._error(outcomes, [outcomes], [outcomes])
     assert error == pytest.approx(np.sqrt((0.25 + 0.25 - 0.25) / 4))
 
 
@@ -132,6 +131,49 @@ def test_an_average_over_tasks_is_not_surer_for_seeds_they_share(alike):
             seconds.append(rest < -apart / 2)
         false += statistics.average_difference(firsts, seconds).p < 0.05
     assert false / 1000 <= 0.065
+
+
+@pytest.mark.parametrize(("seeds", "most"), [(5, 0.075), (10, 0.06)])
+@pytest.mark.parametrize("of_seeds", [0.0, 0.7])
+def test_seeds_that_are_not_paired_add_up(seeds, most, of_seeds):
+    """Two methods that draw each by itself; which seed meets which must not matter."""
+    rng = np.random.default_rng(6)
+    false = 0
+    for _ in range(1000):
+        firsts, seconds = [], []
+        for size in (40, 100):
+            level, apart = rng.normal(0, 1.5, (1, size)), rng.normal(0, 0.5, (1, size))
+            for side, into in ((1, firsts), (-1, seconds)):
+                share = level + side * apart / 2 + rng.normal(0, of_seeds, (seeds, 1))
+                into.append(rng.random((seeds, size)) < logistic(share))
+        found = statistics.average_difference(firsts, seconds, paired=False)
+        false += found.p < 0.05
+    assert false / 1000 <= most
+    order = rng.permutation(seeds)
+    again = statistics.average_difference(firsts, [one[order] for one in seconds], paired=False)
+    assert (again.mean, again.low, again.p) == pytest.approx((found.mean, found.low, found.p))
+    assert (found.wins, found.losses, found.effect) == (None, None, None)
+
+
+def test_tasks_may_weigh_differently():
+    """One seed, by hand: variances p(1-p)/(n-1) of 1/36 and 0; and paired differences alike."""
+    corrects = [np.array([[1, 0] * 5]), np.ones((1, 10))]
+    found = statistics.average_accuracy(corrects, weights=[3, 1])
+    assert found.mean == pytest.approx(0.625)
+    assert found.low < 0.625 < found.high
+    apart = statistics.average_difference(corrects, [np.zeros((1, 10))] * 2, weights=[3, 1])
+    assert apart.mean == pytest.approx(0.625)
+    reach = 0.75 / 6 * stats.t.ppf(0.975, 9)
+    assert (apart.high - apart.low) / 2 == pytest.approx(reach)
+
+
+def test_wins_and_losses_are_counted_by_seed():
+    first, second = (
+        np.array([[1, 1], [0, 0], [1, 0], [1, 1]]),
+        np.array([[0, 1], [1, 0], [0, 1], [1, 1]]),
+    )
+    found = statistics.difference(first, second)
+    assert (found.wins, found.losses, found.seeds) == (1, 1, 4)
 
 
 def test_a_real_difference_is_found():

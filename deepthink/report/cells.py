@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from deepthink import readings
-from deepthink.report import statistics
+from deepthink.report import experiments, statistics
 from deepthink.report.experiments import Setting, command, merged
 from deepthink.report.runs import Array, Draw, Run, Runs, Scale, one_per_draw
 from deepthink.report.statistics import Estimate
@@ -79,9 +79,14 @@ class Measured:
         return [outcome[places] for outcome in self.outcomes]
 
 
-def shared(first: Measured, second: Measured) -> list[Draw]:
-    """The draws both have."""
-    return [draw for draw in first.found if draw in second.found]
+def shared(*parts: Measured) -> list[Draw]:
+    """The draws all have."""
+    return [draw for draw in parts[0].found if all(draw in part.found for part in parts)]
+
+
+def sizes(setting: Setting) -> list[float]:
+    """How many test examples the data of each member have, whatever a run read of them."""
+    return [float(config.task.rows["test"]) for config in setting.configs]
 
 
 def measure(runs: Runs, setting: Setting, model: str, scale: Scale, reading: Reading) -> Measured:
@@ -95,8 +100,8 @@ def measure(runs: Runs, setting: Setting, model: str, scale: Scale, reading: Rea
         if reading.dev:
             found = [run for run in found if run.has_dev]
         by_member.append(one_per_draw(found, setting.draws))
-    shared = [draw for draw in setting.draws if all(draw in found for found in by_member)]
-    whole = {draw: tuple(found[draw] for found in by_member) for draw in shared}
+    complete = [draw for draw in setting.draws if all(draw in found for found in by_member)]
+    whole = {draw: tuple(found[draw] for found in by_member) for draw in complete}
     return Measured(setting, model, scale, reading, whole, runs.data_root(model, scale))
 
 
@@ -117,7 +122,8 @@ class Cell:
 
     paper: what the paper prints there, in per cent; None where it prints nothing, or of a model it
         does not have. context: the paper's number for another model.
-    pooled: of a suite, over all questions; else every member weighs the same.
+    pooled: of a suite, over all questions, as many of each member as there are in the data; else
+        every member weighs the same.
     """
 
     parts: tuple[Measured, ...]
@@ -133,7 +139,12 @@ class Cell:
     @property
     def seeds(self) -> int:
         """Draws there are."""
-        return min(len(part.found) for part in self.parts)
+        return len(self.draws)
+
+    @cached_property
+    def draws(self) -> list[Draw]:
+        """Draws that all parts have."""
+        return shared(*self.parts)
 
     @property
     def complete(self) -> bool:
@@ -143,12 +154,11 @@ class Cell:
     @cached_property
     def so_far(self) -> Estimate | None:
         """The estimate from the draws there are, in per cent; None if there are none."""
-        if not all(part.found for part in self.parts):
+        if not self.draws:
             return None
-        outcomes = [outcome for part in self.parts for outcome in part.outcomes]
-        if self.pooled:
-            outcomes = [np.concatenate(outcomes, axis=1)]
-        return average(outcomes)
+        outcomes = [one for part in self.parts for one in part.of_draws(self.draws)]
+        weights = sizes(self.parts[0].setting) if self.pooled else None
+        return average(outcomes, weights)
 
     @property
     def estimate(self) -> Estimate | None:
@@ -169,6 +179,14 @@ def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
     if not missing:
         return []
     first = missing[0]
+    scored = {
+        run.record["config"]["method"]["scored"]
+        for part in missing
+        for runs in part.found.values()
+        for run in runs
+    }
+    usual = experiments.scored_on(first.scale)
+    other = scored.pop() if len(scored) == 1 and usual is not None else None
     commands = []
     for swept, draws in merged((part.setting, part.missing) for part in missing):
         values = dict(swept)
@@ -179,17 +197,21 @@ def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
             and all(value in values[key] for key, value in part.setting.axes.items())
         ]
         line = command(
-            first.setting.experiment, swept, draws, first.model, first.scale, first.data_root
+            first.setting.experiment,
+            swept,
+            draws,
+            first.model,
+            first.scale,
+            first.data_root,
+            None if other == usual else other,
         )
         commands.append((line, of))
     return commands
 
 
-def average(outcomes: Sequence[Array]) -> Estimate:
+def average(outcomes: Sequence[Array], weights: Sequence[float] | None = None) -> Estimate:
     """The accuracy on a task, or the mean over several, in per cent."""
-    if len(outcomes) == 1:
-        return percent(statistics.accuracy(outcomes[0]))
-    return percent(statistics.average_accuracy(outcomes))
+    return percent(statistics.average_accuracy(outcomes, weights=weights))
 
 
 def percent(estimate: Estimate) -> Estimate:

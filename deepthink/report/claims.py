@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-import numpy as np
-
 from deepthink.report import comparisons, experiments, hyperparameters, statistics
 from deepthink.report.cells import (
     BY_DEV,
@@ -16,23 +14,15 @@ from deepthink.report.cells import (
     measure,
     percent,
     scales_of,
+    shared,
+    sizes,
 )
 from deepthink.report.comparisons import contrast
-from deepthink.report.judging import (
-    HOLDS,
-    NOT_RUN,
-    PART,
-    Judged,
-    all_of,
-    combined,
-    judge_contrast,
-    surely_above,
-)
+from deepthink.report.judging import HOLDS, NOT_RUN, PART, Judged, judge, judge_gains
 from deepthink.report.layouts import RULES, SUITES, TASKS
 from deepthink.report.runs import Runs, Scale
 from deepthink.report.statistics import Estimate
 from deepthink.report.tables import categories
-from deepthink.report.words import compared
 
 
 @dataclass(frozen=True)
@@ -48,25 +38,25 @@ class Verdict:
 def verdicts(runs: Runs, model: str) -> list[Verdict]:
     """Every claim for one model, on each scale its experiment was run on; once if on none."""
     found = []
-    for claim, where, experiment, judge in CLAIMS:
+    for claim, where, experiment, judge_claim in CLAIMS:
         scales = scales_of(runs, experiments.settings(experiment), model)
-        judged = [judge(runs, model, scale) for scale in scales]
+        judged = [judge_claim(runs, model, scale) for scale in scales]
         told = [one for one in judged if one[1]] or [(NOT_RUN, "")]
         found += [Verdict(claim, where, *one) for one in told]
     return found
 
 
 def _vanilla(reading: Reading) -> Callable[[Runs, str, Scale], Judged]:
-    def judge(runs: Runs, model: str, scale: Scale) -> Judged:
-        return judge_contrast(comparisons.thinking(runs, model, scale, reading)[0])
+    def judge_(runs: Runs, model: str, scale: Scale) -> Judged:
+        return judge([("", comparisons.thinking(runs, model, scale, reading)["vanilla"])])
 
-    return judge
+    return judge_
 
 
 def _repetition(runs: Runs, model: str, scale: Scale) -> Judged:
-    return combined(
+    return judge(
         (
-            (reading.name, comparisons.thinking(runs, model, scale, reading)[1])
+            (reading.name, comparisons.thinking(runs, model, scale, reading)["repetition"])
             for reading in comparisons.TESTED
         ),
         len(comparisons.TESTED),
@@ -74,10 +64,10 @@ def _repetition(runs: Runs, model: str, scale: Scale) -> Judged:
 
 
 def _selectors(runs: Runs, model: str, scale: Scale) -> Judged:
-    rules = [c for c in comparisons.thinking(runs, model, scale, FIVE) if c.label in RULES.values()]
-    found = {one.label: one.average for one in rules if one.average is not None}
-    told = "; ".join(f"{label} {compared(average)}" for label, average in found.items())
-    verdict = all_of(surely_above(found.values()), len(RULES))
+    found = comparisons.thinking(runs, model, scale, FIVE)
+    averages = {label: found[label].average for label in RULES.values()}
+    gains = {label: average for label, average in averages.items() if average is not None}
+    verdict, told = judge_gains(gains, len(RULES))
     return verdict, f"average over tasks: {told}" if told else ""
 
 
@@ -95,13 +85,13 @@ def _dev(runs: Runs, model: str, scale: Scale) -> Judged:
         ]
 
     thought = read("deepthink_dev", BY_DEV)
-    rivals = {"Random ♣": "best_random", "LENS": "lens"}
-    return combined(
+    best, lens = (read(method, VANILLA) for method in ("best_random", "lens"))
+    return judge(
         (
-            (f"against {label}", contrast(label, thought, read(method, VANILLA), tested=True))
-            for label, method in rivals.items()
+            ("against Random ♣", contrast("", thought, best, tested=True)),
+            ("against LENS", contrast("", thought, lens, tested=True, paired=False)),
         ),
-        len(rivals),
+        2,
     )
 
 
@@ -111,8 +101,7 @@ def _suites(runs: Runs, model: str, scale: Scale) -> Judged:
         for suite, name in SUITES.items()
     }
     found = {name: gain for name, gain in gains.items() if gain is not None}
-    told = "; ".join(f"{name} {compared(gain)}" for name, gain in found.items())
-    return all_of(surely_above(found.values()), len(SUITES)), told
+    return judge_gains(found, len(SUITES))
 
 
 def _gain(
@@ -120,13 +109,12 @@ def _gain(
 ) -> Estimate | None:
     """How much t = 5 is ahead of t = 1, over all questions of a suite's members."""
     late, early = (measure(runs, setting, model, scale, reading) for reading in (FIVE, VANILLA))
-    if not late.found or not early.found:
+    if not (draws := shared(late, early)):
         return None
     chosen = members or range(len(setting.configs))
-    first, second = (
-        np.concatenate([part.outcomes[i] for i in chosen], axis=1) for part in (late, early)
-    )
-    return percent(statistics.difference(first, second))
+    first, second = ([part.of_draws(draws)[i] for i in chosen] for part in (late, early))
+    weights = [sizes(setting)[i] for i in chosen]
+    return percent(statistics.average_difference(first, second, weights=weights))
 
 
 def _categories(runs: Runs, model: str, scale: Scale) -> Judged:
@@ -139,8 +127,7 @@ def _categories(runs: Runs, model: str, scale: Scale) -> Judged:
     if not gains:
         return NOT_RUN, ""
     most = max(gains, key=lambda c: gains[c].mean)
-    told = ", ".join(f"{c} {compared(e)}" for c, e in gains.items())
-    verdict = all_of(surely_above(gains.values()))
+    verdict, told = judge_gains(gains)
     if verdict == HOLDS and most != "STEM":
         verdict = PART
     return verdict, f"{told}; most in {most}"
@@ -148,7 +135,7 @@ def _categories(runs: Runs, model: str, scale: Scale) -> Judged:
 
 def _aligned(runs: Runs, model: str, scale: Scale) -> Judged:
     places = list(product(comparisons.STEP_SIZES, (FIVE, comparisons.LAST, BY_DEV)))
-    return combined(
+    return judge(
         (
             (
                 f"η = {size}, {reading.name}",
@@ -167,7 +154,7 @@ CLAIMS: tuple[tuple[str, str, str, Callable[[Runs, str, Scale], Judged]], ...] =
         "table1",
         _vanilla(FIVE),
     ),
-    ("Thinking beats vanilla, t by dev (≤ 15)", "Table 2", "table1", _vanilla(BY_DEV)),
+    ("Thinking beats vanilla, t ≤ 15 by dev", "§4.3, Table 2", "table1", _vanilla(BY_DEV)),
     (
         "Thinking over random demonstrations beats every selection rule",
         "Table 1",
@@ -190,6 +177,12 @@ CLAIMS: tuple[tuple[str, str, str, Callable[[Runs, str, Scale], Judged]], ...] =
         hyperparameters.more_demonstrations,
     ),
     (
+        "Thinking over two demonstrations beats vanilla with sixteen",
+        "§4.6",
+        "figure4",
+        hyperparameters.fewer_demonstrations,
+    ),
+    (
         "It varies less between draws, however many demonstrations",
         "Figure 4",
         "figure4",
@@ -208,7 +201,7 @@ CLAIMS: tuple[tuple[str, str, str, Callable[[Runs, str, Scale], Judged]], ...] =
         hyperparameters.steadier("figure5_orders", (FIVE,)),
     ),
     (
-        "η = 0.01 does best of three step sizes",
+        "η = 0.01 is the best balance of three step sizes",
         "Figure 6",
         "figure6",
         hyperparameters.best_step_size,

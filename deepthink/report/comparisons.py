@@ -31,8 +31,9 @@ READINGS = (*TESTED, ORACLE)
 class Contrast:
     """First less second, in points: by task, then on average over the tasks; None is missing.
 
-    adjusted: p of each task after Holm's correction over the tasks, and of the average as it is;
-        None for a reading that is not tested, and with fewer than `FEWEST` draws of more.
+    adjusted: p of each task after Holm's correction over the tasks, those of which nothing is known
+        counted as undecided, and of the average as it is; None for a reading that is not tested,
+        and with fewer than `FEWEST` draws of more.
     """
 
     label: str
@@ -55,9 +56,17 @@ class Contrast:
 
 
 def contrast(
-    label: str, firsts: Sequence[Measured], seconds: Sequence[Measured], tested: bool
+    label: str,
+    firsts: Sequence[Measured],
+    seconds: Sequence[Measured],
+    tested: bool,
+    paired: bool = True,
 ) -> Contrast:
-    """One task after the other, then all if none is missing; each over the draws both have."""
+    """One task after the other, then all if none is missing; each over the draws both have.
+
+    The average is over the draws that both have of every task. paired: whether the same draw means
+    related demonstrations.
+    """
     tasks = [part.setting.configs[0].task.name.partition("/")[0] for part in firsts]
     pairs = [_paired(a, b) for a, b in zip(firsts, seconds, strict=True)]
     known = [
@@ -65,27 +74,29 @@ def contrast(
         for pair, part in zip(pairs, firsts, strict=True)
     ]
     estimates: list[Estimate | None] = [
-        _difference(*pair, tested=sure) if pair else None
+        _difference(*pair, tested=sure, paired=paired) if pair else None
         for pair, sure in zip(pairs, known, strict=True)
     ]
-    whole = [pair for pair in pairs if pair]
-    if len(whole) == len(pairs) > 1:
-        a, b = ([one for pair in whole for one in pair[side]] for side in (0, 1))
+    if len(pairs) > 1:
         tasks.append("average")
-        estimates.append(_difference(a, b, tested=all(known)))
-    elif len(pairs) > 1:
-        tasks.append("average")
-        estimates.append(None)
-    adjusted = [None if e is None else e.p for e in estimates]
-    raw = {i: p for i, p in enumerate(adjusted[: len(pairs)]) if p is not None}
-    for place, p in zip(raw, statistics.holm(list(raw.values())), strict=True):
-        adjusted[place] = p
-    return Contrast(label, tuple(tasks), tuple(estimates), tuple(adjusted))
+        draws = shared(*firsts, *seconds)
+        a, b = (
+            [one for part in side for one in part.of_draws(draws)] for side in (firsts, seconds)
+        )
+        average = _difference(a, b, tested=all(known), paired=paired) if draws else None
+        estimates.append(average)
+    tested_ps = [None if e is None else e.p for e in estimates[: len(pairs)]]
+    adjusted = statistics.holm([1.0 if p is None else p for p in tested_ps])
+    kept = [None if p is None else q for p, q in zip(tested_ps, adjusted, strict=True)]
+    kept += [None if e is None else e.p for e in estimates[len(pairs) :]]
+    return Contrast(label, tuple(tasks), tuple(estimates), tuple(kept))
 
 
-def _difference(first: Sequence[Array], second: Sequence[Array], tested: bool) -> Estimate:
+def _difference(
+    first: Sequence[Array], second: Sequence[Array], tested: bool, paired: bool
+) -> Estimate:
     """In points; without a p where nothing is tested."""
-    found = percent(statistics.average_difference(first, second))
+    found = percent(statistics.average_difference(first, second, paired=paired))
     return found if tested else replace(found, p=None)
 
 
@@ -113,14 +124,16 @@ RIVALS = {
     },
 }
 """Who reads demonstrations once, by name: the experiment and the axes of their runs."""
+SAME_DEMONSTRATIONS = ("vanilla", "repetition")
+"""Rivals that read, of the same seed, what thinking reads; the others choose for themselves."""
 
 
-def thinking(runs: Runs, model: str, scale: Scale, reading: Reading) -> list[Contrast]:
-    """Thinking over random demonstrations (η = 0.01, continued) against everything else, once read.
+def thinking(runs: Runs, model: str, scale: Scale, reading: Reading) -> dict[str, Contrast]:
+    """Thinking over random demonstrations (η = 0.01, continued) against each of `RIVALS`.
 
     The same seed means the same demonstrations for vanilla and repetition; selectors choose theirs.
     """
-    found = []
+    found = {}
     mine = [
         measure(
             runs,
@@ -136,7 +149,8 @@ def thinking(runs: Runs, model: str, scale: Scale, reading: Reading) -> list[Con
             measure(runs, experiments.setting(experiment, **axes, task=task), model, scale, VANILLA)
             for task in TASKS
         ]
-        found.append(contrast(label, mine, theirs, reading is not ORACLE))
+        paired = label in SAME_DEMONSTRATIONS
+        found[label] = contrast(label, mine, theirs, reading is not ORACLE, paired)
     return found
 
 

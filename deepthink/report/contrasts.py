@@ -33,7 +33,7 @@ def every(runs: Runs) -> Iterator[Compared]:
     """Thinking against its rivals, then aligned against continued positions at each η."""
     for model, scale in comparisons.subjects(runs, "table1"):
         for reading in comparisons.READINGS:
-            for found in comparisons.thinking(runs, model, scale, reading):
+            for found in comparisons.thinking(runs, model, scale, reading).values():
                 yield Compared(model, scale, THINKING, reading, found)
     for model, scale in comparisons.subjects(runs, "positions"):
         for size in comparisons.STEP_SIZES:
@@ -63,6 +63,8 @@ def _cell(estimate: Estimate | None, p: float | None) -> str:
     notes = []
     if estimate.wins is not None:
         notes.append(f"{estimate.wins}:{estimate.losses} of {estimate.seeds}")
+    else:
+        notes.append(f"n={estimate.seeds}")
     if estimate.effect is not None:
         notes.append(f"d {number(estimate.effect, signed=True)}")
     if p is not None:
@@ -89,7 +91,8 @@ def long_form(compared: Sequence[Compared]) -> str:
             if e is not None:
                 ends = (f"{value:.4f}" for value in (e.mean, e.low, e.high))
                 effect = "" if e.effect is None else f"{e.effect:.4f}"
+                counted = ("" if n is None else str(n) for n in (e.wins, e.losses))
                 tested = ("", "") if p is None else (f"{e.p:.3g}", f"{p:.3g}")
-                numbers = (*ends, e.seeds, e.wins, e.losses, e.examples, effect, *tested)
+                numbers = (*ends, e.seeds, *counted, e.examples, effect, *tested)
             rows.append((*place, task, *numbers))
     return pd.DataFrame(rows, columns=_COLUMNS).to_csv(index=False, lineterminator="\n")

@@ -111,6 +111,15 @@ def of_scale(scale: Scale) -> list[str]:
     return [f"{key}={value}" for key, value in asked.items()]
 
 
+def scored_on(scale: Scale) -> str | None:
+    """The value of method.scored that a named scale sets; None where it sets none."""
+    asked = of_scale(scale)
+    if len(asked) != 1 or not asked[0].startswith("scale="):
+        return None
+    method = scales()[asked[0].partition("=")[2]].get("method") or {}
+    return method.get("scored")
+
+
 Axes = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -144,13 +153,20 @@ def command(
     model: str,
     scale: Scale,
     data_root: str | None,
+    scored: str | None = None,
 ) -> str:
-    """The command that does these draws of a sweep; jobs that are done it only reads."""
+    """The command that does these draws of a sweep; jobs that are done it only reads.
+
+    The dtype is named, since it would else follow the machine's device. scored: the value of
+    method.scored that the draws which are there were run with, if it is not the scale's.
+    """
     own = axes(experiment)
     words = [f"experiment={experiment}"]
     if own["model"] != [model]:
         words.append(f"model={model}")
-    words += of_scale(scale)
+    words += [*of_scale(scale), f"model.dtype={scale.dtype}"]
+    if scored is not None:
+        words.append(f"method.scored={scored}")
     words += [f"{key}={','.join(values)}" for key, values in swept if own.get(key) != [*values]]
     for at, name in enumerate(DRAWS):
         wanted = list(map(str, sorted({draw[at] for draw in draws})))

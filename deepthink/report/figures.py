@@ -26,6 +26,7 @@ from deepthink.report.cells import (
     average,
     measure,
     shared,
+    sizes,
 )
 from deepthink.report.comparisons import RIVALS, STEP_SIZES
 from deepthink.report.layouts import TASKS
@@ -114,7 +115,7 @@ def figure3(runs: Runs, model: str, scale: Scale) -> Figure | None:
         zip(pair, ("vanilla", "Deep-Thinking, t = 5"), (SKY, ORANGE), ("", "//"), strict=True)
     ):
         found = [
-            average([np.concatenate([part.outcomes[i] for i in members], axis=1)])
+            average([part.outcomes[i] for i in members], [sizes(setting)[i] for i in members])
             for members in places.values()
         ]
         xs = np.arange(len(places)) + (side - 0.5) * 0.38
@@ -312,7 +313,8 @@ def compute(runs: Runs, model: str, scale: Scale) -> Figure | None:
 def thinking(runs: Runs, model: str, scale: Scale) -> Figure | None:
     """How far thinking is ahead of every other way, averaged over tasks, for each reading of t."""
     found = {r.name: comparisons.thinking(runs, model, scale, r) for r in comparisons.READINGS}
-    seeds = {one.label: one.average.seeds for one in found[FIVE.name] if one.average is not None}
+    five = found[FIVE.name].values()
+    seeds = {one.label: one.average.seeds for one in five if one.average is not None}
     if not seeds:
         return None
     most = max(seeds.values())
@@ -321,8 +323,8 @@ def thinking(runs: Runs, model: str, scale: Scale) -> Figure | None:
     figure.set_figwidth(7.2)
     for axes, (name, contrasts), look in zip(panels, found.items(), _LOOKS, strict=False):
         axes.axvline(0, color="black", linewidth=0.8)
-        for place, one in enumerate(c for c in contrasts if c.label in seeds):
-            if one.average is not None:
+        for place, one in enumerate(map(contrasts.get, seeds)):
+            if one is not None and one.average is not None:
                 reach = [
                     [one.average.mean - one.average.low],
                     [one.average.high - one.average.mean],

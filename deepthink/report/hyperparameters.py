@@ -15,14 +15,15 @@ from deepthink.report.cells import (
     Reading,
     at,
     measure,
+    percent,
     shared,
 )
 from deepthink.report.comparisons import contrast
-from deepthink.report.judging import HOLDS, NOT, NOT_RUN, Judged, all_of, surely_above
+from deepthink.report.judging import NOT, NOT_RUN, Judged, all_of, judge_gains
 from deepthink.report.layouts import TASKS
 from deepthink.report.runs import Array, Runs, Scale
 from deepthink.report.statistics import FEWEST, LEVEL, Estimate
-from deepthink.report.words import compared, number, probability
+from deepthink.report.words import number, probability
 
 RESAMPLES = 1000
 
@@ -49,9 +50,7 @@ def any_count(runs: Runs, model: str, scale: Scale) -> Judged:
             (found,) = contrast("", [ours], [theirs], tested=True).estimates
             if found is not None:
                 gains[f"{TASKS[task]} with {count}"] = found
-    told = "; ".join(f"{place} {compared(found)}" for place, found in gains.items())
-    asked = len(_counts()) * len(experiments.axes("figure4")["task"])
-    return all_of(surely_above(gains.values()), asked), told
+    return judge_gains(gains, len(_counts()) * len(experiments.axes("figure4")["task"]))
 
 
 def more_demonstrations(runs: Runs, model: str, scale: Scale) -> Judged:
@@ -66,9 +65,23 @@ def more_demonstrations(runs: Runs, model: str, scale: Scale) -> Judged:
                 gains[f"{TASKS[task]}, {name}"] = found
     if not gains:
         return NOT_RUN, ""
-    told = "; ".join(f"{place} {compared(found)}" for place, found in gains.items())
-    asked = 2 * len(experiments.axes("figure4")["task"])
-    return all_of(surely_above(gains.values()), asked), f"{most} less {fewest}: {told}"
+    verdict, told = judge_gains(gains, 2 * len(experiments.axes("figure4")["task"]))
+    return verdict, f"{most} less {fewest}: {told}"
+
+
+def fewer_demonstrations(runs: Runs, model: str, scale: Scale) -> Judged:
+    """The smallest number of demonstrations thought over is better than the largest, read once."""
+    fewest, *_, most = sorted(_counts(), key=int)
+    few, many = (
+        _of_figure4(runs, model, scale, count, reading)
+        for count, reading in ((fewest, FIVE), (most, VANILLA))
+    )
+    gains = {}
+    for (task, ours), (_, theirs) in zip(few, many, strict=True):
+        (found,) = contrast("", [ours], [theirs], tested=True).estimates
+        if found is not None:
+            gains[TASKS[task]] = found
+    return judge_gains(gains, len(experiments.axes("figure4")["task"]))
 
 
 def spread(outcomes: Array) -> float:
@@ -152,9 +165,9 @@ def best_step_size(runs: Runs, model: str, scale: Scale) -> Judged:
         for size, part in found.items()
         if size != papers
     }
-    told += [f"{papers} against {size}: {compared(one)}" for size, one in apart.items()]
-    verdict = all_of(surely_above(one for one in apart.values() if one is not None), len(apart))
-    return verdict, f"t by dev: {'; '.join(told)}"
+    gains = {f"{papers} against {size}": one for size, one in apart.items() if one is not None}
+    verdict, compared_ = judge_gains(gains, len(apart))
+    return verdict, f"t by dev: {'; '.join([*told, compared_])}"
 
 
 def _steps(part: Measured) -> tuple[int, ...]:
@@ -168,21 +181,14 @@ def _curves(part: Measured, split: str, steps: Sequence[int]) -> Array:
     return np.array([[run.correct(t, split) for t in steps] for run in every])
 
 
-def _resampled(
-    parts: Sequence[Array], same_examples: bool, rng: np.random.Generator
-) -> list[Array]:
+def _resampled(parts: Sequence[Array], rng: np.random.Generator) -> list[Array]:
     """Mean curves [t] of outcomes [S, t, I] each, over draws and examples drawn with replacement.
 
-    All have the same draws; same_examples: the same examples too.
+    All have the same draws and examples.
     """
-    seeds = rng.integers(len(parts[0]), size=len(parts[0]))
-    sizes = [part.shape[2] for part in parts]
-    drawn = [rng.integers(size, size=size) for size in (sizes[:1] if same_examples else sizes)]
-    examples = drawn * len(parts) if same_examples else drawn
-    return [
-        part[seeds][:, :, chosen].mean(axis=(0, 2))
-        for part, chosen in zip(parts, examples, strict=True)
-    ]
+    seeds, _, examples = parts[0].shape
+    drawn, chosen = rng.integers(seeds, size=seeds), rng.integers(examples, size=examples)
+    return [part[drawn][:, :, chosen].mean(axis=(0, 2)) for part in parts]
 
 
 def fewer_iterations(runs: Runs, model: str, scale: Scale) -> Judged:
@@ -197,9 +203,7 @@ def fewer_iterations(runs: Runs, model: str, scale: Scale) -> Judged:
     steps = sorted(set.intersection(*(set(_steps(part)) for part in found.values())))
     curves = [_curves(part, "test", steps) for part in found.values()]
     rng = np.random.default_rng(0)
-    tops = np.array(
-        [[int(c.argmax()) for c in _resampled(curves, True, rng)] for _ in range(RESAMPLES)]
-    )
+    tops = np.array([[int(c.argmax()) for c in _resampled(curves, rng)] for _ in range(RESAMPLES)])
     shares = [float((tops[:, i + 1] < tops[:, i]).mean()) for i in range(len(found) - 1)]
     told = [
         f"η = {size}: t = {steps[int(curve.mean(axis=(0, 2)).argmax())]}"
@@ -209,35 +213,31 @@ def fewer_iterations(runs: Runs, model: str, scale: Scale) -> Judged:
         f"earlier with {larger} than with {smaller} in {100 * share:.0f} %"
         for (smaller, larger), share in zip(pairwise(found), shares, strict=True)
     ]
-    sure = [share > (1 + LEVEL) / 2 for share in shares]
-    return all_of(sure), (
+    tops_ = [int(curve.mean(axis=(0, 2)).argmax()) for curve in curves]
+    last = len(steps) - 1
+    known = [not (a == b == last) for a, b in pairwise(tops_)]
+    sure = [share > (1 + LEVEL) / 2 for share, can in zip(shares, known, strict=True) if can]
+    beyond = "" if all(known) else "; where both are highest at the last t it cannot be told"
+    return all_of(sure, len(known)) if sure else NOT, (
         f"mean curve highest at {', '.join(told)} (t ≤ {steps[-1]}); "
-        f"{', '.join(earlier)} of {RESAMPLES} bootstrap samples"
+        f"{', '.join(earlier)} of {RESAMPLES} bootstrap samples{beyond}"
     )
 
 
 def dev_and_test(runs: Runs, model: str, scale: Scale) -> Judged:
-    """The mean curves of dev and test over t rise and fall together."""
+    """The t that is best on dev is better on test than the scored t are on average."""
     setting = experiments.setting("figure6", **{"method.step_size": comparisons.PAPERS_STEP_SIZE})
-    whole = measure(runs, setting, model, scale, BY_DEV)
-    if not whole.found:
+    chosen = measure(runs, setting, model, scale, BY_DEV)
+    if len(chosen.found) < FEWEST:
         return NOT_RUN, ""
-    dev, test = (_curves(whole, split, _steps(whole)) for split in ("dev", "test"))
+    steps = _steps(chosen)
+    dev, test = (_curves(chosen, split, steps) for split in ("dev", "test"))
+    gain = percent(statistics.difference(chosen.outcomes[0], test.mean(axis=1)))
+    best = measure(runs, setting, model, scale, ORACLE).outcomes[0].mean()
+    bound = 100 * float(best - chosen.outcomes[0].mean())
+    verdict, told = judge_gains({"t by dev less the mean over t, on test:": gain})
     curves = [part.mean(axis=(0, 2)) for part in (dev, test)]
-    if min(map(np.ptp, curves)) == 0:
-        return NOT, "one of the curves is flat"
-    rng = np.random.default_rng(0)
-    resampled = (_resampled((dev, test), False, rng) for _ in range(RESAMPLES))
-    rs = [np.corrcoef(a, b)[0, 1] for a, b in resampled if min(np.ptp(a), np.ptp(b)) > 0]
-    low, high = np.quantile(rs, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    lost = [
-        measure(runs, setting, model, scale, reading).outcomes[0].mean()
-        for reading in (ORACLE, BY_DEV)
-    ]
-    gap = 100 * float(lost[0] - lost[1])
-    r = float(np.corrcoef(*curves)[0, 1])
-    ends = ", ".join(f"{end:+.2f}".replace("-", "−") for end in (low, high))
-    return HOLDS if low > 0 else NOT, (
-        f"mean curves over t correlate at r = {r:.2f} [{ends}] (bootstrap over draws and "
-        f"examples); choosing t on dev costs {number(gap)} points against the oracle"
-    )
+    if min(map(np.ptp, curves)) > 0:
+        r = f"{np.corrcoef(*curves)[0, 1]:.2f}".replace("-", "−")
+        told += f"; the mean curves correlate over t at r = {r}"
+    return verdict, f"{told}; oracle t, an upper bound, is {number(bound)} points higher"

@@ -1,12 +1,14 @@
 """By what rule a claim's numbers become a verdict.
 
-"holds" where every part of the claim is significantly so (95 %, Holm's correction over the parts),
-"in part" where some are, or the average over tasks alone is, or tasks are missing, "not here" where
-none is, "not run" where there is nothing to judge by. The rule cannot say "false": an interval that
+"holds" where every part of the claim is significantly so (95 %, Holm's correction over all tests of
+the claim: its tasks and their average, under every reading and setting it speaks of), "in part"
+where some are, or parts are missing, "not here" where none is, "not run" where there is nothing to
+judge by. What is significantly the other way is told. The rule cannot say "false": an interval that
 holds zero may be wide, and is printed beside.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from deepthink.report import statistics
 from deepthink.report.comparisons import Contrast
@@ -29,57 +31,94 @@ def all_of(states: Sequence[bool], asked: int | None = None) -> str:
     return PART if any(states) else NOT
 
 
-def judge_contrast(found: Contrast) -> Judged:
-    """The first is ahead on every task, or in part; losses that are significant are told."""
-    parts = [
-        (task, estimate)
+def judge(parts: Iterable[tuple[str, Contrast]], asked: int = 1) -> Judged:
+    """The first of each comparison is ahead on every task.
+
+    Each comparison has a name, empty where there is one only. asked: how many there should be.
+    """
+    names, contrasts = zip(*parts, strict=True)
+    judged = [_one(found) for found in corrected(contrasts)]
+    ran = [verdict for verdict, _ in judged if verdict != NOT_RUN]
+    told = ". ".join(
+        f"{name}: {evidence}" if name else evidence
+        for name, (_, evidence) in zip(names, judged, strict=True)
+        if evidence
+    )
+    if not ran:
+        return NOT_RUN, told
+    if len(set(ran)) == 1 and (ran[0] != HOLDS or len(ran) == asked):
+        return ran[0], told
+    return PART if set(ran) != {NOT} else NOT, told
+
+
+def corrected(contrasts: Sequence[Contrast]) -> list[Contrast]:
+    """The same with p corrected over all their tasks and averages; what was not tested counts."""
+    raw = [None if e is None else e.p for found in contrasts for e in found.estimates]
+    adjusted = iter(statistics.holm([1.0 if p is None else p for p in raw]))
+    return [
+        replace(
+            found,
+            adjusted=tuple(
+                None if e is None or e.p is None else p
+                for e, p in zip(found.estimates, adjusted, strict=False)
+            ),
+        )
+        for found in contrasts
+    ]
+
+
+def _one(found: Contrast) -> Judged:
+    """Where the first is ahead, where behind, where neither is known."""
+    parts = {
+        task: estimate
         for task, estimate in zip(found.tasks, found.estimates, strict=True)
         if estimate is not None and task != "average"
-    ]
+    }
     known = [
-        t for t, p in zip(found.tasks, found.adjusted, strict=True) if p is not None and t in TASKS
+        task
+        for task, p in zip(found.tasks, found.adjusted, strict=True)
+        if p is not None and task != "average"
     ]
-    states = [found.ahead(task) > 0 for task in known]
     told = []
     if (average := found.estimates[-1]) is not None and len(found.tasks) > 1:
         told.append(f"on average {compared(average)}")
-    for word, sign in (("ahead", 1), ("behind", -1)):
+    for word, sign, tested in (
+        ("significantly ahead", 1, True),
+        ("significantly behind", -1, True),
+        ("undecided", 0, True),
+        ("too few draws to test", 0, False),
+    ):
         names = [
-            f"{TASKS[t]} {number(e.mean, signed=True)}" for t, e in parts if found.ahead(t) == sign
+            f"{TASKS[task]} {number(e.mean, signed=True)}"
+            for task, e in parts.items()
+            if found.ahead(task) == sign and (task in known) == tested
         ]
         if names:
-            told.append(f"significantly {word} on {', '.join(names)}")
-    for word, tested in (("undecided", True), ("too few draws to test", False)):
-        even = [
-            f"{TASKS[t]} {number(e.mean, signed=True)}"
-            for t, e in parts
-            if not found.ahead(t) and (t in known) == tested
-        ]
-        if even:
-            told.append(f"{word} on {', '.join(even)}")
-    missing = [TASKS[t] for t in TASKS if t not in [task for task, _ in parts]]
+            told.append(f"{word} on {', '.join(names)}")
+    missing = [TASKS[task] for task in TASKS if task not in parts]
     if parts and missing:
         told.append(f"not run on {', '.join(missing)}")
+    states = [found.ahead(task) > 0 for task in known]
     verdict = all_of(states, len(set(found.tasks) - {"average"}))
     if verdict == NOT and len(found.tasks) > 1 and found.ahead("average") > 0:
         verdict = PART
     return verdict, "; ".join(told)
 
 
-def combined(parts: Iterable[tuple[str, Contrast]], asked: int) -> Judged:
-    """The verdict on several comparisons, each with a name. asked: how many there should be."""
-    judged = [(name, judge_contrast(found)) for name, found in parts]
-    ran = [verdict for _, (verdict, _) in judged if verdict != NOT_RUN]
-    told = ". ".join(f"{name}: {evidence}" for name, (_, evidence) in judged if evidence)
-    if not ran:
-        return NOT_RUN, told
-    if len(set(ran)) == 1 and (ran[0] != HOLDS or len(ran) == asked):
-        return ran[0], told
-    return PART, told
+def judge_gains(gains: Mapping[str, Estimate], asked: int | None = None) -> Judged:
+    """Every difference, by name, is above zero. asked: how many there should be."""
+    signs = dict(zip(gains, surely(gains.values()), strict=True))
+    told = [f"{name} {compared(gain)}" for name, gain in gains.items()]
+    if reversed_ := [name for name, sign in signs.items() if sign < 0]:
+        told.append(f"significantly the other way: {', '.join(reversed_)}")
+    return all_of([sign > 0 for sign in signs.values()], asked), "; ".join(told)
 
 
-def surely_above(estimates: Iterable[Estimate]) -> list[bool]:
-    """Which differences are above zero, significantly so after correction over all of them."""
+def surely(estimates: Iterable[Estimate]) -> list[int]:
+    """1 or -1 for differences that are significant after correction over all of them, else 0."""
     found = list(estimates)
     adjusted = statistics.holm([1.0 if e.p is None else e.p for e in found])
-    return [e.mean > 0 and p < 1 - LEVEL for e, p in zip(found, adjusted, strict=True)]
+    return [
+        0 if p >= 1 - LEVEL else 1 if e.mean > 0 else -1
+        for e, p in zip(found, adjusted, strict=True)
+    ]

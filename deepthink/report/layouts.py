@@ -56,15 +56,15 @@ RULES = {
 NO_DEV, DEV = "without dev set", "with dev set"
 
 
-def _readings(axes: dict[str, str], before: str = "", *more: Reading) -> list[Line]:
+def _readings(axes: dict[str, str], *more: Reading) -> list[Line]:
     """Vanilla, thinking at t = 5, t by dev and the oracle's, of one setting."""
     return [
-        Line(f"{before}ICL", axes, VANILLA),
+        Line("ICL", axes, VANILLA),
         *(
-            Line(f"{before}Deep-Thinking, {reading.name}", axes, reading)
+            Line(f"Deep-Thinking, {reading.name}", axes, reading)
             for reading in (FIVE, *more, BY_DEV)
         ),
-        Line(f"{before}Deep-Thinking, oracle t (upper bound)", axes, ORACLE),
+        Line("Deep-Thinking, oracle t (upper bound)", axes, ORACLE),
     ]
 
 
@@ -133,10 +133,10 @@ LAYOUTS = (
             ],
         },
         (
-            "The paper's averages are over questions, as far as can be told (paper/NOTES.md); over "
-            "tasks, every one of the 57 or 22 weighs the same; with equally many questions read of "
-            "each, the two are one. The demonstrations are given, so there is one run, and its "
-            "interval is over questions alone.",
+            "The paper's averages are over questions, as far as can be told (paper/NOTES.md): a "
+            "task weighs as much as the data have questions of it, however many were read. Over "
+            "tasks, every one of the 57 or 22 weighs the same. The demonstrations are given: there "
+            "is one run, and its interval is over questions alone.",
         ),
     ),
     Layout(
@@ -163,7 +163,7 @@ LAYOUTS = (
         "Figure 6: step sizes",
         {"sst2": TASKS["sst2"]},
         {
-            f"η = {size}": _readings({"method.step_size": size}, "", at(15))
+            f"η = {size}": _readings({"method.step_size": size}, at(15))
             for size in ("0.001", "0.01", "0.1")
         },
     ),
@@ -180,7 +180,7 @@ LAYOUTS = (
         TASKS,
         {
             f"η = {size}, {name}": _readings(
-                {"method.step_size": size, "method.positions": name}, "", at(15)
+                {"method.step_size": size, "method.positions": name}, at(15)
             )
             for size in ("0.01", "0.1")
             for name in ("continued", "aligned")

@@ -36,7 +36,9 @@ def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
         writer.text(f"tables/{table.name}.md", "\n".join(_table(table, range(len(table.blocks)))))
         shown = [block for block in table.blocks if block.measured] or table.blocks
         blocks = [(f"{block.model}: {block.scale}", grid(table, block)) for block in shown]
-        writer.text(f"tables/{table.name}.tex", latex(table.title, header(table), blocks))
+        notes = (_ACCURACY, *table.notes)
+        tex = latex(table.name, table.title, notes, header(table), blocks)
+        writer.text(f"tables/{table.name}.tex", tex)
         writer.text(f"tables/{table.name}.csv", long_form(table))
     for name, title, content in counts.every(results, runs):
         _plain(writer, name, title, content)
@@ -65,13 +67,16 @@ def _suffix(model: str, scale: Scale) -> str:
     return "-".join(["", model, *rows, scale.dtype])
 
 
+_ACCURACY = (
+    "Accuracy in %, with the 95 % interval over draws and test examples (over examples alone where "
+    "n is 1)."
+)
+
+
 def _table(table: tables.Table, chosen: range | list[int]) -> Iterator[str]:
     """The Markdown of a table's blocks, with what is missing in each."""
     yield f"## {table.title}\n"
-    yield (
-        "Accuracy in %, with the 95 % interval over draws and test examples (over examples alone "
-        f"where n is 1). {' '.join(table.notes)}\n"
-    )
+    yield f"{' '.join([_ACCURACY, *table.notes])}\n"
     if not table.blocks:
         yield f"Not run: `python run.py experiment={table.name}`\n"
     for at in chosen:
@@ -89,7 +94,7 @@ def _plain(writer: Writer, name: str, title: str, content: Grid) -> None:
     csv.writer(out, lineterminator="\n").writerows([content.header, *content.rows])
     writer.text(f"tables/{name}.csv", out.getvalue())
     writer.text(f"tables/{name}.md", f"## {title}\n\n{markdown(content)}\n")
-    writer.text(f"tables/{name}.tex", latex(title, content.header, [("", content)]))
+    writer.text(f"tables/{name}.tex", latex(name, title, (), content.header, [("", content)]))
 
 
 def _page(
@@ -119,7 +124,12 @@ def _page(
         if measured:
             yield from _table(table, measured)
     yield "## Figures\n"
-    yield "Bands, bars and whiskers are 95 % intervals. Each is also a PDF for papers.\n"
+    yield (
+        "Bands and bars are 95 % intervals of each mean over draws and test examples; two that "
+        "overlap may still differ, since methods are paired (see the tables of differences). In "
+        "figure 5 boxes are quartiles, whiskers reach 1.5 times as far, and dots are draws; the "
+        "drift is a mean over draws. Each figure is also a PDF for papers.\n"
+    )
     for name, model, file in drawn:
         if name not in ("thinking", "positions"):
             yield f"![{name}, {model}](figures/{file}.png)\n"
@@ -136,18 +146,25 @@ _METHODS = """## How the numbers are made
 - *Readings of t.* One run is scored after many t. **t = 5** is fixed beforehand; **t by dev** is
   the t ≤ 15 that is best on the dev set of that very run (the earliest of equals); **oracle t** is
   the best on test itself, an upper bound that is shown but never tested, never called a result:
-  it cannot be below vanilla, so its interval excludes zero even where thinking does nothing.
+  it cannot be below vanilla, so its interval excludes zero even where thinking does nothing. Both
+  choose among the t that were scored: "What was run" says which.
+- *One dev set*: dev examples are the same for all draws, so what is chosen on them is conditional
+  on them, as all is on the pool. ♣ chooses its set by vanilla accuracy on dev and then t on the
+  same dev examples, which favours t = 1.
 - *Intervals* of an accuracy or a difference regard draws of demonstrations and test examples both
   as samples (two-way random effects; `deepthink/report/statistics.py`). With one draw they are over
-  examples alone. With five draws 95 % is rather 93 %. In an average over tasks a seed is one unit,
-  since a rule's order of reading is alike in all of them. The pool is one and the same.
-- *Comparisons* are paired: the same seed, the same test examples; against vanilla and repetition
-  also the same demonstrations. Differences are in points. 6:3 of 10: seeds in which the
-  first is ahead, and behind; in the rest the two are equal.
-  d: the mean difference over its standard deviation across seeds (Cohen's d_z with Hedges'
-  correction). p on tasks is corrected over the tasks of a row by Holm's method; bold is below .05.
-  With one to three of several draws nothing is tested: the interval is shown, without a p.
-  Nothing is corrected over rows, readings or claims: of twenty true zeros one will look like more.
+  examples alone. With five draws 95 % is rather 93 %, with three 92 %, with two 88 %. In an average
+  over tasks a seed is one unit, since a rule's order of reading is alike in all of them; it is over
+  the draws that all tasks have. The pool is one and the same.
+- *Comparisons* are on the same test examples, and against vanilla, repetition and other positions
+  on the same demonstrations: there draws are paired. A selector chooses for itself; its draws and
+  those of thinking both count as spread. Differences are in points. 6:3 of 10: paired draws in
+  which the first is ahead, and behind; in the rest the two are equal. d: the mean difference over
+  its standard deviation across draws (Cohen's d_z with Hedges' correction). p on tasks is corrected
+  over the five tasks of a row by Holm's method, that of the average stands alone; bold: below .05.
+  With one to three of several draws nothing is tested: the interval is shown, without a p. Tables
+  correct nothing over rows or readings: of twenty true zeros one will look like more. Verdicts and
+  the opening correct over all tests of their claim.
 - A cell is shown when every draw its experiment asks for is there; before that, "so far".
 """
 
@@ -208,8 +225,17 @@ def _what_was_run(runs: Runs) -> Iterator[str]:
         + (f" ({changed} records of a tree with changes)" if changed else "")
         + f"; {', '.join(sorted(versions))}. "
         + _data_note(runs)
+        + _steps_note(runs)
         + "\n"
     )
+
+
+def _steps_note(runs: Runs) -> str:
+    """After which t the longest runs were scored."""
+    last = max(run.iterations for run in runs.all)
+    grids = sorted({run.steps for run in runs.all if run.iterations == last})
+    told = " or ".join(", ".join(map(str, steps)) for steps in grids)
+    return f" Runs of T = {last} were scored after t = {told}."
 
 
 def _operations(run: Run) -> int:
@@ -255,8 +281,12 @@ def _verdicts(runs: Runs) -> Iterator[str]:
         yield (
             f"Not run on any of: {', '.join(published)}. A verdict follows from the numbers by "
             'rule (`deepthink/report/judging.py`): "holds" if every part of the claim is '
-            'significant after Holm\'s correction over tasks or settings, "in part" if some are or '
-            'only the average over tasks is, "not here" if none is.\n'
+            "significant after Holm's correction over all tests of the claim (tasks and their "
+            'average, under each reading and setting it names), "in part" if some are or only the '
+            'average is, "not here" if none is. It cannot say "false": an interval that holds zero '
+            "may be wide. Orders of t and spreads are judged by the tests named beside them. What "
+            "the paper says across models (gains in every model, most in small ones) needs more "
+            "than one model and is not judged.\n"
         )
 
 

@@ -1,6 +1,7 @@
 """Tables as Markdown, LaTeX and CSV. Same input, same bytes: no dates, no machine."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -131,11 +132,20 @@ def _escaped(text: str) -> str:
 _PAGE = 45  # rows of normal size that fit on a page
 
 
-def latex(title: str, header: Sequence[str], grids: Sequence[tuple[str, Grid]]) -> str:
-    """As a booktabs table that fits on a page, the grids under each other with their headings.
+def latex(
+    name: str,
+    title: str,
+    notes: Sequence[str],
+    header: Sequence[str],
+    grids: Sequence[tuple[str, Grid]],
+) -> str:
+    r"""As a booktabs table that fits on a page, the grids under each other with their headings.
 
-    Needs the packages booktabs and graphicx.
+    LaTeX counts tables itself, so a title's own number is left out; \label is tab:<name>. Needs the
+    packages booktabs and graphicx.
     """
+    about = re.sub(r"^(Table|Figure) [^:]*: ", "", title)
+    caption = " ".join([f"{about[0].upper()}{about[1:]}.", *notes])
     width = len(header)
     tall = sum(len(grid.rows) for _, grid in grids) > _PAGE
     lines = [
@@ -157,7 +167,8 @@ def latex(title: str, header: Sequence[str], grids: Sequence[tuple[str, Grid]]) 
     lines += [
         r"\bottomrule",
         r"\end{tabular}}",
-        rf"\caption{{{_escaped(title)}}}",
+        rf"\caption{{{_escaped(caption)}}}",
+        rf"\label{{tab:{name.replace('_', '-')}}}",
         r"\end{table*}",
     ]
     return "\n".join(lines) + "\n"

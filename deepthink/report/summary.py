@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 
-from deepthink.report import claims, comparisons, experiments, judging, statistics
-from deepthink.report.cells import BY_DEV, FIVE, scales_of
+from deepthink.report import claims, comparisons, experiments, judging
+from deepthink.report.cells import BY_DEV, scales_of
 from deepthink.report.comparisons import PAPERS_STEP_SIZE, STEP_SIZES, Contrast
 from deepthink.report.layouts import RULES
 from deepthink.report.runs import Runs, Scale
-from deepthink.report.statistics import LEVEL
 from deepthink.report.words import compared, standing
 
 PAPERS = f"the paper's setting (η = {PAPERS_STEP_SIZE}, continued positions)"
 
 
 def sentences(runs: Runs, model: str) -> Iterator[str]:
-    """Thinking, selection, positions, then the verdicts; what was not run is left out."""
+    """What was asked, thinking, selection, positions; what was not run is left out."""
+    yield from _verdicts(model, claims.verdicts(runs, model))
     for experiment, written in (
         ("table1", (_thinking, _selection, _best_of_ten)),
         ("positions", (_positions,)),
@@ -22,20 +22,17 @@ def sentences(runs: Runs, model: str) -> Iterator[str]:
         for scale in scales_of(runs, experiments.settings(experiment), model):
             for write in written:
                 yield from write(runs, model, scale)
-    yield from _verdicts(claims.verdicts(runs, model))
 
 
 def _thinking(runs: Runs, model: str, scale: Scale) -> Iterator[str]:
     """The paper's setting against vanilla and repetition."""
-    against = {
-        reading: comparisons.thinking(runs, model, scale, reading)[:2]
-        for reading in comparisons.TESTED
-    }
-    for at, rival in enumerate(found.label for found in against[FIVE]):
+    against = [comparisons.thinking(runs, model, scale, r) for r in comparisons.TESTED]
+    for rival in comparisons.SAME_DEMONSTRATIONS:
+        both = judging.corrected([found[rival] for found in against])
         told = [
-            f"{reading.name}: {standing(found[at], rival)}"
-            for reading, found in against.items()
-            if any(found[at].estimates)
+            f"{reading.name}: {standing(found, rival)}"
+            for reading, found in zip(comparisons.TESTED, both, strict=True)
+            if any(found.estimates)
         ]
         if told:
             yield f"**Thinking in {PAPERS} against {rival}.** {'. '.join(told)}."
@@ -47,7 +44,7 @@ def _selection(runs: Runs, model: str, scale: Scale) -> Iterator[str]:
     for reading in comparisons.TESTED:
         rules = [
             one
-            for one in comparisons.thinking(runs, model, scale, reading)
+            for one in comparisons.thinking(runs, model, scale, reading).values()
             if one.label in RULES.values() and one.average is not None
         ]
         if rules:
@@ -62,20 +59,18 @@ def _selection(runs: Runs, model: str, scale: Scale) -> Iterator[str]:
 def _counted(rules: Sequence[Contrast]) -> str:
     """Of how many it is surely ahead and behind."""
     found = [one.average for one in rules if one.average is not None]
-    adjusted = statistics.holm([1.0 if e.p is None else e.p for e in found])
-    sure = [e.mean > 0 for e, p in zip(found, adjusted, strict=True) if p < 1 - LEVEL]
-    ahead, behind = sure.count(True), sure.count(False)
+    signs = judging.surely(found)
+    ahead, behind = signs.count(1), signs.count(-1)
     return f"significantly ahead of {ahead} and behind {behind} of {len(rules)}"
 
 
 def _best_of_ten(runs: Runs, model: str, scale: Scale) -> Iterator[str]:
     """What dev labels are worth where they choose t, and where they choose demonstrations."""
-    of_label = {one.label: one for one in comparisons.thinking(runs, model, scale, BY_DEV)}
-    average = of_label["Random ♣"].average
+    average = comparisons.thinking(runs, model, scale, BY_DEV)["Random ♣"].average
     if average is not None:
         yield (
-            "**Dev labels spent on t, less dev labels spent on choosing among ten random sets** "
-            f"that are read once: {compared(average)} on average."
+            "**Dev labels spent on choosing t, instead of on choosing among ten random sets** that "
+            f"are read once: {compared(average)} on average."
         )
 
 
@@ -99,13 +94,16 @@ def _positions(runs: Runs, model: str, scale: Scale) -> Iterator[str]:
             )
 
 
-def _verdicts(found: Sequence[claims.Verdict]) -> Iterator[str]:
-    """How many of the paper's claims came to what."""
+def _verdicts(model: str, found: Sequence[claims.Verdict]) -> Iterator[str]:
+    """What the model is to the paper, and how many of the paper's claims came to what."""
     papers = [one.verdict for one in found if one.where]
-    counts = {
-        name: papers.count(name)
-        for name in (judging.HOLDS, judging.PART, judging.NOT, judging.NOT_RUN)
-    }
-    if counts[judging.NOT_RUN] < len(papers):
-        told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        yield f"**The paper's {len(papers)} claims**: {told}."
+    tested = [verdict for verdict in papers if verdict != judging.NOT_RUN]
+    if not tested:
+        return
+    theirs = {m for t in ("table1", "table2", "table3") for m in experiments.axes(t)["model"]}
+    yield (
+        f"**{model}** is {'one' if model in theirs else 'none'} of the paper's models. Of "
+        f"{len(papers)} claims of the paper {len(tested)} were tested on it: "
+        f"{tested.count(judging.HOLDS)} confirmed in full, {tested.count(judging.PART)} in part; "
+        "the others are undecided or go the other way (the intervals below say how far)."
+    )
