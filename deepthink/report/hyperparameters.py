@@ -26,6 +26,7 @@ from deepthink.report.statistics import FEWEST, LEVEL, Estimate
 from deepthink.report.words import number, probability
 
 RESAMPLES = 1000
+Gains = dict[str, Estimate]
 
 
 def _counts() -> list[str]:
@@ -41,28 +42,29 @@ def _of_figure4(
         yield task, measure(runs, setting, model, scale, reading)
 
 
+def _gains(ours: Iterator[tuple[str, Measured]], theirs: Iterator[tuple[str, Measured]]) -> Gains:
+    """How far the first is ahead of the second on each task of Figure 4 that both were run on."""
+    pairs = ((task, a, b) for (task, a), (_, b) in zip(ours, theirs, strict=True))
+    found = {TASKS[task]: contrast("", [a], [b], tested=True).estimates[0] for task, a, b in pairs}
+    return {task: gain for task, gain in found.items() if gain is not None}
+
+
 def any_count(runs: Runs, model: str, scale: Scale) -> Judged:
     """T = 5 is ahead of t = 1 with every number of demonstrations."""
-    gains: dict[str, Estimate] = {}
+    gains: Gains = {}
     for count in _counts():
         late, early = (_of_figure4(runs, model, scale, count, r) for r in (FIVE, VANILLA))
-        for (task, ours), (_, theirs) in zip(late, early, strict=True):
-            (found,) = contrast("", [ours], [theirs], tested=True).estimates
-            if found is not None:
-                gains[f"{TASKS[task]} with {count}"] = found
+        gains |= {f"{task} with {count}": gain for task, gain in _gains(late, early).items()}
     return judge_gains(gains, len(_counts()) * len(experiments.axes("figure4")["task"]))
 
 
 def more_demonstrations(runs: Runs, model: str, scale: Scale) -> Judged:
     """The largest number of demonstrations is better than the smallest, thought over or not."""
     fewest, *_, most = sorted(_counts(), key=int)
-    gains: dict[str, Estimate] = {}
+    gains: Gains = {}
     for name, reading in (("vanilla", VANILLA), (FIVE.name, FIVE)):
         few, many = (_of_figure4(runs, model, scale, c, reading) for c in (fewest, most))
-        for (task, theirs), (_, ours) in zip(few, many, strict=True):
-            (found,) = contrast("", [ours], [theirs], tested=True).estimates
-            if found is not None:
-                gains[f"{TASKS[task]}, {name}"] = found
+        gains |= {f"{task}, {name}": gain for task, gain in _gains(many, few).items()}
     if not gains:
         return NOT_RUN, ""
     verdict, told = judge_gains(gains, 2 * len(experiments.axes("figure4")["task"]))
@@ -76,12 +78,7 @@ def fewer_demonstrations(runs: Runs, model: str, scale: Scale) -> Judged:
         _of_figure4(runs, model, scale, count, reading)
         for count, reading in ((fewest, FIVE), (most, VANILLA))
     )
-    gains = {}
-    for (task, ours), (_, theirs) in zip(few, many, strict=True):
-        (found,) = contrast("", [ours], [theirs], tested=True).estimates
-        if found is not None:
-            gains[TASKS[task]] = found
-    return judge_gains(gains, len(experiments.axes("figure4")["task"]))
+    return judge_gains(_gains(few, many), len(experiments.axes("figure4")["task"]))
 
 
 def spread(outcomes: Array) -> float:
