@@ -31,7 +31,7 @@ def _job(config: Config) -> Tally:
         return Tally(failed=1, reasons=(str(failures.note(config, error)),))
     failures.clear(config)
     _tell(lambda: display.show(outcome, console), console)
-    if (failure := tracking.publish(outcome, config.wandb)) is not None:
+    if (failure := tracking.publish(outcome, config)) is not None:
         console.print(failure, highlight=False)
     return Tally(read=1) if outcome.scores is None else Tally(done=1)
 

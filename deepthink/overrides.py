@@ -92,6 +92,29 @@ def expand(words: Sequence[str]) -> list[list[str]]:
     return [list(combination) for combination in product(*choices.values())]
 
 
+def members(words: Sequence[str]) -> list[list[str]] | None:
+    """The overrides of each member of a suite's job; None for a job of one task.
+
+    So for one that is wrong: whoever does it says why.
+    """
+    names = _members(tuple(w for w in words if re.match(r"(task|experiment)\b", w)))
+    if names is None:
+        return None
+    kept = [word for word in words if not word.startswith("task.members=")]
+    return [[*kept, f"task.members=[{name}]"] for name in names]
+
+
+@lru_cache
+def _members(words: tuple[str, ...]) -> list[str] | None:
+    try:
+        request = compose(words)
+    except UserError:
+        return None
+    if not isinstance(request, Suite):
+        return None
+    return [name for names in request.spec.chosen.values() for name in names]
+
+
 def check_experiment(words: Sequence[str]) -> None:
     """Raise UserError for a list of experiments, each of which is a sweep of its own."""
     asked = [word for word in words if re.match(r"experiment=.*[,(]", word)]

@@ -4,19 +4,21 @@
     <cache>/signals/<model>-<task>-<id>/<hash>.safetensors  answers to one batch of prompts
 
 A batch is recognised by a hash of its examples, so interrupted work goes on at the first batch that
-is missing, and whoever asks again is answered from the file. <cache> is DEEPTHINK_CACHE.
+is missing, and whoever asks again is answered from the file, if its checksum is right. <cache> is
+DEEPTHINK_CACHE.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from deepthink import hub, prompts
 from deepthink.config import Config
@@ -140,13 +142,13 @@ class ModelReader:
         progress: Progress,
         read: Callable[[], dict[str, Array]],
     ) -> dict[str, Array]:
-        """The stored answers to what was asked; if there are none, or only remains, read anew."""
+        """The stored answers to what was asked; if there are none, or spoilt ones, read anew."""
         path = self._folder / f"{digest(list(asked))[:24]}.safetensors"
-        try:
-            answers = load_file(path)
+        if (kept := _load(path)) is not None:
+            answers = kept
             self.usage.kept += prompts_asked
             progress(prompts_asked)
-        except (OSError, SafetensorError):
+        else:
             with self._counting() as tokens:
                 answers = read()
             answers["tokens"] = np.array(sum(tokens))
@@ -177,12 +179,33 @@ class ModelReader:
             about = self._folder / "identity.json"
             if not about.exists():
                 atomically(about, lambda file: file.write_text(described, encoding="utf-8"))
-            atomically(path, lambda file: save_file(arrays, file))
+            about_arrays = {"checksum": _checksum(arrays)}
+            atomically(path, lambda file: save_file(arrays, file, about_arrays))
         except OSError as error:
             raise UserError(
                 f"cannot keep signals in {self._folder} ({error.strerror or error}): free it, or "
                 "set DEEPTHINK_CACHE to another folder"
             ) from error
+
+
+def _load(path: Path) -> dict[str, Array] | None:
+    """The arrays of a file; None if it is not there, was cut, or holds other than was written."""
+    try:
+        with safe_open(path, "np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            told = file.metadata() or {}
+    except (OSError, SafetensorError):
+        return None
+    return arrays if told.get("checksum") == _checksum(arrays) else None
+
+
+def _checksum(arrays: Mapping[str, Array]) -> str:
+    """SHA-256 of names, types, shapes and values."""
+    sha = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        sha.update(f"{name} {array.dtype} {array.shape} ".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
 
 
 def _words(example: Example) -> str:

@@ -12,7 +12,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from deepthink import leases, models, prompts, provenance, readings, records, selectors, tasks
+from deepthink import (
+    leases,
+    models,
+    prompts,
+    provenance,
+    readings,
+    records,
+    selectors,
+    tasks,
+    unsent,
+)
 from deepthink.allocation import allocating
 from deepthink.compute import Costs, scoring_flops, thinking_flops
 from deepthink.config import Config
@@ -112,6 +122,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
         body, scores = _make(job, watch)
         if not lease.held:
             raise Busy("taken over by another process while this one showed no life")
+        unsent.mark(job.config, job.path)
         return Outcome(job.path, records.write(job.path, body, scores), scores)
 
 

@@ -1,16 +1,17 @@
 """Sending finished jobs to Weights & Biases. The records are the truth; this is a copy of them."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from deepthink import readings
-from deepthink.config import Suite, WandbSpec
+from deepthink import leases, readings, unsent
+from deepthink.config import Config, Suite, WandbSpec
 from deepthink.errors import first_line
 from deepthink.network import reachable
 from deepthink.redaction import without_secrets
@@ -20,16 +21,17 @@ from deepthink.suite import Results
 _PREDICTION_ROWS = 20_000
 
 
-def publish(outcome: Outcome, settings: WandbSpec) -> str | None:
+def publish(outcome: Outcome, config: Config) -> str | None:
     """Log curve, config and predictions as one run; returns why it failed, or None.
 
-    Never raises: a dead network or a missing login must not cost a finished job. A job that was
-    read and not run is not sent again.
+    Never raises: a dead network or a missing login must not cost a finished job. Sent is what was
+    not sent yet, also if another process, killed since, did the job. A suite's member waits for
+    its suite.
     """
-    scores = outcome.scores
-    if scores is None:
+    if config.task.member is not None:
         return None
-    return _unfailing(settings, lambda where: _publish(outcome, scores, where))
+    marker = unsent.marker(config, outcome.path)
+    return _once([marker], config, lambda where: _publish(outcome, where))
 
 
 def publish_suite(suite: Suite, results: Results) -> str | None:
@@ -37,37 +39,55 @@ def publish_suite(suite: Suite, results: Results) -> str | None:
 
     A suite of which a member failed is sent when a later command completes it.
     """
-    settings = suite.jobs[0].wandb
-    new = any(outcome.scores is not None for outcome in results.outcomes.values())
-    if results.failures or not new:
+    if results.failures:
         return None
-    return _unfailing(settings, lambda where: _publish_suite(suite, results, where))
+    config = suite.jobs[0]
+    markers = [unsent.marker(config, outcome.path) for outcome in results.outcomes.values()]
+    return _once(markers, config, lambda where: _publish_suite(suite, results, where))
 
 
-def _unfailing(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:
-    """Send, to this machine's disk where the network is dead; returns what did not work."""
-    if settings.mode == "disabled":
+def _once(markers: Sequence[Path], config: Config, send: Callable[[WandbSpec], None]) -> str | None:
+    """Send if any of the records is unsent and no other process is at it; returns as `publish`."""
+
+    def waits() -> bool:
+        return any(marker.exists() for marker in markers)
+
+    def sending(where: WandbSpec) -> None:
+        send(where)
+        for marker in markers:
+            marker.unlink(missing_ok=True)
+
+    if config.wandb.mode == "disabled" or not waits():
         return None
-    kept = "the run is kept here, make sync uploads it"
     try:
-        import wandb
-
-        os.environ.setdefault("WANDB_SILENT", "true")
-        host = wandb.setup().settings.base_url
-        if settings.mode != "online":
-            send(settings)
-            return None
-        if not reachable(host):
-            send(replace(settings, mode="offline"))
-            return f"{host} cannot be reached: {kept}"
-        try:
-            send(settings)
-        except Exception as error:  # it answers, and still does not take the run
-            send(replace(settings, mode="offline"))
-            return f"not sent to {host} ({without_secrets(first_line(error))}): {kept}"
+        lease = leases.of(Path(config.results)).take(f"send-{markers[0].name}")
+        if isinstance(lease, leases.Lease):
+            with lease:
+                return _sent(config.wandb, sending) if waits() else None
     except Exception as error:  # whatever a third-party client meets
         why = without_secrets(first_line(error))
         return f"not sent to Weights & Biases ({why}): the record is complete without it"
+    return None
+
+
+def _sent(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:
+    """Send, to this machine's disk where the network is dead; returns what did not work."""
+    kept = "the run is kept here, make sync uploads it"
+    import wandb
+
+    os.environ.setdefault("WANDB_SILENT", "true")
+    host = wandb.setup().settings.base_url
+    if settings.mode != "online":
+        send(settings)
+        return None
+    if not reachable(host):
+        send(replace(settings, mode="offline"))
+        return f"{host} cannot be reached: {kept}"
+    try:
+        send(settings)
+    except Exception as error:  # it answers, and still does not take the run
+        send(replace(settings, mode="offline"))
+        return f"not sent to {host} ({without_secrets(first_line(error))}): {kept}"
     return None
 
 
@@ -125,10 +145,12 @@ def _publish_suite(suite: Suite, results: Results, settings: WandbSpec) -> None:
         run.log({"members": wandb.Table(dataframe=pd.DataFrame(rows))})
 
 
-def _publish(outcome: Outcome, scores: pd.DataFrame, settings: WandbSpec) -> None:
+def _publish(outcome: Outcome, settings: WandbSpec) -> None:
     import wandb
 
-    record = outcome.record
+    record, scores = outcome.record, outcome.scores
+    if scores is None:
+        scores = pd.read_parquet(outcome.path.with_suffix(".parquet"))
     key = record["identity"]
     last = scores[scores["step"] == scores["step"].max()]
     wide = last.pivot(index=["split", "query", "label"], columns="candidate", values="score")

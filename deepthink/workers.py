@@ -2,7 +2,7 @@
 
     python run.py launcher=slurm workers=8 experiment=table1 model=gpt2-xl
 
-    results/sweeps/<time>-<…>-<group>/sweep.json       the jobs, in order
+    results/sweeps/<time>-<…>-<group>/sweep.json       the jobs, a suite's one by one
     results/sweeps/<time>-<…>-<group>/worker<k>.jsonl  a line for each job that worker k came to
     results/sweeps/<time>-<…>-<group>/worker<k>.log    what it would have shown in a terminal
     results/sweeps/<time>-<…>-<group>/launcher.log     what the engine that runs the workers said
@@ -23,7 +23,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -37,6 +37,7 @@ from deepthink import overrides, rounds
 from deepthink.config import Config, Suite, in_group, parse
 from deepthink.errors import UserError, first_line
 from deepthink.files import atomically
+from deepthink.journals import Journals, add
 from deepthink.leases import Holder, Lease, Leases
 from deepthink.redaction import without_secrets
 from deepthink.rounds import Busy, until_done
@@ -83,17 +84,17 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
     Raises:
         UserError: for a sweep or launcher that is wrong, before anything is started.
     """
-    jobs = overrides.expand(sharing.sweep)
+    expanded = overrides.expand(sharing.sweep)
     engine = [f"launcher={sharing.launcher}", *sharing.engine]
-    composed = overrides.composed([*jobs[0], *engine])
-    request = parse(composed)
+    composed = overrides.composed([*expanded[0], *engine])
+    parse(composed)
     if (wanted := composed.workers) is None or wanted < 1:
         raise UserError(f"workers is {wanted}: it must be 1 or more")
+    jobs, suites = _apart(expanded)
     count = min(wanted, len(jobs))
-    if composed.force and count > 1 and isinstance(request, Suite):
-        raise UserError("force=true does a suite again in one process: leave launcher= out")
     sweep = {
         "jobs": jobs,
+        "suites": suites,
         "workers": count,
         "local": sharing.launcher == "local",
         "gpus": os.environ.get(_GPUS),
@@ -125,6 +126,20 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(_stopped(folder, count)) from stop
     return _summed(folder, jobs, lost)
+
+
+def _apart(
+    expanded: Sequence[Sequence[str]],
+) -> tuple[list[list[str]], list[tuple[list[str], list[int]]]]:
+    """The jobs, those of a suite one by one; and the suites, with the places of their members."""
+    jobs: list[list[str]] = []
+    suites = []
+    for words in expanded:
+        members = overrides.members(words)
+        if members is not None:
+            suites.append(([*words], list(range(len(jobs), len(jobs) + len(members)))))
+        jobs += members or [[*words]]
+    return jobs, suites
 
 
 def _outlive(folder: Path, count: int) -> None:
@@ -174,23 +189,13 @@ def work(folder: Path, worker: int) -> None:
     sweep = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
     os.chdir(sweep["cwd"])
     GlobalHydra.instance().clear()  # it has done its part; jobs are composed by themselves
-    journal = folder / f"worker{worker}.jsonl"
+    journals = Journals(folder)
     claims = Leases(folder / "leases")
     put_off: set[int] = set()
 
-    def ended(place: int) -> bool:
-        return any(line["job"] == place for line in _journals(folder))
-
-    def attempt(place: int) -> None:
-        if ended(place):
-            return  # another worker did it, or it failed there
-        try:
-            request = overrides.compose(sweep["jobs"][place])
-        except UserError as error:
-            _write(journal, place, 0.0, Tally(failed=1, reasons=(str(error),)))
-            return
-        if isinstance(request, Suite):  # its members are shared one by one
-            do(place, request)
+    def once(place: int, do: Callable[[], Tally]) -> None:
+        """Unless it has ended, have it to oneself, do it, and write down what became of it."""
+        if place in journals.ended():
             return
         claim = claims.take(f"job{place}")
         if not isinstance(claim, Lease):
@@ -199,13 +204,26 @@ def work(folder: Path, worker: int) -> None:
             if claim.lost_by and place not in put_off:
                 put_off.add(place)
                 raise Busy("a worker died in the middle of it: all others first")
-            if not ended(place):
-                do(place, request)
+            if place in journals.ended():
+                return
+            begin = time.perf_counter()
+            try:
+                found = do()
+            except UserError as error:
+                found = Tally(failed=1, reasons=(str(error),))
+            add(folder, worker, place, time.perf_counter() - begin, found)
 
-    def do(place: int, request: Config | Suite) -> None:
-        begin = time.perf_counter()
-        found = doing.perform(in_group(request, sweep["group"]))
-        _write(journal, place, round(time.perf_counter() - begin, 3), found)
+    def attempt(place: int) -> None:
+        once(place, lambda: doing.perform(_alone(requested(sweep["jobs"][place]))))
+
+    def conclude(number: int) -> None:
+        words, members = sweep["suites"][number]
+        if not any(journals.ended()[place].failed for place in members):
+            place = len(sweep["jobs"]) + number
+            once(place, lambda: _uncounted(doing.perform(_unforced(requested(words)))))
+
+    def requested(words: Sequence[str]) -> Config | Suite:
+        return in_group(overrides.compose(words), sweep["group"])
 
     with (
         (folder / f"worker{worker}.log").open("a", encoding="utf-8", buffering=1) as log,
@@ -215,6 +233,7 @@ def work(folder: Path, worker: int) -> None:
     ):
         print(f"worker {worker} of {sweep['workers']}: {me}, {_settle(worker, sweep)}")
         until_done(order(sweep["jobs"], worker, sweep["workers"]), attempt)
+        until_done(range(len(sweep["suites"])), conclude)
 
 
 @contextmanager
@@ -228,14 +247,20 @@ def _alive(claims: Leases, worker: int) -> Iterator[Holder]:
             mine.release()
 
 
-def _write(journal: Path, place: int, seconds: float, found: Tally) -> None:
-    """Add a line, apart from one that a killed worker left unfinished."""
-    line = json.dumps({"job": place, "seconds": seconds, **asdict(found)}).encode() + b"\n"
-    with journal.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            line = line if file.read() == b"\n" else b"\n" + line
-        file.write(line)
+def _alone(request: Config | Suite) -> Config:
+    """The one job of a request: a suite's were taken apart."""
+    return request.jobs[0] if isinstance(request, Suite) else request
+
+
+def _unforced(request: Config | Suite) -> Config | Suite:
+    """A suite whose members were all done, anew if that was asked for: now to be read."""
+    assert isinstance(request, Suite)
+    return replace(request, jobs=tuple(replace(job, force=False) for job in request.jobs))
+
+
+def _uncounted(found: Tally) -> Tally:
+    """What a suite adds to the tally of its members: what went wrong."""
+    return replace(found, done=0, read=0)
 
 
 def order(jobs: Sequence[Sequence[str]], worker: int, workers: int) -> list[int]:
@@ -265,25 +290,11 @@ def _settle(worker: int, sweep: Mapping[str, Any]) -> str:
     return f"no GPU, {torch.get_num_threads()} threads"
 
 
-def _journals(folder: Path) -> Iterator[dict[str, Any]]:
-    """Every line of every worker; the one a worker was killed in is left out."""
-    for path in sorted(folder.glob("worker*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
-
-
 def _summed(folder: Path, jobs: Sequence[Sequence[str]], lost: str) -> Tally:
-    """Each job once, and those that no worker came to."""
-    lines = sorted(_journals(folder), key=lambda line: line["done"])  # who did it, not who read it
-    found = {
-        line["job"]: Tally(line["done"], line["read"], line["failed"], tuple(line["reasons"]))
-        for line in lines
-    }
-    tally = sum(found.values(), Tally())
-    if missing := len(jobs) - len(found):
+    """What became of all jobs, those that no worker came to among them."""
+    ended = Journals(folder).ended()
+    tally = sum(ended.values(), Tally())
+    if missing := len(set(range(len(jobs))) - set(ended)):
         why = f"{lost or 'a worker was lost'}; see {folder / _ENGINE_LOG}"
         reason = (
             f"{missing} jobs were not reached ({why}): the same command runs them once that is put "
@@ -325,11 +336,11 @@ def _progress(folder: Path, total: int, screen: TextIO) -> Iterator[None]:
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task("jobs", total=total)
+        task, journals = bar.add_task("jobs", total=total), Journals(folder)
 
         def watch() -> None:
             while not over.wait(1.0):
-                bar.update(task, completed=len({line["job"] for line in _journals(folder)}))
+                bar.update(task, completed=sum(job < total for job in journals.ended()))
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()

@@ -16,7 +16,7 @@ from conftest import assert_one_line, stored
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 
-from deepthink import cli, display, hub, models, network, records, study, tracking
+from deepthink import cli, display, hub, leases, models, network, records, study, tracking
 from deepthink.config import SHARING, ModelSpec, Suite
 from deepthink.overrides import CONF, compose, expand
 from deepthink.structures import Example
@@ -203,6 +203,37 @@ def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(run, tmp_path,
 
 
 @pytest.mark.usefixtures("wandb_offline")
+def test_what_a_killed_process_did_not_send_is_sent_once(run, tmp_path, monkeypatch):
+    """Whatever was not done on purpose: a job done with W&B disabled owes nothing."""
+    run("wandb.mode=disabled", "seed=1")
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "publish", lambda *_: None)  # killed after the record
+        run("wandb.mode=offline", "seed=0")
+    whole, sent = tracking._publish, []
+
+    def send(outcome, settings):
+        sent.append(outcome.path)
+        whole(outcome, settings)
+
+    monkeypatch.setattr(tracking, "_publish", send)
+    (marker,) = (tmp_path / "results" / "unsent").iterdir()
+    with leases.of(tmp_path / "results").take(f"send-{marker.name}"):  # another is at it
+        assert run("wandb.mode=offline", "seed=0")[0] == 0
+    assert marker.exists()
+    for _ in range(2):
+        code, out, _ = run("-m", "wandb.mode=offline", "seed=0,1")
+        assert code == 0
+        assert "2 read" in out
+        assert "not sent" not in out
+    assert [path.name for path in sent] == [
+        path.name for path, record in stored(tmp_path) if record["identity"]["seed"] == 0
+    ]
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
+    run("wandb.mode=offline", "seed=0", "force=true")
+    assert len(sent) == 2
+
+
+@pytest.mark.usefixtures("wandb_offline")
 def test_wandb_without_network_is_kept_for_later(run, tmp_path, monkeypatch):
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -220,10 +251,10 @@ def test_a_wandb_that_answers_and_takes_nothing_is_kept_for_later(run, tmp_path,
     monkeypatch.setattr(tracking, "reachable", lambda _: True)
     publish = tracking._publish
 
-    def refused(outcome, scores, settings):
+    def refused(outcome, settings):
         if settings.mode == "online":
             raise RuntimeError("deadline exceeded")
-        publish(outcome, scores, settings)
+        publish(outcome, settings)
 
     monkeypatch.setattr(tracking, "_publish", refused)
     code, out, _ = run("wandb.mode=online")

@@ -179,6 +179,20 @@ def test_an_interrupted_reading_goes_on(reader, monkeypatch):
     assert not list(again._folder.glob(".*"))
 
 
+@pytest.mark.parametrize("place", [3, 40, -1, -300])
+def test_answers_that_changed_on_the_disk_are_read_anew(reader, place):
+    whole = pool_of(reader()).scores
+    (file,) = reader()._folder.glob("*.safetensors")
+    data = bytearray(file.read_bytes())
+    data[place] ^= 1
+    file.write_bytes(data)
+    again = reader()
+    assert (pool_of(again).scores == whole).all()
+    assert (again.usage.read, again.usage.kept) == (12, 0)
+    assert (pool_of(third := reader()).scores == whole).all()
+    assert third.usage.kept == 12
+
+
 def test_pairs_are_read_once_and_cut_as_a_jobs_own(reader):
     first = reader()
     pool = pool_of(first)

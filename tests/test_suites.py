@@ -445,6 +445,60 @@ def test_a_suite_is_one_wandb_run(run, suite_root, tmp_path, monkeypatch):
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
 
 
+SHARED = ("launcher=local", "workers=2", *MMLU)
+
+
+def logs(tmp_path):
+    return [path.read_text() for path in (tmp_path / "results" / "sweeps").rglob("worker*.log")]
+
+
+def test_a_shared_suite_is_done_member_by_member(run, suite_root, tmp_path):
+    """Asked for with force, each once more; at the end one worker reports the whole."""
+    for times, force in ((1, "force=false"), (2, "force=true")):
+        code, out, err = run(*SHARED, f"data_root={suite_root}", "order=0,1", force)
+        assert (code, err) == (0, "")
+        assert "6 jobs, 2 workers" in out
+        assert "jobs: 6 done, 0 read, 0 failed" in out
+        told = "".join(logs(tmp_path))
+        assert told.count("wrote ") == 6 * times
+        assert told.count("0 records written, 3 read") == 2 * times
+    assert len(stored(tmp_path)) == 6
+
+
+def test_a_failing_member_of_a_shared_suite_is_tried_once(run, suite_root, tmp_path):
+    file = suite_root / "cais" / "mmlu" / "virology" / "test-00000-of-00001.parquet"
+    file.write_bytes(file.read_bytes()[:100])
+    code, out, err = run(*SHARED, f"data_root={suite_root}")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("error: mmlu/virology: ")
+    assert "jobs: 2 done, 0 read, 1 failed" in out
+    journals = (tmp_path / "results" / "sweeps").rglob("worker*.jsonl")
+    assert sum(len(path.read_text().splitlines()) for path in journals) == 3
+    assert "macro" not in "".join(logs(tmp_path))
+
+
+@pytest.mark.usefixtures("wandb_offline")
+def test_a_shared_suite_is_one_wandb_run(run, suite_root, tmp_path):
+    for _ in range(2):
+        assert run(*SHARED, f"data_root={suite_root}", "wandb.mode=offline")[0] == 0
+    assert "not sent" not in "".join(logs(tmp_path))
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
+    assert not list((tmp_path / "results" / "unsent").iterdir())
+
+
+@pytest.mark.usefixtures("wandb_offline")
+def test_a_suite_killed_before_it_was_sent_is_sent_later(run, suite_root, tmp_path, monkeypatch):
+    words = (*MMLU, f"data_root={suite_root}", "wandb.mode=offline")
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "publish_suite", lambda *_: None)
+        run(*words)
+    assert len(list((tmp_path / "results" / "unsent").iterdir())) == 3
+    for _ in range(2):
+        run(*words)
+        assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
+        assert not list((tmp_path / "results" / "unsent").iterdir())
+
+
 def test_the_hub_is_asked_once_for_all_members(suite_root, monkeypatch):
     """A stand-in for the hub's client; the layout of the copy is the hub's."""
     asked = []

@@ -19,6 +19,7 @@ from conftest import assert_one_line, stored
 
 from deepthink import jobs, rounds, workers
 from deepthink.errors import UserError
+from deepthink.journals import Journals, add
 from deepthink.leases import Holder, Leases
 from deepthink.overrides import CONF, composed, expand
 from deepthink.tally import Tally
@@ -225,11 +226,6 @@ def test_a_forced_sweep_does_every_job_once_more(run, tmp_path):
         assert sum(path.read_text().count("wrote ") for path in logs) == 4 * times
 
 
-def test_a_forced_suite_is_not_shared(run):
-    code, _, err = run("launcher=local", "workers=2", "task=mmlu,bbh", "force=true")
-    assert_one_line(code, err, "in one process")
-
-
 def test_workers_of_one_machine_have_the_gpus_of_their_command(run, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     assert run("launcher=local", "workers=1")[0] == 0
@@ -253,7 +249,7 @@ def sweep(tmp_path):
     folder = tmp_path / "sweep"
     jobs = [[f"seed={seed}", "wandb.mode=disabled"] for seed in range(4)]
     folder.mkdir()
-    about = {"jobs": jobs, "workers": 1, "local": False, "gpus": None, "group": "g"}
+    about = {"jobs": jobs, "suites": [], "workers": 1, "local": False, "gpus": None, "group": "g"}
     (folder / "sweep.json").write_text(json.dumps({**about, "cwd": str(tmp_path)}))
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
@@ -274,8 +270,24 @@ def test_the_job_a_worker_died_at_comes_last(sweep, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     workers.work(folder, 7)
     assert done == [1, 2, 3, 0]
-    assert [line["job"] for line in workers._journals(folder)] == [1, 2, 3, 0]
+    assert sorted(Journals(folder).ended()) == [0, 1, 2, 3]
     assert not list((folder / "leases").iterdir())
+
+
+def test_journals_are_read_line_by_line(tmp_path):
+    """Also where one is cut, and where a worker only read what another had done."""
+    journals = Journals(tmp_path)
+    assert not journals.ended()
+    add(tmp_path, 1, 3, 0.5, Tally(read=1))
+    add(tmp_path, 0, 3, 0.5, Tally(done=1))
+    add(tmp_path, 2, 3, 0.5, Tally(read=1))
+    assert journals.ended() == {3: Tally(done=1)}
+    with (tmp_path / "worker2.jsonl").open("a") as file:
+        file.write('{"job": 5, "done": 1')
+    assert set(journals.ended()) == {3}
+    add(tmp_path, 2, 6, 0.5, Tally(failed=1, reasons=("η",)))
+    assert journals.ended() == {3: Tally(done=1), 6: Tally(failed=1, reasons=("η",))}
+    assert Journals(tmp_path).ended() == journals.ended()
 
 
 def test_a_command_outlives_its_last_worker(sweep):

@@ -1,0 +1,54 @@
+"""What became of the jobs of a shared sweep: each worker writes lines to a file, all read them.
+
+{"job": 3, "seconds": 12.3, "done": 1, "read": 0, "failed": 0, "reasons": []}
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from deepthink.tally import Tally
+
+
+class Journals:
+    """The lines of a sweep's folder, by job; no line is read from the disk twice."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Path, int] = {}
+        self._ended: dict[int, Tally] = {}
+
+    def ended(self) -> Mapping[int, Tally]:
+        """The jobs that have ended by now, by whomever: of several lines on one, who did it."""
+        for path in self._folder.glob("worker*.jsonl"):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                text = file.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            self._read[path] = self._read.get(path, 0) + len(whole)
+            for line in whole.splitlines():
+                self._take(line)
+        return self._ended
+
+    def _take(self, text: bytes) -> None:
+        try:
+            line = json.loads(text)
+            job, reasons = line["job"], tuple(line["reasons"])
+            found = Tally(line["done"], line["read"], line["failed"], reasons)
+        except (ValueError, KeyError, TypeError):
+            return  # a worker was killed while it wrote
+        if job not in self._ended or found.done >= self._ended[job].done:
+            self._ended[job] = found
+
+
+def add(folder: Path, worker: int, job: int, seconds: float, found: Tally) -> None:
+    """Write a line, apart from one that a killed worker left unfinished."""
+    told = {"job": job, "seconds": round(seconds, 3), **asdict(found)}
+    line = json.dumps(told).encode() + b"\n"
+    with (folder / f"worker{worker}.jsonl").open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read() == b"\n" else b"\n" + line
+        file.write(line)
