@@ -275,7 +275,11 @@ def order(jobs: Sequence[Sequence[str]], worker: int, workers: int) -> list[int]
 
 
 def _settle(worker: int, sweep: Mapping[str, Any]) -> str:
-    """Take a GPU, or of a machine that all workers share a part of the cores; says which."""
+    """Take a GPU, or this worker's part of the cores; says which.
+
+    Processes with more threads than cores between them wait for each other, many times as long as
+    they work.
+    """
     if sweep["local"]:  # submitit hides every GPU from workers that it was not told to give any
         os.environ.pop(_GPUS, None)
         if sweep["gpus"] is not None:
@@ -285,8 +289,12 @@ def _settle(worker: int, sweep: Mapping[str, Any]) -> str:
     if count := torch.cuda.device_count():
         torch.cuda.set_device(worker % count)
         return f"GPU {worker % count} of {count}"
+    threads = torch.get_num_threads()
     if sweep["local"]:
-        torch.set_num_threads(max(1, torch.get_num_threads() // sweep["workers"]))
+        threads //= sweep["workers"]
+    elif granted := os.environ.get("SLURM_CPUS_PER_TASK"):  # not every cluster binds its tasks
+        threads = min(threads, int(granted))
+    torch.set_num_threads(max(1, threads))
     return f"no GPU, {torch.get_num_threads()} threads"
 
 

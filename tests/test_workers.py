@@ -243,6 +243,21 @@ def test_workers_of_one_machine_have_the_gpus_of_their_command(run, tmp_path, mo
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
+def test_workers_share_the_cores(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    for local, workers_ in ((True, 3), (True, 20), (False, 3)):
+        workers._settle(0, {"local": local, "gpus": None, "workers": workers_})
+    for granted in ("4", "99"):
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", granted)
+        workers._settle(0, {"local": False, "gpus": None, "workers": 2})
+    assert chosen == [2, 1, 8, 4, 8]
+
+
 @pytest.fixture
 def sweep(tmp_path):
     """A stored sweep of four jobs, and its folder's leases as a worker that died saw them."""
