@@ -302,6 +302,12 @@ def test_journals_are_read_line_by_line(tmp_path):
     assert set(journals.ended()) == {3}
     add(tmp_path, 2, 6, 0.5, Tally(failed=1, reasons=("η",)))
     assert journals.ended() == {3: Tally(done=1), 6: Tally(failed=1, reasons=("η",))}
+    line = (tmp_path / "worker0.jsonl").read_text().replace("3", "7", 1)
+    for part in (line[:20], line[20:]):  # seen while it is written
+        assert 7 not in journals.ended()
+        with (tmp_path / "worker0.jsonl").open("a") as file:
+            file.write(part)
+    assert journals.ended()[7] == Tally(done=1)
     assert Journals(tmp_path).ended() == journals.ended()
 
 
