@@ -9,7 +9,7 @@ from deepthink.config import Config, Suite
 from deepthink.errors import first_line
 from deepthink.redaction import without_secrets
 from deepthink.rounds import Busy
-from deepthink.tally import Tally
+from deepthink.tally import Tally, grouped
 
 STOPS = (Busy, KeyboardInterrupt, SystemExit)
 """What is no failure of the job at hand, and goes on to the caller."""
@@ -49,16 +49,10 @@ def _suite(request: Suite) -> Tally:
     _tell(lambda: display.report(request, results, console), console)
     if (failure := tracking.publish_suite(request, results)) is not None:
         console.print(failure, highlight=False)
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in results.failures.items():
-        by_reason.setdefault(reason, []).append(name)
-    reasons = []
-    for reason, names in by_reason.items():
-        others = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        reasons.append(f"{', '.join(names[:3])}{others}: {reason}")
+    reasons = grouped(f"{name}: {reason}" for name, reason in results.failures.items())
     done = sum(outcome.scores is not None for outcome in results.outcomes.values())
     read = len(results.outcomes) - done
-    return Tally(done, read, len(results.failures), tuple(reasons))
+    return Tally(done, read, len(results.failures), reasons)
 
 
 def _tell(show: Callable[[], None], console: Console) -> None:

@@ -21,7 +21,7 @@ class Journals:
         self._ended: dict[int, Tally] = {}
 
     def ended(self) -> Mapping[int, Tally]:
-        """The jobs that have ended by now, by whomever: of several lines on one, who did it."""
+        """Jobs that have ended by now: of several lines on one, who did it, else who read it."""
         for path in self._folder.glob("worker*.jsonl"):
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
@@ -39,7 +39,11 @@ class Journals:
             found = Tally(line["done"], line["read"], line["failed"], reasons)
         except (ValueError, KeyError, TypeError):
             return  # a worker was killed while it wrote
-        if job not in self._ended or found.done >= self._ended[job].done:
+
+        def rank(tally: Tally) -> tuple[int, int]:
+            return tally.done, tally.read
+
+        if job not in self._ended or rank(found) > rank(self._ended[job]):
             self._ended[job] = found
 
 

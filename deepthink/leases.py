@@ -74,11 +74,15 @@ class Holder:
 def _started(pid: int) -> float:
     """When a process began, by a clock that is never set: on Linux in ticks since the boot.
 
-    psutil adds the time of the boot, which moves when the clock is set. Raises psutil.Error.
+    psutil adds the time of the boot, which moves when the clock is set. Raises psutil.Error; one
+    that has ended and was not waited for is no process.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return float(stat.rpartition(")")[2].split()[19])
+        told = stat.rpartition(")")[2].split()
+        if told[0] in "ZX":
+            raise psutil.NoSuchProcess(pid)
+        return float(told[19])
     except (OSError, IndexError):
         if sys.platform == "linux" and psutil.pid_exists(pid):
             raise psutil.AccessDenied(pid) from None
@@ -125,13 +129,18 @@ class Lease:
         """Let others have it; called twice, once is enough."""
         if self._done.is_set():
             return
-        self._done.set()
-        self._thread.join()
         name, _, generation = self._path.name.rpartition(".")
-        with suppress(OSError):  # what is left ends with this process
+        with suppress(OSError):
             for earlier in _generations(self._path.parent, name):
                 if earlier < int(generation):
                     (self._path.with_name(f"{name}.{earlier}")).unlink(missing_ok=True)
+        self.leave()
+
+    def leave(self) -> None:
+        """Let others have it, who see as this process did how many were lost holding it."""
+        self._done.set()
+        self._thread.join()
+        with suppress(OSError):  # what is left ends with this process
             if _holder(self._path) == self._holder:
                 self._path.unlink(missing_ok=True)
 
@@ -189,6 +198,11 @@ class Leases:
                 "results=FOLDER"
             ) from error
         return Lease(path, self._me, self.expiry / 6)
+
+    def names(self, beginning: str) -> list[str]:
+        """Of the leases that are held or were lost, those whose names begin so."""
+        paths = self.folder.glob(f"{beginning}*")
+        return sorted({path.name.rpartition(".")[0] for path in paths})
 
     def _lost(self, path: Path, holder: Holder | None) -> bool:
         """Whether the process that held it has ended, or showed no life for too long."""

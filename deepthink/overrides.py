@@ -97,11 +97,12 @@ def members(words: Sequence[str]) -> list[list[str]] | None:
 
     So for one that is wrong: whoever does it says why.
     """
-    names = _members(tuple(w for w in words if re.match(r"(task|experiment)\b", w)))
+    fixed = any("${" in word for word in words)  # a task that follows another key
+    about = [word for word in words if fixed or not word.startswith(("model=", "seed=", "order="))]
+    names = _members(tuple(about))
     if names is None:
         return None
-    kept = [word for word in words if not word.startswith("task.members=")]
-    return [[*kept, f"task.members=[{name}]"] for name in names]
+    return [[*words, f"task.members=[{name}]"] for name in names]
 
 
 @lru_cache

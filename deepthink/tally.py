@@ -1,5 +1,6 @@
 """What became of many jobs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -30,3 +31,17 @@ class Tally:
 
     def __str__(self) -> str:
         return f"{self.done} done, {self.read} read, {self.failed} failed"
+
+
+def grouped(reasons: Iterable[str]) -> tuple[str, ...]:
+    """What several are said to have in common, "a: …" and "b: …", told once: "a, b: …"."""
+    names: dict[str, list[str]] = {}
+    for reason in dict.fromkeys(reasons):
+        name, colon, said = reason.partition(": ")
+        whole = not colon or " " in name  # a sentence, not a name
+        names.setdefault(reason if whole else said, []).extend([] if whole else [name])
+    told = []
+    for said, several in names.items():
+        others = f" and {len(several) - 3} more" if len(several) > 3 else ""
+        told.append(f"{', '.join(several[:3])}{others}: {said}" if several else said)
+    return tuple(told)

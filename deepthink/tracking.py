@@ -37,7 +37,8 @@ def publish(outcome: Outcome, config: Config) -> str | None:
 def publish_suite(suite: Suite, results: Results) -> str | None:
     """Log a suite's average curve and a table of its members as one run; returns as `publish`.
 
-    A suite of which a member failed is sent when a later command completes it.
+    A suite of which a member failed is sent when a later command completes it; so it is if any of
+    its members was not sent with this or another suite.
     """
     if results.failures:
         return None
@@ -48,26 +49,23 @@ def publish_suite(suite: Suite, results: Results) -> str | None:
 
 def _once(markers: Sequence[Path], config: Config, send: Callable[[WandbSpec], None]) -> str | None:
     """Send if any of the records is unsent and no other process is at it; returns as `publish`."""
-
-    def waits() -> bool:
-        return any(marker.exists() for marker in markers)
-
-    def sending(where: WandbSpec) -> None:
-        send(where)
-        for marker in markers:
-            marker.unlink(missing_ok=True)
-
-    if config.wandb.mode == "disabled" or not waits():
+    if config.wandb.mode == "disabled":
         return None
     try:
+        if not unsent.waiting(markers):
+            return None
         lease = leases.of(Path(config.results)).take(f"send-{markers[0].name}")
-        if isinstance(lease, leases.Lease):
-            with lease:
-                return _sent(config.wandb, sending) if waits() else None
+        if not isinstance(lease, leases.Lease):
+            return None
+        with lease:
+            if not (met := unsent.waiting(markers)):
+                return None
+            told = _sent(config.wandb, send)
+            unsent.clear(met)
+            return told
     except Exception as error:  # whatever a third-party client meets
         why = without_secrets(first_line(error))
         return f"not sent to Weights & Biases ({why}): the record is complete without it"
-    return None
 
 
 def _sent(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:

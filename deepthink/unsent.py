@@ -1,30 +1,54 @@
-"""Records that Weights & Biases was to have and has not got yet: an empty file for each.
+"""Records that Weights & Biases is to have and has not got yet: a file for each.
 
     results/unsent/<id>
 
 It is made before the record and removed when the run was sent, so that a process killed between
-the two leaves it, and the next that reads the record sends it.
+the two leaves it, and the next that reads the record sends it (of a suite's member, with its
+suite). Each holds a word of its own: a marker made anew meanwhile is not the one that was met.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 from deepthink import records
 from deepthink.config import Config
 
 
 def mark(config: Config, path: Path) -> None:
-    """The record at `path`, about to be written, is to be sent; UserError for a full disk."""
+    """The record about to be written at `path` is to be sent; as far as the disk allows."""
     if config.wandb.mode == "disabled":
         return
     file = marker(config, path)
-    try:
+    with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    except OSError as error:
-        raise records.unwritable(file.parent, error) from error
+        file.write_text(uuid4().hex)
 
 
 def marker(config: Config, path: Path) -> Path:
     """The file that says so."""
     results = Path(config.results)
     return results / "unsent" / records.digest(str(path.relative_to(results)))[:16]
+
+
+def count(results: Path) -> int:
+    """How many there are."""
+    return sum(1 for _ in (results / "unsent").glob("*"))
+
+
+def waiting(markers: Iterable[Path]) -> dict[Path, str]:
+    """Those that are there, with their words."""
+    found = {}
+    for path in markers:
+        with suppress(FileNotFoundError):
+            found[path] = path.read_text()
+    return found
+
+
+def clear(met: dict[Path, str]) -> None:
+    """Their records were sent."""
+    for path, word in met.items():
+        with suppress(OSError):  # sent twice at worst
+            if path.read_text() == word:
+                path.unlink()

@@ -41,7 +41,11 @@ from deepthink.journals import Journals, add
 from deepthink.leases import Holder, Lease, Leases
 from deepthink.redaction import without_secrets
 from deepthink.rounds import Busy, until_done
-from deepthink.tally import Tally
+from deepthink.tally import Tally, grouped
+
+Words = list[str]
+Members = tuple[Words, list[int]]
+"""A suite's overrides, and the places of its members among the jobs."""
 
 _MULTIRUN = ("-m", "--multirun")
 _ENGINE_LOG = "launcher.log"
@@ -122,41 +126,43 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
                 lost = "a worker was lost" if died else without_secrets(first_line(error))
                 with suppress(OSError), (folder / _ENGINE_LOG).open("a", encoding="utf-8") as log:
                     log.write(without_secrets(traceback.format_exc()))
-            _outlive(folder, count)
+            _outlive(folder)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(_stopped(folder, count)) from stop
-    return _summed(folder, jobs, lost)
+        raise KeyboardInterrupt(_stopped(folder)) from stop
+    from deepthink import unsent  # slow to import: a typo should not wait
+
+    if composed.wandb.mode != "disabled" and (left := unsent.count(Path(composed.results))):
+        print(f"{left} records were not sent to Weights & Biases: the same command sends them")
+    return _summed(folder, jobs, suites, lost)
 
 
-def _apart(
-    expanded: Sequence[Sequence[str]],
-) -> tuple[list[list[str]], list[tuple[list[str], list[int]]]]:
+def _apart(expanded: Sequence[Words]) -> tuple[list[Words], list[Members]]:
     """The jobs, those of a suite one by one; and the suites, with the places of their members."""
-    jobs: list[list[str]] = []
-    suites = []
+    jobs: list[Words] = []
+    suites: list[Members] = []
     for words in expanded:
         members = overrides.members(words)
         if members is not None:
-            suites.append(([*words], list(range(len(jobs), len(jobs) + len(members)))))
-        jobs += members or [[*words]]
+            suites.append((words, list(range(len(jobs), len(jobs) + len(members)))))
+        jobs += members or [words]
     return jobs, suites
 
 
-def _outlive(folder: Path, count: int) -> None:
+def _outlive(folder: Path) -> None:
     """Wait for workers that go on after another was lost."""
     living = Leases(folder / "leases")
-    for worker in range(count):
-        while not isinstance(found := living.take(f"worker{worker}"), Lease):
+    for name in living.names("worker"):
+        while not isinstance(found := living.take(name), Lease):
             time.sleep(rounds.POLL)
         found.release()
 
 
-def _stopped(folder: Path, count: int) -> str:
+def _stopped(folder: Path) -> str:
     """Interrupt the workers on this machine; returns what to say of those on others."""
     here, elsewhere = Holder.here(), []
     living = Leases(folder / "leases")
-    for worker in range(count):
-        found = living.take(f"worker{worker}")
+    for name in living.names("worker"):
+        found = living.take(name)
         if isinstance(found, Lease):
             found.release()
         elif found is not None and found.machine == here.machine:
@@ -177,6 +183,8 @@ def _store(results: Path, sweep: dict[str, Any]) -> Path:
     text = json.dumps(sweep, indent=1)
     try:
         atomically(folder / "sweep.json", lambda path: path.write_text(text, encoding="utf-8"))
+        for worker in range(sweep["workers"]):  # network folders are slow to show a new file
+            (folder / f"worker{worker}.jsonl").touch()
     except OSError as error:
         raise records.unwritable(folder, error) from error
     return folder
@@ -203,6 +211,7 @@ def work(folder: Path, worker: int) -> None:
         with claim:
             if claim.lost_by and place not in put_off:
                 put_off.add(place)
+                claim.leave()
                 raise Busy("a worker died in the middle of it: all others first")
             if place in journals.ended():
                 return
@@ -218,9 +227,10 @@ def work(folder: Path, worker: int) -> None:
 
     def conclude(number: int) -> None:
         words, members = sweep["suites"][number]
-        if not any(journals.ended()[place].failed for place in members):
-            place = len(sweep["jobs"]) + number
-            once(place, lambda: _uncounted(doing.perform(_unforced(requested(words)))))
+        if any(journals.ended()[place].failed for place in members):
+            return
+        to_read = requested([*words, "force=false"])  # each was done, anew if that was asked for
+        once(len(sweep["jobs"]) + number, lambda: _uncounted(doing.perform(to_read)))
 
     def requested(words: Sequence[str]) -> Config | Suite:
         return in_group(overrides.compose(words), sweep["group"])
@@ -238,8 +248,13 @@ def work(folder: Path, worker: int) -> None:
 
 @contextmanager
 def _alive(claims: Leases, worker: int) -> Iterator[Holder]:
-    """The worker's own lease, from which the driver sees that it lives."""
-    mine = claims.take(f"worker{worker}")
+    """The worker's own lease, from which the driver sees that it lives.
+
+    Each start has one of its own: whether the last one's process has ended need not be known.
+    """
+    for last in claims.folder.glob(f"worker{worker}-*"):
+        last.unlink(missing_ok=True)
+    mine = claims.take(f"worker{worker}-{uuid4().hex[:8]}")
     try:
         yield Holder.here()
     finally:
@@ -249,18 +264,15 @@ def _alive(claims: Leases, worker: int) -> Iterator[Holder]:
 
 def _alone(request: Config | Suite) -> Config:
     """The one job of a request: a suite's were taken apart."""
-    return request.jobs[0] if isinstance(request, Suite) else request
-
-
-def _unforced(request: Config | Suite) -> Config | Suite:
-    """A suite whose members were all done, anew if that was asked for: now to be read."""
-    assert isinstance(request, Suite)
-    return replace(request, jobs=tuple(replace(job, force=False) for job in request.jobs))
+    if isinstance(request, Suite):
+        (job,) = request.jobs
+        return job
+    return request
 
 
 def _uncounted(found: Tally) -> Tally:
-    """What a suite adds to the tally of its members: what went wrong."""
-    return replace(found, done=0, read=0)
+    """What a suite adds to the tally of its members: that something went wrong."""
+    return Tally(failed=min(found.failed, 1), reasons=found.reasons)
 
 
 def order(jobs: Sequence[Sequence[str]], worker: int, workers: int) -> list[int]:
@@ -290,26 +302,32 @@ def _settle(worker: int, sweep: Mapping[str, Any]) -> str:
         torch.cuda.set_device(worker % count)
         return f"GPU {worker % count} of {count}"
     threads = torch.get_num_threads()
+    if granted := os.environ.get("SLURM_CPUS_PER_TASK"):  # not every cluster binds its tasks
+        threads = min(threads, int(granted))
     if sweep["local"]:
         threads //= sweep["workers"]
-    elif granted := os.environ.get("SLURM_CPUS_PER_TASK"):  # not every cluster binds its tasks
-        threads = min(threads, int(granted))
     torch.set_num_threads(max(1, threads))
     return f"no GPU, {torch.get_num_threads()} threads"
 
 
-def _summed(folder: Path, jobs: Sequence[Sequence[str]], lost: str) -> Tally:
-    """What became of all jobs, those that no worker came to among them."""
+def _summed(folder: Path, jobs: Sequence[Words], suites: Sequence[Members], lost: str) -> Tally:
+    """What became of all jobs, and of the suites they belong to, if no worker came to it too."""
     ended = Journals(folder).ended()
     tally = sum(ended.values(), Tally())
+    why = f"{lost or 'a worker was lost'}; see {folder / _ENGINE_LOG}"
     if missing := len(set(range(len(jobs))) - set(ended)):
-        why = f"{lost or 'a worker was lost'}; see {folder / _ENGINE_LOG}"
         reason = (
             f"{missing} jobs were not reached ({why}): the same command runs them once that is put "
             "right"
         )
         tally += Tally(failed=missing, reasons=(reason,))
-    return tally
+    for place, (words, members) in enumerate(suites, len(jobs)):
+        if place not in ended and all(ended.get(m, Tally(failed=1)).failed == 0 for m in members):
+            reason = (
+                f"{' '.join(words)} was done and not reported ({why}): the same command does that"
+            )
+            tally += Tally(failed=1, reasons=(reason,))
+    return replace(tally, reasons=grouped(tally.reasons))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from conftest import assert_one_line, stored
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 
-from deepthink import cli, display, hub, leases, models, network, records, study, tracking
+from deepthink import cli, display, hub, leases, models, network, records, study, tracking, unsent
 from deepthink.config import SHARING, ModelSpec, Suite
 from deepthink.overrides import CONF, compose, expand
 from deepthink.structures import Example
@@ -231,6 +231,13 @@ def test_what_a_killed_process_did_not_send_is_sent_once(run, tmp_path, monkeypa
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
     run("wandb.mode=offline", "seed=0", "force=true")
     assert len(sent) == 2
+
+    def sent_while_another_does_it_anew(*_):
+        unsent.mark(compose([f"results={tmp_path / 'results'}"]), sent[0])
+
+    monkeypatch.setattr(tracking, "_publish", sent_while_another_does_it_anew)
+    run("wandb.mode=offline", "seed=0", "force=true")
+    assert len(list((tmp_path / "results" / "unsent").iterdir())) == 1
 
 
 @pytest.mark.usefixtures("wandb_offline")

@@ -73,6 +73,20 @@ def test_a_process_that_ended_on_this_machine_is_followed_at_once(of):
     assert taken.held
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at Linux's processes")
+def test_a_process_that_ended_and_was_not_waited_for_is_gone():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
+    holder = replace(Holder.here(), pid=child.pid, started=leases._started(child.pid))
+    assert not holder.gone(Holder.here())
+    child.kill()
+    until = time.monotonic() + 20
+    while not holder.gone(Holder.here()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert Path(f"/proc/{child.pid}").exists()
+    child.wait()
+
+
 def test_a_process_id_that_is_used_again_is_another_process(of):
     of(another(machine=HERE.machine, started=HERE.started - 5)).take("a")._done.set()
     assert isinstance(of().take("a"), Lease)

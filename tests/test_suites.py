@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from conftest import assert_one_line, stored
 
-from deepthink import hub, models, prompts, records, study, tasks, tracking
+from deepthink import hub, models, prompts, records, study, tasks, tracking, unsent
 from deepthink.errors import UserError
 from deepthink.overrides import CONF, compose
 from deepthink.suite import run as run_suite
@@ -475,12 +475,20 @@ def test_a_failing_member_of_a_shared_suite_is_tried_once(run, suite_root, tmp_p
     journals = (tmp_path / "results" / "sweeps").rglob("worker*.jsonl")
     assert sum(len(path.read_text().splitlines()) for path in journals) == 3
     assert "macro" not in "".join(logs(tmp_path))
+    for member in ("astronomy", "sociology"):
+        shutil.rmtree(suite_root / "cais" / "mmlu" / member)
+    shutil.rmtree(tmp_path / "results" / "records")
+    code, _, err = run(*SHARED, f"data_root={suite_root}")
+    assert code == 1
+    assert err.count("\n") < 3  # what several get wrong is told once
 
 
 @pytest.mark.usefixtures("wandb_offline")
 def test_a_shared_suite_is_one_wandb_run(run, suite_root, tmp_path):
     for _ in range(2):
-        assert run(*SHARED, f"data_root={suite_root}", "wandb.mode=offline")[0] == 0
+        code, out, _ = run(*SHARED, f"data_root={suite_root}", "wandb.mode=offline")
+        assert code == 0
+        assert "not sent" not in out
     assert "not sent" not in "".join(logs(tmp_path))
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
     assert not list((tmp_path / "results" / "unsent").iterdir())
@@ -492,7 +500,7 @@ def test_a_suite_killed_before_it_was_sent_is_sent_later(run, suite_root, tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(tracking, "publish_suite", lambda *_: None)
         run(*words)
-    assert len(list((tmp_path / "results" / "unsent").iterdir())) == 3
+    assert unsent.count(tmp_path / "results") == 3
     for _ in range(2):
         run(*words)
         assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1

@@ -17,12 +17,12 @@ import pytest
 import torch
 from conftest import assert_one_line, stored
 
-from deepthink import jobs, rounds, workers
+from deepthink import jobs, rounds, tracking, workers
 from deepthink.errors import UserError
 from deepthink.journals import Journals, add
 from deepthink.leases import Holder, Leases
-from deepthink.overrides import CONF, composed, expand
-from deepthink.tally import Tally
+from deepthink.overrides import CONF, compose, composed, expand, members
+from deepthink.tally import Tally, grouped
 
 
 @pytest.fixture(autouse=True)
@@ -254,8 +254,9 @@ def test_workers_share_the_cores(monkeypatch):
         workers._settle(0, {"local": local, "gpus": None, "workers": workers_})
     for granted in ("4", "99"):
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", granted)
-        workers._settle(0, {"local": False, "gpus": None, "workers": 2})
-    assert chosen == [2, 1, 8, 4, 8]
+        for local in (False, True):
+            workers._settle(0, {"local": local, "gpus": None, "workers": 2})
+    assert chosen == [2, 1, 8, 4, 2, 8, 4]
 
 
 @pytest.fixture
@@ -289,6 +290,81 @@ def test_the_job_a_worker_died_at_comes_last(sweep, tmp_path, monkeypatch):
     assert not list((folder / "leases").iterdir())
 
 
+@pytest.mark.usefixtures("wandb_offline")
+def test_what_workers_did_not_send_is_told_and_sent_later(run, tmp_path, monkeypatch):
+    words = ("launcher=basic", "workers=1", "seed=0,1", "wandb.mode=offline")
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "_publish", lambda *_: 1 / 0)
+        code, out, _ = run(*words)
+    assert (code, "2 records were not sent" in out) == (0, True)
+    code, out, _ = run(*words)
+    assert (code, "not sent" in out) == (0, False)
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 2
+
+
+def test_what_a_worker_died_at_comes_last_for_all_others(tmp_path, sweep):
+    folder, theirs = sweep
+    theirs.take("job0")._done.set()
+    for _ in range(2):  # two workers put it off, one after the other
+        mine = Leases(folder / "leases").take("job0")
+        assert mine.lost_by == 1
+        mine.leave()
+    mine = Leases(folder / "leases").take("job0")
+    assert mine.lost_by == 1
+    mine.release()
+    with Leases(folder / "leases").take("job0") as mine:
+        assert mine.lost_by == 0
+
+
+def test_each_start_of_a_worker_has_a_lease_of_its_own(tmp_path):
+    """Also where the last one's process was on another machine, of which nothing is known."""
+    elsewhere = Leases(tmp_path, _me=replace(Holder.here(), machine="other", token="x"))
+    elsewhere.take("worker1-before")._done.set()
+    claims = Leases(tmp_path)
+    with workers._alive(claims, 1):
+        assert len(claims.names("worker1")) == 1
+        assert claims.names("worker1") != ["worker1-before"]
+    assert not claims.names("worker")
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (["task=mmlu"], 57),
+        (["task=mmlu", "task.members=[astronomy,virology]", "scale=cpu_suite"], 2),
+        (["task=mmlu", "++task.members=[astronomy]"], 1),
+        (["task=mmlu", "task.demonstrations=${seed}", "seed=2"], 57),
+        (["experiment=smoke", "task=bbh", "dev_size=0", "pool_size=null"], 22),
+        (["experiment=table3", "task=bbh"], 22),
+        (["task=sst2"], None),
+        (["task=mmlu", "task.members=[astrology]"], None),  # whoever does it says why
+    ],
+)
+def test_a_suites_members_are_those_of_its_whole_command(words, count):
+    found = members(words)
+    assert (found and len(found)) == count
+    for one in found or []:
+        (job,) = compose(one).jobs
+        assert job.task.name in {job.task.name for job in compose(words).jobs}
+
+
+def test_a_suite_that_nobody_reported_is_no_success(tmp_path):
+    jobs_, suites = [["a"], ["b"], ["c"]], [(["task=mmlu"], [0, 1]), (["task=bbh"], [2])]
+    for place in range(3):
+        add(tmp_path, 0, place, 0.1, Tally(done=1) if place < 2 else Tally(failed=1))
+    found = workers._summed(tmp_path, jobs_, suites, "")
+    assert (found.done, found.failed) == (2, 2)
+    assert "task=mmlu was done and not reported" in " ".join(found.reasons)
+    add(tmp_path, 0, 3, 0.1, Tally())
+    assert workers._summed(tmp_path, jobs_, suites, "") == Tally(2, 0, 1, ())
+
+
+def test_equal_reasons_are_told_together():
+    reasons = ["a: x: y", "b: x: y", "no colon", "c: z", "a: x: y", "no colon", "d e: z"]
+    assert grouped(reasons) == ("a, b: x: y", "no colon", "c: z", "d e: z")
+    assert grouped(f"{n}: x" for n in "abcde") == ("a, b, c and 2 more: x",)
+
+
 def test_journals_are_read_line_by_line(tmp_path):
     """Also where one is cut, and where a worker only read what another had done."""
     journals = Journals(tmp_path)
@@ -297,11 +373,14 @@ def test_journals_are_read_line_by_line(tmp_path):
     add(tmp_path, 0, 3, 0.5, Tally(done=1))
     add(tmp_path, 2, 3, 0.5, Tally(read=1))
     assert journals.ended() == {3: Tally(done=1)}
+    for number, tally in enumerate((Tally(failed=1), Tally(read=1), Tally(failed=1))):
+        add(tmp_path, number, 4, 0.5, tally)
+    assert journals.ended()[4] == Tally(read=1)
     with (tmp_path / "worker2.jsonl").open("a") as file:
         file.write('{"job": 5, "done": 1')
-    assert set(journals.ended()) == {3}
+    assert set(journals.ended()) == {3, 4}
     add(tmp_path, 2, 6, 0.5, Tally(failed=1, reasons=("η",)))
-    assert journals.ended() == {3: Tally(done=1), 6: Tally(failed=1, reasons=("η",))}
+    assert journals.ended()[6] == Tally(failed=1, reasons=("η",))
     line = (tmp_path / "worker0.jsonl").read_text().replace("3", "7", 1)
     for part in (line[:20], line[20:]):  # seen while it is written
         assert 7 not in journals.ended()
@@ -313,13 +392,13 @@ def test_journals_are_read_line_by_line(tmp_path):
 
 def test_a_command_outlives_its_last_worker(sweep):
     folder, dead = sweep
-    dead.take("worker0")._done.set()
+    dead.take("worker0-x")._done.set()
     living = Leases(folder / "leases", _me=replace(Holder.here(), token="y"))
-    mine = living.take("worker1")
+    mine = living.take("worker1-y")
     timer = threading.Timer(0.4, mine.release)
     timer.start()
     begin = time.monotonic()
-    workers._outlive(folder, 3)
+    workers._outlive(folder)
     assert 0.3 < time.monotonic() - begin < 20
 
 
