@@ -445,7 +445,7 @@ def test_a_suite_is_one_wandb_run(run, suite_root, tmp_path, monkeypatch):
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
 
 
-SHARED = ("launcher=local", "workers=2", *MMLU)
+SHARED = ("launcher=basic", "workers=2", *MMLU)
 
 
 def logs(tmp_path):
