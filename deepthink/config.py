@@ -14,6 +14,7 @@ from deepthink.options import (
     ANSWERS,
     LABELS,
     OVERFLOWS,
+    OVERLAPS,
     SCORED,
     SEAMS,
     check_thinking,
@@ -106,7 +107,7 @@ class SourceSpec:
 class TaskSpec:
     """A classification task as data (Table 4).
 
-    template: a query's text, with {text} for the instance; an answer follows after a space.
+    template: a query's text, with {text} for the instance; an answer follows after `delimiter`.
     labels: the label words; empty where every row has its own options.
     demonstrations: how many the paper uses (§4.3).
     rows: pool and test rows of the full data set, to be compared with what was read.
@@ -116,6 +117,7 @@ class TaskSpec:
     given: the pool is the benchmark's own demonstrations: nothing is selected, and there are no
         rows to set a dev set aside from.
     member: what stands for {member} in the sources' file patterns.
+    delimiter: what joins the template and an answer; empty where a language has no spaces.
     """
 
     name: str
@@ -128,6 +130,7 @@ class TaskSpec:
     answer: str = "text"
     given: bool = False
     member: str | None = None
+    delimiter: str = " "
 
     def __post_init__(self) -> None:
         _check_prompt(self.template, self.answer, self.demonstrations)
@@ -162,6 +165,7 @@ class SuiteSpec:
     categories: dict[str, dict[str, int]]
     labels: dict[str, list[str]]
     sources: list[SourceSpec]
+    delimiter: str = " "
 
     def __post_init__(self) -> None:
         _check_prompt(self.template, self.answer, self.demonstrations)
@@ -204,6 +208,7 @@ class SuiteSpec:
             answer=self.answer,
             given=True,
             member=name,
+            delimiter=self.delimiter,
         )
 
 
@@ -280,6 +285,20 @@ class DemonstrationSpec:
 
 @with_config(STRICT)
 @dataclass(frozen=True)
+class PoolSpec:
+    """Which training rows demonstrations may come from.
+
+    overlap: "drop" leaves out rows whose text is also a dev or test row's, "keep" does not.
+    """
+
+    overlap: str
+
+    def __post_init__(self) -> None:
+        _choice("pool.overlap", self.overlap, OVERLAPS)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
 class PromptSpec:
     """How text becomes tokens; see `deepthink.prompts`."""
 
@@ -308,13 +327,14 @@ class WandbSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class Config:
-    """One job. Everything down to `pool_size` can change a number; the rest cannot."""
+    """One job. `records` says which of its fields can change a number, and how."""
 
     model: ModelSpec
     task: TaskSpec
     method: MethodSpec
     demonstrations: DemonstrationSpec
     prompt: PromptSpec
+    pool: PoolSpec
     answer_score: str
     seed: int
     order: int

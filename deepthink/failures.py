@@ -16,12 +16,9 @@ from deepthink.errors import UserError, first_line
 from deepthink.files import atomically
 from deepthink.redaction import redacted, without_secrets
 
-_EXECUTION = ("results", "force", "device", "token_budget", "wandb")
-
 
 def path_of(config: Config) -> Path:
-    """Where the failure of a job is told, however it is run: its record's key may not be known."""
-    asked = {key: value for key, value in config.resolved().items() if key not in _EXECUTION}
+    """Where the failure of a job is told, wherever its data were looked for."""
     order = f"-order{config.order}" if config.order else ""
     return (
         Path(config.results)
@@ -29,7 +26,7 @@ def path_of(config: Config) -> Path:
         / config.model.name
         / config.task.name
         / config.label
-        / f"seed{config.draw}{order}-{records.digest(asked)[:8]}.json"
+        / f"seed{config.draw}{order}-{records.request(config)[:8]}.json"
     )
 
 

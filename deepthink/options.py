@@ -8,6 +8,7 @@ ANSWERS = ("text", "letter")
 ANSWER_SCORES = ("sum", "mean", "probability")
 SEAMS = ("apart", "joint")
 OVERFLOWS = ("drop", "truncate", "error")
+OVERLAPS = ("drop", "keep")
 LABELS = ("gold", "flipped", "random")
 SCORED = ("all", "sparse", "ends")
 

@@ -23,19 +23,51 @@ from deepthink.errors import UserError
 from deepthink.files import atomically
 
 SCHEMA = 2
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised by hand, with a line in CHANGELOG.md, whenever the same identity gives other numbers."""
 
+HALF = ("bfloat16", "float16")
+
+THROUGH_DATA = frozenset(
+    {"data_root", "test_size", "dev_size", "pool_size", "pool.overlap", "task.sources"}
+    | {"task.member", "task.given"}
+)
+"""Fields of a config that matter through the examples they lead to, whose fingerprint is taken."""
+
+IRRELEVANT = frozenset(
+    {"results", "force", "device", "token_budget", "wandb"}
+    | {"model.name", "model.parameters", "task.rows"}
+)
+"""Fields of a config that cannot change a number. (A device sets the dtype, which can.)"""
+
 Record = dict[str, Any]
+Identity = dict[str, Any]
 
 
-def identity(config: Config, dtype: str, data: str, weights: str | None = None) -> dict[str, Any]:
+def protocol_of(dtype: str) -> int:
+    """The protocol that last changed the numbers of a model of this dtype.
+
+    Protocol 2 takes the logits of half precision from an output layer in float32; in float32
+    nothing changed, so those records keep their keys.
+    """
+    return PROTOCOL if dtype in HALF else 1
+
+
+def identity(
+    config: Config,
+    dtype: str,
+    data: str,
+    weights: str | None = None,
+    commit: str | None = None,
+) -> Identity:
     """What a job's numbers depend on.
 
     dtype: the model's, resolved; data: fingerprint of the pool, dev and test examples; weights:
-    fingerprint of a local model folder, left out where there is none.
-    Settings of thinking are left out at T = 1, where nothing is updated; and so is what there was
-    before there was a choice: one copy, gold labels, every step scored.
+    fingerprint of a local model's files, left out where there is none; commit: that of the hub's
+    repository, which takes the place of the revision that was asked for.
+    Settings of thinking are omitted at T = 1, where nothing is updated. Options added later are
+    omitted at their old behaviour (one copy, gold labels, every step scored, answers after a
+    space), so that older keys stay valid.
     """
     thinking = config.method.thinking
     task = config.task
@@ -43,10 +75,10 @@ def identity(config: Config, dtype: str, data: str, weights: str | None = None) 
     steps = config.method.steps
     every = len(steps) == config.method.iterations
     return {
-        "protocol": PROTOCOL,
+        "protocol": protocol_of(dtype),
         "model": {
             "hub_id": config.model.hub_id,
-            "revision": config.model.revision,
+            "revision": commit or config.model.revision,
             "package": config.model.package,
             "dtype": dtype,
             **({"weights": weights} if weights else {}),
@@ -57,6 +89,7 @@ def identity(config: Config, dtype: str, data: str, weights: str | None = None) 
             "template": task.template,
             "labels": task.labels,
             **own,
+            **({"delimiter": task.delimiter} if task.delimiter != " " else {}),
             "data": data,
         },
         "selector": {"name": "given"} if task.given else config.method.selector,
@@ -72,12 +105,37 @@ def identity(config: Config, dtype: str, data: str, weights: str | None = None) 
     }
 
 
-def record_id(key: dict[str, Any]) -> str:
+def family(key: Identity, thinking: bool = True) -> Identity:
+    """What the runs behind one number have in common: an identity less what tells them apart.
+
+    Left out are the draw (seed and order), where it was run (protocol, model and data) and after
+    which steps it was scored, T included. thinking: False for plain in-context learning, which is
+    t = 1 of a job however it is thought over.
+    """
+    apart = ("protocol", "model", "seed", "order", "scored")
+    found = {name: value for name, value in key.items() if name not in apart}
+    found["task"] = {name: value for name, value in key["task"].items() if name != "data"}
+    how = {name: value for name, value in key["thinking"].items() if name != "iterations"}
+    return {**found, "thinking": how if thinking else {}}
+
+
+def request(config: Config) -> str:
+    """A hash of what is asked for, known before any data or model is: see `THROUGH_DATA`.
+
+    Two configs of one request differ in nothing that can change a number, but for where their data
+    and model lie.
+    """
+    key = identity(config, config.model.dtype, "")
+    sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
+    return digest({**key, "protocol": None, "sizes": sizes})
+
+
+def record_id(key: Identity) -> str:
     """Eight hexadecimal digits that name an identity."""
     return digest(key)[:8]
 
 
-def path_of(config: Config, key: dict[str, Any]) -> Path:
+def path_of(config: Config, key: Identity) -> Path:
     """Where the record of a job belongs."""
     order = f"-order{config.order}" if config.order else ""
     return (
@@ -136,15 +194,15 @@ def read(path: Path) -> Record:
         record = json.loads(path.read_text(encoding="utf-8"))
         checksum = record.pop("checksum")
         schema, key = record["schema"], record["identity"]
-        protocol = key["protocol"]
+        protocol, ours = key["protocol"], protocol_of(key["model"]["dtype"])
         whole = digest(record) == checksum and path.stem.endswith(f"-{record_id(key)}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BrokenRecord(path, "is not a complete record") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
-    for what, found, ours in (("schema", schema, SCHEMA), ("protocol", protocol, PROTOCOL)):
-        if found != ours:
-            raise BrokenRecord(path, f"has {what} {found}, this version reads {ours}")
+    for what, found, known in (("schema", schema, SCHEMA), ("protocol", protocol, ours)):
+        if found != known:
+            raise BrokenRecord(path, f"has {what} {found}, this version reads {known}")
     if not whole:
         raise BrokenRecord(path, "was changed after it was written")
     return {**record, "checksum": checksum}

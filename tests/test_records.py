@@ -57,6 +57,103 @@ def test_what_can_change_a_number_changes_the_key(override):
     assert key(override) != key()
 
 
+def leaves(value, inside: str = "") -> dict[str, object]:
+    """Every field of a config that is no dataclass itself, by its dotted name."""
+    found: dict[str, object] = {}
+    for field in dataclasses.fields(value):
+        at, name = getattr(value, field.name), f"{inside}{field.name}"
+        found |= leaves(at, f"{name}.") if dataclasses.is_dataclass(at) else {name: at}
+    return found
+
+
+MATTERS = {
+    "model.hub_id": "model.hub_id=a/b",
+    "model.revision": "model.revision=other",
+    "model.package": "model.package=null",
+    "model.dtype": "model.dtype=bfloat16",
+    "task.name": "task.name=other",
+    "task.version": "task.version=9",
+    "task.template": "task.template='Text: {text} Mood:'",
+    "task.labels": "task.labels=[poor,fine]",
+    "task.demonstrations": "task.demonstrations=4",
+    "task.answer": "task.answer=letter",
+    "task.delimiter": "task.delimiter=''",
+    "method.selector": "method.selector.balance=none",
+    "method.copies": "method.copies=2",
+    "method.scored": "method.scored=ends",
+    "method.iterations": "method.iterations=6",
+    "method.step_size": "method.step_size=0.1",
+    "method.momentum": "method.momentum=0.9",
+    "method.positions": "method.positions=aligned",
+    "method.memory_dtype": "method.memory_dtype=model",
+    "demonstrations.count": "demonstrations.count=4",
+    "demonstrations.labels": "demonstrations.labels=flipped",
+    "prompt.seam": "prompt.seam=joint",
+    "prompt.overflow": "prompt.overflow=error",
+    "answer_score": "answer_score=mean",
+    "seed": "seed=1",
+    "order": "order=1",
+}
+"""Every field of a config that is in the identity, and an override that changes it."""
+
+
+def test_every_field_of_a_config_is_in_the_identity_or_known_not_to_matter():
+    """A new field is in none of the three until somebody decides where it belongs."""
+    told = records.THROUGH_DATA | records.IRRELEVANT
+    names = {"wandb" if name.startswith("wandb.") else name for name in leaves(compose([]))}
+    assert names == {*MATTERS, *told}
+    assert not set(MATTERS) & told
+    assert not records.THROUGH_DATA & records.IRRELEVANT
+
+
+@pytest.mark.parametrize("name", MATTERS)
+def test_fields_of_the_identity_change_it_and_what_is_asked_for(name):
+    base = ["task=mmlu", "task.members=[astronomy]"] if name == "task.answer" else []
+    before, after = (
+        request.jobs[0] if hasattr(request, "jobs") else request
+        for request in (compose(base), compose([*base, MATTERS[name]]))
+    )
+
+    def identity(config):
+        return records.identity(config, config.model.dtype, "data")
+
+    assert identity(before) != identity(after)
+    assert records.request(before) != records.request(after)
+
+
+@pytest.mark.parametrize(
+    ("override", "same"),
+    [
+        ("test_size=5", False),
+        ("dev_size=5", False),
+        ("pool_size=5", False),
+        ("pool.overlap=keep", False),
+        ("data_root=/elsewhere", True),
+        ("results=elsewhere", True),
+        ("force=true", True),
+        ("device=cpu", True),
+    ],
+)
+def test_what_is_asked_for_counts_sizes_and_not_where_data_lie(override, same):
+    assert (records.request(compose([override])) == records.request(compose([]))) is same
+
+
+def test_a_family_is_an_identity_without_draw_place_and_steps():
+    def family(*overrides: str, thinking: bool = True):
+        config = compose(overrides)
+        return records.family(records.identity(config, "float32", "data"), thinking)
+
+    same = ["seed=3", "order=2", "model=gpt2-large", "method.iterations=9", "method.scored=ends"]
+    assert all(family(override) == family() for override in same)
+    others = [MATTERS[n] for n in MATTERS if n.startswith(("task.", "prompt.", "demonstrations."))]
+    others += ["answer_score=mean", "method.copies=2", "method=graph_cut"]
+    others.remove(MATTERS["task.answer"])  # matters where rows have options of their own
+    assert all(family(override) != family() for override in others)
+    how = [MATTERS[f"method.{n}"] for n in ("step_size", "momentum", "positions", "memory_dtype")]
+    assert all(family(override) != family() for override in how)
+    assert all(family(o, thinking=False) == family(thinking=False) for o in how)
+
+
 @pytest.mark.parametrize(
     "override",
     [
@@ -188,8 +285,8 @@ def test_records_of_other_versions_do_not_count(stored, tmp_path, change, reason
 
 def test_records_of_another_protocol_do_not_count(stored, monkeypatch, tmp_path):
     path, _ = stored
-    monkeypatch.setattr(records, "PROTOCOL", records.PROTOCOL + 1)
-    assert records.load_all(tmp_path).broken == {path: "has protocol 1, this version reads 2"}
+    monkeypatch.setattr(records, "protocol_of", lambda dtype: 9)
+    assert records.load_all(tmp_path).broken == {path: "has protocol 1, this version reads 9"}
 
 
 def test_what_is_set_aside_is_kept(stored):
