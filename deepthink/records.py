@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from deepthink.config import Config
+from deepthink.config import Config, ModelSpec
 from deepthink.errors import UserError
 from deepthink.files import atomically
 
@@ -63,8 +63,8 @@ def identity(
     """What a job's numbers depend on.
 
     dtype: the model's, resolved; data: fingerprint of the pool, dev and test examples; weights:
-    fingerprint of a local model's files, left out where there is none; commit: that of the hub's
-    repository, which takes the place of the revision that was asked for.
+    fingerprint of a local model's files, which takes the place of their path; commit: that of the
+    hub's repository, which takes the place of the revision that was asked for.
     Settings of thinking are omitted at T = 1, where nothing is updated. Options added later are
     omitted at their old behaviour (one copy, gold labels, every step scored, answers after a
     space), so that older keys stay valid.
@@ -77,11 +77,8 @@ def identity(
     return {
         "protocol": protocol_of(dtype),
         "model": {
-            "hub_id": config.model.hub_id,
-            "revision": commit or config.model.revision,
-            "package": config.model.package,
+            **({"weights": weights} if weights else _named(config.model, commit)),
             "dtype": dtype,
-            **({"weights": weights} if weights else {}),
         },
         "task": {
             "name": task.name,
@@ -102,6 +99,15 @@ def identity(
         "answer_score": config.answer_score,
         "seed": config.draw,
         "order": config.order,
+    }
+
+
+def _named(model: ModelSpec, commit: str | None) -> dict[str, str | None]:
+    """A model of the hub, or of a package."""
+    return {
+        "hub_id": model.hub_id,
+        "revision": commit or model.revision,
+        "package": model.package,
     }
 
 

@@ -4,6 +4,7 @@ import netrc
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 _VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "WANDB_API_KEY")
@@ -36,7 +37,8 @@ def _known() -> set[str]:
 def _secrets() -> Iterator[str | None]:
     from huggingface_hub import get_token  # slow to import: only what fails needs it
 
-    yield get_token()
+    with suppress(OSError):  # a token of somebody else's, or no home: it was not read
+        yield get_token()
     yield from map(os.environ.get, _VARIABLES)
     try:
         hosts = netrc.netrc(os.environ.get("NETRC")).hosts.items()

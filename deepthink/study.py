@@ -29,6 +29,7 @@ from deepthink.config import Config
 from deepthink.errors import UserError
 from deepthink.pool import Pool
 from deepthink.relabel import flipped, relabelled
+from deepthink.resolving import Resolved
 from deepthink.rounds import Busy
 from deepthink.scoring import TokenBudget, score
 from deepthink.selectors import Selection
@@ -58,6 +59,7 @@ class Job:
     """A job that can be done: its data are read, and its record's place is known."""
 
     config: Config
+    model: Resolved
     splits: Splits
     key: dict[str, Any]
     path: Path
@@ -76,13 +78,14 @@ class Job:
 def prepare(config: Config, watch: Watcher) -> Job:
     """Read a job's data; UserError as in `run`."""
     watch.stage(f"reading {config.task.name}")
+    model = models.resolve(config.model)
     dtype = models.resolve_dtype(config.model.dtype, models.resolve_device(config.device))
     splits = tasks.load(
         config.task, config.data_root, config.test_size, config.dev_size, config.pool_size
     )
     data = tasks.fingerprint(splits, config.task)
-    key = records.identity(config, dtype, data, models.fingerprint(config.model))
-    return Job(config, splits, key, records.path_of(config, key))
+    key = records.identity(config, dtype, data, model.weights, model.commit)
+    return Job(config, model, splits, key, records.path_of(config, key))
 
 
 def run(config: Config, watch: Watcher) -> Outcome:
@@ -137,7 +140,12 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
     device = models.resolve_device(config.device)
     watch.stage(f"loading {config.model.name}")
     clock = provenance.Clock(device)
-    lm = models.load(config.model, device)
+    lm = models.load(config.model, device, watch.tell)
+    if lm.found != job.model:
+        raise UserError(
+            f"the files of {config.model.name} changed after the job began: the same command "
+            "starts it with those that are there now"
+        )
     clock.lap("load")
     budget = TokenBudget.default(device)
     if config.token_budget is not None:
@@ -196,7 +204,7 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
         "seconds": clock.laps,
         "peak_memory_bytes": clock.peak_memory(),
         "execution": {"device": provenance.device_name(device), "token_budget": budget.tokens},
-        "model_commit": lm.commit,
+        "model_commit": lm.found.commit,
         "versions": provenance.versions(),
         "code": provenance.code(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -33,6 +33,7 @@ def run(suite: Suite, watch: Watcher) -> Results:
     outcomes: dict[str, study.Outcome] = {}
     reasons: dict[str, str] = {}
     jobs: dict[str, study.Job] = {}
+    models.resolve(suite.jobs[0].model)
     for config in suite.jobs:
         try:
             jobs[config.task.name] = study.prepare(config, watch)
@@ -43,7 +44,7 @@ def run(suite: Suite, watch: Watcher) -> Results:
         first = suite.jobs[0]
         records.check_writable(Path(first.results))
         watch.stage(f"loading {first.model.name}")
-        models.load(first.model, models.resolve_device(first.device))
+        models.load(first.model, models.resolve_device(first.device), watch.tell)
     watch.start(sum(job.readings for job in waiting))
 
     def attempt(name: str) -> None:

