@@ -361,52 +361,56 @@ def _reach(model: PreTrainedModel) -> int:
 def _probe(model: PreTrainedModel) -> None:
     """Does the model, seen through iterated attention, compute what its own code computes?
 
-    Two short sequences are read after a memory, and each as the end of a plain prompt. They are
-    longer than every window. Layers compute in float64, whatever the weights' own precision: in
-    half precision nothing could be told from rounding. Catches what no interface announces, such as
-    alibi biases, or a window of which only the model's own mask knows. Raises UserError with the
-    reason.
+    Catches what no interface announces, such as alibi biases, or a window of which only the model's
+    own mask knows. Raises UserError with the reason.
     """
-    name, device = type(model).__name__, model.device
-    memory_length, ends = max(_reach(model), 3) + 3, ((4, 7, 11), (13, 5, 8))
-    embedding: Any = model.get_input_embeddings()
-    rows = len(embedding.weight)
-    shots = [(7 * i * i + i + 5) % min(rows, 83) for i in range(memory_length)]
-    places = torch.arange(6, device=device)
-    branches = Layout(places % 3, places.view(2, 3), places)
-    dtype = torch.float32 if device.type == "mps" else torch.float64
-    with _widened(model, dtype) as last, torch.no_grad():
+    name, wide = type(model).__name__, torch.float64
+    try:
         try:
-            with _routed(model) as forward:
-                read = single(memory_length, device)
-                _, keys, values = forward(shots, read, None, start=0, capture=True)
-                memory = Memory(tuple(keys), tuple(values), step=1)
-                logits, _, _ = forward(
-                    [*ends[0], *ends[1]], branches, memory, memory_length, rows=places[2::3]
-                )
-                ours = last(logits)
-            if len(logits) != len(ends):
-                raise UserError(f"{name} cannot be iterated: it does not keep the logits asked for")
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                f"{name} cannot be iterated: its forward does not take packed tokens "
-                f"({first_line(error)})"
-            ) from error
-        try:
-            prompts = torch.tensor([[*shots, *end] for end in ends], device=device)
-            theirs = last(model(prompts, use_cache=False).logits[:, -1])
-        except Exception as error:
-            raise UserError(
-                f"{name} cannot be probed: its own code fails ({first_line(error)})"
-            ) from error
-    apart = ((ours - theirs).norm(dim=-1) / theirs.norm(dim=-1)).max().item()
-    if not apart <= _TOLERANCE[dtype]:
+            apart = _apart(model, wide)
+        except (RuntimeError, TypeError):  # some kernels, and some devices, have no float64
+            wide = torch.float32
+            apart = _apart(model, wide)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{name} cannot be iterated: its forward does not take packed tokens "
+            f"({first_line(error)})"
+        ) from error
+    if not apart <= _TOLERANCE[wide]:
         raise UserError(
             f"{name} cannot be iterated: a probe's hidden states through iterated attention and "
             f"in the model's own code are {apart:.2g} of their length apart"
         )
+
+
+def _apart(model: PreTrainedModel, wide: torch.dtype) -> float:
+    """How far iterated attention is from the model's own code, of the last hidden states' length.
+
+    Two short sequences are read after a memory, and each as the end of a plain prompt. They are
+    longer than every window. All is computed in a wide dtype, whatever the weights' own: in half
+    precision nothing could be told from rounding.
+    """
+    device = model.device
+    embedding: Any = model.get_input_embeddings()
+    rows = len(embedding.weight)
+    length, ends = max(_reach(model), 3) + 3, ((4, 7, 11), (13, 5, 8))
+    shots = [(7 * i * i + i + 5) % min(rows, 83) for i in range(length)]
+    places = torch.arange(6, device=device)
+    branches = Layout(places % 3, places.view(2, 3), places)
+    with _widened(model, wide) as last, torch.no_grad():
+        with _routed(model) as forward:
+            _, keys, values = forward(shots, single(length, device), None, start=0, capture=True)
+            memory = Memory(tuple(keys), tuple(values), step=1)
+            packed = [*ends[0], *ends[1]]
+            logits, _, _ = forward(packed, branches, memory, length, rows=places[2::3])
+            ours = last(logits)
+        if len(logits) != len(ends):
+            raise UserError(f"{type(model).__name__} does not keep the logits that are asked for")
+        prompts = torch.tensor([[*shots, *end] for end in ends], device=device)
+        theirs = last(model(prompts, use_cache=False).logits[:, -1])
+    return ((ours - theirs).norm(dim=-1) / theirs.norm(dim=-1)).max().item()
 
 
 @contextmanager

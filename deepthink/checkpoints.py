@@ -1,6 +1,5 @@
 """Does a checkpoint fit its config? What does not is said in one line, before hours are spent."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from transformers import (
 )
 
 from deepthink.errors import UserError
-from deepthink.resolving import weight_files
+from deepthink.resolving import read_json, weight_files
 
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _BUFFERS = ("inv_freq", "masked_bias")
@@ -33,7 +32,7 @@ def check_layers(folder: Path) -> None:
     if not tensors or not config.is_file():
         return
     count = sum(map(len, tensors))
-    for name, layers in _layers(json.loads(config.read_text(encoding="utf-8"))):
+    for name, layers in _layers(read_json(config)):
         if layers > count:
             raise UserError(
                 f"{config} says {name}={layers}, but the weights beside it hold {count} tensors: "

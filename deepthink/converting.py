@@ -6,6 +6,8 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -42,6 +44,8 @@ def converted(source: Path, name: str, tell: Callable[[str], object]) -> Path:
             try:
                 _convert(source, staging)
                 (staging / _CHECKSUM).write_text(_fingerprint(staging))
+                for file in staging.iterdir():  # some are written for their owner alone
+                    file.chmod((staging / _CHECKSUM).stat().st_mode)
                 staging.rename(target)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
@@ -57,10 +61,11 @@ def converted(source: Path, name: str, tell: Callable[[str], object]) -> Path:
 def _convert(source: Path, folder: Path) -> None:
     where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**where)
-        model = AutoModelForCausalLM.from_pretrained(
-            **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
-        )
+        with redirect_stderr(StringIO()):  # a progress bar that cannot be switched off
+            tokenizer = AutoTokenizer.from_pretrained(**where)
+            model = AutoModelForCausalLM.from_pretrained(
+                **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+            )
     except Exception as error:
         raise UserError(
             f"transformers cannot read the GGUF file {source} ({first_line(error)}): name a folder "

@@ -54,8 +54,8 @@ def dataset_folder(repository: str, revision: str | None, patterns: tuple[str, .
 def model_folder(repository: str, revision: str) -> Path:
     """The folder of a model repository's files in the hub's cache, named by its commit.
 
-    It holds the config at least. Asks the hub once in a process; offline, the commit is the one
-    that the cache has for this revision.
+    It holds an adapter's config, where there is one, or else the model's. Asks the hub once in a
+    process; offline, the commit is the one that the cache has for this revision.
     """
     settle()
     if constants.HF_HUB_OFFLINE:

@@ -35,11 +35,19 @@ class Memory:
         )
 
     def drift(self, origin: "Memory") -> dict[str, list[float]]:
-        """How far each layer is from `origin`: ‖K̃ - K̃₀‖ / ‖K̃₀‖ (Frobenius), the same for Ṽ."""
+        """How far each layer is from `origin`: ‖K̃ - K̃₀‖ / ‖K̃₀‖ (Frobenius), the same for Ṽ.
+
+        A layer whose keys are all zero, and stay so, is at 0.
+        """
         norm = torch.linalg.vector_norm
+
+        def moved(now: Tensor, then: Tensor) -> Tensor:
+            far = norm(now - then)
+            return torch.where(far == 0, far, far / norm(then))
+
         return {
             name: torch.stack(
-                [norm(now - then) / norm(then) for now, then in zip(now_, then_, strict=True)]
+                [moved(now, then) for now, then in zip(now_, then_, strict=True)]
             ).tolist()
             for name, now_, then_ in (
                 ("keys", self.keys, origin.keys),

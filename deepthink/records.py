@@ -169,9 +169,16 @@ def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
     """Store a finished job; returns the record with its checksum.
 
     The scores go first, the record last, each under a temporary name that is then renamed.
+    UserError for a record that would hold NaN or infinity: that is no JSON, and no result.
     """
     record = {**body, "checksum": digest(body)}
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    try:
+        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise UserError(
+            f"{path.name} is not written, it would hold NaN or infinity: use model.dtype=float32, "
+            "or look at the model's weights"
+        ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomically(path.with_suffix(".parquet"), lambda file: scores.to_parquet(file, index=False))

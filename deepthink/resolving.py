@@ -81,24 +81,20 @@ def resolve(spec: ModelSpec) -> Resolved:
             raise UserError(f"{path} is a file: model.hub_id takes the folder of a model")
         return Resolved(spec, str(path.parent), path.parent, path, weights=content.digest(path))
     if path.is_dir():
-        check_files(path)
+        _check_files(path)
         files = [path / "config.json", *weight_files(path), *_tokenizer_files(path)]
         return Resolved(spec, str(path), path, weights=content.fingerprint(files, path))
     if path.is_absolute() or spec.hub_id.startswith((".", "~")) or spec.hub_id.count("/") > 1:
         raise UserError(f"there is no folder '{path}': model.hub_id takes one, or an id of the hub")
     folder = hub.model_folder(spec.hub_id, spec.revision)
+    _check_adapter(folder, spec.hub_id)
     return Resolved(spec, spec.hub_id, folder, commit=folder.name)
 
 
-def check_files(folder: Path) -> None:
+def _check_files(folder: Path) -> None:
     """Raise UserError if a folder holds something else than a whole model of transformers."""
+    _check_adapter(folder, str(folder))
     config, weights = (folder / "config.json").is_file(), bool(weight_files(folder))
-    if (folder / "adapter_config.json").exists():
-        what = "an adapter beside its weights" if weights else "an adapter without its model"
-        raise UserError(
-            f"{folder} holds {what} (adapter_config.json): merge the two (PEFT's merge_and_unload) "
-            "and save the whole model to a folder of its own"
-        )
     if config and weights:
         return
     if ggufs := sorted(folder.glob("*.gguf")):
@@ -110,15 +106,34 @@ def check_files(folder: Path) -> None:
     )
 
 
+def _check_adapter(folder: Path, name: str) -> None:
+    if (folder / "adapter_config.json").exists():
+        raise UserError(
+            f"{name} holds an adapter (adapter_config.json), alone or beside weights: merge it "
+            "into its model (PEFT's merge_and_unload) and save the whole to a folder of its own"
+        )
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The files from which transformers reads a model's weights; none where there are none."""
     for single, index in _FORMATS:
         if (folder / single).is_file():
             return [folder / single]
         if (folder / index).is_file():
-            parts = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"]
+            parts = read_json(folder / index).get("weight_map", {})
             return [folder / index, *(folder / name for name in sorted(set(parts.values())))]
     return []
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file that holds one object in JSON; UserError if it does not."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON, it may have been cut ({error})") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path} does not hold the object in JSON that its name promises")
+    return found
 
 
 def _tokenizer_files(folder: Path) -> list[Path]:

