@@ -216,7 +216,7 @@ def _iterated_attention(
         past = _remembered(q, past_k, past_v, scale, sliding_window, current.layout.depths)
         out = _merge(past, (out, total))
     current.layer += 1
-    return out.transpose(0, 1)[None], None
+    return out.transpose(0, 1).contiguous()[None], None  # some models look at it with `view`
 
 
 def _gpt_neo_attention(attention: GPTNeoSelfAttention) -> Callable[..., tuple[Tensor, None]]:

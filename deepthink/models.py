@@ -133,6 +133,9 @@ def load_plain(
         model, report = loaded
         checkpoints.check_tensors(model, report, spec.hub_id)
         model.to(device)
+        if device.type == "cpu":  # else it follows its files, should they be written anew
+            for tensor in (*model.parameters(), *model.buffers()):
+                tensor.data = tensor.data.clone()
     return tokenizer, model.eval().requires_grad_(False)
 
 

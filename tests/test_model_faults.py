@@ -418,6 +418,17 @@ def test_files_that_change_while_they_are_read_are_refused(folder, monkeypatch):
         models.load(spec_of(folder), CPU)
 
 
+def test_a_loaded_model_does_not_follow_its_file(folder):
+    model = models.load_plain(spec_of(folder), CPU)[1]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    file = folder / "model.safetensors"
+    with file.open("r+b") as opened:
+        opened.seek(file.stat().st_size // 2)
+        opened.write(bytes(file.stat().st_size // 2))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
 COMMITS = ("a" * 40, "b" * 40)
 
 
@@ -590,21 +601,15 @@ def test_what_differs_is_refused_in_every_precision(config, hint, dtype):
     ],
     ids=lambda config: config.model_type,
 )
-def test_what_is_let_through_scores(config):
-    """Either refused beforehand in one line, or scored as the model's own code does."""
-    model = made_from(config, torch.float64)
-    try:
-        with iterated(model):
-            pass
-    except UserError as refused:
-        assert "\n" not in str(refused)
-        return
+def test_models_that_look_at_the_output_with_view_score_as_their_own_code_does(config):
+    """PyTorch's grouped product has no float64, so the mixtures are compared in float32."""
+    model = made_from(config, torch.float32)
     shots, query, answer = [5, 9, 4, 7, 22], [8, 3], [6, 2]
     (memory,) = think(model, shots, 1)
     ((found,),) = score(model, memory, [query], [[answer]])
     with torch.no_grad():
         logs = model(torch.tensor([[*shots, *query, *answer]])).logits[0].log_softmax(-1)
-    assert abs(found - sum(logs[6 + i, token].item() for i, token in enumerate(answer))) < 1e-9
+    assert abs(found - sum(logs[6 + i, token].item() for i, token in enumerate(answer))) < 1e-5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
