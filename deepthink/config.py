@@ -105,7 +105,7 @@ class SourceSpec:
         for one, other in combinations(self.classes or (), 2):
             if same(one, other):
                 raise UserError(
-                    f"classes of {self.repository} has {one!r} and {other!r}: one class"
+                    f"classes of {self.repository} has one class twice: {one!r}, {other!r}"
                 )
 
 

@@ -240,6 +240,13 @@ def _read(source: SourceSpec, task: TaskSpec, root: Path | None) -> Source:
             "rows of one file in common: demonstrations would show test rows with their labels, "
             "choose another split as pool"
         )
+    names = [part.names.get(source.label) for part in (pool, test)]
+    numbered = not all(isinstance(one, str) for one in source.classes or ())
+    if None not in names and names[0] != names[1] and numbered:
+        raise UserError(
+            f"pool and test of {source.repository} name the classes of '{source.label}' "
+            "differently: write names in classes, not numbers"
+        )
     usual = _usual(test, source)
     return Source(
         source.repository,
