@@ -77,17 +77,28 @@ def classes_of(
                 f"classes has {one!r}, but column '{column}' has the classes {_listed(names)}"
             )
     called = found.called()
-    folded = [name and name.strip().casefold() for name in called]
     for index, word in enumerate(words):
-        own = word.strip().casefold()
-        if own in folded and folded[index] != own:
+        meant = _meant(word, called)
+        if meant and index not in meant:
             raise UserError(
                 f"'{word}' is word {index + 1} of task.labels, but class {index + 1} of "
-                f"'{column}' is '{called[index]}' and '{word}' is class {folded.index(own) + 1} "
-                f"({_listed(names or [str(name) for name in called])}): put the classes in the "
-                "order of the words"
+                f"'{column}' is '{called[index]}' and class {meant[0] + 1} '{called[meant[0]]}': "
+                "put the classes in the order of the words"
             )
     return found
+
+
+def _meant(word: str, called: Sequence[str | None]) -> list[int]:
+    """The classes that a label word names, in full or, if none is, as in "pos" for "positive"."""
+    own = word.strip().casefold()
+    folded = [(name or "").strip().casefold() for name in called]
+    full = [index for index, name in enumerate(folded) if name == own]
+    short = [
+        index
+        for index, name in enumerate(folded)
+        if min(len(name), len(own)) > 2 and (name.startswith(own) or own.startswith(name))
+    ]
+    return full or short
 
 
 def _number(value: Any, names: tuple[str, ...]) -> Any:

@@ -354,7 +354,9 @@ def _example(
     assert classes is not None  # or the rows have options, see SourceSpec
     label = classes.index(gold)
     if label is None:
-        raise ValueError(f"has label {gold!r}, which is none of {list(classes.written)}")
+        mixed = isinstance(gold, str) and any(isinstance(one, bool) for one in classes.written)
+        hint = " (YAML reads no and yes as false and true: put quotation marks)" if mixed else ""
+        raise ValueError(f"has label {gold!r}, which is none of {list(classes.written)}{hint}")
     return Example(text, candidates, label)
 
 

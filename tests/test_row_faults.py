@@ -79,7 +79,7 @@ def test_a_file_rewritten_with_its_size_and_time_kept_gives_the_new_rows(root):
     assert tasks.fingerprint(before, task()) != tasks.fingerprint(after, task())
 
 
-@pytest.mark.parametrize("odd", ["st*r", "st[ao]r", "st?r", "a b", "[x]", "{member}"])
+@pytest.mark.parametrize("odd", ["st*r", "st[ao]r", "st?r", "[x]"])
 def test_folders_are_literal(root, tmp_path, odd):
     for name in (odd, "star"):
         shutil.copytree(root / "made", tmp_path / "places" / name / "made")
@@ -87,7 +87,7 @@ def test_folders_are_literal(root, tmp_path, odd):
     assert texts(tasks.load(task(), str(tmp_path / "places" / odd)).test) == ["mine 0", "mine 1"]
 
 
-@pytest.mark.parametrize("odd", ["u*", "u[p]"])
+@pytest.mark.parametrize("odd", ["u*", "u[mn]p"])
 def test_repositories_are_literal(root, odd):
     for split in ("train", "test"):
         put(root, f"{split}.jsonl", jsonl([f"odd {split} {i}" for i in range(4)]), f"made/{odd}")
@@ -114,12 +114,6 @@ def test_two_files_that_may_be_one_split_are_refused(root):
     shutil.rmtree(root / "made/up/old")
     put(root, "test.csv", "text,label\nx,0\n")
     assert "may be test.csv or test.jsonl: say which" in refusal(task(), root)
-
-
-def test_links_in_a_circle_and_pipes_are_no_data(root):
-    (root / "made/up/again").symlink_to(root / "made/up")
-    os.mkfifo(root / "made/up/train.csv")
-    assert len(tasks.load(task(), str(root)).test) == 4
 
 
 def test_a_card_with_several_datasets_wants_files(root):
@@ -243,6 +237,12 @@ def test_other_labels_are_refused_with_their_row(root, found):
     assert told.endswith("which is none of [0, 1]")
 
 
+def test_words_that_yaml_reads_as_truth_values_are_told(root):
+    put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), ["no", "yes"]))
+    told = "YAML reads no and yes as false and true: put quotation marks"
+    assert told in refusal(task(classes=[False, True]), root)
+
+
 @pytest.mark.parametrize("empty", ["", " ", '"  "'])
 def test_an_empty_cell_is_told_with_its_row_and_file(root, empty):
     (root / "made/up/train.jsonl").unlink()
@@ -286,6 +286,15 @@ def test_classes_in_another_order_than_the_words_are_refused(root):
     named(root, ["positive", "negative"], [0, 1])
     told = refusal(task(SIGNS), root)
     assert "'negative' is word 1 of task.labels, but class 1 of 'label' is 'positive'" in told
+
+
+@pytest.mark.parametrize("names", [["pos", "neg"], ["Positive reviews", "NEGATIVE reviews"]])
+def test_names_that_are_short_or_long_for_the_words_count_too(root, names):
+    named(root, names, [0, 1])
+    assert f"class 1 of 'label' is '{names[0]}'" in refusal(task(SIGNS), root)
+    named_again = task(SIGNS, classes=names[::-1])
+    put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), names))
+    assert [e.label for e in tasks.read(named_again, str(root)).test] == [1, 0]
 
 
 @pytest.mark.parametrize("classes", [SIGNS, ["NEGATIVE", "Positive"], [1, 0], ["1", "0"]])
@@ -368,12 +377,6 @@ def test_one_class_twice_is_refused(classes):
 def test_a_pool_that_holds_test_rows_of_its_file_is_refused(root, pool, test):
     assert "demonstrations would show test rows" in refusal(task(pool=pool, test=test), root)
     refusal(task(pool=pool, test=test), root, overlap="keep")
-
-
-def test_slices_that_have_no_row_in_common_are_two_splits(root):
-    splits = tasks.load(task(pool="train[:75%]", test="train[75%:]"), str(root))
-    assert texts(splits.test) == ["train 6", "train 7"]
-    assert len(splits.pool) + len(splits.dev) == 6
 
 
 @pytest.mark.parametrize("overlap", ["drop", "keep"])
@@ -730,6 +733,21 @@ def test_a_parquet_file_that_unpacks_to_much_is_refused(root, monkeypatch):
     frame = pd.DataFrame({"text": ["the same again"] * 1000, "label": [0] * 1000})
     frame.to_parquet(root / "made/up/train.parquet")
     assert "its columns hold more than 1,000 bytes" in refusal(task(), root)
+
+
+# What was right before and is to stay so
+
+
+def test_links_in_a_circle_and_pipes_are_no_data(root):
+    (root / "made/up/again").symlink_to(root / "made/up")
+    os.mkfifo(root / "made/up/train.csv")
+    assert len(tasks.load(task(), str(root)).test) == 4
+
+
+def test_slices_that_have_no_row_in_common_are_two_splits(root):
+    splits = tasks.load(task(pool="train[:75%]", test="train[75%:]"), str(root))
+    assert texts(splits.test) == ["train 6", "train 7"]
+    assert len(splits.pool) + len(splits.dev) == 6
 
 
 @pytest.mark.parametrize("split", ["train[", "no such", "train[:0]"])
