@@ -23,18 +23,29 @@ class Listed:
 
 
 def parse(text: str) -> Listed:
-    """Take the options off the end of a question, one a line under a last "Options:"."""
+    """Take the options off the end of a question, one a line under a last "Options:".
+
+    All are marked, each with a letter of its own, or none is.
+    """
     question, heading, listing = text.rpartition(_HEADING)
     found = [_OPTION.fullmatch(line.strip()) for line in listing.splitlines()]
     options = [match for match in found if match]
     if not heading or not options or len(options) < len(found):
         return Listed(text.strip(), (), ())
     marks = tuple(match["mark"] for match in options if match["mark"])
+    if len(set(marks)) not in (0, len(options)):
+        return Listed(text.strip(), (), ())
     return Listed(question.strip(), marks, tuple(match["text"].strip() for match in options))
 
 
 def with_letters(question: str, options: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """A question with its options listed under it as "A. …", and the letters."""
+    """A question with its options listed under it as "A. …", and the letters.
+
+    Raises:
+        ValueError: more options than letters.
+    """
+    if len(options) > len(string.ascii_uppercase):
+        raise ValueError(f"has {len(options)} options, but letters end at Z: use task.answer=text")
     letters = tuple(string.ascii_uppercase[: len(options)])
     lines = (f"{letter}. {option}" for letter, option in zip(letters, options, strict=True))
     return "\n".join([question, *lines]), letters

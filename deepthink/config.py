@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import combinations
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from deepthink.classes import same
 from deepthink.errors import UserError, first_line, unknown
 from deepthink.options import (
     ANSWER_SCORES,
@@ -100,6 +102,11 @@ class SourceSpec:
     def __post_init__(self) -> None:
         if self.classes is None and self.choices is None:
             raise UserError(f"{self.repository} needs classes, or choices: one of them is null")
+        for one, other in combinations(self.classes or (), 2):
+            if same(one, other):
+                raise UserError(
+                    f"classes of {self.repository} has one class twice: {one!r}, {other!r}"
+                )
 
 
 @with_config(STRICT)
@@ -134,8 +141,14 @@ class TaskSpec:
 
     def __post_init__(self) -> None:
         _check_prompt(self.template, self.answer, self.demonstrations)
+        _check_sources(self.sources)
         for source in self.sources:
             if source.classes is None:
+                if self.labels:
+                    raise UserError(
+                        f"task.labels has words, but the rows of {source.repository} have options "
+                        "of their own (classes: null): set task.labels=[]"
+                    )
                 continue
             _at_least("the number of task.labels", len(self.labels), 2)
             if len(source.classes) != len(self.labels):
@@ -169,6 +182,7 @@ class SuiteSpec:
 
     def __post_init__(self) -> None:
         _check_prompt(self.template, self.answer, self.demonstrations)
+        _check_sources(self.sources)
         for member in (*(self.members or ()), *self.labels):
             if member not in self.rows:
                 raise unknown(f"member of {self.name}", member, self.rows)
@@ -210,6 +224,11 @@ class SuiteSpec:
             member=name,
             delimiter=self.delimiter,
         )
+
+
+def _check_sources(sources: list[SourceSpec]) -> None:
+    if not sources:
+        raise UserError("task.sources is empty: it lists where the rows are, see conf/task")
 
 
 def _check_prompt(template: str, answer: str, demonstrations: int) -> None:
@@ -455,4 +474,6 @@ def _checked(kind: type[_Checked], values: Any, inside: str = "") -> _Checked:
                 f"unknown key '{where}': python run.py --help lists the keys"
             ) from error
         told = first["msg"][0].lower() + first["msg"][1:]
+        if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | None):
+            told += " (in YAML, words such as no, yes, true, null and numbers need quotation marks)"
         raise UserError(f"{where} is {first['input']!r}: {told}") from error

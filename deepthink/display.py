@@ -20,6 +20,7 @@ from deepthink import readings
 from deepthink.config import Suite
 from deepthink.study import Outcome
 from deepthink.suite import Results
+from deepthink.tally import grouped
 from deepthink.watcher import Watcher
 
 
@@ -200,6 +201,7 @@ def _remarks(record: dict[str, Any]) -> Iterator[str]:
             f"the data read has {found['pool']:,} training and {found['test']:,} test rows, the "
             f"published set {published['pool']:,} and {published['test']:,}"
         )
+    yield from record["data"].get("told", ())
 
 
 def report(suite: Suite, results: Results, console: Console) -> None:
@@ -335,6 +337,11 @@ def _suite_remarks(suite: Suite, results: Results) -> Iterator[str]:
     if other:
         names = ", ".join(outcome.record["identity"]["task"]["name"] for outcome in other)
         yield f"the data read differ in size from the published set: {names}"
+    yield from grouped(
+        f"{outcome.record['identity']['task']['name'].rpartition('/')[2]}: {line}"
+        for outcome in every
+        for line in outcome.record["data"].get("told", ())
+    )
     job = suite.jobs[0]
     if (seed := job.seed) != job.draw:
         yield f"seed={seed} changes nothing: the demonstrations are given (order=1, 2, … permutes)"

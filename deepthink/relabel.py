@@ -25,6 +25,9 @@ def flipped(example: Example) -> Example:
     """The example with the next of its candidates as its label, the first after the last.
 
     Of two labels, the other one. Every label is replaced by the same other, so there is a mapping
-    to be learnt; see the curve's `followed`.
+    to be learnt; see the curve's `followed`. An answer that is listed twice is no other one.
     """
-    return replace(example, label=(example.label + 1) % len(example.candidates))
+    number, right = len(example.candidates), example.candidates[example.label]
+    later = ((example.label + step) % number for step in range(1, number))
+    others = (label for label in later if example.candidates[label] != right)
+    return replace(example, label=next(others, example.label))

@@ -29,6 +29,7 @@ class Source:
 
     commit: the repository's on the hub; None where the rows are local.
     left_out: test rows whose number of options is not the task's usual one.
+    told: what a reader of the output should know, a line each.
     """
 
     repository: str
@@ -36,6 +37,7 @@ class Source:
     pool: tuple[Example, ...]
     test: tuple[Example, ...]
     left_out: int
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class Splits:
     repository, commit: where they came from, as in `Source`.
     read_rows: how many rows the source's pool and test splits held before they were divided.
     left_out: test rows beyond those, whose number of options is not the task's usual one.
+    overlap: how many rows have a text that is in another split too: of the pool in "test" and in
+        "dev" alone (of given demonstrations: test rows that are some), and of dev in test.
+    told: what a reader of the output should know, a line each.
     """
 
     pool: tuple[Example, ...]
@@ -54,6 +59,8 @@ class Splits:
     commit: str | None
     read_rows: dict[str, int]
     left_out: int
+    overlap: dict[str, int]
+    told: tuple[str, ...] = ()
 
     def scored(self) -> Iterator[tuple[str, tuple[Example, ...]]]:
         """The splits that are scored, by name, in the order they are read: dev (if any), test."""

@@ -82,7 +82,12 @@ def prepare(config: Config, watch: Watcher) -> Job:
     model = models.resolve(config.model)
     dtype = models.resolve_dtype(config.model.dtype, models.resolve_device(config.device))
     splits = tasks.load(
-        config.task, config.data_root, config.test_size, config.dev_size, config.pool_size
+        config.task,
+        config.data_root,
+        config.test_size,
+        config.dev_size,
+        config.pool_size,
+        config.pool.overlap,
     )
     data = tasks.fingerprint(splits, config.task)
     key = records.identity(config, dtype, data, model.weights, model.commit)
@@ -236,6 +241,8 @@ def _what_was_read(
             "rows": {name: len(getattr(splits, name)) for name in ("pool", "dev", "test")},
             "read_rows": splits.read_rows,
             "left_out": splits.left_out,
+            "overlap": splits.overlap,
+            "told": list(splits.told),
             "published_rows": config.task.rows,
         },
         "tokens": {

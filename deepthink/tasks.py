@@ -1,16 +1,24 @@
 """From a task's config to its pool, dev and test examples. No prompts, no tokens."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
-from deepthink import choices, hub, worked
+from deepthink import choices, hub, rows, worked
+from deepthink.classes import Classes, classes_of
 from deepthink.config import SourceSpec, TaskSpec, WorkedExamples
 from deepthink.errors import UserError, first_line
+from deepthink.rows import Rows
 from deepthink.structures import Example, Source, Splits
 
 BUNDLED = Path(__file__).parent / "data"
@@ -23,6 +31,7 @@ def load(
     test_size: int | None = None,
     dev_size: int | None = None,
     pool_size: int | None = None,
+    overlap: str = "drop",
 ) -> Splits:
     """Read a task and split it.
 
@@ -32,38 +41,128 @@ def load(
     (default: as many as test) and `pool_size` (default: all) take a seeded, stratified subset, the
     same for every seed of a job; smaller subsets are part of larger ones.
 
+    No text is in two splits (`overlap` "drop"): pool rows that are also in the whole test split or
+    among all rows set aside for dev are left out, and so are dev rows that are also in the test
+    split. Given demonstrations cannot be left out: there the test rows are. "keep" counts them.
+
     Raises:
         UserError: data that is missing, unreachable or not as the config says, or too few rows.
     """
     source = read(task, data_root)
     pool, test = source.pool, source.test
-    order = stratified_order([e.label for e in pool], np.random.default_rng(_SPLIT_SEED))
+    order, tested = _order(pool), _order(test)
     reserved = 0 if task.given else min(len(test), len(pool) // 2)
-    if test_size is not None and test_size > len(test):
-        raise UserError(f"test_size is {test_size}, but {task.name} has {len(test)} test examples")
-    test = _subset(test, test_size)
-    wanted = len(test) if dev_size is None else dev_size
-    if dev_size is not None and dev_size > reserved:
-        raise UserError(f"dev_size is {dev_size}, but {task.name} has {reserved} dev examples")
-    free = order[reserved:]
-    if pool_size is not None and pool_size > len(free):
-        raise UserError(
-            f"pool_size is {pool_size}, but {task.name} has {len(free)} examples to choose from"
-        )
-    return Splits(
+    free, aside = order[reserved:], order[:reserved]
+    twice = _twice(source, free, aside, task)
+    if overlap == "drop":
+        free = [i for i in free if i not in twice.pool]
+        aside = [i for i in aside if i not in twice.dev]
+        tested = [i for i in tested if i not in twice.test]
+    for split, left in (("test examples", tested), ("examples to choose from", free)):
+        if not left:
+            raise UserError(
+                f"{task.name} has no {split} whose text is not in another split too: choose other "
+                "splits, or keep them with pool.overlap=keep"
+            )
+    for name, size, left, what in (
+        ("test_size", test_size, tested, "test examples"),
+        ("dev_size", dev_size, aside, "dev examples"),
+        ("pool_size", pool_size, free, "examples to choose from"),
+    ):
+        if size is not None and size > len(left):
+            raise UserError(f"{name} is {size}, but {task.name} has {len(left)} {what}")
+    wanted = len(tested[:test_size]) if dev_size is None else dev_size
+    splits = Splits(
         pool=tuple(pool[i] for i in sorted(free[:pool_size])),
-        dev=tuple(pool[i] for i in sorted(order[: min(wanted, reserved)])),
-        test=test,
+        dev=tuple(pool[i] for i in sorted(aside[:wanted])),
+        test=tuple(test[i] for i in sorted(tested[:test_size])),
         repository=source.repository,
         commit=source.commit,
-        read_rows={"pool": len(pool), "test": len(source.test)},
+        read_rows={"pool": len(pool), "test": len(test)},
         left_out=source.left_out,
+        overlap=twice.counts,
     )
+    told = (*source.told, *twice.told(overlap), *_told_of_classes(splits, task))
+    return replace(splits, told=told)
 
 
-def _subset(examples: tuple[Example, ...], size: int | None) -> tuple[Example, ...]:
-    order = stratified_order([e.label for e in examples], np.random.default_rng(_SPLIT_SEED))
-    return tuple(examples[i] for i in sorted(order[:size]))
+def _order(examples: Sequence[Example]) -> list[int]:
+    return stratified_order([e.label for e in examples], np.random.default_rng(_SPLIT_SEED))
+
+
+@dataclass(frozen=True)
+class _Twice:
+    """Rows by index whose text is in another split too.
+
+    pool: those that may be demonstrations, of which `of_dev` are only in dev; dev: those also in
+    test; test: those that are given demonstrations.
+    """
+
+    pool: frozenset[int]
+    of_dev: frozenset[int]
+    dev: frozenset[int]
+    test: frozenset[int]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What a record says of them."""
+        return {
+            "test": len(self.pool - self.of_dev) + len(self.test),
+            "dev": len(self.of_dev),
+            "dev_in_test": len(self.dev),
+        }
+
+    def told(self, overlap: str) -> Iterator[str]:
+        """What a reader of the output should know, a line each."""
+        done = "left out" if overlap == "drop" else "kept (pool.overlap=keep)"
+        if self.pool:
+            yield (
+                f"pool rows whose text is also in test ({self.counts['test']}) or in dev "
+                f"({self.counts['dev']}): {done}"
+            )
+        if self.dev:
+            yield f"dev rows whose text is also in test ({len(self.dev)}): {done}"
+        if self.test:
+            yield f"test rows that are also demonstrations ({len(self.test)}): {done}"
+
+
+def _twice(source: Source, free: Sequence[int], aside: Sequence[int], task: TaskSpec) -> _Twice:
+    own = not task.labels
+    pool, test = ([_essence(e, own) for e in part] for part in (source.pool, source.test))
+    if task.given:
+        shown = set(pool)
+        seen = frozenset(i for i, text in enumerate(test) if text in shown)
+        return _Twice(frozenset(), frozenset(), frozenset(), seen)
+    tested, set_aside = set(test), {pool[i] for i in aside}
+    if set(pool) <= tested:
+        raise UserError(
+            f"{task.name}: all {len(pool)} pool rows of {source.repository} are test rows: "
+            "demonstrations would show the test set's labels, choose another split as pool"
+        )
+    in_test = frozenset(i for i in free if pool[i] in tested)
+    in_dev = frozenset(i for i in free if pool[i] in set_aside) - in_test
+    dev = frozenset(i for i in aside if pool[i] in tested)
+    return _Twice(in_test | in_dev, in_dev, dev, frozenset())
+
+
+def _essence(example: Example, own: bool) -> tuple[str, ...]:
+    """What makes two examples one: the words, and its own options, whatever case and spaces."""
+    parts = (example.text, *(example.candidates if own else ()))
+    return tuple(" ".join(part.split()).casefold() for part in parts)
+
+
+def _told_of_classes(splits: Splits, task: TaskSpec) -> Iterator[str]:
+    """Splits of one class, and classes of which no demonstration can be."""
+    for name in ("pool", "dev", "test"):
+        examples: tuple[Example, ...] = getattr(splits, name)
+        labels = {example.label for example in examples}
+        lacking = [word for label, word in enumerate(task.labels) if label not in labels]
+        if len(labels) == 1 and len(examples) > 1:
+            (label,) = labels
+            answer = f"the label {task.labels[label]}" if task.labels else f"option {label + 1}"
+            yield f"the right answer of all {len(examples)} {name} rows is {answer}"
+        elif name == "pool" and lacking:
+            yield f"no pool row has the label {', '.join(lacking)}"
 
 
 def stratified_order(labels: Sequence[int], rng: np.random.Generator) -> list[int]:
@@ -84,78 +183,115 @@ def fingerprint(splits: Splits, task: TaskSpec) -> str:
     digest = hashlib.sha256()
     for name in ("pool", "dev", "test"):
         for example in getattr(splits, name):
-            own = () if task.labels else example.candidates
+            own = () if task.labels else (*example.candidates, *_listed_twice(example, name))
             parts = (name, example.text, str(example.label), *own)
             digest.update(("\x1f".join(parts) + "\x1e").encode())
     return digest.hexdigest()
 
 
+def _listed_twice(example: Example, split: str) -> tuple[str, ...]:
+    """A mark where one answer is listed twice and counts as one, which changes numbers.
+
+    Of a demonstration, only its right answer matters.
+    """
+    right = example.candidates[example.label]
+    once = len(set(example.candidates)) == len(example.candidates)
+    shown_once = split == "pool" and example.candidates.count(right) == 1
+    return () if once or shown_once else ("listed twice",)
+
+
 def read(task: TaskSpec, data_root: str | None) -> Source:
-    """All rows of a task's pool and test splits, from the first source that has them."""
-    if data_root is not None and not Path(data_root).is_dir():
+    """All rows of a task's pool and test splits, from the first source that is there.
+
+    A source that is there but cut, or not as the config says, is told and not passed over.
+    """
+    root = None if data_root is None else Path(data_root).expanduser()
+    if root is not None and not root.is_dir():
         raise UserError(f"data_root '{data_root}' is not a folder")
-    failures = []
+    absent: list[str] = []
     for source in task.sources:
         try:
-            rows = {role: _rows(source, role, task.member, data_root) for role in ("pool", "test")}
+            found = _read(source, task, root)
+        except rows.Absent as error:
+            absent.append(str(error))
+            continue
         except UserError as error:
-            failures.append(str(error))
-        else:
-            usual = _usual(rows["test"], source)
-            return Source(
-                source.repository,
-                commit=None if source.bundled or data_root else _folder(source, None).name,
-                pool=tuple(_examples(rows["pool"], source, task)),
-                test=tuple(_examples(usual, source, task)),
-                left_out=_count(rows["test"]) - _count(usual),
-            )
+            raise UserError(f"{task.name}: {error}") from error
+        told = [f"the rows are those of {found.repository}: {reason}" for reason in absent]
+        return replace(found, told=tuple(told))
     others = ", ".join(source.repository for source in task.sources[1:])
-    raise UserError(f"{task.name}: {failures[0]}" + (f" (also tried {others})" if others else ""))
+    raise UserError(f"{task.name}: {absent[0]}" + (f" (also tried {others})" if others else ""))
 
 
-Rows = Mapping[str, Sequence[Any]]
-"""Columns by name."""
+def _read(source: SourceSpec, task: TaskSpec, root: Path | None) -> Source:
+    found: dict[str, Rows] = {}
+    absent: list[rows.Absent] = []
+    for role in ("pool", "test"):
+        try:
+            found[role] = _split_rows(source, role, task, root)
+        except rows.Absent as error:
+            absent.append(error)
+    if absent:  # one of two is not absent but broken
+        raise UserError(str(absent[0])) if found else absent[0]
+    pool, test = found["pool"], found["test"]
+    if common := rows.shared(pool, test):
+        raise UserError(
+            f"pool '{source.pool}' and test '{source.test}' of {source.repository} have {common} "
+            "rows of one file in common: demonstrations would show test rows with their labels, "
+            "choose another split as pool"
+        )
+    names = [part.names.get(source.label) for part in (pool, test)]
+    numbered = not all(isinstance(one, str) for one in source.classes or ())
+    if None not in names and names[0] != names[1] and numbered:
+        raise UserError(
+            f"pool and test of {source.repository} name the classes of '{source.label}' "
+            "differently: write names in classes, not numbers"
+        )
+    usual = _usual(test, source)
+    return Source(
+        source.repository,
+        commit=None if source.bundled or root else _folder(source, None).name,
+        pool=tuple(_examples(pool, source, task)),
+        test=tuple(_examples(usual, source, task)),
+        left_out=len(test) - len(usual),
+    )
 
 
-def _rows(source: SourceSpec, role: str, member: str | None, data_root: str | None) -> Rows:
+def _split_rows(source: SourceSpec, role: str, task: TaskSpec, root: Path | None) -> Rows:
     """The rows of a source's pool or test split."""
-    split = getattr(source, role)
+    split, member = getattr(source, role), task.member or ""
     if isinstance(split, WorkedExamples):
-        questions, answers = zip(*worked.read(split, member or "", data_root), strict=True)
-        return {source.text: questions, source.label: answers}
-    folder = _folder(source, data_root)
-    files = source.files and {
-        name: pattern.replace("{member}", member or "") for name, pattern in source.files.items()
+        path, found = worked.read(split, member, root)
+        questions, answers = zip(*found, strict=True)
+        places = [(path, number) for number in range(1, len(found) + 1)]
+        return Rows({source.text: questions, source.label: answers}, places, {})
+    patterns = source.files and {
+        name: pattern.replace("{member}", escape(member)) for name, pattern in source.files.items()
     }
-    import datasets
-    from datasets.exceptions import DatasetGenerationError
-
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # told once, by the error below
-    try:
-        return datasets.load_dataset(str(folder), data_files=files, split=split)[:]
-    except (OSError, ValueError, RuntimeError, DatasetGenerationError) as error:
-        told = error.__cause__ if isinstance(error, DatasetGenerationError) else None
-        reason = first_line(told or error)
-        raise UserError(f"{folder}: split '{split}' cannot be read ({reason})") from error
+    wanted = dict.fromkeys((source.text, source.label, source.choices or source.text))
+    return rows.read(_folder(source, root), split, patterns, list(wanted))
 
 
-def _folder(source: SourceSpec, data_root: str | None) -> Path:
+def _folder(source: SourceSpec, root: Path | None) -> Path:
     """Where a source's files lie on this machine, fetched from the hub if need be."""
     if source.bundled:
         return BUNDLED / source.repository
-    if data_root is not None:
-        folder = Path(data_root) / source.repository
+    if root is not None:
+        folder = root / source.repository
         if not folder.is_dir():
-            raise UserError(f"data_root has no folder {source.repository}")
+            raise rows.Absent(f"data_root has no folder {source.repository}")
         return folder
     patterns = [p.replace("{member}", "*") for p in (source.files or {}).values()] or ["*"]
     try:
         return hub.dataset_folder(source.repository, source.revision, tuple(patterns))
     except (ConnectionError, LocalEntryNotFoundError) as error:
-        raise UserError(
+        raise rows.Absent(
             f"{source.repository} is not cached and the hub cannot be reached: set data_root to a "
             "local mirror, or run scripts/prefetch.py where there is a network"
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise rows.Absent(
+            f"the hub does not have {source.repository} at {source.revision}, or not for you"
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(
@@ -168,64 +304,65 @@ def _listed(source: SourceSpec) -> bool:
     return source.choices == source.text
 
 
-def _count(rows: Rows) -> int:
-    return len(next(iter(rows.values())))
-
-
-def _usual(rows: Rows, source: SourceSpec) -> Rows:
+def _usual(found: Rows, source: SourceSpec) -> Rows:
     """The rows with the usual number of listed options, as the paper keeps them (Table 6)."""
-    if source.text not in rows or not _listed(source) or source.classes is not None:
-        return rows
-    numbers = [len(choices.parse(text).options) for text in rows[source.text]]
+    if not _listed(source) or source.classes is not None:
+        return found
+    texts = found.columns[source.text]
+    numbers = [len(choices.parse(text).options) if isinstance(text, str) else 0 for text in texts]
     usual = choices.usual(numbers)
-    return {
-        name: [value for value, number in zip(column, numbers, strict=True) if number == usual]
-        for name, column in rows.items()
-    }
+    return found.take(i for i, number in enumerate(numbers) if number == usual)
 
 
-def _examples(rows: Rows, source: SourceSpec, task: TaskSpec) -> list[Example]:
-    wanted = {source.text, source.label}
-    if source.choices is not None:
-        wanted.add(source.choices)
-    for column in sorted(wanted):
-        if column not in rows:
-            raise UserError(
-                f"{task.name}: {source.repository} has no column '{column}' "
-                f"(it has {', '.join(rows)})"
-            )
-    columns = (rows[name] for name in (source.text, source.label, source.choices or source.text))
-    return [
-        _example(text, gold, options, source, task)
-        for text, gold, options in zip(*columns, strict=True)
-    ]
+def _examples(found: Rows, source: SourceSpec, task: TaskSpec) -> Iterator[Example]:
+    names = found.names.get(source.label, ())
+    classes = source.classes and classes_of(source.classes, names, task.labels, source.label)
+    columns = (source.text, source.label, source.choices or source.text)
+    cells = zip(*(found.columns[name] for name in columns), strict=True)
+    for index, (text, gold, options) in enumerate(cells):
+        try:
+            yield _example(text, gold, options, classes or None, source, task)
+        except ValueError as error:
+            raise UserError(f"{found.where(index)} {error}") from error
 
 
-def _example(text: Any, gold: Any, options: Any, source: SourceSpec, task: TaskSpec) -> Example:
-    """One row as an example. In a row of options, `gold` is an index or, if listed, a mark."""
+def _example(
+    text: Any, gold: Any, options: Any, classes: Classes | None, source: SourceSpec, task: TaskSpec
+) -> Example:
+    """One row as an example; ValueError says what it has or lacks.
+
+    In a row of options, `gold` is an index or, if listed, a mark.
+    """
     letters = task.answer == "letter"
-    if not isinstance(text, str) or not text.strip():
-        raise UserError(f"{task.name}: {source.repository} has a row without text")
-    text = text.strip()
-    valid: Sequence[Any]
-    candidates: tuple[str, ...]
+    text = _words(text, "no text")
+    candidates: tuple[str, ...] = tuple(task.labels)
     if _listed(source):
         listed = choices.parse(text)
-        valid, candidates = listed.marks, listed.marks if letters else listed.options
+        if classes is None:
+            if not listed.marks:
+                raise ValueError("lists no options at its end")
+            classes = Classes(listed.marks)
+            candidates = listed.marks if letters else listed.options
         text = text if letters else listed.question
     elif source.choices is not None:
-        if not isinstance(options, list) or not all(
-            isinstance(o, str) and o.strip() for o in options
-        ):
-            raise UserError(f"{task.name}: {source.repository} has a row with options {options!r}")
-        valid, candidates = range(len(options)), tuple(option.strip() for option in options)
+        if not isinstance(options, list) or not options:
+            raise ValueError(f"has options {options!r}, which is no list of texts")
+        candidates = tuple(_words(one, f"options {options!r}") for one in options)
+        classes = classes or Classes(tuple(range(len(options))))
         if letters:
             text, candidates = choices.with_letters(text, candidates)
-    if source.classes is not None:
-        valid, candidates = source.classes, tuple(task.labels)
-    if gold not in valid:
-        raise UserError(
-            f"{task.name}: {source.repository} has a row with label {gold!r}, "
-            f"which is none of {list(valid)}"
-        )
-    return Example(text, candidates, valid.index(gold))
+    assert classes is not None  # or the rows have options, see SourceSpec
+    label = classes.index(gold)
+    if label is None:
+        mixed = isinstance(gold, str) and any(isinstance(one, bool) for one in classes.written)
+        hint = " (YAML reads no and yes as false and true: put quotation marks)" if mixed else ""
+        raise ValueError(f"has label {gold!r}, which is none of {list(classes.written)}{hint}")
+    return Example(text, candidates, label)
+
+
+def _words(value: Any, without: str) -> str:
+    """A cell's text without the space around it."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"has {without}")
+    value.encode()  # half of a character, as JSON can have it, is none
+    return value.strip()

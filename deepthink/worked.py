@@ -13,25 +13,29 @@ from requests import ConnectionError
 from deepthink import hub
 from deepthink.config import WorkedExamples
 from deepthink.errors import UserError, first_line
+from deepthink.rows import Absent
 
 HOST = "https://raw.githubusercontent.com"
 _EXAMPLE = re.compile(r"^Q: (.+?)\nA: (.+?)(?=\n\s*\nQ: |\Z)", re.DOTALL | re.MULTILINE)
 _ANSWER = re.compile(r"the answer is (.+?)\.?\s*\Z", re.DOTALL)
 
 
-def read(source: WorkedExamples, member: str, data_root: str | None) -> list[tuple[str, str]]:
-    """Questions and final answers of a suite's member, in the file's order.
+def read(
+    source: WorkedExamples, member: str, root: Path | None
+) -> tuple[Path, list[tuple[str, str]]]:
+    """A suite's member's file, and its questions and final answers in the file's order.
 
-    The file is the one under `data_root`, else downloaded once and checked against its hash.
+    The file is the one under `root`, else downloaded once and checked against its hash.
 
     Raises:
-        UserError: a file that is missing, not to be had, or without an answered question.
+        Absent: a file that is missing or cannot be reached.
+        UserError: one that is not to be had, or without an answered question.
     """
     file = source.file.replace("{member}", member)
-    if data_root is not None:
-        path = Path(data_root) / source.repository / file
+    if root is not None:
+        path = root / source.repository / file
         if not path.is_file():
-            raise UserError(f"data_root has no file {source.repository}/{file}")
+            raise Absent(f"data_root has no file {source.repository}/{file}")
     else:
         path = _download(source, file, member)
     try:
@@ -40,7 +44,7 @@ def read(source: WorkedExamples, member: str, data_root: str | None) -> list[tup
         raise UserError(f"{path} cannot be read ({first_line(error)})") from error
     if not found:
         raise UserError(f"{path} holds no worked example")
-    return found
+    return path, found
 
 
 def parse(text: str) -> list[tuple[str, str]]:
@@ -64,7 +68,7 @@ def _download(source: WorkedExamples, file: str, member: str) -> Path:
     try:
         return Path(pooch.retrieve(url, known, fname=Path(file).name, path=folder))
     except ConnectionError as error:
-        raise UserError(
+        raise Absent(
             f"the worked examples of {source.repository} are not cached and {HOST} cannot be "
             "reached: set data_root to a local mirror, or run scripts/prefetch.py where there is a "
             "network"

@@ -15,6 +15,7 @@ from conftest import assert_one_line, stored
 from deepthink import hub, models, prompts, records, study, tasks, tracking, unsent
 from deepthink.errors import UserError
 from deepthink.overrides import CONF, compose
+from deepthink.rows import Rows
 from deepthink.suite import run as run_suite
 from deepthink.watcher import Watcher
 
@@ -370,9 +371,10 @@ def test_a_killed_suite_continues_and_ends_with_the_same_numbers(tiny_folder, su
 @pytest.mark.parametrize("options", [["one", " "], ["one", 2], "one"])
 def test_options_that_are_no_texts_are_refused(options):
     task = compose([*MMLU]).jobs[0].task
-    rows = {"question": ["Which?"], "choices": [options], "answer": [0]}
-    with pytest.raises(UserError, match="mmlu/astronomy: cais/mmlu has a row with options"):
-        tasks._examples(rows, task.sources[0], task)
+    columns = {"question": ["Which?"], "choices": [options], "answer": [0]}
+    rows = Rows(columns, [(Path("test.parquet"), 1)], {})
+    with pytest.raises(UserError, match=r"row 1 of test\.parquet has options"):
+        list(tasks._examples(rows, task.sources[0], task))
 
 
 @pytest.mark.parametrize("answer", ["text", "letter"])

@@ -1,0 +1,755 @@
+"""Which rows are read: files that are other than they seem, and rows that must not be shown."""
+
+import bz2
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import assert_one_line, stored
+
+from deepthink import records, relabel, rows, tasks
+from deepthink.config import SourceSpec, TaskSpec
+from deepthink.errors import UserError
+from deepthink.overrides import compose
+from deepthink.structures import Example
+
+SOURCE = {
+    **{"repository": "made/up", "bundled": False, "revision": "main", "files": None},
+    **{"text": "text", "label": "label", "classes": [0, 1], "pool": "train", "test": "test"},
+}
+
+
+def task(labels=("bad", "good"), **source) -> TaskSpec:
+    sources = [SourceSpec(**{**SOURCE, **source})]
+    rest = {"demonstrations": 2, "rows": {"pool": 4, "test": 2}, "sources": sources}
+    return TaskSpec("made", 1, "Say: {text}\nIt is", list(labels), **rest)
+
+
+def put(root: Path, name: str, text: str | bytes, repository: str = "made/up") -> Path:
+    path = root / repository / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def jsonl(texts, labels=(0, 1)) -> str:
+    return "\n".join(
+        json.dumps({"text": text, "label": labels[i % len(labels)]}) for i, text in enumerate(texts)
+    )
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """Eight training and four test rows."""
+    put(tmp_path, "train.jsonl", jsonl(f"train {i}" for i in range(8)))
+    put(tmp_path, "test.jsonl", jsonl(f"test {i}" for i in range(4)))
+    return tmp_path
+
+
+def texts(examples) -> list[str]:
+    return [example.text for example in examples]
+
+
+def refusal(spec: TaskSpec, root: Path, **sizes) -> str:
+    with pytest.raises(UserError) as told:
+        tasks.load(spec, str(root), **sizes)
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+# Which files
+
+
+def test_a_file_rewritten_with_its_size_and_time_kept_gives_the_new_rows(root):
+    before = tasks.load(task(), str(root))
+    file = root / "made/up/test.jsonl"
+    times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
+    file.write_text(file.read_text().replace("test", "text"))
+    file.write_text(file.read_text().replace('"text ', '"tent ', 1))
+    os.utime(file, ns=times)
+    after = tasks.load(task(), str(root))
+    assert texts(after.test) == ["tent 0", "text 1", "text 2", "text 3"]
+    assert tasks.fingerprint(before, task()) != tasks.fingerprint(after, task())
+
+
+@pytest.mark.parametrize("odd", ["st*r", "st[ao]r", "st?r", "[x]"])
+def test_folders_are_literal(root, tmp_path, odd):
+    for name in (odd, "star"):
+        shutil.copytree(root / "made", tmp_path / "places" / name / "made")
+    put(tmp_path / "places" / odd, "test.jsonl", jsonl(["mine 0", "mine 1"]))
+    assert texts(tasks.load(task(), str(tmp_path / "places" / odd)).test) == ["mine 0", "mine 1"]
+
+
+@pytest.mark.parametrize("odd", ["u*", "u[mn]p"])
+def test_repositories_are_literal(root, odd):
+    for split in ("train", "test"):
+        put(root, f"{split}.jsonl", jsonl([f"odd {split} {i}" for i in range(4)]), f"made/{odd}")
+    assert len(tasks.load(task(repository=f"made/{odd}"), str(root)).test) == 4
+
+
+def test_a_file_of_the_very_name_of_a_pattern_is_meant(root):
+    put(root, "some[12].jsonl", jsonl(["mine 0", "mine 1"]))
+    put(root, "some1.jsonl", jsonl(["other 0", "other 1"]))
+    files = {"train": "train.jsonl", "test": "some[12].jsonl"}
+    assert texts(tasks.load(task(files=files), str(root)).test) == ["mine 0", "mine 1"]
+    (root / "made/up/some[12].jsonl").unlink()
+    assert texts(tasks.load(task(files=files), str(root)).test) == ["other 0", "other 1"]
+
+
+def test_the_home_folder_has_a_short_name(root, monkeypatch):
+    monkeypatch.setenv("HOME", str(root))
+    assert len(tasks.load(task(), "~").test) == 4
+
+
+def test_two_files_that_may_be_one_split_are_refused(root):
+    put(root, "old/test.jsonl", jsonl(["old 0", "old 1"]))
+    assert "test.jsonl: say which in the source's files" in refusal(task(), root)
+    shutil.rmtree(root / "made/up/old")
+    put(root, "test.csv", "text,label\nx,0\n")
+    assert "may be test.csv or test.jsonl: say which" in refusal(task(), root)
+
+
+def test_a_card_with_several_datasets_wants_files(root):
+    infos = "".join(
+        f"- config_name: {name}\n  features:\n  - name: text\n    dtype: string\n" for name in "ab"
+    )
+    put(root, "README.md", f"---\ndataset_info:\n{infos}---\n")
+    assert "holds 2 datasets (a, b): say in the source's files" in refusal(task(), root)
+    files = {"train": "train.jsonl", "test": "test.jsonl"}
+    assert len(tasks.load(task(files=files), str(root)).test) == 4
+
+
+# Which source
+
+
+def two_sources(root: Path) -> TaskSpec:
+    for split in ("train", "test"):
+        put(root, f"{split}.jsonl", jsonl(f"second {split} {i}" for i in range(4)), "an/other")
+    spec = task()
+    return replace(spec, sources=[spec.sources[0], replace(spec.sources[0], repository="an/other")])
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_first_source_that_is_cut_is_told_with_its_own_split(root, split):
+    spec = two_sources(root)
+    file = root / f"made/up/{split}.jsonl"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2 + 9])
+    told = refusal(spec, root)
+    assert told.startswith(f"made: {file}, split '{split}', cannot be read (row ")
+    assert "is cut or no JSON" in told
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_first_source_that_is_cut_is_told_in_parquet_too(root, split):
+    spec = two_sources(root)
+    for name in ("train", "test"):
+        (root / f"made/up/{name}.jsonl").unlink()
+        file = root / f"made/up/{name}.parquet"
+        pd.DataFrame({"text": [f"{name} a", f"{name} b"], "label": [0, 1]}).to_parquet(file)
+    file = root / f"made/up/{split}.parquet"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert refusal(spec, root).startswith(f"made: {file}, split '{split}', cannot be read (")
+
+
+def test_a_first_source_of_which_a_split_is_missing_is_told(root):
+    spec = two_sources(root)
+    (root / "made/up/test.jsonl").unlink()
+    assert f"{root}/made/up has no file of split 'test'" in refusal(spec, root)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_first_source_that_is_not_there_is_passed_over_and_named(root, whole):
+    spec = two_sources(root)
+    shutil.rmtree(root / "made/up")
+    if not whole:
+        (root / "made/up").mkdir()
+    splits = tasks.load(spec, str(root))
+    assert splits.repository == "an/other"
+    assert splits.told[0].startswith("the rows are those of an/other: ")
+
+
+def test_the_terminal_and_the_record_name_the_source_that_was_used(run, data_root, tmp_path):
+    for split in ("train", "validation"):
+        place = data_root / "nyu-mll/glue/sst2"
+        place.mkdir(parents=True, exist_ok=True)
+        whole = pd.read_json(data_root / f"stanfordnlp/sst2/{split}.jsonl", lines=True)
+        whole.to_parquet(place / f"{split}-0.parquet")
+    shutil.rmtree(data_root / "stanfordnlp")
+    code, out, _ = run("method=vanilla")
+    told = "the rows are those of nyu-mll/glue: data_root has no folder stanfordnlp/sst2"
+    assert (code, told in out) == (0, True)
+    ((_, record),) = stored(tmp_path)
+    assert record["data"]["told"] == [told]
+
+
+# Cells as they stand
+
+
+ODD = ("NA", "null", "None", "True", "00", "1e5", "nan", "2020-01-01", "#N/A", "-", "1_0")
+
+
+def test_cells_of_text_tables_are_text(tmp_path):
+    put(
+        tmp_path, "train.csv", "text,label\n" + "\n".join(f"{w},{i % 2}" for i, w in enumerate(ODD))
+    )
+    put(tmp_path, "test.tsv", "text\tlabel\n" + "\n".join(f"x{w}\t1" for w in ODD))
+    source = tasks.read(task(), str(tmp_path))
+    assert texts(source.pool) == list(ODD)
+    assert [e.label for e in source.pool] == [i % 2 for i in range(len(ODD))]
+    assert texts(source.test) == [f"x{word}" for word in ODD]
+
+
+def test_words_that_look_like_something_else_can_be_labels(tmp_path):
+    words = ["NA", "True", "00", "no"]
+    for split in ("train", "test"):
+        lines = [f"{split} {i},{word}" for i, word in enumerate(words)]
+        put(tmp_path, f"{split}.csv", "\n".join(["text,label", *lines]))
+    source = tasks.read(task(words, classes=words), str(tmp_path))
+    assert [e.candidates[e.label] for e in source.test] == words
+
+
+def test_texts_that_look_like_times_stay_text(root):
+    put(root, "test.jsonl", jsonl(["2020-01-01", "2020-01-01T00:00:00"]))
+    assert texts(tasks.read(task(), str(root)).test) == ["2020-01-01", "2020-01-01T00:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("found", "classes"),
+    [(["0", "1"], [0, 1]), ([0, 1], ["0", "1"]), ([0.0, 1.0], [0, 1]), ([False, True], [0, 1])],
+)
+def test_numbers_are_classes_however_they_are_written(root, found, classes):
+    put(root, "test.jsonl", jsonl(["a", "b", "c"], found))
+    assert [e.label for e in tasks.read(task(classes=classes), str(root)).test] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("found", ["-1", '"2"', "null", '""', '"0 1"', "[0]", "NaN"])
+def test_other_labels_are_refused_with_their_row(root, found):
+    put(root, "test.jsonl", jsonl(["a"]) + f'\n{{"text": "b", "label": {found}}}')
+    told = refusal(task(), root)
+    assert told.startswith(f"made: row 2 of {root}/made/up/test.jsonl has label ")
+    assert told.endswith("which is none of [0, 1]")
+
+
+def test_words_that_yaml_reads_as_truth_values_are_told(root):
+    put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), ["no", "yes"]))
+    told = "YAML reads no and yes as false and true: put quotation marks"
+    assert told in refusal(task(classes=[False, True]), root)
+
+
+@pytest.mark.parametrize("empty", ["", " ", '"  "'])
+def test_an_empty_cell_is_told_with_its_row_and_file(root, empty):
+    (root / "made/up/train.jsonl").unlink()
+    file = put(root, "train.csv", f"text,label\nfine,0\n\n{empty},1\n")
+    assert refusal(task(), root) == f"made: row 2 of {file} has no text"
+
+
+@pytest.mark.parametrize("text", ["null", "7", "true", "[]", r'"\ud800"'])
+def test_what_is_no_text_is_told_with_its_row(root, text):
+    put(root, "test.jsonl", jsonl(["a", "b"]) + f'\n{{"text": {text}, "label": 0}}')
+    assert refusal(task(), root).startswith(f"made: row 3 of {root}/made/up/test.jsonl ")
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"), [("test.jsonl.gz", gzip.compress), ("test.csv.bz2", bz2.compress)]
+)
+def test_packed_files_are_read(root, name, packed):
+    (root / "made/up/test.jsonl").unlink()
+    plain = "text,label\na,0\nb,1\n" if "csv" in name else jsonl(["a", "b"])
+    put(root, name, packed(plain.encode()))
+    assert texts(tasks.read(task(), str(root)).test) == ["a", "b"]
+
+
+# Classes by name
+
+
+def named(root: Path, names: list[str], labels: list[int], split: str = "test") -> None:
+    """A split as the hub has it, with the names of its classes."""
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    (root / f"made/up/{split}.jsonl").unlink()
+    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+    columns = {"text": [f"{names[label]} {i}" for i, label in enumerate(labels)], "label": labels}
+    Dataset.from_dict(columns, features).to_parquet(str(root / f"made/up/{split}.parquet"))
+
+
+SIGNS = ["negative", "positive"]
+
+
+def test_classes_in_another_order_than_the_words_are_refused(root):
+    named(root, ["positive", "negative"], [0, 1])
+    told = refusal(task(SIGNS), root)
+    assert "'negative' is word 1 of task.labels, but class 1 of 'label' is 'positive'" in told
+
+
+@pytest.mark.parametrize("names", [["pos", "neg"], ["Positive reviews", "NEGATIVE reviews"]])
+def test_names_that_are_short_or_long_for_the_words_count_too(root, names):
+    named(root, names, [0, 1])
+    assert f"class 1 of 'label' is '{names[0]}'" in refusal(task(SIGNS), root)
+    named_again = task(SIGNS, classes=names[::-1])
+    put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), names))
+    assert [e.label for e in tasks.read(named_again, str(root)).test] == [1, 0]
+
+
+@pytest.mark.parametrize("classes", [SIGNS, ["NEGATIVE", "Positive"], [1, 0], ["1", "0"]])
+def test_classes_may_be_names_or_numbers(root, classes):
+    named(root, ["positive", "negative"], [0, 1, 1])
+    put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), classes))
+    test = tasks.read(task(SIGNS, classes=classes), str(root)).test
+    assert all(e.text.startswith(e.candidates[e.label]) for e in test)
+
+
+def test_words_that_are_not_the_names_keep_their_order(root):
+    names = ["World", "Sports", "Business", "Sci/Tech"]
+    words = ["World", "Sports", "Business", "Technology"]
+    named(root, names, [0, 1, 2, 3])
+    spec = task(words, classes=[0, 1, 2, 3])
+    assert [e.label for e in tasks.read(spec, str(root)).test] == [0, 1, 2, 3]
+    (root / "made/up/test.parquet").unlink()
+    put(root, "test.jsonl", "")
+    named(root, [names[i] for i in (1, 0, 2, 3)], [0, 1, 2, 3])
+    assert "'World' is word 1 of task.labels, but class 1" in refusal(spec, root)
+
+
+def test_splits_that_number_the_classes_otherwise_want_names(root):
+    """The words are not the names, so that nothing else would tell."""
+    named(root, SIGNS[::-1], [0, 1])
+    named(root, SIGNS, [0, 1] * 4, "train")
+    assert "name the classes of 'label' differently" in refusal(task(["bad", "good"]), root)
+    source = tasks.read(task(["bad", "good"], classes=SIGNS), str(root))
+    for example in (*source.pool, *source.test):
+        assert example.text.startswith(SIGNS[example.label])
+
+
+def test_a_card_names_the_classes_of_text_files(root):
+    names = "\n        ".join(["names:", "  '0': positive", "  '1': negative"])
+    put(
+        root,
+        "README.md",
+        "---\ndataset_info:\n  features:\n  - name: text\n    dtype: string\n  - name: label\n"
+        f"    dtype:\n      class_label:\n        {names}\n---\n",
+    )
+    assert "class 1 of 'label' is 'positive'" in refusal(task(SIGNS), root)
+    test = tasks.read(task(SIGNS, classes=SIGNS), str(root)).test
+    assert [e.label for e in test] == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("classes", [["bad", "positive"], [0, 2], [-1, 1], ["0.5", "1"]])
+def test_classes_that_the_column_does_not_have_are_refused(root, classes):
+    named(root, SIGNS, [0, 1] * 4, "train")
+    assert "but column 'label' has the classes 0 negative, 1 positive" in refusal(
+        task(classes=classes), root
+    )
+
+
+def test_unlabelled_rows_of_a_column_with_names_are_refused(root):
+    named(root, SIGNS, [0, -1])
+    assert "label -1, which is none of [0, 1]" in refusal(task(SIGNS), root)
+
+
+def test_words_turned_round_against_classes_of_text_are_refused(root):
+    put(root, "test.jsonl", jsonl(["a", "b"], SIGNS))
+    put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), SIGNS))
+    assert "put the classes in the order of the words" in refusal(
+        task(SIGNS, classes=SIGNS[::-1]), root
+    )
+
+
+@pytest.mark.parametrize("classes", [[0, 0], [1, True], ["0", 0], ["a", " a"]])
+def test_one_class_twice_is_refused(classes):
+    with pytest.raises(UserError, match="has one class twice"):
+        task(classes=classes)
+
+
+# Rows that are in two splits
+
+
+@pytest.mark.parametrize(
+    ("pool", "test"),
+    [("test", "test"), ("train+test", "test"), ("train[:6]", "train[5:]"), ("train", "train[:2]")],
+)
+def test_a_pool_that_holds_test_rows_of_its_file_is_refused(root, pool, test):
+    assert "demonstrations would show test rows" in refusal(task(pool=pool, test=test), root)
+    refusal(task(pool=pool, test=test), root, overlap="keep")
+
+
+@pytest.mark.parametrize("overlap", ["drop", "keep"])
+@pytest.mark.parametrize("copied", ["a copy", "another order", "another kind"])
+def test_a_copy_of_the_test_split_is_no_pool(root, overlap, copied):
+    lines = (root / "made/up/test.jsonl").read_text().splitlines()
+    whole = [json.loads(line) for line in lines]
+    (root / "made/up/train.jsonl").unlink()
+    if copied == "another kind":
+        pd.DataFrame(whole).to_parquet(root / "made/up/train.parquet")
+    else:
+        put(root, "train.jsonl", "\n".join(lines[::-1] if copied == "another order" else lines))
+    told = refusal(task(), root, overlap=overlap)
+    assert "demonstrations would show" in told
+    assert "choose another split as pool" in told
+
+
+def shared_rows(root: Path) -> None:
+    """Of the test rows, one is in the pool twice, otherwise written; a dev row is there too."""
+    splits = tasks.load(task(), str(root), overlap="keep")
+    dev, test = splits.dev[0].text, splits.test[0].text
+    lines = jsonl([*(f"train {i}" for i in range(8))])
+    more = [(test.upper(), 1), (f" {test.replace(' ', '  ')} ", 0)]
+    more += [(dev, 0), (dev, 1)]
+    put(
+        root,
+        "train.jsonl",
+        lines + "".join(f"\n{json.dumps({'text': t, 'label': n})}" for t, n in more),
+    )
+
+
+def test_rows_in_two_splits_are_left_out_counted_and_told(root):
+    shared_rows(root)
+    kept = tasks.load(task(), str(root), overlap="keep")
+    dropped = tasks.load(task(), str(root))
+    plain = [{" ".join(t.lower().split()) for t in texts(s)} for s in (dropped.pool, dropped.dev)]
+    assert not plain[0] & set(texts(dropped.test))
+    assert not plain[0] & plain[1]
+    assert kept.overlap == dropped.overlap
+    gone = sum(dropped.overlap[name] for name in ("test", "dev"))
+    assert len(kept.pool) - len(dropped.pool) == gone > 0
+    assert texts(dropped.pool) == [
+        text for text in texts(kept.pool) if text in set(texts(dropped.pool))
+    ]
+    assert any(line.endswith("left out") for line in dropped.told)
+    assert any(line.endswith("kept (pool.overlap=keep)") for line in kept.told)
+    assert tasks.fingerprint(kept, task()) != tasks.fingerprint(dropped, task())
+
+
+def test_what_is_left_out_depends_on_no_size(root):
+    shared_rows(root)
+    whole = tasks.load(task(), str(root))
+    for test_size, dev_size in ((1, 0), (2, 1), (4, 0)):
+        part = tasks.load(task(), str(root), test_size, dev_size)
+        assert (part.pool, part.overlap) == (whole.pool, whole.overlap)
+
+
+def test_dev_rows_that_are_in_test_are_left_out(root):
+    dev = tasks.load(task(), str(root)).dev
+    put(root, "test.jsonl", jsonl(["test 0", "test 1", "test 2", dev[0].text]))
+    splits = tasks.load(task(), str(root))
+    assert splits.overlap["dev_in_test"] == 1
+    assert texts(splits.dev) == texts(dev[1:])
+    assert "dev rows whose text is also in test (1): left out" in splits.told
+    assert "dev_size is 4, but made has 3 dev examples" in refusal(task(), root, dev_size=4)
+    assert tasks.load(task(), str(root), overlap="keep").dev == dev
+
+
+def test_a_pool_of_which_nothing_is_left_is_told(root):
+    put(root, "train.jsonl", jsonl(["one", "one", "one", "one", "one", "one"]))
+    assert "no examples to choose from whose text is not in another split" in refusal(task(), root)
+
+
+def given(root: Path, shown: str) -> TaskSpec:
+    row = {"text": "Which?", "options": ["one", "two"], "label": 0}
+    pool = [{**row, "text": shown}, {**row, "text": "Who?"}]
+    test = [row, {**row, "options": ["two", "one"]}, {**row, "text": "Why?", "label": 1}]
+    put(root, "train.jsonl", "\n".join(map(json.dumps, pool)))
+    put(root, "test.jsonl", "\n".join(map(json.dumps, test)))
+    return replace(task((), classes=None, choices="options"), given=True)
+
+
+def test_test_rows_that_are_given_demonstrations_are_left_out(root):
+    """A question with other options is another question."""
+    spec = given(root, "which?")
+    splits = tasks.load(spec, str(root))
+    assert (splits.overlap["test"], len(splits.pool)) == (1, 2)
+    assert [e.candidates for e in splits.test] == [("two", "one"), ("one", "two")]
+    assert "test rows that are also demonstrations (1): left out" in splits.told
+    assert len(tasks.load(spec, str(root), overlap="keep").test) == 3
+    assert tasks.load(given(root, "Where?"), str(root)).overlap["test"] == 0
+
+
+def test_the_record_and_the_terminal_say_what_was_left_out(run, data_root, tmp_path):
+    file = data_root / "stanfordnlp/sst2/train.jsonl"
+    row = json.dumps({"idx": 99, "sentence": "Validation row 3", "label": 1})
+    file.write_text("\n".join([file.read_text(), *[row] * 40]))
+    for overlap, done in (("drop", "left out"), ("keep", "kept (pool.overlap=keep)")):
+        code, out, _ = run("method=vanilla", f"pool.overlap={overlap}")
+        assert code == 0
+        record = next(r for _, r in stored(tmp_path) if r["config"]["pool"]["overlap"] == overlap)
+        number = record["data"]["overlap"]["test"]
+        told = f"pool rows whose text is also in test ({number}) or in dev (0): {done}"
+        assert 0 < number <= 40
+        assert told in out
+        assert told in record["data"]["told"]
+    assert len(stored(tmp_path)) == 2
+
+
+def test_overlaps_of_the_real_data(mirror):
+    found = {
+        name: tasks.load(compose([f"task={name}"]).task, str(mirror)).overlap
+        for name in ("trec", "sst5")
+    }
+    assert found == {
+        "trec": {"test": 11, "dev": 17, "dev_in_test": 0},
+        "sst5": {"test": 2, "dev": 4, "dev_in_test": 1},
+    }
+
+
+def test_no_question_of_the_suites_is_a_demonstration(mirror):
+    """BBH's demonstrations share words with questions of other options, which are other ones."""
+    for suite in ("mmlu", "bbh"):
+        for job in compose([f"task={suite}"]).jobs:
+            assert tasks.load(job.task, str(mirror)).overlap["test"] == 0
+
+
+ONE_ANSWER_TWICE = {"mmlu/international_law", "bbh/snarks"}
+"""Members with a question, among the first 20, that lists one answer twice."""
+
+
+def test_what_the_committed_records_read_is_what_is_read_today(mirror):
+    committed: dict[str, set[str]] = {}
+    results = Path(__file__).parent.parent / "results"
+    for _, record in records.load_all(results).records:
+        asked = record["identity"]["task"]
+        committed.setdefault(asked["name"], set()).add(asked["data"])
+    words = [["scale=cpu", f"task={n}"] for n in ("sst2", "sst5", "trec", "mr", "agnews")]
+    jobs = [compose(w) for w in words]
+    for suite in ("mmlu", "bbh"):
+        jobs += compose([f"task={suite}", "scale=cpu_suite"]).jobs
+    for job in jobs:
+        sizes = (job.test_size, job.dev_size, job.pool_size)
+        splits = tasks.load(job.task, str(mirror), *sizes, overlap="keep")
+        today = tasks.fingerprint(splits, job.task)
+        known = today in committed.get(job.task.name, {today})
+        assert known == (job.task.name not in ONE_ANSWER_TWICE), job.task.name
+
+
+# One class, one answer, no rows
+
+
+def test_splits_of_one_class_are_told(root):
+    put(root, "test.jsonl", jsonl(["a", "b"], [1]))
+    assert (
+        "the right answer of all 2 test rows is the label good"
+        in tasks.load(task(), str(root)).told
+    )
+    put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), [0]))
+    told = tasks.load(task(), str(root)).told
+    assert "the right answer of all 6 pool rows is the label bad" in told
+    assert "the right answer of all 2 dev rows is the label bad" in told
+
+
+def test_a_class_without_a_demonstration_is_told(root):
+    spec = task(["bad", "good", "fair"], classes=[0, 1, 2])
+    put(root, "test.jsonl", jsonl(["a", "b", "c"], [0, 1, 2]))
+    assert "no pool row has the label fair" in tasks.load(spec, str(root)).told
+
+
+def test_one_answer_listed_twice_is_other_data(root):
+    spec = given(root, "Where?")
+    splits = tasks.load(spec, str(root))
+    double = replace(splits.test[0], candidates=("one", "one"))
+    changed = replace(splits, test=(double, *splits.test[1:]))
+    parts = [("pool", e.text, str(e.label), *e.candidates) for e in splits.pool] + [
+        ("test", e.text, str(e.label), *e.candidates) for e in changed.test
+    ]
+    old = hashlib.sha256("".join("\x1f".join(p) + "\x1e" for p in parts).encode()).hexdigest()
+    assert tasks.fingerprint(changed, spec) != old
+    wrong_twice = replace(splits.pool[0], candidates=("x", "y", "y"), label=0)
+    parts[0] = ("pool", wrong_twice.text, "0", "x", "y", "y")
+    parts[len(splits.pool)] = ("test", splits.test[0].text, "0", *splits.test[0].candidates)
+    shown = replace(splits, pool=(wrong_twice, *splits.pool[1:]))
+    old = hashlib.sha256("".join("\x1f".join(p) + "\x1e" for p in parts).encode()).hexdigest()
+    assert tasks.fingerprint(shown, spec) == old
+
+
+def test_a_flipped_label_is_another_answer():
+    assert relabel.flipped(Example("?", ("one", "one", "two"), 0)).label == 2
+    assert relabel.flipped(Example("?", ("one", "two", "one"), 2)).label == 1
+    assert relabel.flipped(Example("?", ("one", "two"), 1)).label == 0
+
+
+@pytest.mark.parametrize("number", [26, 27])
+def test_letters_end_at_z(root, number):
+    spec = replace(given(root, "Where?"), answer="letter")
+    row = {"text": "Which?", "options": [f"no. {i}" for i in range(number)], "label": number - 1}
+    file = put(root, "test.jsonl", json.dumps(row))
+    if number == 26:
+        (example,) = tasks.load(spec, str(root)).test
+        assert example.candidates[example.label] == "Z"
+    else:
+        told = "has 27 options, but letters end at Z: use task.answer=text"
+        assert refusal(spec, root) == f"made: row 1 of {file} {told}"
+        assert len(tasks.load(replace(spec, answer="text"), str(root)).test[0].candidates) == 27
+
+
+@pytest.mark.parametrize("listing", ["(A) one\n- two", "(A) one\n(A) two"])
+def test_options_that_are_not_marked_alike_are_refused(root, listing):
+    spec = task((), classes=None, choices="text")
+    for split in ("train", "test"):
+        text = f"{split}?\nOptions:\n{listing}"
+        put(root, f"{split}.jsonl", json.dumps({"text": text, "label": "(A)"}))
+    assert "row 1 of" in refusal(spec, root)
+    assert "lists no options at its end" in refusal(spec, root)
+
+
+EMPTY = {
+    "no bytes": ("train.jsonl", "", "train.jsonl"),
+    "blank lines": ("train.jsonl", "\n\n", "train.jsonl"),
+    "an empty list": ("train.json", "[]", "split 'train' has no rows"),
+    "a heading alone": ("train.csv", "text,label\n", "split 'train' has no rows"),
+    "not even a heading": ("train.csv", "", "it has no column 'text' but none"),
+}
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+def test_a_file_without_rows_is_one_line(root, kind):
+    name, text, told = EMPTY[kind]
+    (root / "made/up/train.jsonl").unlink()
+    put(root, name, text)
+    assert told in refusal(task(), root) or "split 'train' has no rows" in refusal(task(), root)
+
+
+def test_no_sources_are_one_line(run):
+    code, _, err = run("task.sources=[]")
+    assert_one_line(code, err, "task.sources is empty")
+
+
+def test_words_that_yaml_reads_as_something_else_want_quotation_marks(run):
+    code, _, err = run("task.labels=[true,false]")
+    assert_one_line(code, err, "need quotation marks")
+
+
+def test_words_where_rows_have_their_own_options_are_refused():
+    with pytest.raises(UserError, match=r"set task\.labels=\[\]"):
+        task(classes=None, choices="options")
+
+
+# Giants and wrecks
+
+
+def packed(line: bytes, times: int) -> bytes:
+    """A small file of many equal lines."""
+    return gzip.compress(line * times, 1)
+
+
+WRECKS = {
+    "a giant line": (
+        "train.csv",
+        lambda: b"text,label\n" + b"x" * 11_000_000,
+        "line 2 is longer than 10,000,000 characters",
+    ),
+    "a giant cell": ("train.csv", lambda: b'text,label\n"' + b"x\n" * 6_000_000, "limit"),
+    "a giant JSON line": (
+        "train.jsonl",
+        lambda: b'{"text": "' + b"x" * 11_000_000,
+        "line 1 is longer than 10,000,000 characters",
+    ),
+    "columns": (
+        "train.csv",
+        lambda: ",".join(f"c{i}" for i in range(1_000_000)).encode(),
+        "it has 1,000,000 columns, more than 10,000",
+    ),
+    "a packed giant": (
+        "train.jsonl.gz",
+        lambda: packed(b"x" * 2**20, 2**10),
+        "line 1 is longer than 10,000,000 characters",
+    ),
+    "a cut archive": (
+        "train.csv.gz",
+        lambda: gzip.compress(b"text,label\na,0\n" * 99)[:-9],
+        "ended before the end-of-stream marker",
+    ),
+    "no archive": ("train.csv.gz", lambda: b"text,label\na,0\n", "Not a gzipped file"),
+    "an open quotation mark": (
+        "train.csv",
+        lambda: b'text,label\na,0\n"b,1\nc,0\n',
+        "unexpected end of data",
+    ),
+    "a comma in a text": (
+        "train.csv",
+        lambda: b"text,label\na, b,0\n",
+        "row 1 has 3 cells where the heading has 2",
+    ),
+    "a cut row": (
+        "train.csv",
+        lambda: b"text,label\na,0\nb",
+        "row 2 has 1 cells where the heading has 2",
+    ),
+    "two columns of a name": (
+        "train.csv",
+        lambda: b"text,label,text\na,0,b\n",
+        "it has 2 columns 'text'",
+    ),
+    "another character set": (
+        "train.csv",
+        lambda: "text,label\né,0\n".encode("latin-1"),
+        "'utf-8' codec",
+    ),
+    "no objects": ("train.jsonl", lambda: b'"text"\n', "row 1 is no object of columns"),
+    "no column": (
+        "train.jsonl",
+        lambda: b'{"txt": "a", "label": 0}',
+        "it has no column 'text' but txt, label",
+    ),
+    "brackets": ("train.jsonl", lambda: b'{"text":' + b"[" * 100_000, "recursion"),
+    "digits": ("train.jsonl", lambda: b'{"label": ' + b"9" * 5000 + b"}", "row 1"),
+    "a pointer": (
+        "train.parquet",
+        lambda: b"version https://git-lfs.github.com/spec/v1\n",
+        "Parquet magic bytes not found",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRECKS)
+def test_giants_and_wrecks_are_one_line_within_seconds(root, kind, capfd):
+    name, made, hint = WRECKS[kind]
+    (root / "made/up/train.jsonl").unlink()
+    file = put(root, name, made())
+    began = time.monotonic()
+    told = refusal(task(), root)
+    assert time.monotonic() - began < 30
+    assert told.startswith(f"made: {file}, split 'train', cannot be read (")
+    assert hint in told
+    assert len(told) < 500
+    assert capfd.readouterr() == ("", "")
+
+
+def test_more_rows_than_anybody_needs_are_refused(root, monkeypatch):
+    monkeypatch.setattr(rows, "ROWS", 1000)
+    (root / "made/up/train.jsonl").unlink()
+    put(root, "train.csv.gz", packed(b"text,label\n", 5000))
+    assert "it has more than 1,000 rows: take a part of them" in refusal(task(), root)
+    monkeypatch.setattr(rows, "SIZE", 500)
+    assert "it holds more than 500 characters: make parquet files of it" in refusal(task(), root)
+
+
+def test_a_parquet_file_that_unpacks_to_much_is_refused(root, monkeypatch):
+    monkeypatch.setattr(rows, "SIZE", 1000)
+    (root / "made/up/train.jsonl").unlink()
+    frame = pd.DataFrame({"text": ["the same again"] * 1000, "label": [0] * 1000})
+    frame.to_parquet(root / "made/up/train.parquet")
+    assert "its columns hold more than 1,000 bytes" in refusal(task(), root)
+
+
+# What was right before and is to stay so
+
+
+def test_links_in_a_circle_and_pipes_are_no_data(root):
+    (root / "made/up/again").symlink_to(root / "made/up")
+    os.mkfifo(root / "made/up/train.csv")
+    assert len(tasks.load(task(), str(root)).test) == 4
+
+
+def test_slices_that_have_no_row_in_common_are_two_splits(root):
+    splits = tasks.load(task(pool="train[:75%]", test="train[75%:]"), str(root))
+    assert texts(splits.test) == ["train 6", "train 7"]
+    assert len(splits.pool) + len(splits.dev) == 6
+
+
+@pytest.mark.parametrize("split", ["train[", "no such", "train[:0]"])
+def test_a_split_that_is_none_is_one_line(root, split):
+    assert "split '" in refusal(task(pool=split), root)
