@@ -35,12 +35,12 @@ class Memory:
         )
 
     def drift(self, origin: "Memory") -> dict[str, list[float]]:
-        """How far each layer is from `origin`: ‖K̃ - K̃₀‖ / ‖K̃₀‖ (Frobenius), the same for Ṽ."""
-        norm = torch.linalg.vector_norm
+        """How far each layer is from `origin`: ‖K̃ - K̃₀‖ / ‖K̃₀‖ (Frobenius), the same for Ṽ.
+
+        0 where nothing moved, be it that all is zero.
+        """
         return {
-            name: torch.stack(
-                [norm(now - then) / norm(then) for now, then in zip(now_, then_, strict=True)]
-            ).tolist()
+            name: torch.stack(list(map(_apart, now_, then_))).tolist()
             for name, now_, then_ in (
                 ("keys", self.keys, origin.keys),
                 ("values", self.values, origin.values),
@@ -54,3 +54,9 @@ class Memory:
             tuple(torch.cat(pair, dim=-2) for pair in zip(self.values, values, strict=True)),
             self.step,
         )
+
+
+def _apart(now: Tensor, then: Tensor) -> Tensor:
+    norm = torch.linalg.vector_norm
+    moved = norm(now - then)
+    return torch.where(moved == 0, moved, moved / norm(then))
