@@ -312,7 +312,7 @@ def continuations(
     for text, whole in zip(texts, wholes, strict=True):
         if whole[: len(head)] != head:
             raise UserError(
-                f"'{text}' merges with '{before}' in this model's tokenizer: end task.template "
+                f"{text!r} merges with {before!r} in this model's tokenizer: end task.template "
                 "elsewhere, without a space, or set another task.delimiter"
             )
         known = [token for token in whole[len(head) :] if token != tokenizer.unk_token_id]
