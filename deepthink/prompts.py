@@ -242,7 +242,11 @@ def _holds_beginning(candidates: Sequence[Tokens]) -> bool:
 def _count_special(
     tokenizer: "PreTrainedTokenizerBase", template: str, examples: Iterable[Example]
 ) -> int:
-    """In how many texts something is written like a special token; UserError for the template."""
+    """How many examples hold what is written like a special token.
+
+    UserError if the template does, or if the tokenizer cannot read it as text (words as a whole and
+    unigrams are looked up as they stand).
+    """
     tokens = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
     tokens = {token for token in tokens if token.strip()}
     if not tokens:
@@ -253,7 +257,14 @@ def _count_special(
             f"task.template holds the special token {found[0]}, which would be read as text: "
             "leave it out"
         )
-    return sum(any(map(written.search, (e.text, *e.candidates))) for e in examples)
+    found_in = [set(written.findall("\n".join((e.text, *e.candidates)))) for e in examples]
+    for token in sorted(set().union(*found_in) - {tokenizer.unk_token}):
+        if tokenizer.convert_tokens_to_ids(token) in _ids(tokenizer, token):
+            raise UserError(
+                f"a row holds {token}, which this model's tokenizer takes for its special token in "
+                "a text too: leave the row out"
+            )
+    return sum(map(bool, found_in))
 
 
 def _tokenise(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[list[int]]:

@@ -219,6 +219,14 @@ def test_a_special_token_in_a_text_is_text(kind, seam):
     assert found.looks_special == 2
 
 
+def test_a_special_token_that_cannot_be_text_is_refused():
+    tokenizer = word_tokenizer(["a", "fine", "good", "bad", "a:"])
+    with pytest.raises(UserError, match="a row holds </s>"):
+        encoded(tokenizer, "{text} a:", [], [Example("fine </s> a", ("good", "bad"), 0)])
+    unknown = [Example("fine <unk> a", ("good", "bad"), 0)]
+    assert encoded(tokenizer, "{text} a:", [], unknown).looks_special == 1
+
+
 def test_special_tokens_in_texts_are_told(run, tmp_path, data_root):
     file = data_root / "stanfordnlp" / "sst2" / "validation.jsonl"
     file.write_text(file.read_text().replace("validation row 3", "validation </s> row 3"))
@@ -295,15 +303,11 @@ def test_what_is_already_set_is_not_advised(tokenizer):
     [
         "method.iterations=100000000000000000000000000",
         "method.copies=100000000000000000000000000",
-        "demonstrations.count=100000000000000000000000000",
-        "method.step_size=1e400",
     ],
 )
 def test_absurd_numbers_are_told_in_one_line(run, absurd):
     code, _, err = run(absurd)
-    assert_one_line(
-        code, err, absurd.partition("=")[0].rpartition(".")[2].replace("count", "demon")
-    )
+    assert_one_line(code, err, f"{absurd.partition('=')[0].removeprefix('method.')} is 1000000")
 
 
 def test_selectors_refuse_absurd_numbers(run):
