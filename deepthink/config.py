@@ -15,6 +15,7 @@ from deepthink.options import (
     ANSWER_SCORES,
     ANSWERS,
     LABELS,
+    MOST_COPIES,
     OVERFLOWS,
     OVERLAPS,
     SCORED,
@@ -142,6 +143,7 @@ class TaskSpec:
     def __post_init__(self) -> None:
         _check_prompt(self.template, self.answer, self.demonstrations)
         _check_sources(self.sources)
+        _check_labels(self.labels)
         for source in self.sources:
             if source.classes is None:
                 if self.labels:
@@ -238,6 +240,21 @@ def _check_prompt(template: str, answer: str, demonstrations: int) -> None:
     _at_least("task.demonstrations", demonstrations, 1)
 
 
+def _check_labels(labels: list[str]) -> None:
+    for label in labels:
+        if not label.strip():
+            raise UserError(f"task.labels has {label!r}, an empty label: write a word")
+        if len(with_breaks(label).splitlines()) > 1:
+            raise UserError(f"task.labels has {label!r}: a label cannot hold a line break")
+        if label != label.strip():
+            raise UserError(
+                f"task.labels has {label!r}: leave out the space around it, task.delimiter joins "
+                "template and answer"
+            )
+        if labels.count(label) > 1:
+            raise UserError(f"task.labels has '{label}' twice: every class needs a word of its own")
+
+
 @with_config(STRICT)
 @dataclass(frozen=True)
 class MethodSpec:
@@ -262,6 +279,8 @@ class MethodSpec:
         if "name" not in self.selector:
             raise UserError("the method has no selector.name: choose one, such as method=vanilla")
         _at_least("method.copies", self.copies, 1)
+        if self.copies > MOST_COPIES:
+            raise UserError(f"method.copies is {self.copies}: it must be {MOST_COPIES:,} or less")
         _choice("method.scored", self.scored, SCORED)
         check_thinking(**self.thinking)
 
@@ -451,12 +470,23 @@ def parse(composed: DictConfig) -> Config | Suite:
         raise UserError(first_line(error)) from error
     for name in SHARING:
         values.pop(name, None)
+    for name in ("template", "delimiter"):
+        if isinstance(typed := values["task"].get(name), str):
+            values["task"][name] = with_breaks(typed)
     if "categories" not in values["task"]:
         return _checked(Config, values)
     spec = _checked(SuiteSpec, values["task"], "task.")
     members = [spec.member(name) for names in spec.chosen.values() for name in names]
     first = _checked(Config, {**values, "task": asdict(members[0])})
     return Suite(spec, tuple(replace(first, task=task) for task in members))
+
+
+def with_breaks(typed: str) -> str:
+    r"""A text in which \n and \t, as two characters, are a line break and a tab.
+
+    So a shell and single quotes in YAML leave them.
+    """
+    return typed.replace("\\n", "\n").replace("\\t", "\t")
 
 
 _Checked = TypeVar("_Checked")

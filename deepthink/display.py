@@ -1,7 +1,9 @@
 """What jobs show in the terminal: a progress bar, tables, and where the records lie."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from rich import box
@@ -195,6 +197,7 @@ def _remarks(record: dict[str, Any]) -> Iterator[str]:
     asked = record["identity"].get("copies", 1)
     if shots.get("copies", 1) < asked:
         yield f"the context holds {shots['copies']} of {asked} copies of the demonstrations"
+    yield from _answer_remarks([record])
     found, published = record["data"]["read_rows"], record["data"]["published_rows"]
     if found != published:
         yield (
@@ -202,6 +205,31 @@ def _remarks(record: dict[str, Any]) -> Iterator[str]:
             f"published set {published['pool']:,} and {published['test']:,}"
         )
     yield from record["data"].get("told", ())
+
+
+def _answer_remarks(records: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What makes answers unequal rivals, or equal ones, in a job or in all of a suite's."""
+
+    def total(name: str) -> int:
+        return sum(record["tokens"].get(name, 0) for record in records)
+
+    loser = {"sum": "longer", "probability": "shorter"}.get(records[0]["identity"]["answer_score"])
+    if loser and (count := total("beginnings")):
+        yield (
+            f"in {count:,} queries the tokens of an answer begin those of another: of the two the "
+            f"{loser} can never win (answer_score=mean compares them per token)"
+        )
+    if count := total("looks_special"):
+        yield f"what is written like a special token in {count:,} examples was read as text"
+    tied = Counter[tuple[str, int]]()
+    for point in chain.from_iterable(record["curve"] for record in records):
+        tied[point["split"], point["step"]] += point.get("ties", 0)
+    (split, step), count = tied.most_common(1)[0]
+    if count:
+        yield (
+            f"the highest score was shared in {count:,} {split} queries at t = {step}, where most "
+            "were: such answers are drawn by lot, alike for every t, seed and method"
+        )
 
 
 def report(suite: Suite, results: Results, console: Console) -> None:
@@ -342,6 +370,8 @@ def _suite_remarks(suite: Suite, results: Results) -> Iterator[str]:
         for outcome in every
         for line in outcome.record["data"].get("told", ())
     )
+    if every:
+        yield from _answer_remarks([outcome.record for outcome in every])
     job = suite.jobs[0]
     if (seed := job.seed) != job.draw:
         yield f"seed={seed} changes nothing: the demonstrations are given (order=1, 2, … permutes)"

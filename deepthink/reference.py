@@ -88,7 +88,8 @@ def score(
                 ),
                 past_key_values=DynamicCache(expanded),
             ).logits
-            logs = torch.log_softmax(logits, dim=-1).cpu()
+            wide = torch.promote_types(logits.dtype, torch.float32)
+            logs = torch.log_softmax(logits, dim=-1, dtype=wide).cpu()
             for row, index in enumerate(batch):
                 begin, answer = len(queries[index]), candidates[index][j]
                 places = range(begin - 1, begin - 1 + len(answer))

@@ -8,10 +8,11 @@ Tokens are packed without padding, and no token is computed twice: see `packing`
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, islice, takewhile
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from deepthink.allocation import allocating
@@ -24,6 +25,9 @@ from deepthink.structures import Tokens
 
 _HEAD_ROWS = 64
 """Rows of logits normalised at a time, so that the vocabulary-wide intermediates stay small."""
+
+_HEAD_WEIGHTS = 1 << 22
+"""Weights of the output layer widened to float32 at a time (16 MiB)."""
 
 _TREE_TOKENS = 512
 """The most a tree of one context and its queries may hold: every token attends to all of them."""
@@ -266,7 +270,7 @@ def _read_group(
     targets = [token for packed in group for candidate in packed.candidates for token in candidate]
     rows, inverse = torch.tensor(reads, device=device).unique(return_inverse=True)
     tokens = [token for packed in group for token in packed.tokens]
-    with _head_inputs(forward.model) as inputs:
+    with _output_layer(forward.model) as inputs:
         logits, _, _ = forward(tokens, places, memory, start=_begin(memory), rows=rows)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     totals = torch.cat([part.logsumexp(-1) for part in logits.split(_HEAD_ROWS)])
@@ -288,12 +292,27 @@ def _read_group(
 
 
 @contextmanager
-def _head_inputs(model: PreTrainedModel) -> Iterator[list[Tensor]]:
-    """Collects the inputs [1, rows, d] of the output layer."""
+def _output_layer(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+    """Collects the inputs [1, rows, d] of the output layer, which computes in float32 or wider.
+
+    Logits of half precision are so coarse that candidates get equal scores. Whatever the model
+    does with its logits afterwards (a scale, a soft cap) is then done in float32 too.
+    """
     inputs: list[Tensor] = []
     head = model.get_output_embeddings()
     hook = head.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    if head.weight.dtype.itemsize < torch.float32.itemsize:
+        head.__dict__["forward"] = partial(_wide_logits, head)
     try:
         yield inputs
     finally:
         hook.remove()
+        head.__dict__.pop("forward", None)
+
+
+def _wide_logits(head: nn.Linear, inputs: Tensor) -> Tensor:
+    """The output layer in float32, whose weights are widened a part of the vocabulary at a time."""
+    rows = inputs.float()
+    words = max(1, _HEAD_WEIGHTS // rows.shape[-1])
+    logits = torch.cat([rows @ part.float().T for part in head.weight.split(words)], dim=-1)
+    return logits if head.bias is None else logits + head.bias.float()

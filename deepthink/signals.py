@@ -133,6 +133,7 @@ class ModelReader:
             self._prompt.seam,
             self._prompt.overflow,
             self._lm.positions,
+            delimiter=self._task.delimiter,
         )
 
     def _answers(

@@ -29,6 +29,7 @@ from deepthink.compute import Costs, scoring_flops, thinking_flops
 from deepthink.config import Config
 from deepthink.errors import UserError
 from deepthink.pool import Pool
+from deepthink.prediction import accuracy, gold, predictions, ties
 from deepthink.relabel import flipped, relabelled
 from deepthink.resolving import Resolved
 from deepthink.rounds import Busy
@@ -181,6 +182,7 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
         lm.positions,
         config.method.copies,
         config.method.iterations > 1,
+        config.task.delimiter,
     )
     clock.lap("tokenise")
     watch.stage(f"{config.task.name}: {encoded.kept} demonstrations")
@@ -202,7 +204,7 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
             "log": chosen.log,
             "stages": [asdict(stage) for stage in pool.stages],
         },
-        "gold": {name: _words(e.label for e in examples) for name, examples in splits.scored()},
+        "gold": {name: _words(map(gold, examples)) for name, examples in splits.scored()},
         "curve": evaluated.curve,
         "step_by_dev": (best := readings.by_dev(evaluated.curve)) and best["step"],
         "drift": evaluated.drift,
@@ -226,6 +228,7 @@ def _what_was_read(
     encoded: prompts.Encoded,
 ) -> dict[str, Any]:
     """A record's account of demonstrations, data and tokens."""
+    unusual = {"beginnings": encoded.beginnings, "looks_special": encoded.looks_special}
     return {
         "demonstrations": {
             "indices": chosen.indices,
@@ -248,6 +251,7 @@ def _what_was_read(
         "tokens": {
             "queries": sum(map(len, encoded.queries)),
             "candidates": sum(len(ids) for row in encoded.candidates for ids in row),
+            **{name: count for name, count in unusual.items() if count},
         },
     }
 
@@ -257,8 +261,9 @@ class Evaluated:
     """What thinking and scoring gave.
 
     curve: points of step, split, correct, count and `predicted`, every example's predicted label in
-        order, in words; where the demonstrations show flipped labels, also how many predictions
-        `followed` them: are the flipped label of the example.
+        order, in words; `ties`, of how many the highest score was shared, where there are any;
+        where the demonstrations show flipped labels, also how many predictions `followed` them:
+        are the flipped label of the example.
     drift: how far K̃_t, Ṽ_t of every layer are from t = 1, see `Memory.drift`, four digits each.
     scores: one row per step, split, query and candidate.
     """
@@ -308,13 +313,15 @@ def evaluate(
         rest = iter(scores)
         for split, examples in splits.scored():
             rows = list(islice(rest, len(examples)))
-            predicted = predictions(rows)
+            predicted = predictions(examples, rows)
             point = {
                 "step": memory.step,
                 "split": split,
                 **accuracy(examples, predicted),
                 "predicted": _words(predicted),
             }
+            if tied := ties(examples, rows):
+                point["ties"] = tied
             if config.demonstrations.labels == "flipped":
                 turned = [flipped(example) for example in examples]
                 point["followed"] = accuracy(turned, predicted)["correct"]
@@ -379,20 +386,6 @@ def _permuted(chosen: Selection, config: Config) -> Selection:
     return replace(chosen, indices=[chosen.indices[i] for i in places], values=values)
 
 
-def predictions(scores: Sequence[Sequence[float]]) -> list[int]:
-    """The candidate of each query with the highest score, the first of equals.
-
-    A few MMLU questions list a choice twice; scored by text the two are equal, and the first wins.
-    """
-    return [max(range(len(row)), key=row.__getitem__) for row in scores]
-
-
-def accuracy(examples: Sequence[Example], predicted: Sequence[int]) -> dict[str, int]:
-    """How many predictions are the gold label, of how many."""
-    pairs = zip(examples, predicted, strict=True)
-    return {"correct": sum(e.label == label for e, label in pairs), "count": len(examples)}
-
-
 def _words(labels: Iterable[int]) -> str:
     """Labels in one line, as records keep them."""
     return " ".join(map(str, labels))
@@ -413,7 +406,7 @@ def _table(
             "split": pd.Categorical([split] * sum(numbers), categories=["dev", "test"]),
             "query": np.repeat(np.arange(len(scores), dtype=np.int32), numbers),
             "candidate": np.concatenate([np.arange(n, dtype=np.int16) for n in numbers]),
-            "label": np.repeat([e.label for e in examples], numbers).astype(np.int16),
+            "label": np.repeat([*map(gold, examples)], numbers).astype(np.int16),
             "score": np.concatenate(scores),
         }
     )

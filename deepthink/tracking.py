@@ -150,12 +150,16 @@ def _publish(outcome: Outcome, settings: WandbSpec) -> None:
     if scores is None:
         scores = pd.read_parquet(outcome.path.with_suffix(".parquet"))
     key = record["identity"]
-    last = scores[scores["step"] == scores["step"].max()]
+    step = scores["step"].max()
+    last = scores[scores["step"] == step]
     wide = last.pivot(index=["split", "query", "label"], columns="candidate", values="score")
-    prediction = wide.idxmax(axis=1).to_numpy()
     names = key["task"]["labels"] or list(wide.columns)
     wide = wide.set_axis([f"score {name}" for name in names], axis=1).reset_index()
-    wide["prediction"] = prediction
+    wide["prediction"] = [
+        int(label)
+        for split in wide["split"].unique()
+        for label in readings.at_step(record["curve"], split, step)["predicted"].split()
+    ]
     with _started(
         settings,
         outcome.path.stem,

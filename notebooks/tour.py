@@ -25,7 +25,7 @@ import torch
 
 from deepthink import encode, models, score, tasks, think
 from deepthink.overrides import compose
-from deepthink.study import accuracy, predictions
+from deepthink.prediction import accuracy, predictions
 
 config = compose(["seed=3", "test_size=40", "dev_size=0"])
 lm = models.load(config.model, torch.device("cpu"))
@@ -67,7 +67,7 @@ def curve(iterations=6, **settings):
     found = []
     for memory in think(lm.model, prompt.demonstrations, iterations, **settings):
         scores = score(lm.model, memory, prompt.queries, prompt.candidates)
-        found.append(accuracy(queries, predictions(scores))["correct"] / len(queries))
+        found.append(accuracy(queries, predictions(queries, scores))["correct"] / len(queries))
     return found
 
 

@@ -162,7 +162,14 @@ def task_workload(name: str, lm: models.LM, options: argparse.Namespace) -> Work
     splits = tasks.load(config.task, options.data_root, options.queries or queries, 0)
     shots = [splits.pool[i] for i in study.choose(Pool(splits.pool), config).indices]
     encoded = prompts.encode(
-        lm.tokenizer, config.task.template, shots, splits.test, "apart", "error", lm.positions
+        lm.tokenizer,
+        config.task.template,
+        shots,
+        splits.test,
+        "apart",
+        "error",
+        lm.positions,
+        delimiter=config.task.delimiter,
     )
     return Workload(name, encoded.demonstrations, encoded.queries, encoded.candidates)
 

@@ -129,11 +129,19 @@ def rows_of(name: str, lm: models.LM, options: argparse.Namespace) -> Rows:
     splits = tasks.load(task, options.data_root, options.rows, 0)
     examples = [splits.pool[i] for i in study.choose(Pool(splits.pool), config).indices]
     encoded = prompts.encode(
-        lm.tokenizer, task.template, examples, splits.test, "joint", "drop", lm.positions
+        lm.tokenizer,
+        task.template,
+        examples,
+        splits.test,
+        "joint",
+        "drop",
+        lm.positions,
+        delimiter=task.delimiter,
     )
-    shots = "".join(prompts.shot(task.template, e) for e in examples[-encoded.kept :])
+    shown = examples[-encoded.kept :]
+    shots = "".join(prompts.shot(task.template, e, task.delimiter) for e in shown)
     requests = [
-        (shots + prompts.fill(task.template, example.text), f" {candidate}")
+        (shots + prompts.fill(task.template, example.text), task.delimiter + candidate)
         for example in splits.test
         for candidate in example.candidates
     ]

@@ -22,8 +22,8 @@ from safetensors.torch import load_file, save_file
 from deepthink import cli, display, hub, leases, models, network, records, study, tracking, unsent
 from deepthink.config import SHARING, ModelSpec, Suite
 from deepthink.overrides import CONF, compose, expand
+from deepthink.prediction import accuracy, predictions
 from deepthink.structures import Example
-from deepthink.study import accuracy, predictions
 
 
 def test_a_job_ends_with_its_table_and_record(run, tmp_path):
@@ -123,9 +123,9 @@ def test_a_finished_job_is_read_unless_forced(run, tmp_path, monkeypatch):
 
 def test_accuracy_by_hand():
     examples = [Example("", ("a", "b"), label) for label in (0, 1, 1, 0)]
-    scores = [[-1.0, -2.0], [-3.0, -0.5], [-1.0, -2.0], [-1.0, -1.0]]
-    assert predictions(scores) == [0, 1, 0, 0]  # the first of equals
-    assert accuracy(examples, predictions(scores)) == {"correct": 3, "count": 4}
+    scores = [[-1.0, -2.0], [-3.0, -0.5], [-1.0, -2.0], [-0.5, -1.0]]
+    assert predictions(examples, scores) == [0, 1, 0, 0]
+    assert accuracy(examples, predictions(examples, scores)) == {"correct": 3, "count": 4}
 
 
 def test_vanilla_is_the_first_step(run, tmp_path):

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from deepthink.errors import UserError
 from deepthink.pool import Pool
+from deepthink.prediction import accuracy, predictions
 from deepthink.selectors import Selection, random
 
 
@@ -14,7 +15,7 @@ def select(
     pool: Pool,
     count: int,
     rng: np.random.Generator,
-    sets: Annotated[int, Field(ge=1)],
+    sets: Annotated[int, Field(ge=1, le=1000)],
     balance: Literal["equal", "none"],
 ) -> Selection:
     """Draw `sets` random sets and keep the one of the highest vanilla accuracy on dev.
@@ -30,10 +31,9 @@ def select(
     drawn = [random.select(pool, count, rng, balance) for _ in range(sets)]
     with pool.stage(f"{sets} random sets on dev", sets * len(pool.dev)):
         scores = pool.after(drawn, pool.dev)
-    gold = np.array([example.label for example in pool.dev])
-    correct = (scores.argmax(axis=2) == gold).sum(axis=1)
+    correct = [accuracy(pool.dev, predictions(pool.dev, rows))["correct"] for rows in scores]
     tried = [
-        {"indices": indices, "dev_correct": int(hits)}
+        {"indices": indices, "dev_correct": hits}
         for indices, hits in zip(drawn, correct, strict=True)
     ]
-    return Selection(drawn[int(correct.argmax())], log={"sets": tried})
+    return Selection(drawn[correct.index(max(correct))], log={"sets": tried})

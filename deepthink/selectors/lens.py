@@ -8,12 +8,14 @@ from pydantic import Field
 
 from deepthink.errors import UserError
 from deepthink.pool import Pool
+from deepthink.prediction import accuracy, predictions
 from deepthink.selectors import Selection, check_count, classes, shares
 from deepthink.selectors._lens_filter import progressive_filter
 from deepthink.selectors._lens_search import Ordered, first_beam, neighbours, search, space
 
-AtLeastOne = Annotated[int, Field(ge=1)] | None
-NotNegative = Annotated[int, Field(ge=0)]
+_MOST = 100_000
+AtLeastOne = Annotated[int, Field(ge=1, le=_MOST)] | None
+NotNegative = Annotated[int, Field(ge=0, le=_MOST)]
 
 FULL = {"kept": 500, "initial": 12, "validation": 100, "rounds": 10}
 SMALL = {"kept": 50, "initial": 4, "validation": 50, "rounds": 2}
@@ -37,10 +39,10 @@ def select(
     initial: AtLeastOne,
     growth: Annotated[float, Field(gt=1)],
     infoscore: Literal["loss_share", "prob"],
-    filter_seed: NotNegative,
+    filter_seed: Annotated[int, Field(ge=0)],
     validation: AtLeastOne,
-    rounds: Annotated[int, Field(ge=0)] | None,
-    beam: Annotated[int, Field(ge=1)],
+    rounds: NotNegative | None,
+    beam: Annotated[int, Field(ge=1, le=_MOST)],
     swaps: NotNegative,
     shuffles: NotNegative,
     top: Annotated[int, Field(ge=1)],
@@ -113,9 +115,9 @@ def select(
             scores = pool.after(
                 [candidates[list(prompt)].tolist() for prompt in prompts], questions
             )
-        correct = (scores.argmax(axis=2) == gold).sum(axis=1)
+        correct = [accuracy(questions, predictions(questions, rows))["correct"] for rows in scores]
         logs = np.log(pool.shared_out(scores))[:, np.arange(len(gold)), gold]
-        return list(zip(correct.tolist(), logs.mean(axis=1).tolist(), strict=True))
+        return list(zip(correct, logs.mean(axis=1).tolist(), strict=True))
 
     begin = first_beam(known, beam, rng)
     best, trace = search(

@@ -1,0 +1,50 @@
+"""From scores to predictions: one rule for whoever compares candidates, equal scores included.
+
+The candidate of the highest score is predicted. Where different candidates share it, a tie, one of
+them is drawn by lot: the lot is a hash of the example's text and the candidate's, so it is the same
+for every step, seed and method, and the order of the candidates has no say in it. Candidates with
+the same text, which a few questions list, are one answer: the first of them stands for all.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from deepthink.structures import Example
+
+
+def predictions(examples: Sequence[Example], scores: Sequence[Sequence[float]]) -> list[int]:
+    """The index of the predicted candidate of each example, from one row of scores for each."""
+    return [_predicted(example, row) for example, row in zip(examples, scores, strict=True)]
+
+
+def ties(examples: Sequence[Example], scores: Sequence[Sequence[float]]) -> int:
+    """Of how many examples different candidates share the highest score."""
+    return sum(len(_best(e, row)) > 1 for e, row in zip(examples, scores, strict=True))
+
+
+def gold(example: Example) -> int:
+    """The index that a right prediction of the example has."""
+    return example.candidates.index(example.candidates[example.label])
+
+
+def accuracy(examples: Sequence[Example], predicted: Sequence[int]) -> dict[str, int]:
+    """How many predictions are the gold answer, of how many."""
+    pairs = zip(examples, predicted, strict=True)
+    return {"correct": sum(gold(e) == index for e, index in pairs), "count": len(examples)}
+
+
+def _predicted(example: Example, scores: Sequence[float]) -> int:
+    best = _best(example, scores)
+    drawn = best[0] if len(best) == 1 else min(best, key=lambda word: _lot(example.text, word))
+    return example.candidates.index(drawn)
+
+
+def _best(example: Example, scores: Sequence[float]) -> list[str]:
+    """The different candidates of the highest score."""
+    top = max(scores)
+    pairs = zip(example.candidates, scores, strict=True)
+    return list(dict.fromkeys(word for word, score in pairs if score == top))
+
+
+def _lot(text: str, candidate: str) -> bytes:
+    return hashlib.sha256(f"{text}\x1f{candidate}".encode()).digest()
