@@ -10,14 +10,17 @@ that can change a number and nothing that cannot. A record exists only if the jo
 
 import hashlib
 import json
+import os
+import stat
 import tempfile
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 
+from deepthink import schema
 from deepthink.config import Config
 from deepthink.errors import UserError
 from deepthink.files import atomically
@@ -163,9 +166,16 @@ def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
     """Store a finished job; returns the record with its checksum.
 
     The scores go first, the record last, each under a temporary name that is then renamed.
+    UserError for a number that is none, and for a folder that cannot be written.
     """
     record = {**body, "checksum": digest(body)}
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    try:
+        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise UserError(
+            "the model's numbers are not finite (NaN or infinity), so nothing is stored: check its "
+            "weights, or use a wider dtype"
+        ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomically(path.with_suffix(".parquet"), lambda file: scores.to_parquet(file, index=False))
@@ -173,6 +183,9 @@ def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
     except OSError as error:
         raise unwritable(path.parent, error) from error
     return record
+
+
+INCOMPLETE = "is not a complete record"
 
 
 class BrokenRecord(UserError):
@@ -187,25 +200,45 @@ def read(path: Path) -> Record:
     """A stored record, checked.
 
     Raises:
-        BrokenRecord: it is cut or edited, or of another schema or protocol than this version's.
+        BrokenRecord: it is no file, is cut or edited, lacks what is read of a record, or is of
+            another schema or protocol than this version's.
         UserError: it cannot be read at all.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        return _read(path)
+    except OSError as error:
+        raise UserError(f"{path} {_unreadable(error)}") from error
+
+
+def _read(path: Path) -> Record:
+    """As `read`; OSError as it comes."""
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
+        raise BrokenRecord(path, "is not a file")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         checksum = record.pop("checksum")
-        schema, key = record["schema"], record["identity"]
+        version, key = record["schema"], record["identity"]
         protocol, ours = key["protocol"], protocol_of(key["model"]["dtype"])
         whole = digest(record) == checksum and path.stem.endswith(f"-{record_id(key)}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BrokenRecord(path, "is not a complete record") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from error
-    for what, found, known in (("schema", schema, SCHEMA), ("protocol", protocol, ours)):
+        raise BrokenRecord(path, INCOMPLETE) from error
+    for what, found, known in (("schema", version, SCHEMA), ("protocol", protocol, ours)):
         if found != known:
             raise BrokenRecord(path, f"has {what} {found}, this version reads {known}")
     if not whole:
         raise BrokenRecord(path, "was changed after it was written")
+    if not schema.complete(record):
+        raise BrokenRecord(path, INCOMPLETE)
     return {**record, "checksum": checksum}
+
+
+def _refuse(constant: str) -> NoReturn:
+    """NaN and infinities are no JSON."""
+    raise ValueError(constant)
+
+
+def _unreadable(error: OSError) -> str:
+    return f"cannot be read ({error.strerror or error})"
 
 
 def set_aside(path: Path) -> Path:
@@ -233,14 +266,33 @@ class Stored:
 
 
 def load_all(results: Path) -> Stored:
-    """Every record under `results`; UserError as in `read` for a file that cannot be opened."""
-    found, broken = [], {}
-    for path in sorted((results / "records").rglob("*.json")):
+    """Every record under `results`; whatever else is found there, or cannot be read, is broken."""
+    folder = results / "records"
+    found: dict[str, tuple[Path, Record]] = {}
+    broken: dict[Path, str] = {}
+
+    def note(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            broken[Path(error.filename)] = _unreadable(error)
+
+    paths = sorted(
+        Path(parent, name)
+        for parent, folders, files in os.walk(folder, onerror=note)
+        for name in (*folders, *files)
+        if name.endswith(".json")
+    )
+    for path in paths:
         try:
-            found.append((path, read(path)))
+            record = _read(path)
         except BrokenRecord as error:
             broken[path] = error.reason
-    return Stored(found, broken)
+        except OSError as error:
+            broken[path] = _unreadable(error)
+        else:
+            first, _ = found.setdefault(digest(record["identity"]), (path, record))
+            if first != path:
+                broken[path] = f"is a second record of the job of {first.relative_to(folder)}"
+    return Stored([*found.values()], broken)
 
 
 def digest(value: Any) -> str:
