@@ -128,9 +128,32 @@ def request(config: Config) -> str:
     Two configs of one request differ in nothing that can change a number, but for where their data
     and model lie.
     """
-    key = identity(config, config.model.dtype, "")
+    return digest([asked(config), config.model.dtype])
+
+
+def answered(record: Record) -> str:
+    """The request that a record answers, as `asked` has it of a config."""
+    config = record["config"]
+    sizes = [config["test_size"], config["dev_size"], config["pool_size"], overlap(record)]
+    return _answer(record["identity"], config["model"]["revision"], sizes)
+
+
+def asked(config: Config) -> str:
+    """A hash of a request wherever its data and model lie, and whatever dtype a device gives."""
     sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
-    return digest({**key, "protocol": None, "sizes": sizes})
+    return _answer(identity(config, "", ""), config.model.revision, sizes)
+
+
+def _answer(key: Identity, revision: str, sizes: list[Any]) -> str:
+    model = {"hub_id": key["model"]["hub_id"], "package": key["model"]["package"]}
+    task = {name: value for name, value in key["task"].items() if name != "data"}
+    found = {**key, "protocol": None, "model": {**model, "revision": revision}, "task": task}
+    return digest({**found, "sizes": sizes})
+
+
+def overlap(record: Record) -> str:
+    """What became of pool rows whose text is a test or dev row's; records from before kept them."""
+    return str((record["config"].get("pool") or {"overlap": "keep"})["overlap"])
 
 
 def record_id(key: Identity) -> str:

@@ -108,8 +108,7 @@ class Run:
     @property
     def overlap(self) -> str:
         """What became of pool rows whose text is a test or dev row's: "drop" or "keep"."""
-        pool = self.record["config"].get("pool") or {"overlap": "keep"}
-        return str(pool["overlap"])
+        return records.overlap(self.record)
 
     @property
     def draw(self) -> Draw:
