@@ -10,14 +10,17 @@ that can change a number and nothing that cannot. A record exists only if the jo
 
 import hashlib
 import json
+import os
+import stat
 import tempfile
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 
+from deepthink import schema
 from deepthink.config import Config, ModelSpec
 from deepthink.errors import UserError
 from deepthink.files import atomically
@@ -131,9 +134,32 @@ def request(config: Config) -> str:
     Two configs of one request differ in nothing that can change a number, but for where their data
     and model lie.
     """
-    key = identity(config, config.model.dtype, "")
+    return digest([asked(config), config.model.dtype])
+
+
+def answered(record: Record) -> str:
+    """The request that a record answers, as `asked` has it of a config."""
+    config = record["config"]
+    sizes = [config["test_size"], config["dev_size"], config["pool_size"], overlap(record)]
+    return _answer(record["identity"], config["model"]["revision"], sizes)
+
+
+def asked(config: Config) -> str:
+    """A hash of a request wherever its data and model lie, and whatever dtype a device gives."""
     sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
-    return digest({**key, "protocol": None, "sizes": sizes})
+    return _answer(identity(config, "", ""), config.model.revision, sizes)
+
+
+def _answer(key: Identity, revision: str, sizes: list[Any]) -> str:
+    model = {"hub_id": key["model"]["hub_id"], "package": key["model"]["package"]}
+    task = {name: value for name, value in key["task"].items() if name != "data"}
+    found = {**key, "protocol": None, "model": {**model, "revision": revision}, "task": task}
+    return digest({**found, "sizes": sizes})
+
+
+def overlap(record: Record) -> str:
+    """What became of pool rows whose text is a test or dev row's; records from before kept them."""
+    return str((record["config"].get("pool") or {"overlap": "keep"})["overlap"])
 
 
 def record_id(key: Identity) -> str:
@@ -176,8 +202,8 @@ def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     except ValueError as error:
         raise UserError(
-            f"{path.name} is not written, it would hold NaN or infinity: use model.dtype=float32, "
-            "or look at the model's weights"
+            "the model's numbers are not finite (NaN or infinity), so nothing is stored: check its "
+            "weights, or use a wider dtype"
         ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,6 +212,9 @@ def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
     except OSError as error:
         raise unwritable(path.parent, error) from error
     return record
+
+
+INCOMPLETE = "is not a complete record"
 
 
 class BrokenRecord(UserError):
@@ -200,25 +229,45 @@ def read(path: Path) -> Record:
     """A stored record, checked.
 
     Raises:
-        BrokenRecord: it is cut or edited, or of another schema or protocol than this version's.
+        BrokenRecord: it is no file, is cut or edited, lacks what is read of a record, or is of
+            another schema or protocol than this version's.
         UserError: it cannot be read at all.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        return _read(path)
+    except OSError as error:
+        raise UserError(f"{path} {_unreadable(error)}") from error
+
+
+def _read(path: Path) -> Record:
+    """As `read`; OSError as it comes."""
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
+        raise BrokenRecord(path, "is not a file")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         checksum = record.pop("checksum")
-        schema, key = record["schema"], record["identity"]
+        version, key = record["schema"], record["identity"]
         protocol, ours = key["protocol"], protocol_of(key["model"]["dtype"])
         whole = digest(record) == checksum and path.stem.endswith(f"-{record_id(key)}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BrokenRecord(path, "is not a complete record") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from error
-    for what, found, known in (("schema", schema, SCHEMA), ("protocol", protocol, ours)):
+        raise BrokenRecord(path, INCOMPLETE) from error
+    for what, found, known in (("schema", version, SCHEMA), ("protocol", protocol, ours)):
         if found != known:
             raise BrokenRecord(path, f"has {what} {found}, this version reads {known}")
     if not whole:
         raise BrokenRecord(path, "was changed after it was written")
+    if not schema.complete(record):
+        raise BrokenRecord(path, INCOMPLETE)
     return {**record, "checksum": checksum}
+
+
+def _refuse(constant: str) -> NoReturn:
+    """NaN and infinities are no JSON."""
+    raise ValueError(constant)
+
+
+def _unreadable(error: OSError) -> str:
+    return f"cannot be read ({error.strerror or error})"
 
 
 def set_aside(path: Path) -> Path:
@@ -246,14 +295,33 @@ class Stored:
 
 
 def load_all(results: Path) -> Stored:
-    """Every record under `results`; UserError as in `read` for a file that cannot be opened."""
-    found, broken = [], {}
-    for path in sorted((results / "records").rglob("*.json")):
+    """Every record under `results`; whatever else is found there, or cannot be read, is broken."""
+    folder = results / "records"
+    found: dict[str, tuple[Path, Record]] = {}
+    broken: dict[Path, str] = {}
+
+    def note(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            broken[Path(error.filename)] = _unreadable(error)
+
+    paths = sorted(
+        Path(parent, name)
+        for parent, folders, files in os.walk(folder, onerror=note)
+        for name in (*folders, *files)
+        if name.endswith(".json")
+    )
+    for path in paths:
         try:
-            found.append((path, read(path)))
+            record = _read(path)
         except BrokenRecord as error:
             broken[path] = error.reason
-    return Stored(found, broken)
+        except OSError as error:
+            broken[path] = _unreadable(error)
+        else:
+            first, _ = found.setdefault(digest(record["identity"]), (path, record))
+            if first != path:
+                broken[path] = f"is a second record of the job of {first.relative_to(folder)}"
+    return Stored([*found.values()], broken)
 
 
 def digest(value: Any) -> str:

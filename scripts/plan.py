@@ -1,14 +1,18 @@
 """What an experiment still takes: done and missing jobs, tokens, operations, hours.
 
     make plan EXPERIMENT=table1
-    make plan EXPERIMENT=table1 ARGS="model=smollm2-135m scale=cpu"
+    make plan EXPERIMENT=table1 ARGS="model=smollm2-135m scale=cpu results=results"
     make plan EXPERIMENT=table1 ARGS="model=smollm2-135m scale=cpu --jobs"
 
-Nothing is loaded or run. Estimates are calibrated on the records under results.
+The words are those of run.py: a job is done if its record is in the folder that results= names.
+Nothing is loaded or run. Estimates rest on the records there and on the published study's.
 """
 
 import argparse
+import os
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -17,6 +21,7 @@ from rich.table import Table
 from deepthink import display
 from deepthink.errors import UserError
 from deepthink.report import experiments, plan
+from deepthink.report.experiments import PUBLISHED
 from deepthink.report.runs import Runs
 from deepthink.report.words import MISSING
 
@@ -28,20 +33,36 @@ def main() -> None:
     )
     parser.add_argument("experiment", help=f"one of {', '.join(experiments.names())}")
     parser.add_argument("overrides", nargs="*", help="key=value, as for run.py")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
+    parser.add_argument("--results", help="the same as results=")
     parser.add_argument("--jobs", action="store_true", help="list the missing jobs' commands only")
     options = parser.parse_intermixed_args()
+    words = list(options.overrides)
+    if options.results is not None:
+        words.append(f"results={options.results}")
     try:
-        runs = Runs.load(options.results)
-        works = plan.work(runs, options.experiment, options.overrides)
+        tell(options.experiment, words, options.jobs)
+        sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
-    if options.jobs:
+    except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+
+
+def tell(experiment: str, words: Sequence[str], jobs: bool) -> None:
+    """The plan as a table, or the commands of its missing jobs."""
+    named = [experiments.values(word)[0] for word in words if word.startswith("results=")]
+    folder = Path(named[-1]) if named else experiments.own_results()
+    runs = Runs.load(folder)
+    more = () if folder.resolve() == PUBLISHED.resolve() else Runs.load(PUBLISHED).all
+    works = plan.work(runs, experiment, words, more)
+    if jobs:
         for one in works:
             print(*one.commands, sep="\n", end="\n" * bool(one.commands))
         return
-    command = " ".join([f"experiment={options.experiment}", *options.overrides])
-    show(works, plan.rates(runs, {one.model for one in works}), command)
+    rates = plan.rates(runs, {one.model for one in works}, more)
+    show(works, rates, shlex.join([f"experiment={experiment}", *words]))
 
 
 def show(works: list[plan.Work], rates: list[plan.Rate], command: str) -> None:

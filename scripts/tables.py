@@ -1,21 +1,17 @@
-"""Regenerate results/tables, results/figures and results/README.md from the stored records.
+"""Regenerate tables, figures and README.md of a results folder from the records in it.
 
     make tables
-    make tables ARGS="--results /elsewhere/results"
+    make tables ARGS="--results elsewhere"
 
-Reads and writes that folder alone: no model, no network, no torch. Same records, same bytes.
+Without a folder: of the published study in results, and of results/local if it has runs of an
+experiment. Reads and writes these folders alone: no model, no network. Same records, same bytes.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from time import perf_counter
-
-from rich.console import Console
-
-from deepthink.errors import UserError
-from deepthink.report import page
-from deepthink.report.runs import Runs
 
 
 def main() -> None:
@@ -23,25 +19,60 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
+    parser.add_argument("--results", type=Path, help="the folder that results= of run.py named")
     options = parser.parse_args()
+    try:
+        redraw(options.results)
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads what is said: the files are written all the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command starts again")
+
+
+def redraw(asked: Path | None) -> None:
+    """Redraw the folder that was asked for, or the published study and one's own."""
+    from deepthink.errors import UserError
+    from deepthink.report import experiments, page
+
+    try:
+        if asked is not None:
+            if not (asked / "records").is_dir():
+                raise UserError(f"{asked} has no records: run.py results={asked} makes some")
+            write(asked)
+        else:
+            write(experiments.PUBLISHED)
+            if page.load(own := experiments.own_results()).all:
+                write(own)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def write(results: Path) -> None:
+    """Redraw one folder; an exit with one line if it cannot be written."""
+    from rich.console import Console
+
+    from deepthink.report import page
+
     console, begin = Console(), perf_counter()
     try:
         with console.status("") as status:
             status.update("reading records")
-            runs = Runs.load(options.results)
-            writer = page.write(options.results, runs, lambda text: status.update(text))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+            runs = page.load(results)
+            writer = page.write(results, runs, lambda text: status.update(text))
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        sys.exit(f"error: cannot write to {options.results} ({error.strerror or error})")
+        sys.exit(f"error: cannot write to {results} ({error.strerror or error})")
     kinds = sorted({path.suffix[1:] for path in writer.written})
     for path, why in runs.broken.items():
-        console.print(f"left out: {options.results / path} {why}", highlight=False, soft_wrap=True)
+        console.print(
+            f"left out: {page.printable(results / path)} {why}", highlight=False, soft_wrap=True
+        )
     counts = ", ".join(f"{sum(p.suffix[1:] == k for p in writer.written)} {k}" for k in kinds)
     console.print(
         f"{len(writer.written)} files ({counts}) in {perf_counter() - begin:.0f} s; begin with "
-        f"{options.results / 'README.md'}",
+        f"{results / 'README.md'}",
         highlight=False,
         soft_wrap=True,
     )

@@ -1,5 +1,6 @@
 """Made-up records of real jobs, to test what is made of records."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ ROWS = 6
 """Examples of dev and of test."""
 
 
+@lru_cache(maxsize=None)
 def jobs(*overrides: str) -> tuple[Config, ...]:
     request = compose(overrides)
     return request.jobs if isinstance(request, Suite) else (request,)
@@ -44,11 +46,18 @@ def put(
         "schema": records.SCHEMA,
         "identity": key,
         "config": {**config.resolved(), "results": str(results)},
-        "demonstrations": {"indices": [0, 1], "kept": 2, "copies": 1, "tokens": 20},
+        "demonstrations": {
+            "indices": [0, 1],
+            "kept": 2,
+            "truncated": False,
+            "copies": 1,
+            "tokens": 20,
+        },
         "data": {
             "rows": {"pool": 9, "dev": rows if dev else 0, "test": rows},
             "read_rows": config.task.rows,
             "published_rows": config.task.rows,
+            "left_out": 0,
         },
         "tokens": {"queries": 120, "candidates": 12},
         "gold": {split: " ".join(["1"] * rows) for split in ("dev", "test")},

@@ -1,20 +1,19 @@
 """The paper's numbers as committed: complete, consistent, and matched by what can be run."""
 
 import csv
+import tomllib
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 
 from deepthink.overrides import CONF, compose
 from deepthink.report import experiments, layouts, paper
 
-RESULTS = CONF.parent / "results"
 TASKS = ["sst2", "sst5", "trec", "mr", "agnews"]
 
 
 def rows(name):
-    with (RESULTS / "paper" / f"{name}.csv").open() as file:
+    with (paper.FOLDER / f"{name}.csv").open() as file:
         return list(csv.DictReader(file))
 
 
@@ -119,16 +118,22 @@ def test_counts_of_table_4_and_its_two_errors():
 
 
 def test_a_number_that_is_only_plotted_is_none():
-    assert paper.value(RESULTS, "figure4", task="sst2", method="vanilla") is None
-    assert (
-        paper.value(RESULTS, "table3", model="pythia-70m", task="bbh", method="deepthink") == 39.8
-    )
+    assert paper.value("figure4", task="sst2", method="vanilla") is None
+    assert paper.value("table3", model="pythia-70m", task="bbh", method="deepthink") == 39.8
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(paper, "FOLDER", tmp_path)
     with pytest.raises(Exception, match="git checkout"):
-        paper.read(tmp_path, "table1")
+        paper.read("table9")
 
 
-def test_notes_are_there():
-    assert (Path(RESULTS) / "paper" / "NOTES.md").is_file()
+def test_the_papers_numbers_are_part_of_the_package():
+    assert paper.NOTES.is_file()
+    about = tomllib.loads((CONF.parent / "pyproject.toml").read_text())
+    packed = [
+        path
+        for pattern in about["tool"]["setuptools"]["package-data"]["deepthink"]
+        for path in (CONF.parent / "deepthink").glob(pattern)
+    ]
+    assert set(paper.FOLDER.iterdir()) <= set(packed)

@@ -1,5 +1,6 @@
 """What an experiment still takes, from made-up records."""
 
+import re
 import runpy
 import sys
 
@@ -92,11 +93,12 @@ def test_rates_are_the_records_own_and_the_a100_is_assumed_until_then(tmp_path):
 def test_the_command_prints_the_plan(tmp_path, monkeypatch, capsys):
     curves(tmp_path, range(2))
     script = str(CONF.parent / "scripts" / "plan.py")
-    monkeypatch.setattr(sys, "argv", ["plan.py", "--results", str(tmp_path), "table1", *ASKED])
-    runpy.run_path(script, run_name="__main__")
-    out = capsys.readouterr().out
-    assert "deepthink_curve" in out
-    assert f"python run.py experiment=table1 {' '.join(ASKED)}" in out
+    for folder in ([f"results={tmp_path}"], ["--results", str(tmp_path)]):
+        monkeypatch.setattr(sys, "argv", ["plan.py", "table1", *ASKED, *folder])
+        runpy.run_path(script, run_name="__main__")
+        out = capsys.readouterr().out
+        assert re.search(r"deepthink_curve +2 +8 ", out)
+        assert f"python run.py experiment=table1 {' '.join(ASKED)} results={tmp_path}\n" in out
     for wrong, hint in (("tabel1", "table1"), ("table1 sed=1", "seed")):
         monkeypatch.setattr(sys, "argv", ["plan.py", *wrong.split()])
         with pytest.raises(SystemExit, match=f"^error: .*{hint}"):

@@ -12,6 +12,7 @@ from deepthink import readings, records
 from deepthink.errors import UserError
 from deepthink.options import scored_steps
 from deepthink.overrides import compose
+from results import put
 
 
 def key(*overrides: str) -> str:
@@ -226,18 +227,15 @@ def test_data_and_dtype_are_part_of_the_key():
 
 @pytest.fixture
 def stored(tmp_path):
-    config = dataclasses.replace(compose([]), results=str(tmp_path))
-    identity = records.identity(config, "float32", "data")
-    path = records.path_of(config, identity)
-    body = {"schema": records.SCHEMA, "identity": identity, "curve": [], "note": "η"}
-    return path, records.write(path, body, pd.DataFrame({"score": [0.5]}))
+    path = put(tmp_path, compose([]), {1: 3, 5: 4}, {1: 3, 5: 4}, note="η")
+    return path, records.read(path)
 
 
 def test_a_record_comes_back(stored, tmp_path):
     path, record = stored
     assert records.read(path) == record
     assert records.load_all(tmp_path).records == [(path, record)]
-    assert pd.read_parquet(path.with_suffix(".parquet"))["score"].tolist() == [0.5]
+    assert pd.read_parquet(path.with_suffix(".parquet"))["score"].tolist() == [0.0]
     assert sorted(p.suffix for p in path.parent.iterdir()) == [".json", ".parquet"]
 
 

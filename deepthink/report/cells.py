@@ -1,6 +1,6 @@
 """A table's numbers: which runs make each, read at which t, beside the paper's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from deepthink import readings
 from deepthink.report import experiments, statistics
-from deepthink.report.experiments import Setting, command, merged
+from deepthink.report.experiments import Setting, as_run, command, merged
 from deepthink.report.runs import Array, Draw, Run, Runs, Scale, one_per_draw
 from deepthink.report.statistics import Estimate
 
@@ -47,7 +47,7 @@ class Measured:
     """The runs of one setting, model and scale, and the reading that makes them a number.
 
     found: by draw, one run or one for each member of a suite; draws of which a member is missing
-        are missing. data_root: where the model's data came from on this scale, if from one folder.
+        are missing. how: what a further run must be told, see `experiments.as_run`.
     """
 
     setting: Setting
@@ -55,7 +55,7 @@ class Measured:
     scale: Scale
     reading: Reading
     found: dict[Draw, tuple[Run, ...]]
-    data_root: str | None
+    how: tuple[str, ...]
 
     @property
     def wanted(self) -> tuple[Draw, ...]:
@@ -92,9 +92,9 @@ def sizes(setting: Setting) -> list[float]:
 def measure(runs: Runs, setting: Setting, model: str, scale: Scale, reading: Reading) -> Measured:
     """The runs that make a number, as far as they are there."""
     by_member = []
-    for config in setting.resolved:
-        last = config["method"]["iterations"]
-        found = runs.of(model, config, scale, reading.fixed or last)
+    for config, family in zip(setting.configs, setting.families, strict=True):
+        last = config.method.iterations
+        found = runs.of(model, family, scale, reading.fixed or last)
         if reading.fixed is None:
             found = [run for run in found if run.iterations == last]
         if reading.dev:
@@ -102,7 +102,9 @@ def measure(runs: Runs, setting: Setting, model: str, scale: Scale, reading: Rea
         by_member.append(one_per_draw(found, setting.draws))
     complete = [draw for draw in setting.draws if all(draw in found for found in by_member)]
     whole = {draw: tuple(found[draw] for found in by_member) for draw in complete}
-    return Measured(setting, model, scale, reading, whole, runs.data_root(model, scale))
+    suite = setting.configs[0].task.name.partition("/")[0]
+    how = as_run(runs, model, scale, suite) if len(whole) < len(setting.draws) else ()
+    return Measured(setting, model, scale, reading, whole, how)
 
 
 def scales_of(runs: Runs, settings: Sequence[Setting], model: str) -> list[Scale]:
@@ -110,10 +112,10 @@ def scales_of(runs: Runs, settings: Sequence[Setting], model: str) -> list[Scale
     found = {
         run.scale
         for setting in settings
-        for config in setting.resolved
-        for run in runs.of(model, config)
+        for family in setting.families
+        for run in runs.of(model, family)
     }
-    return sorted(found, key=lambda scale: (not scale.whole, scale))
+    return sorted(found, key=lambda scale: scale.rank)
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,15 @@ class Cell:
 
 def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
     """Commands that do what is missing of one experiment, model and scale, and of which parts."""
-    missing = [part for part in parts if part.missing]
-    if not missing:
-        return []
+    alike: dict[tuple[str, ...], list[Measured]] = {}
+    for part in parts:
+        if part.missing:
+            alike.setdefault(part.how, []).append(part)
+    return [one for missing in alike.values() for one in _fill(missing)]
+
+
+def _fill(missing: Sequence[Measured]) -> Iterator[tuple[str, list[Measured]]]:
+    """Of parts that must be told the same."""
     first = missing[0]
     scored = {
         run.record["config"]["method"]["scored"]
@@ -187,7 +195,6 @@ def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
     }
     usual = experiments.scored_on(first.scale)
     other = scored.pop() if len(scored) == 1 and usual is not None else None
-    commands = []
     for swept, draws in merged((part.setting, part.missing) for part in missing):
         values = dict(swept)
         of = [
@@ -202,11 +209,10 @@ def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
             draws,
             first.model,
             first.scale,
-            first.data_root,
+            first.how,
             None if other == usual else other,
         )
-        commands.append((line, of))
-    return commands
+        yield line, of
 
 
 def average(outcomes: Sequence[Array], weights: Sequence[float] | None = None) -> Estimate:

@@ -36,14 +36,26 @@ class Verdict:
 
 
 def verdicts(runs: Runs, model: str) -> list[Verdict]:
-    """Every claim for one model, on each scale its experiment was run on; once if on none."""
+    """Every claim for one model, once: by the largest scale that can tell, the others beside it."""
     found = []
     for claim, where, experiment, judge_claim in CLAIMS:
         scales = scales_of(runs, experiments.settings(experiment), model)
-        judged = [judge_claim(runs, model, scale) for scale in scales]
-        told = [one for one in judged if one[1]] or [(NOT_RUN, "")]
-        found += [Verdict(claim, where, *one) for one in told]
+        judged = [(scale, *judge_claim(runs, model, scale)) for scale in scales]
+        told = [one for one in judged if one[2]]
+        found.append(Verdict(claim, where, *_joined(told)))
     return found
+
+
+def _joined(judged: Sequence[tuple[Scale, str, str]]) -> Judged:
+    """The verdict of the first scale that has one; the evidence of all, each with its verdict."""
+    if not judged:
+        return NOT_RUN, ""
+    first, *others = sorted(judged, key=lambda one: one[1] == NOT_RUN)
+    _, verdict, evidence = first
+    if others:
+        beside = (f"{scale}: **{verdict}**, {told}" for scale, verdict, told in others)
+        evidence = "<br>".join([f"{first[0]}: {evidence}", *beside])
+    return verdict, evidence
 
 
 def _vanilla(reading: Reading) -> Callable[[Runs, str, Scale], Judged]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from deepthink.errors import UserError
 from deepthink.report import experiments, statistics
 from deepthink.report.cells import (
     BY_DEV,
@@ -101,18 +100,9 @@ def _difference(
 
 
 def _paired(first: Measured, second: Measured) -> tuple[list[Array], list[Array]] | None:
-    """Outcomes of both over the draws they share; UserError if their examples differ."""
+    """Outcomes of both over the draws they share; they are of one scale, so of the same rows."""
     draws = shared(first, second)
-    if not draws:
-        return None
-    for draw in draws:
-        for one, other in zip(first.found[draw], second.found[draw], strict=True):
-            if one.examples != other.examples:
-                raise UserError(
-                    f"{one.path} and {other.path} cannot be compared, their test examples differ: "
-                    "remove the one that was made from other data"
-                )
-    return first.of_draws(draws), second.of_draws(draws)
+    return (first.of_draws(draws), second.of_draws(draws)) if draws else None
 
 
 RIVALS = {

@@ -30,7 +30,14 @@ class Compared:
 
 
 def every(runs: Runs) -> Iterator[Compared]:
-    """Thinking against its rivals, then aligned against continued positions at each η."""
+    """Thinking against its rivals, then aligned against continued positions at each η.
+
+    Of other data or another model only what has numbers.
+    """
+    return (one for one in _every(runs) if not one.scale.other or any(one.contrast.estimates))
+
+
+def _every(runs: Runs) -> Iterator[Compared]:
     for model, scale in comparisons.subjects(runs, "table1"):
         for reading in comparisons.READINGS:
             for found in comparisons.thinking(runs, model, scale, reading).values():

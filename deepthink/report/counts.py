@@ -1,7 +1,6 @@
 """Tables 4 to 6: the paper's counts of the data beside the data's own and what runs have read."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from deepthink.config import Config, Suite
 from deepthink.overrides import compose
@@ -20,7 +19,7 @@ _RENAMED = {
 _Seen = Callable[[str, str], str]
 
 
-def every(results: Path, runs: Runs) -> Iterator[tuple[str, str, Grid]]:
+def every(runs: Runs) -> Iterator[tuple[str, str, Grid]]:
     """Name, title and cells of each table of counts."""
     read: dict[str, list[dict[str, int]]] = {}
     for run in runs.all:
@@ -30,14 +29,14 @@ def every(results: Path, runs: Runs) -> Iterator[tuple[str, str, Grid]]:
         counts = sorted({rows[split] for rows in read.get(task, ())})
         return " or ".join(f"{count:,}" for count in counts) or MISSING
 
-    yield "table4", "Table 4: the conventional tasks", _tasks(results, seen)
-    yield "table5", "Table 5: MMLU", _members(results, "table5", "mmlu", seen)
-    yield "table6", "Table 6: BIG-Bench Hard", _members(results, "table6", "bbh", seen)
+    yield "table4", "Table 4: the conventional tasks", _tasks(seen)
+    yield "table5", "Table 5: MMLU", _members("table5", "mmlu", seen)
+    yield "table6", "Table 6: BIG-Bench Hard", _members("table6", "bbh", seen)
 
 
-def _tasks(results: Path, seen: _Seen) -> Grid:
+def _tasks(seen: _Seen) -> Grid:
     lines = []
-    for row in paper.read(results, "table4").to_dict("records"):
+    for row in paper.read("table4").to_dict("records"):
         config = compose([f"task={row['task']}"])
         assert isinstance(config, Config)
         line = [TASKS[row["task"]]]
@@ -53,11 +52,11 @@ def _tasks(results: Path, seen: _Seen) -> Grid:
     return Grid(("task", *columns, "labels"), tuple(lines))
 
 
-def _members(results: Path, name: str, suite: str, seen: _Seen) -> Grid:
+def _members(name: str, suite: str, seen: _Seen) -> Grid:
     request = compose([f"task={suite}"])
     assert isinstance(request, Suite)
     counts, lines, printed = request.spec.rows, [], 0
-    for row in paper.read(results, name).to_dict("records"):
+    for row in paper.read(name).to_dict("records"):
         member = _RENAMED.get(row["member"], row["member"])
         printed += row["test_rows"]
         here = seen(f"{suite}/{member}", "test")

@@ -1,16 +1,24 @@
 """What conf/experiment asks for: the jobs behind each number of a table or figure."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
+from deepthink import records
 from deepthink.config import Config, Suite
 from deepthink.overrides import CONF, axes, compose, values
-from deepthink.report.runs import Draw, Scale
+from deepthink.report.runs import Draw, Family, Run, Runs, Scale
+
+PUBLISHED = Path("results")
+"""The folder of the committed study; a user's own runs lie in `own_results()`."""
 
 DRAWS = ("seed", "order")
 SIZES = ("test_size", "dev_size", "pool_size")
@@ -31,9 +39,9 @@ class Setting:
     draws: tuple[Draw, ...]
 
     @cached_property
-    def resolved(self) -> tuple[dict[str, Any], ...]:
-        """The configs as plain values."""
-        return tuple(config.resolved() for config in self.configs)
+    def families(self) -> tuple[Family, ...]:
+        """What the runs of each config have in common."""
+        return tuple(Family.of(records.identity(config, "", "")) for config in self.configs)
 
 
 def names() -> list[str]:
@@ -77,6 +85,24 @@ def setting(experiment: str, **axes: str) -> Setting:
     """The one setting of an experiment with these values."""
     (found,) = (s for s in settings(experiment) if axes.items() <= s.axes.items())
     return found
+
+
+def studied(runs: Runs, names: Iterable[str]) -> Runs:
+    """The runs that these experiments ask for, on any scale and of any model."""
+    asked = {
+        (family, draw)
+        for name in names
+        for setting in settings(name)
+        for family in setting.families
+        for draw in setting.draws
+    }
+    return runs.only(lambda run: (run.family, run.draw) in asked)
+
+
+@lru_cache
+def own_results() -> Path:
+    """The folder a user's runs go to unless told otherwise."""
+    return Path(yaml.safe_load((CONF / "config.yaml").read_text())["results"])
 
 
 @lru_cache
@@ -152,18 +178,21 @@ def command(
     draws: Sequence[Draw],
     model: str,
     scale: Scale,
-    data_root: str | None,
+    how: Sequence[str] = (),
     scored: str | None = None,
 ) -> str:
     """The command that does these draws of a sweep; jobs that are done it only reads.
 
-    The dtype is named, since it would else follow the machine's device. scored: the value of
-    method.scored that the draws which are there were run with, if it is not the scale's.
+    The dtype is named, since it would else follow the machine's device. how: what else the draws
+    that are there were run with, see `as_run`. scored: their value of method.scored, if it is not
+    the scale's.
     """
     own = axes(experiment)
     words = [f"experiment={experiment}"]
-    if own["model"] != [model]:
+    if own["model"] != [model] and (CONF / "model" / f"{model}.yaml").is_file():
         words.append(f"model={model}")
+    elif len(own["model"]) > 1:
+        words.append(f"model={own['model'][0]}")
     words += [*of_scale(scale), f"model.dtype={scale.dtype}"]
     if scored is not None:
         words.append(f"method.scored={scored}")
@@ -172,6 +201,53 @@ def command(
         wanted = list(map(str, sorted({draw[at] for draw in draws})))
         if wanted != own.get(name, ["0"]):
             words.append(f"{name}={','.join(wanted)}")
-    if data_root:
-        words.append(f"data_root={data_root}")
-    return " ".join(["python run.py", *words])
+    return " ".join(["python run.py", *words, *how])
+
+
+def as_run(runs: Runs, model: str, scale: Scale, suite: str) -> tuple[str, ...]:
+    """What a further run of a task must be told to share a number with those that are there.
+
+    Beyond experiment, scale and dtype: which model, where the data lie and what of the pool, and
+    where records are kept. Where the task has no run, the runs of other tasks say it.
+    """
+    found = runs.at(model, scale, suite)
+    told: dict[str, str | None] = _other_model(found[0], model) if found else {}
+    if {run.overlap for run in found} == {"keep"}:
+        told["pool.overlap"] = "keep"
+    roots = {run.record["config"]["data_root"] for run in found}
+    if len(roots) == 1 and (root := roots.pop()):
+        told["data_root"] = root
+    return (*(word(key, value) for key, value in told.items()), *kept_in(runs))
+
+
+def kept_in(runs: Runs) -> list[str]:
+    """What a command must be told to keep its records in the folder of these runs."""
+    if runs.folder is None or runs.folder == own_results():
+        return []
+    return [word("results", str(runs.folder))]
+
+
+def _other_model(run: Run, model: str) -> dict[str, str | None]:
+    """What makes the model a run is of, where conf/model does not say the same of its name."""
+    path = CONF / "model" / f"{model}.yaml"
+    named = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    made = run.record["identity"]["model"]
+    found = {"name": model, **{key: made[key] for key in ("hub_id", "revision", "package")}}
+    return {
+        f"model.{key}": value
+        for key, value in found.items()
+        if key not in named or named[key] != value
+    }
+
+
+def word(key: str, value: str | None) -> str:
+    """An override as it is typed in a shell, in quotes where Hydra or the shell need them."""
+    plain = f"{key}={'null' if value is None else value}"
+    try:
+        understood = OverridesParser.create().parse_override(plain).value() == value
+    except HydraException:
+        understood = False
+    if understood and shlex.quote(plain) == plain:
+        return plain
+    escaped = (value or "").replace("\\", "\\\\").replace('"', '\\"')
+    return shlex.quote(f'{key}="{escaped}"')

@@ -3,8 +3,10 @@
 Each function draws one model on one scale, or returns None where nothing was run.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
@@ -15,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from deepthink import records
 from deepthink.report import comparisons, experiments
 from deepthink.report.cells import (
     FIVE,
@@ -396,15 +399,15 @@ def drift(runs: Runs, model: str, scale: Scale) -> Figure | None:
         if not part.found:
             continue
         drawn = True
-        records = [run.record["drift"] for (run,) in part.found.values()]
-        shades = matplotlib.colormaps["viridis"](np.linspace(0.9, 0.05, len(records[0])))
+        moves = [run.record["drift"] for (run,) in part.found.values()]
+        shades = matplotlib.colormaps["viridis"](np.linspace(0.9, 0.05, len(moves[0])))
         for row, which in enumerate(("keys", "values")):
             axes = panels[row][column]
             for place, shade in enumerate(shades):
-                moved = np.mean([record[place][which] for record in records], axis=0)
+                moved = np.mean([record[place][which] for record in moves], axis=0)
                 axes.plot(range(1, len(moved) + 1), moved, color=shade,
-                          label=f"t = {records[0][place]['step']}")  # fmt: skip
-            axes.set_title(f"{'K̃' if which == 'keys' else 'Ṽ'}, {name} (n = {len(records)})")
+                          label=f"t = {moves[0][place]['step']}")  # fmt: skip
+            axes.set_title(f"{'K̃' if which == 'keys' else 'Ṽ'}, {name} (n = {len(moves)})")
     if not drawn:
         return None
     for axes in panels[:, 0]:
@@ -414,6 +417,39 @@ def drift(runs: Runs, model: str, scale: Scale) -> Figure | None:
     panels[0][1].legend(fontsize=6, ncols=2)
     _title(figure, "Drift of the memory, SST2, η = 0.1", model, scale)
     return figure
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Which figure, of which model on which scale."""
+
+    name: str
+    model: str
+    scale: Scale
+
+    @property
+    def file(self) -> str:
+        """The name of its files: no two figures have the same."""
+        sizes = (self.scale.test, self.scale.dev, self.scale.pool)
+        rows = [] if self.scale.whole else ["all" if size < 0 else str(size) for size in sizes]
+        other = re.findall(r"\w+", self.scale.other)
+        return "-".join([self.name, _file_name(self.model), *rows, self.scale.dtype, *other])
+
+
+def _file_name(model: str) -> str:
+    """A model's name as part of a file's."""
+    plain = re.sub(r"[^\w.-]", "-", model)
+    return plain if plain == model else f"{plain}-{records.digest(model)[:8]}"
+
+
+def every(runs: Runs, stage: Callable[[str], object]) -> Iterator[tuple[Drawn, Figure]]:
+    """All figures that have anything to show. stage: told what comes next."""
+    for name, draw in FIGURES.items():
+        for model, scale in comparisons.subjects(runs, EXPERIMENTS[name]):
+            stage(f"{name}: {model}")
+            with style():
+                if (figure := draw(runs, model, scale)) is not None:
+                    yield Drawn(name, model, scale), figure
 
 
 FIGURES = {

@@ -133,10 +133,11 @@ LAYOUTS = (
             ],
         },
         (
-            "The paper's averages are over questions, as far as can be told (paper/NOTES.md): a "
-            "task weighs as much as the data have questions of it, however many were read. Over "
-            "tasks, every one of the 57 or 22 weighs the same. The demonstrations are given: there "
-            "is one run, and its interval is over questions alone.",
+            "The paper's averages are over questions, as far as can be told "
+            "(deepthink/report/paper/NOTES.md): a task weighs as much as the data have questions "
+            "of it, however many were read. Over tasks, every one of the 57 or 22 weighs the same. "
+            "The demonstrations are given: there is one run, and its interval is over questions "
+            "alone.",
         ),
     ),
     Layout(

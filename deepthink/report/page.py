@@ -1,70 +1,78 @@
 """The page results/README.md, and every table and figure beside it."""
 
 import csv
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
+from deepthink.overrides import CONF
 from deepthink.report import (
     claims,
-    comparisons,
     contrasts,
     counts,
     experiments,
     figures,
     finding,
     judging,
+    layouts,
+    paper,
     summary,
     tables,
 )
 from deepthink.report.contrasts import Compared
+from deepthink.report.figures import Drawn
 from deepthink.report.render import Grid, gaps, grid, header, latex, long_form, markdown, so_far
 from deepthink.report.runs import Run, Runs, Scale
 from deepthink.report.writer import Writer
+
+EXPERIMENTS = frozenset(
+    {layout.name for layout in (*layouts.LAYOUTS, layouts.CATEGORIES)}
+    | set(figures.EXPERIMENTS.values())
+    | {experiment for _, _, experiment, _ in claims.CLAIMS}
+)
+"""The experiments that the page is about. A run that none of them asks for is not on it."""
+
+
+def load(results: Path) -> Runs:
+    """The runs under `results` that the page is about."""
+    return experiments.studied(Runs.load(results), EXPERIMENTS)
 
 
 def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
     """Regenerate every table, figure and the page of the runs under `results`.
 
-    stage: told what comes next. Raises UserError for runs that belong to one number but differ in
-    their data, OSError as it comes for a folder that cannot be written.
+    stage: told what comes next. OSError as it comes for a folder that cannot be written.
     """
     writer = Writer(results)
-    stage("tables")
-    built = tables.every(results, runs)
-    for table in built:
-        writer.text(f"tables/{table.name}.md", "\n".join(_table(table, range(len(table.blocks)))))
-        shown = [block for block in table.blocks if block.measured] or table.blocks
-        blocks = [(f"{block.model}: {block.scale}", grid(table, block)) for block in shown]
-        notes = (_ACCURACY, *table.notes)
-        tex = latex(table.name, table.title, notes, header(table), blocks)
-        writer.text(f"tables/{table.name}.tex", tex)
-        writer.text(f"tables/{table.name}.csv", long_form(table))
-    for name, title, content in counts.every(results, runs):
-        _plain(writer, name, title, content)
-    compared = list(contrasts.every(runs))
-    writer.text("tables/comparisons.csv", contrasts.long_form(compared))
     drawn = []
-    for name, draw in figures.FIGURES.items():
-        for model, scale in comparisons.subjects(runs, figures.EXPERIMENTS[name]):
-            stage(f"{name}: {model}")
-            with figures.style():
-                figure = draw(runs, model, scale)
-                if figure is not None:
-                    file = name + _suffix(model, scale)
-                    writer.figure(file, figure)
-                    drawn.append((name, model, file))
-    stage("results/README.md")
-    writer.text("README.md", "\n".join(_page(runs, built, compared, drawn)))
+    for one, figure in figures.every(runs, stage):
+        writer.figure(one.file, figure)
+        drawn.append(one)
+    stage("tables")
+    for name, text in texts(results, runs, drawn):
+        writer.text(name, text)
     writer.sweep()
     return writer
 
 
-def _suffix(model: str, scale: Scale) -> str:
-    """What tells the files of a model and scale from others."""
-    sizes = (scale.test, scale.dev, scale.pool)
-    rows = [] if scale.whole else ["all" if size < 0 else str(size) for size in sizes]
-    return "-".join(["", model, *rows, scale.dtype])
+def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[str, str]]:
+    """Every file of text by its name under `results`. drawn: the figures that there are."""
+    built = tables.every(runs)
+    for table in built:
+        whole = "\n".join(_table(runs, table, range(len(table.blocks))))
+        yield f"tables/{table.name}.md", whole
+        shown = [block for block in table.blocks if block.measured] or table.blocks
+        blocks = [(f"{block.model}: {block.scale}", grid(table, block)) for block in shown]
+        notes = (_ACCURACY, *table.notes)
+        tex = latex(table.name, table.title, notes, header(table), blocks)
+        yield f"tables/{table.name}.tex", tex
+        yield f"tables/{table.name}.csv", long_form(table)
+    for name, title, content in counts.every(runs):
+        yield from _plain(name, title, content)
+    compared = list(contrasts.every(runs))
+    yield "tables/comparisons.csv", contrasts.long_form(compared)
+    yield "README.md", "\n".join(_page(results, runs, built, compared, drawn))
 
 
 _ACCURACY = (
@@ -73,12 +81,12 @@ _ACCURACY = (
 )
 
 
-def _table(table: tables.Table, chosen: range | list[int]) -> Iterator[str]:
+def _table(runs: Runs, table: tables.Table, chosen: range | list[int]) -> Iterator[str]:
     """The Markdown of a table's blocks, with what is missing in each."""
     yield f"## {table.title}\n"
     yield f"{' '.join([_ACCURACY, *table.notes])}\n"
     if not table.blocks:
-        yield f"Not run: `python run.py experiment={table.name}`\n"
+        yield f"Not run: `{_command(runs, table.name)}`\n"
     for at in chosen:
         block = table.blocks[at]
         yield f"### {block.model}: {block.scale}\n"
@@ -89,19 +97,26 @@ def _table(table: tables.Table, chosen: range | list[int]) -> Iterator[str]:
             yield "\n".join(f"- missing: {line}" for line in lines) + "\n"
 
 
-def _plain(writer: Writer, name: str, title: str, content: Grid) -> None:
+def _command(runs: Runs, experiment: str) -> str:
+    """The command that runs an experiment into the folder of these runs."""
+    words = [f"experiment={experiment}", *experiments.kept_in(runs)]
+    return " ".join(["python run.py", *words])
+
+
+def _plain(name: str, title: str, content: Grid) -> Iterator[tuple[str, str]]:
     out = StringIO()
     csv.writer(out, lineterminator="\n").writerows([content.header, *content.rows])
-    writer.text(f"tables/{name}.csv", out.getvalue())
-    writer.text(f"tables/{name}.md", f"## {title}\n\n{markdown(content)}\n")
-    writer.text(f"tables/{name}.tex", latex(name, title, (), content.header, [("", content)]))
+    yield f"tables/{name}.csv", out.getvalue()
+    yield f"tables/{name}.md", f"## {title}\n\n{markdown(content)}\n"
+    yield f"tables/{name}.tex", latex(name, title, (), content.header, [("", content)])
 
 
 def _page(
+    results: Path,
     runs: Runs,
     built: list[tables.Table],
     compared: list[Compared],
-    drawn: list[tuple[str, str, str]],
+    drawn: Sequence[Drawn],
 ) -> Iterator[str]:
     """The text of results/README.md, part by part."""
     yield _HEAD
@@ -117,12 +132,12 @@ def _page(
         + " show every cell with the command that fills it. Beside each `.md` lie a `.tex` and a "
         "`.csv`, which names the records behind every number. "
         "[Table 4](tables/table4.md), [5](tables/table5.md) and [6](tables/table6.md) count the "
-        "data. [paper/NOTES.md](paper/NOTES.md) audits the paper's own numbers.\n"
+        f"data. {_notes(results)} audits the paper's own numbers.\n"
     )
     for table in built[:4]:
         measured = [at for at, block in enumerate(table.blocks) if block.measured]
         if measured:
-            yield from _table(table, measured)
+            yield from _table(runs, table, measured)
     yield "## Figures\n"
     yield (
         "Bands and bars are 95 % intervals of each mean over draws and test examples; two that "
@@ -130,10 +145,24 @@ def _page(
         "figure 5 boxes are quartiles, whiskers reach 1.5 times as far, and dots are draws; the "
         "drift is a mean over draws. Each figure is also a PDF for papers.\n"
     )
-    for name, model, file in drawn:
-        if name not in ("thinking", "positions"):
-            yield f"![{name}, {model}](figures/{file}.png)\n"
+    for one in drawn:
+        if one.name not in ("thinking", "positions"):
+            yield _image(one)
     yield _METHODS
+
+
+def _image(drawn: Drawn) -> str:
+    return f"![{drawn.name}, {drawn.model}](figures/{drawn.file}.png)\n"
+
+
+def _notes(results: Path) -> str:
+    """The audit of the paper, with a link from pages of the same checkout."""
+    root = CONF.parent
+    name = paper.NOTES.relative_to(root).as_posix()
+    if not results.resolve().is_relative_to(root):
+        return f"`{name}`"
+    path = Path(os.path.relpath(paper.NOTES, results.resolve()))
+    return f"[{name}]({path.as_posix()})"
 
 
 _HEAD = """# Results
@@ -180,9 +209,10 @@ def _what_was_run(runs: Runs) -> Iterator[str]:
     yield "## What was run\n"
     if runs.broken:
         yield "Left out of every number; a job's own command sets its file aside and runs again:\n"
-        yield "\n".join(f"- `{path}` {why}" for path, why in runs.broken.items()) + "\n"
+        told = (f"- `{printable(path)}` {why}" for path, why in runs.broken.items())
+        yield "\n".join(told) + "\n"
     if not runs.all:
-        yield "Nothing yet. `python run.py experiment=table1` runs the paper's Table 1.\n"
+        yield f"Nothing yet. `{_command(runs, 'table1')}` runs the paper's Table 1.\n"
         return
     rows = []
     by_subject: dict[tuple[str, Scale], list[Run]] = {}
@@ -212,7 +242,7 @@ def _what_was_run(runs: Runs) -> Iterator[str]:
         "device",
     )
     yield markdown(Grid(header, tuple(rows))) + "\n"
-    commits = sorted({f"{run.record['code']['commit'] or 'unknown'}"[:8] for run in runs.all})
+    commits = _commits(runs.all)
     changed = sum(bool(run.record["code"]["dirty"]) for run in runs.all)
     versions = {
         f"{name} {version}"
@@ -221,13 +251,62 @@ def _what_was_run(runs: Runs) -> Iterator[str]:
         if name in ("torch", "transformers", "deepthink")
     }
     yield (
-        f"Commits {', '.join(commits)}"
+        f"Commits {commits}"
         + (f" ({changed} records of a tree with changes)" if changed else "")
         + f"; {', '.join(sorted(versions))}. "
         + _data_note(runs)
         + _steps_note(runs)
+        + _apart_note(runs)
         + "\n"
     )
+    yield from _rules_note(runs)
+
+
+def printable(path: Path) -> str:
+    """A path in one line of plain text, whatever its name is."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
+
+
+def _commits(runs: Iterable[Run]) -> str:
+    names = {f"{run.record['code']['commit'] or 'unknown'}"[:8] for run in runs}
+    return ", ".join(sorted(names))
+
+
+def _apart_note(runs: Runs) -> str:
+    """What is meant by the scales of other origins."""
+    if not any(run.scale.other for run in runs.all):
+        return ""
+    return (
+        ' "Other data" and "other model": the same name, but not the rows or the weights of most '
+        "runs; these have tables of their own and are compared with nothing else."
+    )
+
+
+def _rules_note(runs: Runs) -> Iterator[str]:
+    """By which rules of this program, as it changed, the records were made."""
+    kept = [run for run in runs.all if run.overlap == "keep"]
+    untold = [run for run in runs.all if any("ties" not in one for one in run.record["curve"])]
+    told = [point for run in runs.all for point in run.record["curve"] if "ties" in point]
+    every = len(runs.all)
+    if kept:
+        yield (
+            f"{_share(kept, every)} made with `pool.overlap=keep` (commits {_commits(kept)}): pool "
+            "rows whose text is also a test or dev row's were not left out of the demonstrations.\n"
+        )
+    if untold:
+        yield (
+            f"{_share(untold, every)} made before ties were counted (commits {_commits(untold)}): "
+            "where two answers had equal scores, the first in the order of the labels counted.\n"
+        )
+    if told:
+        ties, count = (sum(point[name] for point in told) for name in ("ties", "count"))
+        yield f"Of {count:,} predictions whose ties were counted {ties:,} were ties.\n"
+
+
+def _share(runs: Sequence[Run], every: int) -> str:
+    if len(runs) == every:
+        return "All records were"
+    return f"{len(runs):,} of {every:,} records were"
 
 
 def _steps_note(runs: Runs) -> str:
@@ -245,22 +324,24 @@ def _operations(run: Run) -> int:
 
 def _data_note(runs: Runs) -> str:
     other = {
-        run.task: (run.record["data"]["read_rows"], run.record["data"]["published_rows"])
+        (run.task, *(run.record["data"][of][split] for of in _SIZES for split in ("pool", "test")))
         for run in runs.all
         if run.record["data"]["read_rows"] != run.record["data"]["published_rows"]
     }
     if not other:
         return "All data sets had their published size."
     told = [
-        f"{task} {read['pool']:,}/{read['test']:,} rows instead of "
-        f"{published['pool']:,}/{published['test']:,}"
-        for task, (read, published) in sorted(other.items())
+        f"{task} {pool:,}/{test:,} rows instead of {published_pool:,}/{published_test:,}"
+        for task, pool, test, published_pool, published_test in sorted(other)
         if "/" not in task
     ]
-    suites = sum("/" in task for task in other)
+    suites = len({task for task, *_ in other if "/" in task})
     if suites:
         told.append(f"{suites} members of suites")
     return f"Data that differ in size from the published sets: {'; '.join(told)}."
+
+
+_SIZES = ("read_rows", "published_rows")
 
 
 def _verdicts(runs: Runs) -> Iterator[str]:
@@ -290,10 +371,10 @@ def _verdicts(runs: Runs) -> Iterator[str]:
         )
 
 
-def _pays(compared: list[Compared], drawn: list[tuple[str, str, str]]) -> Iterator[str]:
+def _pays(compared: list[Compared], drawn: Sequence[Drawn]) -> Iterator[str]:
     """Thinking against everything else, one table for each reading of t."""
     yield "## Does thinking pay?\n"
-    mine = [one for one in compared if one.family == contrasts.THINKING]
+    mine = _known(compared, thinking=True)
     for model, scale in dict.fromkeys((one.model, one.scale) for one in mine):
         yield f"### {model}: {scale}\n"
         yield (
@@ -306,20 +387,20 @@ def _pays(compared: list[Compared], drawn: list[tuple[str, str, str]]) -> Iterat
         yield from contrasts.markdown(mine, model, scale)
 
 
-def _shown(
-    wanted: str, drawn: list[tuple[str, str, str]], model: str, scale: Scale
-) -> Iterator[str]:
+def _known(compared: list[Compared], thinking: bool) -> list[Compared]:
+    """The comparisons of one question that have a number."""
+    asked = (one for one in compared if (one.family == contrasts.THINKING) == thinking)
+    return [one for one in asked if any(one.contrast.estimates)]
+
+
+def _shown(wanted: str, drawn: Sequence[Drawn], model: str, scale: Scale) -> Iterator[str]:
     """The figure of this name for a model and scale, if it was drawn."""
-    for name, of, file in drawn:
-        if (name, of) == (wanted, model) and file.endswith(_suffix(model, scale)):
-            yield f"![{name}, {model}](figures/{file}.png)\n"
+    return map(_image, (one for one in drawn if one == Drawn(wanted, model, scale)))
 
 
-def _positions(
-    runs: Runs, compared: list[Compared], drawn: list[tuple[str, str, str]]
-) -> Iterator[str]:
+def _positions(runs: Runs, compared: list[Compared], drawn: Sequence[Drawn]) -> Iterator[str]:
     """Aligned against continued positions: figure, tables and what follows from them."""
-    mine = [one for one in compared if one.family != contrasts.THINKING]
+    mine = _known(compared, thinking=False)
     if not mine:
         return
     yield "## Aligned or continued positions\n"

@@ -1,4 +1,4 @@
-"""The paper's own numbers, from results/paper: one tidy CSV for each table and figure."""
+"""The paper's own numbers, from the folder paper here: one tidy CSV for each table and figure."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -7,11 +7,14 @@ import pandas as pd
 
 from deepthink.errors import UserError
 
+FOLDER = Path(__file__).resolve().parent / "paper"
+NOTES = FOLDER / "NOTES.md"
+
 
 @lru_cache
-def read(results: Path, name: str) -> pd.DataFrame:
+def read(name: str) -> pd.DataFrame:
     """A table or figure; a `value` that the paper only plots is missing. UserError as it says."""
-    path = results / "paper" / f"{name}.csv"
+    path = FOLDER / f"{name}.csv"
     try:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
@@ -20,9 +23,9 @@ def read(results: Path, name: str) -> pd.DataFrame:
         ) from error
 
 
-def value(results: Path, name: str, **where: str) -> float | None:
+def value(name: str, **where: str) -> float | None:
     """The one number of a table in the row with these values; None if the paper has none."""
-    frame = read(results, name)
+    frame = read(name)
     for column, wanted in where.items():
         frame = frame[frame[column] == wanted]
     numbers = frame["value"].dropna()

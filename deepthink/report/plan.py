@@ -1,11 +1,12 @@
 """How much work an experiment still is: done and missing jobs, tokens, operations, hours.
 
-A job is done if its record is there. What the others take is calibrated on records: tokens per
-example and per demonstration of the same task (of the same model where there are any), operations
-per token, and operations per second of the machines that made records.
+A job is done if its record is in the folder that `results=` names. What the others take is
+calibrated on records: tokens per example and per demonstration of the same task (of the same model
+where there are any), operations per token, and operations a second of the machines that made them.
 """
 
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any
@@ -14,7 +15,7 @@ from deepthink import records
 from deepthink.config import Config
 from deepthink.report import experiments
 from deepthink.report.experiments import Setting
-from deepthink.report.runs import Draw, Run, Runs, Scale
+from deepthink.report.runs import Draw, Run, Runs
 
 A100_PEAK = 312e12
 """bf16 operations per second of an A100's matrix units."""
@@ -42,27 +43,39 @@ class Work:
     commands: tuple[str, ...] = ()
 
 
-def work(runs: Runs, experiment: str, overrides: Sequence[str]) -> list[Work]:
-    """One line for each model and setting, suites as a whole. UserError as the command line's."""
+def work(
+    runs: Runs, experiment: str, overrides: Sequence[str], more: Sequence[Run] = ()
+) -> list[Work]:
+    """One line for each model and setting, suites as a whole. UserError as the command line's.
+
+    runs: of the folder the jobs are for: those are done. more: what estimates rest on besides.
+    """
     models = next(
         (experiments.values(o) for o in overrides if o.startswith("model=")),
         experiments.axes(experiment)["model"],
     )
     others = [o for o in overrides if not o.startswith("model=")]
-    finished = {_key(run.record["identity"], run.scale) for run in runs.all}
+    finished: dict[str, set[str]] = {}
+    for run in runs.all:
+        finished.setdefault(records.answered(run.record), set()).add(run.scale.dtype)
+    known = [*runs.all, *more]
     found = []
     for model in models:
         signals: set[str] = set()
         swept = experiments.axes(experiment)
         fixed = [o for o in others if o.partition("=")[0] not in (*swept, *experiments.DRAWS)]
-        words = ["python run.py", f"experiment={experiment}", f"model={model}", *fixed]
+        words = ["python", "run.py", f"experiment={experiment}", f"model={model}", *fixed]
         for setting in experiments.settings(experiment, f"model={model}", *others):
-            found.append(_work(runs, finished, setting, signals, words))
+            found.append(_work(known, finished, setting, signals, words))
     return found
 
 
 def _work(
-    runs: Runs, finished: set[str], setting: Setting, signals: set[str], words: list[str]
+    runs: Sequence[Run],
+    finished: Mapping[str, set[str]],
+    setting: Setting,
+    signals: set[str],
+    words: list[str],
 ) -> Work:
     first = setting.configs[0]
     done = missing = 0
@@ -72,7 +85,7 @@ def _work(
     known = True
     for config in setting.configs:
         jobs = [replace(config, seed=seed, order=order) for seed, order in setting.draws]
-        left = [job for job in jobs if _of_job(job) not in finished]
+        left = [job for job in jobs if not _done(job, finished)]
         done += len(jobs) - len(left)
         missing += len(left)
         draws.update(dict.fromkeys((job.seed, job.order) for job in left))
@@ -93,7 +106,7 @@ def _work(
         flops,
         known,
         tuple(
-            " ".join(
+            shlex.join(
                 [
                     *words,
                     *(f"{key}={value}" for key, value in setting.axes.items()),
@@ -106,21 +119,14 @@ def _work(
     )
 
 
-def _of_job(config: Config) -> str:
-    return _key(records.identity(config, "", ""), Scale.of(config.resolved(), ""))
-
-
-def _key(identity: dict[str, Any], scale: Scale) -> str:
-    """What can be said of a record's key without data or device, with the sizes that were asked."""
-    model = {k: v for k, v in identity["model"].items() if k not in ("dtype", "weights")}
-    task = {k: v for k, v in identity["task"].items() if k != "data"}
-    return records.digest(
-        {**identity, "model": model, "task": task, "sizes": [scale.test, scale.dev, scale.pool]}
-    )
+def _done(config: Config, finished: Mapping[str, set[str]]) -> bool:
+    """Whether a record answers this job; which dtype "auto" is depends on the device."""
+    dtypes = finished.get(records.asked(config), set())
+    return bool(dtypes) if config.model.dtype == "auto" else config.model.dtype in dtypes
 
 
 def _estimate(
-    runs: Runs, config: Config, jobs: int, signals: set[str]
+    runs: Sequence[Run], config: Config, jobs: int, signals: set[str]
 ) -> tuple[float, float, bool] | None:
     """Tokens and operations of so many jobs, and whether the selection is counted in full."""
     alike = _alike(runs, config)
@@ -140,7 +146,7 @@ def _estimate(
     return tokens, tokens * per_token * parameters, known
 
 
-def _alike(runs: Runs, config: Config) -> list[Run]:
+def _alike(runs: Sequence[Run], config: Config) -> list[Run]:
     """Runs that say how long a task's texts are: of the model, else of any, else of its suite."""
     suite = config.task.name.partition("/")[0]
     for same in (
@@ -148,7 +154,7 @@ def _alike(runs: Runs, config: Config) -> list[Run]:
         lambda run: run.task == config.task.name,
         lambda run: run.task.partition("/")[0] == suite,
     ):
-        found = [run for run in runs.all if same(run) and experiments.parameters(run.model)]
+        found = [run for run in runs if same(run) and experiments.parameters(run.model)]
         if found:
             return found
     return []
@@ -172,7 +178,7 @@ def _per_token(run: Run) -> float:
 
 
 def _selection(
-    runs: Runs, config: Config, per_query: float, signals: set[str]
+    runs: Sequence[Run], config: Config, per_query: float, signals: set[str]
 ) -> tuple[tuple[float, float], bool]:
     """Tokens of selection: of every job, and once for all; whether that is all there is."""
     name = config.method.selector["name"]
@@ -180,7 +186,7 @@ def _selection(
         return (0.0, 0.0), True
     tried = [
         run
-        for run in runs.all
+        for run in runs
         if run.task == config.task.name
         and run.record["identity"]["selector"] == config.method.selector
         and run.scale.pool == (-1 if config.pool_size is None else config.pool_size)
@@ -209,13 +215,13 @@ class Rate:
     records: int
 
 
-def rates(runs: Runs, models: set[str]) -> list[Rate]:
+def rates(runs: Runs, models: set[str], more: Sequence[Run] = ()) -> list[Rate]:
     """Of an A100, assumed if none made a record, and of every device that did.
 
     First the device that made most records of these models, if any did.
     """
     made: dict[str, list[Run]] = {}
-    for run in runs.all:
+    for run in (*runs.all, *more):
         if run.record["seconds"]["think"] + run.record["seconds"]["score"] > 0:
             made.setdefault(run.record["execution"]["device"], []).append(run)
     found = [_rate(device, those) for device, those in sorted(made.items())]

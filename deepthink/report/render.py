@@ -44,7 +44,7 @@ def _lines(row: Row, block: Block) -> Iterator[tuple[str, ...]]:
     if any(value is not None for value in printed):
         yield label, "paper" if block.published else "paper, other model", *map(number, printed), ""
         label = ""
-    counts = {(cell.seeds, cell.wanted) for cell in row.cells}
+    counts = {(cell.seeds, cell.wanted) for cell in row.cells if cell.wanted}
     least, wanted = min(counts)
     n = str(wanted) if least == wanted else f"{least}/{wanted}"
     yield label, "ours", *(interval(cell.estimate) for cell in row.cells), n
@@ -97,7 +97,8 @@ def so_far(table: Table, block: Block) -> Grid | None:
 
 def markdown(grid: Grid) -> str:
     """As a Markdown table."""
-    lines = [grid.header, tuple("---" for _ in grid.header), *grid.rows]
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in (grid.header, *grid.rows)]
+    lines = [rows[0], ["---" for _ in grid.header], *rows[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -1,7 +1,8 @@
 """Stored records as arrays, found by what their job asked for."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from deepthink import readings, records
-from deepthink.errors import UserError
 
 Array = np.ndarray
 Draw = tuple[int, int]
@@ -18,24 +18,35 @@ Draw = tuple[int, int]
 
 @dataclass(frozen=True, order=True)
 class Scale:
-    """On how much a job was run: test, dev and pool rows (-1: all), and the model's dtype."""
+    """On how much a job was run: test, dev and pool rows (-1: all), and the model's dtype.
+
+    other: empty for the data and the model that most runs of a task have; else what tells apart
+        those that are not: see `Runs`.
+    """
 
     test: int
     dev: int
     pool: int
     dtype: str
+    other: str = ""
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], dtype: str) -> "Scale":
+    def of(cls, config: Mapping[str, Any], dtype: str, other: str = "") -> "Scale":
         """From a resolved config."""
         names = ("test_size", "dev_size", "pool_size")
         test, dev, pool = (-1 if config[name] is None else config[name] for name in names)
-        return cls(test, dev, pool, dtype)
+        return cls(test, dev, pool, dtype, other)
 
     @property
     def whole(self) -> bool:
         """Whether every row was used."""
         return max(self.test, self.dev, self.pool) < 0
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """The largest scale first, those of other data or another model last."""
+        sizes = (self.test, self.dev, self.pool)
+        return bool(self.other), [(size >= 0, -size) for size in sizes], self.dtype, self.other
 
     def __str__(self) -> str:
         parts = ["all test rows" if self.test < 0 else f"{self.test} test rows"]
@@ -43,15 +54,30 @@ class Scale:
             parts.append(f"{self.dev} dev rows" if self.dev else "no dev rows")
         if self.pool >= 0:
             parts.append(f"a pool of {self.pool}")
-        return ", ".join([*parts, self.dtype])
+        return ", ".join([*parts, self.dtype, *filter(None, [self.other])])
+
+
+@dataclass(frozen=True)
+class Family:
+    """What runs of one number have in common: `records.family` of plain and of thought reading."""
+
+    plain: str
+    thought: str
+
+    @classmethod
+    def of(cls, key: records.Identity) -> "Family":
+        """From a job's identity."""
+        plain, thought = (records.digest(records.family(key, t)) for t in (False, True))
+        return cls(plain, thought)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished job. `path` is relative to the folder of results."""
+    """A finished job. `path` is relative to the folder of results; `other` as in `Scale`."""
 
     path: Path
     record: records.Record
+    other: str = ""
 
     @property
     def model(self) -> str:
@@ -63,10 +89,26 @@ class Run:
         """The task's name, of a suite's member suite/member."""
         return str(self.record["config"]["task"]["name"])
 
+    @property
+    def suite(self) -> str:
+        """The suite a member belongs to; of any other task itself."""
+        return self.task.partition("/")[0]
+
     @cached_property
     def scale(self) -> Scale:
         """On how much it was run."""
-        return Scale.of(self.record["config"], self.record["identity"]["model"]["dtype"])
+        dtype = self.record["identity"]["model"]["dtype"]
+        return Scale.of(self.record["config"], dtype, self.other)
+
+    @cached_property
+    def family(self) -> Family:
+        """What it has in common with other runs of its number."""
+        return Family.of(self.record["identity"])
+
+    @property
+    def overlap(self) -> str:
+        """What became of pool rows whose text is a test or dev row's: "drop" or "keep"."""
+        return records.overlap(self.record)
 
     @property
     def draw(self) -> Draw:
@@ -83,16 +125,24 @@ class Run:
         """The iterations after which test was scored."""
         return tuple(point["step"] for point in readings.of_split(self.record["curve"], "test"))
 
-    @property
-    def origin(self) -> tuple[object, ...]:
-        """What runs of one number share: the protocol, the data and the model behind its name."""
+    @cached_property
+    def maker(self) -> str:
+        """The model behind its name, and the protocol: what all runs of a table share."""
         identity = self.record["identity"]
-        return identity["protocol"], identity["task"]["data"], identity["model"]
+        return records.digest([identity["protocol"], identity["model"]])
+
+    @cached_property
+    def examples(self) -> str:
+        """The data behind the task's name and their answers: what all runs of a column share."""
+        data = self.record["identity"]["task"]["data"]
+        return records.digest([data, self.record["gold"]["test"]])
 
     @property
-    def examples(self) -> tuple[str, str]:
-        """What tells the test examples from others: the data they are of, and their answers."""
-        return self.record["identity"]["task"]["data"], self.record["gold"]["test"]
+    def source(self) -> str:
+        """Where its data came from."""
+        data = self.record["data"]
+        places = (self.record["config"]["data_root"], data.get("repository"), data.get("commit"))
+        return records.digest([*places, self.overlap])
 
     @property
     def has_dev(self) -> bool:
@@ -107,101 +157,134 @@ class Run:
         return np.array([label == answer for label, answer in pairs], dtype=np.int8)
 
 
-def demonstrations_key(config: Mapping[str, Any]) -> str:
-    """What decides demonstrations, prompts and scores of plain in-context learning, draw aside."""
-    task, method = config["task"], config["method"]
-    return records.digest(
-        {
-            "task": [task[name] for name in ("name", "version", "template", "labels", "answer")],
-            "selector": {"name": "given"} if task["given"] else method["selector"],
-            "copies": method["copies"],
-            "count": config["demonstrations"]["count"] or task["demonstrations"],
-            "labels": config["demonstrations"]["labels"],
-            "prompt": config["prompt"],
-            "answer_score": config["answer_score"],
-        }
-    )
-
-
-def thinking_key(config: Mapping[str, Any]) -> str:
-    """How the demonstrations are thought over, T aside."""
-    names = ("step_size", "momentum", "positions", "memory_dtype")
-    return records.digest({name: config["method"][name] for name in names})
-
-
 class Runs:
     """All runs of a results folder, found by model and setting.
 
-    broken: files that do not count, by path relative to the folder, and why.
+    Runs of one model name, sizes and dtype may still be of several origins: of different weights,
+    or of different data behind a task's name. The origin with most runs is the main one; runs of
+    any other have a scale of their own, so that no number and no comparison mixes the two.
+
+    broken: files that do not count, by path relative to the folder, and why. folder: None for runs
+        that lie in none.
     """
 
-    def __init__(self, runs: Iterable[Run], broken: Mapping[Path, str] | None = None) -> None:
-        self.all = tuple(runs)
+    def __init__(
+        self,
+        runs: Iterable[Run],
+        broken: Mapping[Path, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.all = _told_apart(runs)
         self.broken = dict(broken or {})
+        self.folder = folder
         self._by_setting: dict[tuple[str, str], list[Run]] = {}
+        self._by_scale: dict[tuple[str, Scale], list[Run]] = {}
         for run in self.all:
-            key = (run.model, demonstrations_key(run.record["config"]))
-            self._by_setting.setdefault(key, []).append(run)
+            self._by_setting.setdefault((run.model, run.family.plain), []).append(run)
+            self._by_scale.setdefault((run.model, run.scale), []).append(run)
 
     @classmethod
     def load(cls, results: Path) -> "Runs":
         """Every record under `results` that is whole."""
         stored = records.load_all(results)
         runs = (Run(path.relative_to(results), record) for path, record in stored.records)
-        return cls(runs, {path.relative_to(results): why for path, why in stored.broken.items()})
+        broken = {path.relative_to(results): why for path, why in stored.broken.items()}
+        return cls(runs, broken, results)
+
+    def only(self, wanted: Callable[[Run], bool]) -> "Runs":
+        """The same without the runs that are not wanted."""
+        return Runs(filter(wanted, self.all), self.broken, self.folder)
 
     @property
     def models(self) -> list[str]:
         """Every model that has a record."""
         return sorted({run.model for run in self.all})
 
-    def data_root(self, model: str, scale: Scale) -> str | None:
-        """The folder a model's data came from on a scale; None: the hub, or not one folder."""
-        roots = {
-            run.record["config"]["data_root"]
-            for run in self.all
-            if run.model == model and run.scale == scale
-        }
-        return roots.pop() if len(roots) == 1 else None
+    def at(self, model: str, scale: Scale, suite: str) -> list[Run]:
+        """The runs of a task or suite by a model on a scale; if it has none, all there are."""
+        found = self._by_scale.get((model, scale), [])
+        return [run for run in found if run.suite == suite] or found
 
     def of(
-        self, model: str, config: Mapping[str, Any], scale: Scale | None = None, step: int = 1
+        self, model: str, family: Family, scale: Scale | None = None, step: int = 1
     ) -> list[Run]:
         """Runs of a setting whose test was scored at t = step, whatever their draw and T.
 
-        config: resolved; its model, sizes and draw do not matter, and of t = 1 nor does thinking.
+        At t = 1 it does not matter how they were thought over; those that thought as the setting
+        does come last.
         """
-        found = self._by_setting.get((model, demonstrations_key(config)), [])
-        return [
+        found = [
             run
-            for run in found
+            for run in self._by_setting.get((model, family.plain), [])
             if step in run.steps
             and (scale is None or run.scale == scale)
-            and (step == 1 or thinking_key(run.record["config"]) == thinking_key(config))
+            and (step == 1 or run.family == family)
         ]
+        return sorted(found, key=lambda run: run.family == family)
+
+
+def _told_apart(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """The runs in their order, each with the name of its origin if that is not the main one."""
+    every = [replace(run, other="") for run in runs]
+    makers: dict[tuple[object, ...], list[str]] = {}
+    suites: dict[tuple[object, ...], list[Run]] = {}
+    for run in every:
+        makers.setdefault((run.model, run.scale), []).append(run.maker)
+        suites.setdefault((run.model, run.scale, run.maker, run.suite), []).append(run)
+    main = {place: _ranked(names)[0] for place, names in makers.items()}
+    data = {place: _other_data(found) for place, found in suites.items()}
+
+    def origin(run: Run) -> str:
+        model = "" if run.maker == main[run.model, run.scale] else f"other model {run.maker[:8]}"
+        rows = data[run.model, run.scale, run.maker, run.suite].get((run.task, run.examples), "")
+        return ", ".join(filter(None, (model, rows)))
+
+    return tuple(replace(run, other=origin(run)) for run in every)
+
+
+def _other_data(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
+    """Names for the data of a task, or of a suite, that are not the main ones: by task, examples.
+
+    Members of a suite go together by where their data came from.
+    """
+    sources = _ranked(run.source for run in runs)
+    ranks: dict[int, list[tuple[str, str]]] = {}
+    for task in dict.fromkeys(run.task for run in runs):
+        found = [run for run in runs if run.task == task]
+        names = _ranked(run.examples for run in found)
+        if task != found[0].suite:
+            first: dict[str, int] = {}
+            for run in sorted(found, key=lambda run: sources.index(run.source)):
+                first.setdefault(run.examples, sources.index(run.source))
+            names.sort(key=lambda name: first[name])
+        for rank, name in enumerate(names):
+            ranks.setdefault(rank, []).append((task, name))
+    return {
+        one: f"other data {(one[1] if len(ranks[rank]) == 1 else records.digest(ranks[rank]))[:8]}"
+        for rank in ranks
+        if rank > 0
+        for one in ranks[rank]
+    }
+
+
+def _ranked(names: Iterable[str]) -> list[str]:
+    """Each name once: the most frequent first, equals in order."""
+    counts = Counter(names)
+    return sorted(counts, key=lambda name: (-counts[name], name))
 
 
 def one_per_draw(runs: Iterable[Run], draws: Iterable[Draw]) -> dict[Draw, Run]:
     """Of runs of one setting and scale, one for each of the draws that has any.
 
     All are of one kind, that of the same scored steps and dev set which covers most draws, then has
-    most steps: numbers of unlike runs are not averaged. UserError where their model, protocol or
-    data differ.
+    most steps: numbers of unlike runs are not averaged. Of equals the last.
     """
     wanted = list(draws)
-    kinds: dict[tuple[tuple[int, ...], bool], list[Run]] = {}
+    kinds: dict[tuple[tuple[int, ...], bool], dict[Draw, Run]] = {}
     for run in runs:
         if run.draw in wanted:
-            kinds.setdefault((run.steps, run.has_dev), []).append(run)
+            kinds.setdefault((run.steps, run.has_dev), {})[run.draw] = run
     if not kinds:
         return {}
-    best = max(kinds, key=lambda kind: (len({r.draw for r in kinds[kind]}), len(kind[0]), kind))
-    first, *others = kinds[best]
-    for other in others:
-        if first.origin != other.origin:
-            raise UserError(
-                f"{first.path} and {other.path} belong to one number, but were made from different "
-                "data, of another model of that name or by a different protocol: remove one of them"
-            )
-    found = {run.draw: run for run in kinds[best]}
-    return {draw: found[draw] for draw in wanted if draw in found}
+    best = max(kinds, key=lambda kind: (len(kinds[kind]), len(kind[0]), kind))
+    return {draw: kinds[best][draw] for draw in wanted if draw in kinds[best]}

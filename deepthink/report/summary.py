@@ -19,9 +19,12 @@ def sentences(runs: Runs, model: str) -> Iterator[str]:
         ("table1", (_thinking, _selection, _best_of_ten)),
         ("positions", (_positions,)),
     ):
-        for scale in scales_of(runs, experiments.settings(experiment), model):
-            for write in written:
-                yield from write(runs, model, scale)
+        scales = scales_of(runs, experiments.settings(experiment), model)
+        found = {scale: [s for w in written for s in w(runs, model, scale)] for scale in scales}
+        told = {scale: sentences for scale, sentences in found.items() if sentences}
+        for scale, sentences in told.items():
+            where = f"On {scale}: " if len(told) > 1 else ""
+            yield from (where + sentence for sentence in sentences)
 
 
 def _thinking(runs: Runs, model: str, scale: Scale) -> Iterator[str]:

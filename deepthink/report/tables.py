@@ -1,8 +1,7 @@
 """The paper's tables, ours beside the paper's, from stored runs alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from deepthink.config import Suite
 from deepthink.overrides import compose
@@ -63,25 +62,25 @@ class Table:
     notes: tuple[str, ...]
 
 
-def every(results: Path, runs: Runs) -> list[Table]:
+def every(runs: Runs) -> list[Table]:
     """All tables of measured numbers, the paper's first."""
-    built = [build(results, runs, layout) for layout in LAYOUTS]
-    return [*built[:3], figure3(results, runs), *built[3:]]
+    built = [build(runs, layout) for layout in LAYOUTS]
+    return [*built[:3], figure3(runs), *built[3:]]
 
 
-def build(results: Path, runs: Runs, layout: Layout) -> Table:
+def build(runs: Runs, layout: Layout) -> Table:
     """A table with a block for each model and scale."""
     average = ("Average",) if len(layout.places) > 2 else ()
     return Table(
         layout.name,
         layout.title,
         (*layout.places.values(), *average),
-        tuple(_block(results, runs, layout, *one) for one in _blocks(runs, layout)),
+        _shown(_block(runs, layout, *one) for one in _blocks(runs, layout)),
         layout.notes,
     )
 
 
-def figure3(results: Path, runs: Runs) -> Table:
+def figure3(runs: Runs) -> Table:
     """MMLU by category, the numbers of Figure 3 (§4.5)."""
     (setting,) = experiments.settings("figure3")
     places = categories(setting)
@@ -90,7 +89,7 @@ def figure3(results: Path, runs: Runs) -> Table:
         chosen = tuple(setting.configs[i] for i in places[category])
         part = measure(runs, replace(setting, configs=chosen), model, scale, line.reading)
         where = {**(line.published or {}), "model": model, "category": category}
-        printed = paper.value(results, "figure3", **where) if published else None
+        printed = paper.value("figure3", **where) if published else None
         return Cell((part,), printed, pooled=line.pooled)
 
     def block(model: str, scale: Scale, published: bool) -> Block:
@@ -100,15 +99,36 @@ def figure3(results: Path, runs: Runs) -> Table:
         )
         return Block(model, scale, published, (Section("", rows),))
 
-    gains = paper.read(results, "figure3").query("method == 'gain'")
+    gains = paper.read("figure3").query("method == 'gain'")
     stated = ", ".join(f"{row.category} +{row.value:g}" for row in gains.itertuples())
     return Table(
         CATEGORIES.name,
         CATEGORIES.title,
         tuple(places),
-        tuple(block(*one) for one in _blocks(runs, CATEGORIES)),
+        _shown(block(*one) for one in _blocks(runs, CATEGORIES)),
         (f"The paper plots four models and states only LLaMA2-7B's gains: {stated}.",),
     )
+
+
+def _shown(blocks: Iterable[Block]) -> tuple[Block, ...]:
+    """All blocks; of other data or another model only the rows and cells that have runs."""
+    pruned = (_pruned(block) if block.scale.other else block for block in blocks)
+    return tuple(block for block in pruned if block.sections)
+
+
+def _pruned(block: Block) -> Block:
+    def cell(full: Cell) -> Cell:
+        if all(part.found for part in full.parts):
+            return full
+        unasked = (replace(part, setting=replace(part.setting, draws=())) for part in full.parts)
+        return replace(full, parts=tuple(unasked))
+
+    sections = []
+    for section in block.sections:
+        rows = [replace(row, cells=tuple(map(cell, row.cells))) for row in section.rows]
+        if kept := tuple(row for row in rows if any(one.wanted for one in row.cells)):
+            sections.append(replace(section, rows=kept))
+    return replace(block, sections=tuple(sections))
 
 
 def categories(setting: Setting) -> dict[str, list[int]]:
@@ -135,9 +155,7 @@ def _blocks(runs: Runs, layout: Layout) -> list[tuple[str, Scale, bool]]:
     return found
 
 
-def _block(
-    results: Path, runs: Runs, layout: Layout, model: str, scale: Scale, published: bool
-) -> Block:
+def _block(runs: Runs, layout: Layout, model: str, scale: Scale, published: bool) -> Block:
     """One model's rows: a cell for each task, then their average where there are more than two."""
     paper_model = model if published else layout.reference
 
@@ -147,7 +165,7 @@ def _block(
         where = {**line.published, "model": paper_model, "task": place}
         if layout.reference:
             where["section"] = section
-        printed = paper.value(results, layout.name, **where)
+        printed = paper.value(layout.name, **where)
         if published:
             return Cell(parts, paper=printed, pooled=line.pooled)
         return Cell(parts, context=printed, pooled=line.pooled)

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from deepthink.files import atomically
 
-_FOLDERS = ("tables", "figures")
+_FOLDERS = {"tables": (".md", ".tex", ".csv"), "figures": (".pdf", ".png")}
+"""Where generated files lie, and what their names end with."""
 
 
 @dataclass
@@ -40,7 +41,8 @@ class Writer:
 
     def sweep(self) -> None:
         """Remove generated files that were not written this time."""
-        for folder in _FOLDERS:
+        for folder, endings in _FOLDERS.items():
             for path in (self.results / folder).glob("*"):
-                if path not in self.written:
+                ours = path.suffix in endings and path.is_file()
+                if ours and path not in self.written:
                     path.unlink()

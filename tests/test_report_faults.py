@@ -1,0 +1,651 @@
+"""Runs that must not share a number, files that are no records, commands that must fill a cell."""
+
+import copy
+import json
+import os
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import assert_one_line, stored
+
+from deepthink import records, schema
+from deepthink.errors import UserError
+from deepthink.overrides import CONF, compose, expand
+from deepthink.report import claims, experiments, figures, page, plan, tables
+from deepthink.report.cells import FIVE, VANILLA, Cell, fill, measure, scales_of
+from deepthink.report.layouts import LAYOUTS
+from deepthink.report.runs import Run, Runs, Scale
+from results import jobs, put
+
+MODEL = "smollm2-135m"
+SMALL = ("test_size=6", "dev_size=6", "pool_size=9")
+SCALE = Scale(6, 6, 9, "float32")
+CURVE = {1: 2, 5: 2, 15: 2}
+BETTER = {1: 4, 5: 4, 15: 4}
+
+
+def curve(results, *overrides, hits=CURVE, **changes):
+    (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, *overrides)
+    return put(results, config, hits, hits, **changes)
+
+
+def reseal(path, change):
+    """Change a record and make it whole again, under the name that its identity asks for."""
+    record = json.loads(path.read_text())
+    record.pop("checksum")
+    change(record)
+    record["checksum"] = records.digest(record)
+    name = record["identity"] if isinstance(record.get("identity"), dict) else {}
+    head = path.stem.rpartition("-")[0]
+    new = path.with_name(f"{head}-{records.record_id(name)}.json")
+    path.unlink()
+    new.write_text(json.dumps(record))
+    return new
+
+
+def cell(results, reading, **axes):
+    setting = experiments.setting("table1", **{"method": "deepthink_curve", "task": "sst2", **axes})
+    return Cell((measure(page.load(results), setting, MODEL, SCALE, reading),))
+
+
+def texts(results, runs=None):
+    return dict(page.texts(results, runs or page.load(results), ()))
+
+
+def titles(text):
+    """The first cell of each row of each table of a page, the empty ones left out."""
+    found = []
+    for block in text.split("\n\n"):
+        rows = [line.split(" | ") for line in block.splitlines() if line.startswith("| ")]
+        found.append([row[0] for row in rows if row[0] != "| "])
+    return found
+
+
+# one source for what belongs together
+
+
+def test_a_new_option_of_thinking_is_never_the_papers_cell(tmp_path):
+    """Ten runs with an option this version does not know, beside the paper's own and alone."""
+
+    def new(record):
+        record["identity"]["thinking"]["restarts"] = 3
+
+    for seed in range(10):
+        reseal(curve(tmp_path, f"seed={seed}", hits=BETTER), new)
+    assert cell(tmp_path, FIVE).estimate is None
+    assert cell(tmp_path, VANILLA).estimate is None
+    for seed in range(10):
+        curve(tmp_path, f"seed={seed}")
+    for reading in (FIVE, VANILLA):
+        assert cell(tmp_path, reading).estimate.mean == pytest.approx(100 / 3)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("task", "delimiter", ""),
+        ("prompt", "separator", "\n"),
+        ("selector", "temperature", 2),
+        (None, "ensemble", 5),
+    ],
+)
+def test_a_new_option_of_anything_else_neither(tmp_path, part, name, value):
+    def new(record):
+        (record["identity"][part] if part else record["identity"])[name] = value
+
+    reseal(curve(tmp_path, hits=BETTER), new)
+    assert page.load(tmp_path).all == ()
+    for reading in (FIVE, VANILLA):
+        assert (
+            measure(
+                Runs.load(tmp_path),
+                experiments.setting("table1", method="deepthink_curve", task="sst2"),
+                MODEL,
+                SCALE,
+                reading,
+            ).found
+            == {}
+        )
+
+
+# what is on the page
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("method.step_size=0.1", "method.positions=aligned", "method.iterations=8"),
+        ("task=sst2", "method=deepthink", "seed=10"),
+        ("task=sst2", "method=deepthink", "method.step_size=0.5"),
+        ("task=sst2", "method=deepthink", "prompt.seam=joint"),
+        ("task=sst2", "method=vanilla", "demonstrations.labels=flipped"),
+        ("task=trec", "method=herding", "order=1"),
+    ],
+)
+def test_a_scratch_run_is_on_no_page(tmp_path, overrides):
+    curve(tmp_path)
+    before = texts(tmp_path)
+    (config,) = jobs(*overrides)
+    put(tmp_path, config, {1: 3}, {1: 3})
+    assert len(Runs.load(tmp_path).all) == 2
+    assert texts(tmp_path) == before
+
+
+def test_a_users_runs_are_ignored_and_the_published_study_is_not():
+    if not (CONF.parent / ".git").exists():
+        pytest.skip("not a checkout")
+    assert compose([]).results == "results/local"
+    names = ["results/local/records/a/b/c/seed0-00000000.json", "results/local/README.md"]
+    ignored = subprocess.run(
+        ["git", "check-ignore", *names, "results/README.md", "results/records/a/b/c/s.json"],
+        cwd=CONF.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ignored.stdout.split() == names
+
+
+# data and models behind one name
+
+
+@pytest.fixture(scope="module")
+def study():
+    """The runs of the committed study that its page is about."""
+    return page.load(CONF.parent / experiments.PUBLISHED)
+
+
+def odd(run, **identity):
+    record = copy.deepcopy(run.record)
+    for part, values in identity.items():
+        record["identity"][part] |= values
+    return Run(Path(f"seed0-{records.record_id(record['identity'])}.json"), record)
+
+
+def test_one_odd_record_beside_the_study_costs_its_own_cell(study):
+    """Table 1, SST2, herding, seed 0, of data that differ from the mirror's."""
+    first = next(
+        run for run in study.all
+        if run.record["identity"]["selector"]["name"] == "herding"
+        and run.draw == (0, 0) and run.task == "sst2"
+    )  # fmt: skip
+    other = odd(first, task={"data": "hub"})
+    runs = Runs([*study.all, other], study.broken, study.folder)
+    before, after = (texts(study.folder, one) for one in (study, runs))
+    (scale,) = {run.scale for run in runs.all} - {run.scale for run in study.all}
+    assert str(scale).startswith(f"{first.scale}, other data ")
+    page_ = after["README.md"]
+    assert f"### {MODEL}: {scale}" in page_
+    assert "| Herding | paper, other model | 62.0 |" in page_.split(f"### {MODEL}: {scale}")[1]
+    assert "| with dev set" not in page_.split(f"### {MODEL}: {scale}")[1].split("##")[0]
+    lines = set(before["README.md"].splitlines()) - set(page_.splitlines())
+    assert [line[:8] for line in lines] == ["Commits "]  # which says what "other data" means
+    assert set(before["tables/table1.csv"].splitlines()) < set(
+        after["tables/table1.csv"].splitlines()
+    )
+    assert all(len(rows) == len(set(rows)) for rows in titles(page_) if "| scale" not in rows)
+    assert {v.claim: v for v in claims.verdicts(runs, MODEL)} == {
+        v.claim: v for v in claims.verdicts(study, MODEL)
+    }
+
+
+def test_one_record_of_another_commit_or_weights_is_apart(tmp_path):
+    for seed in range(10):
+        curve(tmp_path, f"seed={seed}")
+    before = cell(tmp_path, FIVE).estimate
+
+    def moved(record):
+        record["identity"]["model"]["revision"] = "b" * 40
+
+    reseal(curve(tmp_path, "seed=3", "order=0", hits=BETTER), moved)
+    assert cell(tmp_path, FIVE).estimate is None  # its own record was the one that moved
+    curve(tmp_path, "seed=3")
+    assert cell(tmp_path, FIVE).estimate == before
+    scales = scales_of(page.load(tmp_path), experiments.settings("table1"), MODEL)
+    assert [str(scale).partition("other model ")[1] for scale in scales] == ["", "other model "]
+
+
+def test_two_halves_are_not_one_number(tmp_path):
+    """Five draws of one set of data and five of another; the first of equals is the main one."""
+    for seed in range(10):
+        hits = CURVE if seed < 5 else BETTER
+        curve(tmp_path, f"seed={seed}", hits=hits, data=f"data {seed // 5}")
+    runs = page.load(tmp_path)
+    scales = scales_of(runs, experiments.settings("table1"), MODEL)
+    assert len(scales) == len({str(scale) for scale in scales}) == 2
+    setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
+    means = []
+    for scale in scales:
+        found = Cell((measure(runs, setting, MODEL, scale, FIVE),))
+        assert (found.seeds, found.estimate) == (5, None)
+        means.append(round(found.so_far.mean, 1))
+    assert sorted(means) == [33.3, 66.7]
+
+
+def test_answers_that_differ_are_other_data(tmp_path):
+    curve(tmp_path)
+    (config,) = jobs("task=sst2", "method=repeat", *SMALL)
+    gold = {"dev": "1 1 1 1 1 1", "test": "0 1 1 1 1 1"}
+    put(tmp_path, config, {1: 2}, {1: 2}, gold=gold)
+    assert len({run.scale for run in page.load(tmp_path).all}) == 2
+    assert "other data" in texts(tmp_path)["README.md"]
+
+
+def test_a_suites_members_are_of_one_source(tmp_path):
+    """Each member was run twice, from two places with other rows: no average has some of each."""
+    for place, hits in (("/one", 0), ("/two", 6)):
+        overrides = ("task=bbh", "method.scored=ends", "test_size=6", f"data_root={place}")
+        for job in jobs(*overrides):
+            put(tmp_path, job, {1: hits, 5: hits}, data=f"{place} {job.task.name}")
+    extra = jobs("task=bbh", "method.scored=ends", "test_size=6", "method.iterations=9")[0]
+    put(tmp_path, extra, {1: 6, 9: 6}, data=f"/two {extra.task.name}")
+    runs = page.load(tmp_path)
+    setting = experiments.setting("table3", task="bbh")
+    scales = scales_of(runs, [setting], MODEL)
+    means = [Cell((measure(runs, setting, MODEL, scale, FIVE),)).estimate.mean for scale in scales]
+    assert sorted(means) == [0, 100]
+
+
+def test_figures_of_other_data_have_files_of_their_own(tmp_path):
+    for data in ("a", "b"):
+        for name in ("continued", "aligned"):
+            axes = ("method.step_size=0.1", f"method.positions={name}", "seed=0")
+            curve(tmp_path, *axes, data=data)
+    curve(tmp_path, "model.name='a/../b'")
+    curve(tmp_path, "model.name=a-..-b")
+    drawn = [one for one, _ in figures.every(page.load(tmp_path), lambda _: None)]
+    files = [one.file for one in drawn]
+    assert len(files) == len(set(files)) >= 6
+    assert all("/" not in file for file in files)
+
+
+# claims
+
+
+def test_a_claim_is_counted_once_whatever_the_scales(tmp_path):
+    for seed in range(6):
+        curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
+        (config,) = jobs("task=sst2", "method=deepthink_curve", "test_size=5", f"seed={seed}")
+        put(tmp_path, config, {1: 6, 5: 0, 15: 0}, {1: 6, 5: 0, 15: 0})
+    runs = page.load(tmp_path)
+    found = claims.verdicts(runs, MODEL)
+    assert len(found) == len(claims.CLAIMS) == len({v.claim for v in found})
+    (one,) = (v for v in found if v.claim.endswith("same demonstrations, t = 5"))
+    large, small = one.evidence.split("<br>")
+    assert one.verdict == "in part"
+    assert large.startswith("6 test rows, 6 dev rows, a pool of 9, float32: significantly ahead")
+    assert small.startswith("5 test rows, float32: **not here**, significantly behind on SST2")
+    text = texts(tmp_path)["README.md"]
+    papers = [claim for claim, where, *_ in claims.CLAIMS if where]
+    assert f"Of {len(papers)} claims of the paper " in text
+    for rows in titles(text):
+        if "| model" not in rows:
+            assert len(rows) == len(set(rows)), rows
+    assert "- On 6 test rows, 6 dev rows, a pool of 9, float32: **Thinking in" in text
+    assert "- On 5 test rows, float32: **Thinking in" in text
+
+
+def test_the_whole_goes_before_subsets_and_larger_ones_before_smaller():
+    scales = [
+        Scale(6, 6, 9, "float32"),
+        Scale(100, 50, 300, "float32"),
+        Scale(-1, -1, -1, "float32", "other data 1"),
+        Scale(-1, 50, -1, "float32"),
+        Scale(-1, -1, -1, "float32"),
+    ]
+    ordered = sorted(scales, key=lambda scale: scale.rank)
+    assert [scales.index(scale) for scale in ordered] == [4, 3, 1, 0, 2]
+
+
+# commands
+
+
+def filled(command):
+    """The requests of a printed command, each with the folder its record goes to."""
+    words = shlex.split(command)
+    assert words[:2] == ["python", "run.py"]
+    found = [compose(one) for one in expand(words[2:])]
+    return [(records.asked(config), config.model.name, config.results) for config in found]
+
+
+@pytest.mark.parametrize("name", ["elsewhere", "my results", "it's [here], a=b", "2", "null"])
+def test_the_command_beside_a_cell_is_its_missing_jobs(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    folder = Path(name)
+    root = "/a mirror, of 'data'"
+    asked = ("pool.overlap=keep", f'data_root="{root}"', "model.revision=1e5", "model.name=mine")
+    for seed in range(9):
+        curve(folder, f"seed={seed}", *asked)
+    runs = page.load(folder)
+    setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
+    part = measure(runs, setting, "mine", SCALE, FIVE)
+    ((command, _),) = fill([part])
+    (job,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, *asked, "seed=9")
+    dtyped = replace(job, model=replace(job.model, dtype="float32"))
+    assert filled(command) == [(records.asked(dtyped), "mine", name)]
+    config = compose(expand(shlex.split(command)[2:])[0])
+    assert (config.data_root, config.model.revision, config.pool.overlap) == (root, "1e5", "keep")
+
+
+def test_records_from_before_overlap_was_a_setting_kept_it(tmp_path):
+    for seed in range(9):
+        reseal(curve(tmp_path, f"seed={seed}"), lambda record: record["config"].pop("pool"))
+    ((command, _),) = fill(cell(tmp_path, FIVE).parts)
+    assert command.endswith(f"seed=9 pool.overlap=keep results={tmp_path}")
+    curve(tmp_path, "seed=9", "task=trec")
+    ((command, _),) = fill(cell(tmp_path, FIVE, task="trec").parts)
+    assert "pool.overlap" not in command
+
+
+def test_the_default_folder_is_not_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    curve(experiments.own_results())
+    ((command, _),) = fill(cell(experiments.own_results(), FIVE).parts)
+    assert "results=" not in command
+
+
+def test_a_model_of_a_commit_is_asked_for_by_it(tmp_path):
+    (config,) = jobs("model=gpt2-large", "task=sst2", "method=deepthink_curve", *SMALL)
+    path = put(tmp_path, config, CURVE, CURVE)
+
+    def pinned(record):
+        record["identity"]["model"]["revision"] = "c" * 40
+
+    reseal(path, pinned)
+    setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
+    ((command, _),) = fill([measure(page.load(tmp_path), setting, "gpt2-large", SCALE, FIVE)])
+    assert f"model.revision={'c' * 40} " in command
+    assert "model.hub_id" not in command
+
+
+def test_a_plan_is_of_the_folder_that_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for seed in (0, 3):
+        curve(Path("elsewhere"), f"seed={seed}")
+    script = str(CONF.parent / "scripts" / "plan.py")
+    words = ["table1", f"model={MODEL}", *SMALL, "task=sst2", "method=deepthink_curve"]
+
+    def left(*more):
+        monkeypatch.setattr(sys, "argv", ["plan.py", *words, "--jobs", *more])
+        runpy.run_path(script, run_name="__main__")
+        return capsys.readouterr().out.splitlines()
+
+    assert len(left()) == 10
+    assert len(left("results=elsewhere")) == 8
+    assert len(left("results=elsewhere", "pool.overlap=keep")) == 10
+    assert len(left("results=elsewhere", "model.dtype=bfloat16")) == 10
+    for line in left("results=elsewhere"):
+        ((_, _, folder),) = filled(line)
+        assert folder == "elsewhere"
+
+
+def test_what_a_plan_calls_done_is_what_was_asked(tmp_path):
+    runs = Runs([])
+    assert plan.rates(runs, set())[0].device == "NVIDIA A100"
+    reseal(curve(tmp_path), lambda record: record["config"].pop("pool"))
+    (record,) = (record for _, record in records.load_all(tmp_path).records)
+    (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, "pool.overlap=keep")
+    assert records.answered(record) == records.asked(config)
+    (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL)
+    assert records.answered(record) != records.asked(config)
+
+
+# what is no record
+
+
+def paths(value, prefix=()):
+    """Every place of a nested mapping, three levels deep."""
+    for key, inner in value.items():
+        yield (*prefix, key)
+        if isinstance(inner, dict) and len(prefix) < 2:
+            yield from paths(inner, (*prefix, key))
+
+
+def test_whatever_a_record_lacks_the_page_is_made(study):
+    """Each field of a real record taken out, or null: it is no complete record, or it is not read."""
+    whole = next(run for run in study.all if run.task == "sst2" and run.iterations == 15)
+    for place in paths(whole.record):
+        for null in (False, True):
+            record = copy.deepcopy(whole.record)
+            inside = record
+            for key in place[:-1]:
+                inside = inside[key]
+            if null:
+                inside[place[-1]] = None
+            else:
+                del inside[place[-1]]
+            if schema.complete(record):
+                texts(study.folder, Runs([Run(whole.path, record)]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.update(curve=[]),
+        lambda record: record.pop("curve"),
+        lambda record: record.update(config=None),
+        lambda record: record.update(gold={}),
+        lambda record: record["curve"].pop(),
+        lambda record: record["curve"][0].update(predicted="1"),
+        lambda record: record["curve"][0].update(count=0),
+        lambda record: record["config"]["method"].update(iterations="5"),
+        lambda record: record.update(drift=[]),
+    ],
+)
+def test_a_resealed_record_is_not_a_complete_record(tmp_path, change):
+    path = curve(tmp_path)
+    reseal(path, change)
+    with pytest.raises(records.BrokenRecord, match="is not a complete record$"):
+        records.read(path)
+    text = texts(tmp_path)["README.md"]
+    assert f"- `{path.relative_to(tmp_path)}` is not a complete record\n" in text
+
+
+def test_a_job_does_again_what_has_no_curve(run, tmp_path):
+    assert run("seed=0")[0] == 0
+    ((path, record),) = stored(tmp_path)
+    reseal(path, lambda record: record.update(curve=[]))
+    code, out, err = run("seed=0")
+    assert (code, err) == (0, "")
+    assert "is not a complete record: set aside as" in out
+    ((again, other),) = stored(tmp_path)
+    assert (again, other["curve"]) == (path, record["curve"])
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
+def test_a_job_whose_record_is_no_file_is_done(run, tmp_path, kind):
+    assert run("seed=0")[0] == 0
+    ((path, record),) = stored(tmp_path)
+    path.unlink()
+    lay(path, kind)
+    code, _, err = run("seed=0")
+    assert (code, err) == (0, "")
+    ((again, other),) = stored(tmp_path)
+    assert (again, other["curve"]) == (path, record["curve"])
+
+
+def lay(path, kind):
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path.name if kind == "loop" else "nowhere.json")
+
+
+def test_what_lies_among_records_is_told_and_stops_nothing(tmp_path):
+    path = curve(tmp_path)
+    before = Runs.load(tmp_path).all
+    for kind in ("folder", "pipe", "loop", "link"):
+        lay(path.with_name(f"{kind}.json"), kind)
+    os.mkfifo(path.with_name("pipe"))
+    path.parent.joinpath("round").symlink_to(path.parent, target_is_directory=True)
+    path.parent.joinpath("stray folder").mkdir()
+    shutil.copy(path, path.with_name(f"copy-{path.name}"))
+    path.with_name("other.json").write_text('{"a": NaN}')
+    Path(os.fsdecode(bytes(path.with_name("a")) + b"\xff\n.json")).write_text("{}")
+    runs = Runs.load(tmp_path)
+    assert len(runs.all) == len(before) == 1
+    told = {found.name: why for found, why in runs.broken.items()}
+    assert told == {
+        "folder.json": "is not a file",
+        "pipe.json": "is not a file",
+        "loop.json": f"cannot be read ({os.strerror(40)})",
+        "link.json": f"cannot be read ({os.strerror(2)})",
+        path.name: f"is a second record of the job of {MODEL}/sst2/deepthink/copy-{path.name}",
+        "other.json": "is not a complete record",
+        os.fsdecode(b"a\xff\n.json"): "is not a complete record",
+    }
+    text = texts(tmp_path)["README.md"]
+    assert text.encode()
+    assert r"a\udcff\n.json` is not a complete record" in text
+    assert text.count("- `records/") == len(told)
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    curve(tmp_path)
+    locked = tmp_path / "records" / "locked"
+    locked.mkdir()
+    scan = os.scandir
+
+    def refusing(path):
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found = records.load_all(tmp_path)
+    assert len(found.records) == 1
+    assert found.broken == {locked: "cannot be read (Permission denied)"}
+
+
+def test_records_that_are_a_file_are_told(tmp_path):
+    (tmp_path / "records").write_text("")
+    assert records.load_all(tmp_path).broken == {
+        tmp_path / "records": f"cannot be read ({os.strerror(20)})"
+    }
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_is_no_number_is_not_stored(tmp_path, number):
+    path = tmp_path / "records" / "seed0-00000000.json"
+    with pytest.raises(UserError, match="not finite"):
+        records.write(path, {"drift": [number]}, pd.DataFrame({"score": [number]}))
+    assert not path.parent.exists()
+
+
+# the command
+
+
+def script(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["tables.py", *map(str, words)])
+    runpy.run_path(str(CONF.parent / "scripts" / "tables.py"), run_name="__main__")
+
+
+def test_tables_of_one_folder_alone(tmp_path, monkeypatch, capsys):
+    """A relative folder that results= made; the others stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("elsewhere", "results", "results/local"):
+        curve(Path(folder))
+    script(monkeypatch, "--results", "elsewhere")
+    assert "begin with elsewhere/README.md" in capsys.readouterr().out
+    assert not list(Path("results").rglob("README.md"))
+    text = Path("elsewhere/README.md").read_text()
+    assert "`deepthink/report/paper/NOTES.md` audits" in text
+    assert " results=elsewhere`" in text
+    with pytest.raises(SystemExit, match=r"^error: nowhere has no records: run.py results=nowhere"):
+        script(monkeypatch, "--results", "nowhere")
+    assert not Path("nowhere").exists()
+
+
+@pytest.mark.parametrize("method", ["deepthink", "vanilla"])
+def test_tables_of_the_study_and_of_ones_own_experiments(tmp_path, monkeypatch, method):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(page, "write", lambda folder, *_: asked.append(folder) or Written())
+    curve(Path("results"))
+    (config,) = jobs("task=sst2" if method == "deepthink" else "task=verdicts", f"method={method}")
+    put(Path("results/local"), config, {1: 3, **({5: 3} if method == "deepthink" else {})})
+    script(monkeypatch)
+    own = [Path("results/local")] if method == "deepthink" else []
+    assert asked == [Path("results"), *own]
+    assert len(Runs.load(Path("results")).all) == 1
+
+
+class Written:
+    written = ()
+
+
+def test_an_interruption_is_one_line(tmp_path, monkeypatch):
+    curve(tmp_path)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(page, "write", stop)
+    with pytest.raises(SystemExit, match="^interrupted: the same command starts again$"):
+        script(monkeypatch, "--results", tmp_path)
+    monkeypatch.setattr(plan, "work", stop)
+    monkeypatch.setattr(sys, "argv", ["plan.py", "table1", f"results={tmp_path}"])
+    with pytest.raises(SystemExit, match="^interrupted$"):
+        runpy.run_path(str(CONF.parent / "scripts" / "plan.py"), run_name="__main__")
+
+
+def test_a_closed_terminal_is_no_traceback(tmp_path):
+    curve(tmp_path)
+    for name, words in (("tables", ["--results", tmp_path]), ("plan", ["figure6", "--jobs"])):
+        command = [sys.executable, str(CONF.parent / "scripts" / f"{name}.py"), *map(str, words)]
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False,
+            env={**os.environ, "PYTHONPATH": str(CONF.parent)},
+        )  # fmt: skip
+        os.close(write)
+        assert done.stderr == ""
+
+
+# what the page says of its records
+
+
+def test_the_page_says_by_which_rules_records_were_made(tmp_path):
+    old = reseal(curve(tmp_path, "seed=0"), lambda record: record["config"].pop("pool"))
+    reseal(old, lambda record: record["code"].update(commit="a" * 40))
+    path = curve(tmp_path, "seed=1")
+
+    def tied(record):
+        for point in record["curve"]:
+            point["ties"] = 1
+
+    text = texts(tmp_path)["README.md"]
+    assert "All records were made before ties were counted (commits 00000000, aaaaaaaa)" in text
+    assert "1 of 2 records were made with `pool.overlap=keep` (commits aaaaaaaa)" in text
+    reseal(path, tied)
+    text = texts(tmp_path)["README.md"]
+    assert "1 of 2 records were made before ties were counted (commits aaaaaaaa)" in text
+    assert "Of 36 predictions whose ties were counted 6 were ties." in text
+
+
+def test_a_name_with_a_bar_is_one_cell(tmp_path):
+    curve(tmp_path, "model.name='a|b'")
+    row = next(
+        line for line in texts(tmp_path)["README.md"].splitlines() if line.startswith(r"| a\|b ")
+    )
+    assert row.replace(r"\|", "").count("|") == 8
+
+
+def test_the_published_study_is_told_for_what_it_is(study):
+    text = texts(study.folder, study)["README.md"]
+    assert "All records were made with `pool.overlap=keep` (commits " in text
+    assert "All records were made before ties were counted (commits " in text
+    assert tables.build(study, LAYOUTS[0]).blocks[-1].model == MODEL
+
+
+def test_a_wrong_folder_is_one_line_for_a_plan(run, tmp_path):
+    code, _, err = run("experiment=table9")
+    assert_one_line(code, err, "experiment")
