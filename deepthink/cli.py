@@ -53,10 +53,8 @@ def main() -> None:
         code = streams.INTERRUPTED
         where = f" {stop}" if str(stop) else ""
         so_far = f" after {_tally}" if _tally.jobs else ""
-        _once(
-            f"error: interrupted{where}{so_far}: finished jobs are kept, the same command continues",
-            error=True,
-        )
+        kept = "finished jobs are kept, the same command continues"
+        _once(f"error: interrupted{where}{so_far}: {kept}", error=True)
     except BrokenPipeError:
         streams.abandon()
     except OSError as error:
@@ -75,7 +73,7 @@ def main() -> None:
 
 
 def _explained(error: Exception) -> str:
-    """What reached `main`: Hydra says so of a command line or file that is wrong, or it is a bug."""
+    """What reached `main`: raised by Hydra, a command line or file is wrong; by this, it is a bug."""
     *_, last = traceback.extract_tb(error.__traceback__)
     if Path(last.filename).parent != Path(__file__).parent:
         return translate(error)

@@ -533,7 +533,7 @@ def _check_leaf(key: str, value: Any) -> None:
         case bool() | None:
             return
         case str():
-            if "\0" in value or not value.isascii() and not _encodable(value):
+            if "\0" in value or (not value.isascii() and not _encodable(value)):
                 raise UserError(f"{key} is {_shown(value)}: it holds bytes that are no text")
         case int():
             if abs(value) > MOST:

@@ -36,8 +36,7 @@ class Journals:
         try:
             line = json.loads(text)
             job, reasons = line["job"], tuple(line["reasons"])
-            counts = (int(line[name]) for name in ("done", "read", "failed"))
-            found = Tally(*counts, reasons, line["unsent"])
+            found = Tally(line["done"], line["read"], line["failed"], reasons, line["unsent"])
         except (ValueError, KeyError, TypeError):
             return  # a worker was killed while it wrote
         if not isinstance(job, int):

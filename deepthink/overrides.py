@@ -118,10 +118,9 @@ def _members(words: tuple[str, ...]) -> list[str] | None:
 
 
 def check(words: Sequence[str]) -> None:
-    """Raise UserError for a command line that Hydra must not see: it stores and runs what it is told.
+    """Raise UserError for words that Hydra must not see, which stores and runs what it is told.
 
-    That is one with a secret, with a flag of Hydra's that takes the jobs from elsewhere, or with
-    flags there are none of.
+    They hold a secret, take the jobs from elsewhere, or are flags there are none of.
     """
     refuse_secrets((word.partition("=")[0], part) for word in words for part in _parts(word))
     parser = get_args_parser()

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from deepthink.errors import UserError, first_line
 from deepthink.redaction import without_secrets
@@ -18,9 +19,13 @@ def settle() -> None:
     whatever a library prints would go into it.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
+        if getattr(sys, name) is not None:
+            continue
+        try:
+            os.fstat(number)
+        except OSError:  # nothing has taken the number yet
             _to_nowhere(number)
-            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: PTH123, SIM115
+        setattr(sys, name, Path(os.devnull).open("w" if number else "r"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 

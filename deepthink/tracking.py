@@ -114,27 +114,29 @@ def _started(
     """A run whose metrics are drawn over t."""
     import wandb
 
-    with wandb.init(
-        mode=settings.mode,
-        project=settings.project,
-        entity=settings.entity,
-        group=settings.group and settings.group[:_LONGEST_NAME],
-        name=name[-_LONGEST_NAME:],
-        id=identifier,
-        tags=[tag[:_LONGEST_TAG] for tag in tags],
-        config=config,
-        reinit="finish_previous",
-        resume="allow" if settings.mode == "online" else None,
-        settings=wandb.Settings(
-            silent=True,
-            console="off",
-            init_timeout=20,
-            finish_timeout=60,
-            finish_timeout_raises=True,
-            x_disable_stats=True,
-            disable_git=True,
-        ),
-    ) as run:
+    with (
+        wandb.init(
+            mode=settings.mode,  # type: ignore[arg-type]
+            project=settings.project,
+            entity=settings.entity,
+            group=settings.group and settings.group[:_LONGEST_NAME],
+            name=name[-_LONGEST_NAME:],
+            id=identifier,
+            tags=[tag[:_LONGEST_TAG] for tag in tags],
+            config=config,
+            reinit="finish_previous",
+            resume="allow" if settings.mode == "online" else None,
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=20,
+                finish_timeout=60,
+                finish_timeout_raises=True,
+                x_disable_stats=True,
+                disable_git=True,
+            ),
+        ) as run
+    ):
         run.define_metric("*", step_metric="t")
         yield run
 
