@@ -22,7 +22,9 @@ from deepthink.overrides import CONF, check, group, translate
 from deepthink.rounds import Busy, until_done
 from deepthink.tally import Tally
 
-LIBRARIES = ("transformers", "huggingface_hub", "datasets", "torch", "pyarrow", "fsspec")
+LIBRARIES = (
+    "transformers", "huggingface_hub", "datasets", "torch", "pyarrow", "fsspec", "opentelemetry",
+)  # fmt: skip
 """What goes wrong in them is told once, in one line, by who called them."""
 
 _told: set[str] = set()
@@ -73,7 +75,7 @@ def main() -> None:
 
 
 def _explained(error: Exception) -> str:
-    """What reached `main`: raised by Hydra, a command line or file is wrong; by this, it is a bug."""
+    """What reached `main`: raised by Hydra, a word or a file is wrong; raised by this, it is a bug."""
     *_, last = traceback.extract_tb(error.__traceback__)
     if Path(last.filename).parent != Path(__file__).parent:
         return translate(error)
@@ -114,8 +116,11 @@ def job(composed: DictConfig) -> None:
 
 def dispatch(composed: DictConfig) -> None:
     """The failure of a job stops no other."""
-    if composed.get("sweep") is not None:
-        workers.work(Path(str(composed.sweep)), composed.worker)
+    if (sweep := composed.get("sweep")) is not None:
+        if not (isinstance(sweep, str) and Path(sweep, "sweep.json").is_file()):
+            _fail(f"sweep is {sweep!r}: leave it out, a launcher sets it for its workers")
+            return
+        workers.work(Path(sweep), composed.worker)
         return
     try:
         request = parse(composed)
@@ -123,6 +128,9 @@ def dispatch(composed: DictConfig) -> None:
             request = in_group(request, group(sys.argv[1:]))
     except UserError as error:
         _fail(str(error))
+        return
+    except Exception as error:  # Hydra would print lines of its own
+        _fail(_explained(error))
         return
     for note in notes(composed):
         _once(note)

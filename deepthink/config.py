@@ -27,7 +27,6 @@ from deepthink.redaction import refuse_secrets
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 
-MOST_COPIES = 100
 MOST = 2**63 - 1
 """The largest number that arrays and files hold."""
 
@@ -289,8 +288,6 @@ class MethodSpec:
             )
         _plain("method.selector.name", name)
         _at_least("method.copies", self.copies, 1)
-        if self.copies > MOST_COPIES:
-            raise UserError(f"method.copies is {self.copies}: it must be {MOST_COPIES} or less")
         _choice("method.scored", self.scored, SCORED)
         check_thinking(**self.thinking)
 
@@ -533,8 +530,7 @@ def _check_leaf(key: str, value: Any) -> None:
         case bool() | None:
             return
         case str():
-            if "\0" in value or (not value.isascii() and not _encodable(value)):
-                raise UserError(f"{key} is {_shown(value)}: it holds bytes that are no text")
+            check_text(key, value)
         case int():
             if abs(value) > MOST:
                 raise UserError(f"{key} has {len(str(value))} digits: no number may exceed {MOST}")
@@ -545,12 +541,14 @@ def _check_leaf(key: str, value: Any) -> None:
             raise UserError(f"{key} is {_shown(value)}: it must be a text or a number")
 
 
-def _encodable(text: str) -> bool:
+def check_text(key: str, value: str) -> None:
+    """Raise UserError for bytes that are no text, which no file and no tokenizer takes."""
     try:
-        text.encode()
+        whole = "\0" not in value and value.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        whole = False
+    if whole is False:
+        raise UserError(f"{key} is {_shown(value)}: it holds bytes that are no text")
 
 
 _Checked = TypeVar("_Checked")

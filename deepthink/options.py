@@ -12,9 +12,6 @@ OVERLAPS = ("drop", "keep")
 LABELS = ("gold", "flipped", "random")
 SCORED = ("all", "sparse", "ends")
 
-MOST_ITERATIONS = 2**15 - 1
-"""The largest t that a table of scores holds."""
-
 
 def check_thinking(
     iterations: int, step_size: float, momentum: float, positions: str, memory_dtype: str
@@ -22,8 +19,6 @@ def check_thinking(
     """Raise UserError for arguments of `think` that are out of range."""
     if iterations < 1:
         raise UserError(f"iterations is {iterations}: T must be 1 (vanilla) or more")
-    if iterations > MOST_ITERATIONS:
-        raise UserError(f"iterations is {iterations}: T must be {MOST_ITERATIONS} or less")
     if not 0 <= step_size <= 1:
         raise UserError(f"step_size is {step_size}: η must lie between 0 and 1")
     if not 0 <= momentum < 1:

@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
-from deepthink.config import Config, Suite, parse
+from deepthink.config import Config, Suite, check_text, parse
 from deepthink.errors import UserError, first_line, unknown
 from deepthink.redaction import refuse_secrets
 
@@ -122,6 +122,8 @@ def check(words: Sequence[str]) -> None:
 
     They hold a secret, take the jobs from elsewhere, or are flags there are none of.
     """
+    for word in words:
+        check_text("a word of the command line", word)
     refuse_secrets((word.partition("=")[0], part) for word in words for part in _parts(word))
     parser = get_args_parser()
 

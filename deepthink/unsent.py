@@ -36,8 +36,9 @@ def waiting(markers: Iterable[Path]) -> dict[Path, str]:
     """Those that are there, with their words."""
     found = {}
     for path in markers:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            found[path] = path.read_text()
+        if path.is_file():
+            with suppress(FileNotFoundError):
+                found[path] = path.read_text()
     return found
 
 
