@@ -34,10 +34,7 @@ _tally = Tally()
 
 
 def main() -> None:
-    """Entry point of run.py.
-
-    Exit code 0 if every job has its record, `streams.INTERRUPTED` if it was interrupted, else 1.
-    """
+    """Entry point of run.py. Exit code 0 if every job has its record, else 1."""
     global _tally
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors up, to be told in one line here
     streams.settle()
@@ -45,14 +42,14 @@ def main() -> None:
     _told.clear()
     _passed.clear()
     asked = sys.argv[1:]
-    code = 0
+    interrupted = False
     try:
         with _terminable():
             _run()
     except UserError as error:
         _fail(str(error))
     except KeyboardInterrupt as stop:
-        code = streams.INTERRUPTED
+        interrupted = True
         where = f" {stop}" if str(stop) else ""
         so_far = f" after {_tally}" if _tally.jobs else ""
         kept = "finished jobs are kept, the same command continues"
@@ -63,19 +60,21 @@ def main() -> None:
         _fail(f"{error.filename or 'a file'} cannot be used ({error.strerror or error})")
     except Exception as error:
         _fail(_explained(error))
-    if (left := _tally.unsent) and not code:
+    if interrupted:
+        sys.exit(1)
+    if left := _tally.unsent:
         were = "record was" if left == 1 else "records were"
         streams.tell(f"{left} {were} not sent to Weights & Biases: the same command sends them")
-    if _tally.jobs > 1 and not code:
+    if _tally.jobs > 1:
         streams.tell(f"jobs: {_tally}")
         if _tally.failed:
             again = shlex.join(["python", "run.py", *(w for w in asked if w != "force=true")])
             streams.tell(f"{_tally.failed} failed; this runs only those: {again}")
-    sys.exit(code or (1 if _tally.failed else 0))
+    sys.exit(1 if _tally.failed else 0)
 
 
 def _explained(error: Exception) -> str:
-    """What reached `main`: raised by Hydra, a word or a file is wrong; raised by this, it is a bug."""
+    """What reached `main`: a word or file that is wrong, if Hydra raised it; else a fault here."""
     *_, last = traceback.extract_tb(error.__traceback__)
     if Path(last.filename).parent != Path(__file__).parent:
         return translate(error)

@@ -45,7 +45,9 @@ def translate(error: Exception) -> str:
         return str(unknown(group or "config", name, names))
     if found := re.search(r"Could not override '([^']+)'", text):
         key = found[1].partition("@")[0]
-        return str(unknown("key", key, _keys()))
+        if key in (keys := _keys()):
+            return f"{key} cannot be set, since another word takes away what it belongs to (~)"
+        return str(unknown("key", key, keys))
     if "Ambiguous value" in text or "requires --multirun" in text:
         return f"{first_line(error)}: add -m to run every value"
     return f"{first_line(error)} (python run.py --help shows the keys and examples)"

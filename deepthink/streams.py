@@ -8,9 +8,6 @@ from pathlib import Path
 from deepthink.errors import UserError, first_line
 from deepthink.redaction import without_secrets
 
-INTERRUPTED = 130
-"""The exit code of a program that was interrupted, as shells have it."""
-
 
 def settle() -> None:
     """Give the process the streams it was started without, and let none fail over a character.
@@ -53,7 +50,6 @@ def script(main: Callable[[], object]) -> None:
         tell(f"error: {error}", error=True)
     except KeyboardInterrupt:
         tell("error: interrupted: nothing is half-written, the same command continues", error=True)
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         abandon()
         return

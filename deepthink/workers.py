@@ -183,7 +183,7 @@ def _outlive(folder: Path) -> None:
     living = Leases(folder / "leases")
     for name in living.names("worker"):
         while not isinstance(found := living.take(name), Lease):
-            time.sleep(rounds.POLL)
+            rounds.pause()
         found.release()
 
 
