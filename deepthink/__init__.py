@@ -12,18 +12,23 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Example", "Memory", "encode", "score", "think"]
 
+_HOMES = {
+    "Example": "structures",
+    "Memory": "memory",
+    "encode": "prompts",
+    "score": "scoring",
+    "think": "thinking",
+}
+
 
 def __getattr__(name: str) -> Any:
     """Import on first use: torch takes seconds, and a mistyped command should not wait for it."""
     from importlib import import_module
 
-    homes = {
-        "Example": "structures",
-        "Memory": "memory",
-        "encode": "prompts",
-        "score": "scoring",
-        "think": "thinking",
-    }
-    if name not in homes:
+    if name not in _HOMES:
         raise AttributeError(f"module 'deepthink' has no attribute '{name}'")
-    return getattr(import_module(f"deepthink.{homes[name]}"), name)
+    return getattr(import_module(f"deepthink.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,9 +1,11 @@
 """The command line: Hydra composes a config, jobs run, errors become one line each."""
 
+import logging
 import os
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +15,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from deepthink import workers
-from deepthink.config import Config, Suite, in_group, parse
-from deepthink.errors import UserError
-from deepthink.overrides import COMPOSING, CONF, check_experiment, group, translate
+from deepthink import streams, workers
+from deepthink.config import Config, Suite, in_group, notes, parse
+from deepthink.errors import UserError, first_line
+from deepthink.overrides import CONF, check, group, translate
 from deepthink.rounds import Busy, until_done
 from deepthink.tally import Tally
+
+LIBRARIES = (
+    "transformers", "huggingface_hub", "datasets", "torch", "pyarrow", "fsspec", "opentelemetry",
+)  # fmt: skip
+"""What goes wrong in them is told once, in one line, by who called them."""
 
 _told: set[str] = set()
 _passed: list[Config | Suite] = []
@@ -30,40 +37,59 @@ def main() -> None:
     """Entry point of run.py. Exit code 0 if every job has its record, else 1."""
     global _tally
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors up, to be told in one line here
+    streams.settle()
     _tally = Tally()
     _told.clear()
     _passed.clear()
     asked = sys.argv[1:]
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    interrupted = False
     try:
         with _terminable():
             _run()
-    except COMPOSING as error:
-        _fail(translate(error))
     except UserError as error:
         _fail(str(error))
+    except KeyboardInterrupt as stop:
+        interrupted = True
+        where = f" {stop}" if str(stop) else ""
+        so_far = f" after {_tally}" if _tally.jobs else ""
+        kept = "finished jobs are kept, the same command continues"
+        _once(f"error: interrupted{where}{so_far}: {kept}", error=True)
+    except BrokenPipeError:
+        streams.abandon()
     except OSError as error:
         _fail(f"{error.filename or 'a file'} cannot be used ({error.strerror or error})")
-    except KeyboardInterrupt as stop:
-        where = f" {stop}" if str(stop) else ""
-        _fail(f"interrupted{where}: finished jobs are kept, the same command continues")
+    except Exception as error:
+        _fail(_explained(error))
+    if interrupted:
+        sys.exit(1)
+    if left := _tally.unsent:
+        were = "record was" if left == 1 else "records were"
+        streams.tell(f"{left} {were} not sent to Weights & Biases: the same command sends them")
     if _tally.jobs > 1:
-        print(f"jobs: {_tally}")
+        streams.tell(f"jobs: {_tally}")
         if _tally.failed:
             again = shlex.join(["python", "run.py", *(w for w in asked if w != "force=true")])
-            print(f"{_tally.failed} failed; this runs only those: {again}")
+            streams.tell(f"{_tally.failed} failed; this runs only those: {again}")
     sys.exit(1 if _tally.failed else 0)
 
 
+def _explained(error: Exception) -> str:
+    """What reached `main`: a word or file that is wrong, if Hydra raised it; else a fault here."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    if Path(last.filename).parent != Path(__file__).parent:
+        return translate(error)
+    where = f"{Path(last.filename).name}, line {last.lineno}"
+    return f"failed unexpectedly ({type(error).__name__}: {first_line(error)}, {where}): report it"
+
+
 def _run() -> None:
+    check(sys.argv[1:])
     if (sharing := workers.asked(sys.argv[1:])) is not None:
-        _count(workers.share(sharing, job))
+        _count(workers.share(sharing, job, _once))
         return
-    check_experiment(sys.argv[1:])
     job()
     if _passed:
-        print(f"{len(_passed)} jobs are done by other processes: waiting for them")
+        streams.tell(f"{len(_passed)} jobs are done by other processes: waiting for them")
         until_done(_passed, _attempt)
 
 
@@ -89,8 +115,11 @@ def job(composed: DictConfig) -> None:
 
 def dispatch(composed: DictConfig) -> None:
     """The failure of a job stops no other."""
-    if composed.sweep is not None:
-        workers.work(Path(composed.sweep), composed.worker)
+    if (sweep := composed.get("sweep")) is not None:
+        if not (isinstance(sweep, str) and Path(sweep, "sweep.json").is_file()):
+            _fail(f"sweep is {sweep!r}: leave it out, a launcher sets it for its workers")
+            return
+        workers.work(Path(sweep), composed.worker)
         return
     try:
         request = parse(composed)
@@ -99,6 +128,11 @@ def dispatch(composed: DictConfig) -> None:
     except UserError as error:
         _fail(str(error))
         return
+    except Exception as error:  # Hydra would print lines of its own
+        _fail(_explained(error))
+        return
+    for note in notes(composed):
+        _once(note)
     try:
         _attempt(request)
     except Busy:
@@ -108,6 +142,8 @@ def dispatch(composed: DictConfig) -> None:
 def _attempt(request: Config | Suite) -> None:
     from deepthink import jobs  # slow to import: a typo should not wait
 
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     _count(jobs.perform(request))
 
 
@@ -115,10 +151,14 @@ def _count(more: Tally) -> None:
     global _tally
     _tally += more
     for reason in more.reasons:
-        line = " ".join(reason.split())
-        if line not in _told:  # what all jobs of a sweep get wrong is told once
-            print(f"error: {line}", file=sys.stderr)
-        _told.add(line)
+        _once(f"error: {' '.join(reason.split())}", error=True)
+
+
+def _once(line: str, error: bool = False) -> None:
+    """What all jobs of a sweep have in common is told once."""
+    if line not in _told:
+        streams.tell(line, error)
+    _told.add(line)
 
 
 def _fail(message: str) -> None:

@@ -1,6 +1,9 @@
 """From Hydra's composed config to one frozen, checked `Config`. The only reader of omegaconf."""
 
 import json
+import math
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import combinations
 from typing import Any, TypeVar
@@ -23,8 +26,12 @@ from deepthink.options import (
     check_thinking,
     scored_steps,
 )
+from deepthink.redaction import refuse_secrets
 
 STRICT = ConfigDict(strict=True, extra="forbid")
+
+MOST = 2**63 - 1
+"""The largest number that arrays and files hold."""
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -39,6 +46,33 @@ def _choice(name: str, value: str, valid: tuple[str, ...]) -> None:
 def _at_least(name: str, value: int | None, least: int) -> None:
     if value is not None and value < least:
         raise UserError(f"{name} is {value}: it must be {least} or more")
+
+
+_LONGEST_NAME = 200
+"""Bytes: file systems take 255 for one part of a path."""
+
+_NO_NAME = re.compile(r"""^$|^[.~\s-]|[.\s]$|[\x00-\x1f\x7f/\\:*?"<>|\[\]]""")
+"""What makes a text more than a name: part of a path, a pattern or an option, or not visible."""
+
+
+def _plain(key: str, name: str) -> None:
+    """Records lie in folders of this name, so it must be one."""
+    if _NO_NAME.search(name) or not name.isprintable():
+        raise UserError(
+            f"{key} is {_shown(name)}: it names a folder of the results, so it must be a plain "
+            "name, such as gpt2-large"
+        )
+    if len(name.encode()) > _LONGEST_NAME:
+        raise UserError(
+            f"{key} is {_shown(name)}: it has {len(name.encode())} bytes, a folder's name takes "
+            f"{_LONGEST_NAME}"
+        )
+
+
+def _shown(value: Any) -> str:
+    """A value as a message shows it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}…{text[-10:]}"
 
 
 @with_config(STRICT)
@@ -58,6 +92,7 @@ class ModelSpec:
     parameters: int | None = None
 
     def __post_init__(self) -> None:
+        _plain("model.name", self.name)
         _choice("model.dtype", self.dtype, DTYPES)
 
 
@@ -141,6 +176,11 @@ class TaskSpec:
     delimiter: str = " "
 
     def __post_init__(self) -> None:
+        suite, slash, _ = self.name.partition("/")
+        whole = slash and self.name == f"{suite}/{self.member}"  # a suite's, see `full_name`
+        _plain("task.name", suite if whole else self.name)
+        if self.member is not None:
+            _plain("task.member", self.member)
         _check_prompt(self.template, self.answer, self.demonstrations)
         _check_sources(self.sources)
         _check_labels(self.labels)
@@ -183,6 +223,7 @@ class SuiteSpec:
     delimiter: str = " "
 
     def __post_init__(self) -> None:
+        _plain("task.name", self.name)
         _check_prompt(self.template, self.answer, self.demonstrations)
         _check_sources(self.sources)
         for member in (*(self.members or ()), *self.labels):
@@ -276,8 +317,12 @@ class MethodSpec:
     memory_dtype: str
 
     def __post_init__(self) -> None:
-        if "name" not in self.selector:
-            raise UserError("the method has no selector.name: choose one, such as method=vanilla")
+        if not isinstance(name := self.selector.get("name"), str):
+            raise UserError(
+                f"method.selector.name is {_shown(name)}: it must name a selector, such as "
+                "method=vanilla does"
+            )
+        _plain("method.selector.name", name)
         _at_least("method.copies", self.copies, 1)
         if self.copies > MOST_COPIES:
             raise UserError(f"method.copies is {self.copies}: it must be {MOST_COPIES:,} or less")
@@ -468,14 +513,22 @@ def parse(composed: DictConfig) -> Config | Suite:
         values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(first_line(error)) from error
+    except RecursionError as error:
+        raise UserError("a key of the config refers to itself: set it to a value") from error
     for name in SHARING:
         values.pop(name, None)
-    for name in ("template", "delimiter"):
-        if isinstance(typed := values["task"].get(name), str):
-            values["task"][name] = with_breaks(typed)
-    if "categories" not in values["task"]:
+    for key, value in _leaves(values):
+        _check_leaf(key, value)
+    refuse_secrets((key, value) for key, value in _leaves(values) if isinstance(value, str))
+    _keep_plain(values)
+    task = values.get("task")
+    if isinstance(task, dict):
+        for name in ("template", "delimiter"):
+            if isinstance(typed := task.get(name), str):
+                task[name] = with_breaks(typed)
+    if not (isinstance(task, dict) and "categories" in task):
         return _checked(Config, values)
-    spec = _checked(SuiteSpec, values["task"], "task.")
+    spec = _checked(SuiteSpec, task, "task.")
     members = [spec.member(name) for names in spec.chosen.values() for name in names]
     first = _checked(Config, {**values, "task": asdict(members[0])})
     return Suite(spec, tuple(replace(first, task=task) for task in members))
@@ -487,6 +540,65 @@ def with_breaks(typed: str) -> str:
     So a shell and single quotes in YAML leave them.
     """
     return typed.replace("\\n", "\n").replace("\\t", "\t")
+
+
+def notes(composed: DictConfig) -> tuple[str, ...]:
+    """What a config that was parsed asked for and did not get, in one line each."""
+    method = composed.method
+    if method.get("thinks", True) or (asked := method.iterations) == 1:
+        return ()
+    return (
+        f"method=vanilla (or random) is T = 1 whatever method.iterations says, {asked} here: "
+        f"method=deepthink method.iterations={asked} thinks over the same demonstrations",
+    )
+
+
+def _keep_plain(values: dict[str, Any]) -> None:
+    """Plain in-context learning stays T = 1 in a sweep that has another T for its other methods."""
+    method = values.get("method")
+    if isinstance(method, dict) and method.pop("thinks", True) is False:
+        method["iterations"] = 1
+
+
+def _leaves(values: Any, inside: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is no list and no dict, and every name of a dict, with its dotted key."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            key = f"{inside}.{name}" if inside else str(name)
+            yield f"a name in {inside or 'the config'}", str(name)
+            yield from _leaves(value, key)
+    elif isinstance(values, list):
+        for value in values:
+            yield from _leaves(value, inside)
+    else:
+        yield inside, values
+
+
+def _check_leaf(key: str, value: Any) -> None:
+    """Raise UserError for what no key takes."""
+    match value:
+        case bool() | None:
+            return
+        case str():
+            check_text(key, value)
+        case int():
+            if abs(value) > MOST:
+                raise UserError(f"{key} has {len(str(value))} digits: no number may exceed {MOST}")
+        case float():
+            if not math.isfinite(value):
+                raise UserError(f"{key} is {value}: it must be a finite number")
+        case _:
+            raise UserError(f"{key} is {_shown(value)}: it must be a text or a number")
+
+
+def check_text(key: str, value: str) -> None:
+    """Raise UserError for bytes that are no text, which no file and no tokenizer takes."""
+    try:
+        whole = "\0" not in value and value.encode()
+    except UnicodeEncodeError:
+        whole = False
+    if whole is False:
+        raise UserError(f"{key} is {_shown(value)}: it holds bytes that are no text")
 
 
 _Checked = TypeVar("_Checked")
@@ -503,7 +615,11 @@ def _checked(kind: type[_Checked], values: Any, inside: str = "") -> _Checked:
             raise UserError(
                 f"unknown key '{where}': python run.py --help lists the keys"
             ) from error
+        if first["type"] in ("missing", "missing_argument"):
+            raise UserError(
+                f"{where} has no value: python run.py --help shows the keys and their values"
+            ) from error
         told = first["msg"][0].lower() + first["msg"][1:]
         if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | None):
             told += " (in YAML, words such as no, yes, true, null and numbers need quotation marks)"
-        raise UserError(f"{where} is {first['input']!r}: {told}") from error
+        raise UserError(f"{where} is {_shown(first['input'])}: {told}") from error

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from deepthink import readings
+from deepthink import readings, streams
 from deepthink.config import Suite
 from deepthink.study import Outcome
 from deepthink.suite import Results
@@ -70,10 +70,18 @@ class ProgressWatcher(Watcher):
             self._bar.remove_task(task)
 
 
+class _Console(Console):
+    """One whose reader may leave, as `| head -1` does: what it shows ends, the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        streams.abandon()
+
+
 def console() -> Console:
     """The terminal, or a page wide enough for every table where the output is no terminal."""
-    terminal = Console(markup=False)
-    return terminal if terminal.is_terminal else Console(width=118, markup=False)
+    terminal = _Console(markup=False)
+    return terminal if terminal.is_terminal else _Console(width=118, markup=False)
 
 
 @contextmanager

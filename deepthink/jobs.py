@@ -31,9 +31,9 @@ def _job(config: Config) -> Tally:
         return Tally(failed=1, reasons=(str(failures.note(config, error)),))
     failures.clear(config)
     _tell(lambda: display.show(outcome, console), console)
-    if (failure := tracking.publish(outcome, config)) is not None:
-        console.print(failure, highlight=False)
-    return Tally(read=1) if outcome.scores is None else Tally(done=1)
+    left = _sent(tracking.publish(outcome, config), console)
+    done = outcome.scores is not None
+    return Tally(done=int(done), read=int(not done), unsent=left)
 
 
 def _suite(request: Suite) -> Tally:
@@ -47,12 +47,18 @@ def _suite(request: Suite) -> Tally:
         told = [failures.note(config, error) for config in request.jobs]
         return Tally(failed=len(told), reasons=(str(told[0]),))
     _tell(lambda: display.report(request, results, console), console)
-    if (failure := tracking.publish_suite(request, results)) is not None:
-        console.print(failure, highlight=False)
+    left = _sent(tracking.publish_suite(request, results), console)
     reasons = grouped(f"{name}: {reason}" for name, reason in results.failures.items())
     done = sum(outcome.scores is not None for outcome in results.outcomes.values())
     read = len(results.outcomes) - done
-    return Tally(done, read, len(results.failures), reasons)
+    return Tally(done, read, len(results.failures), reasons, left)
+
+
+def _sent(sending: tracking.Sending, console: Console) -> int:
+    """Tell what became of a run; returns how many are left to be sent, 0 or 1."""
+    if sending.told is not None:
+        console.print(sending.told, highlight=False)
+    return int(sending.left)
 
 
 def _tell(show: Callable[[], None], console: Console) -> None:

@@ -1,6 +1,6 @@
 """What became of the jobs of a shared sweep: each worker writes lines to a file, all read them.
 
-{"job": 3, "seconds": 12.3, "done": 1, "read": 0, "failed": 0, "reasons": []}
+{"job": 3, "seconds": 12.3, "done": 1, "read": 0, "failed": 0, "reasons": [], "unsent": 0}
 """
 
 import json
@@ -36,9 +36,11 @@ class Journals:
         try:
             line = json.loads(text)
             job, reasons = line["job"], tuple(line["reasons"])
-            found = Tally(line["done"], line["read"], line["failed"], reasons)
+            found = Tally(line["done"], line["read"], line["failed"], reasons, line["unsent"])
         except (ValueError, KeyError, TypeError):
             return  # a worker was killed while it wrote
+        if not isinstance(job, int):
+            return
 
         def rank(tally: Tally) -> tuple[int, int]:
             return tally.done, tally.read

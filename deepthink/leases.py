@@ -174,11 +174,13 @@ class Leases:
 
         Raises UserError where the folder cannot be written.
         """
+        self._make()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             latest = max(_generations(self.folder, name), default=0)
             if latest:
                 path = self.folder / f"{name}.{latest}"
+                if path.exists() and not path.is_file():
+                    raise UserError(f"{path} is in the way, and no file: remove it")
                 holder = _holder(path)
                 if not self._lost(path, holder):
                     return holder
@@ -193,11 +195,21 @@ class Leases:
         except FileExistsError:  # somebody was quicker
             return None
         except OSError as error:
-            raise UserError(
-                f"cannot write to {self.folder} ({error.strerror or error}): free it, or set "
-                "results=FOLDER"
-            ) from error
+            raise self._unwritable(error) from error
         return Lease(path, self._me, self.expiry / 6)
+
+    def _make(self) -> None:
+        """Make the folder; a file of its name is not somebody who was quicker."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> UserError:
+        return UserError(
+            f"cannot write to {self.folder} ({error.strerror or error}): free it, or set "
+            "results=FOLDER"
+        )
 
     def names(self, beginning: str) -> list[str]:
         """Of the leases that are held or were lost, those whose names begin so."""

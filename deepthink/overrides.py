@@ -10,20 +10,19 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
-from deepthink.config import Config, Suite, parse
-from deepthink.errors import UserError, unknown
+from deepthink.config import Config, Suite, check_text, parse
+from deepthink.errors import UserError, first_line, unknown
+from deepthink.redaction import refuse_secrets
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-COMPOSING = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
-"""What Hydra raises for a command line or a config file that is wrong."""
 
 
 def _scratch() -> str:
@@ -46,10 +45,12 @@ def translate(error: Exception) -> str:
         return str(unknown(group or "config", name, names))
     if found := re.search(r"Could not override '([^']+)'", text):
         key = found[1].partition("@")[0]
-        return str(unknown("key", key, _keys()))
+        if key in (keys := _keys()):
+            return f"{key} cannot be set, since another word takes away what it belongs to (~)"
+        return str(unknown("key", key, keys))
     if "Ambiguous value" in text or "requires --multirun" in text:
-        return f"{text.splitlines()[0]}: add -m to run every value"
-    return f"{text.splitlines()[0]} (python run.py --help shows the keys and examples)"
+        return f"{first_line(error)}: add -m to run every value"
+    return f"{first_line(error)} (python run.py --help shows the keys and examples)"
 
 
 def compose(words: Sequence[str]) -> Config | Suite:
@@ -62,7 +63,7 @@ def composed(words: Sequence[str]) -> DictConfig:
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             return hydra.compose("config", overrides=[*words])
-    except COMPOSING as error:
+    except Exception as error:  # Hydra's own of many kinds, and what its plugins raise
         raise UserError(translate(error)) from error
 
 
@@ -77,7 +78,9 @@ def expand(words: Sequence[str]) -> list[list[str]]:
         named = given.get("experiment")
         check_experiment(words)
         swept = axes(str(named.value())) if named else {}
-    except COMPOSING as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(translate(error)) from error
     choices = {
         key: [f"{key}={value}" for value in values]
@@ -114,6 +117,34 @@ def _members(words: tuple[str, ...]) -> list[str] | None:
     if not isinstance(request, Suite):
         return None
     return [name for names in request.spec.chosen.values() for name in names]
+
+
+def check(words: Sequence[str]) -> None:
+    """Raise UserError for words that Hydra must not see, which stores and runs what it is told.
+
+    They hold a secret, take the jobs from elsewhere, or are flags there are none of.
+    """
+    for word in words:
+        check_text("a word of the command line", word)
+    refuse_secrets((word.partition("=")[0], part) for word in words for part in _parts(word))
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message} (python run.py --help shows the keys and examples)")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    flags = parser.parse_args([*words])
+    if flags.experimental_rerun is not None:
+        refuse("--experimental-rerun takes a pickled job, which may run anything: give its words")
+    elsewhere = [flags.config_path, flags.config_name, flags.config_dir]
+    if any(value is not None for value in elsewhere):
+        refuse(f"the configs are those in {CONF}: put yours there, beside the others")
+    check_experiment(words)
+
+
+def _parts(word: str) -> tuple[str, str]:
+    """A word, and the value in it."""
+    return word, word.partition("=")[2]
 
 
 def check_experiment(words: Sequence[str]) -> None:

@@ -1,15 +1,30 @@
-"""Tokens and passwords are starred out of whatever is told, stored or sent."""
+"""Tokens and passwords are refused in a config, and starred out of what is told, stored or sent."""
 
 import netrc
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from deepthink.errors import UserError
+
 _VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "WANDB_API_KEY")
-_SHAPES = re.compile(r"hf_[A-Za-z0-9]{20,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
-"""A token of the hub, and the user and password of an address, wherever they come from."""
+_SECRETIVE = re.compile(
+    r"(^|_)(TOKEN|API_?KEY|ACCESS_KEY|SECRET|SECRET_KEY|PASSWORD|PASSWD)$", re.IGNORECASE
+)
+"""How the variables of other programs are called whose values are secrets too."""
+
+_SHAPES = re.compile(
+    r"hf_[A-Za-z0-9]{20,}"
+    r"|wandb_v\d+_[A-Za-z0-9_]{20,}"
+    r"|(?<=://)[^/\s:@]*:[^/\s]+(?=@)"
+    r"|(?<=[?&])(?i:access_token|token|api_?key|password)=[^&\s]+"
+)
+"""A token of the hub or of W&B, the user and password of an address, wherever they come from."""
+
+_TELLING = 8
+"""A known secret of fewer characters also stands in words that hold none: only the whole counts."""
 
 
 def without_secrets(text: str) -> str:
@@ -24,24 +39,42 @@ def redacted(value: Any) -> Any:
     if isinstance(value, str):
         return without_secrets(value)
     if isinstance(value, dict):
-        return {key: redacted(one) for key, one in value.items()}
+        return {redacted(key): redacted(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [redacted(one) for one in value]
     return value
 
 
+def refuse_secrets(settings: Iterable[tuple[str, str]]) -> None:
+    """Raise UserError for the first setting, a key and its text, that holds a secret.
+
+    Settings are stored with every result and sent to Weights & Biases.
+    """
+    known = _known()
+    for key, text in settings:
+        if (
+            text in known
+            or any(len(secret) >= _TELLING and secret in text for secret in known)
+            or _SHAPES.search(text)
+        ):
+            raise UserError(
+                f"{without_secrets(key)} holds a token or a password, which would be stored with "
+                "every result: leave it out; tokens belong in HF_TOKEN and WANDB_API_KEY"
+            )
+
+
 def _known() -> set[str]:
-    return {secret for secret in _secrets() if secret}
+    return {secret.strip() for secret in _secrets() if secret and secret.strip()}
 
 
 def _secrets() -> Iterator[str | None]:
-    from huggingface_hub import get_token  # slow to import: only what fails needs it
+    for name, value in os.environ.items():
+        if name in _VARIABLES or (_SECRETIVE.search(name) and len(value) >= _TELLING):
+            yield value
+    with suppress(OSError, RuntimeError, ValueError):  # there is none, or not for this user
+        from huggingface_hub import get_token  # slow to import
 
-    with suppress(OSError):  # a token of somebody else's, or no home: it was not read
         yield get_token()
-    yield from map(os.environ.get, _VARIABLES)
-    try:
+    with suppress(OSError, RuntimeError, netrc.NetrcParseError, ValueError):
         hosts = netrc.netrc(os.environ.get("NETRC")).hosts.items()
-    except (OSError, netrc.NetrcParseError):  # there is none
-        return
-    yield from (login[2] for host, login in hosts if "wandb" in host)
+        yield from (login[2] for host, login in hosts if "wandb" in host)

@@ -8,6 +8,11 @@ POLL = 2.0
 """Seconds between two looks at jobs that others are at."""
 
 
+def pause() -> None:
+    """Wait until the next look."""
+    time.sleep(POLL)
+
+
 class Busy(Exception):
     """Another process is at this job; the message says which."""
 
@@ -29,5 +34,5 @@ def until_done(jobs: Iterable[Job], attempt: Callable[[Job], object]) -> None:
             except Busy:
                 passed.append(job)
         if len(passed) == len(left):
-            time.sleep(POLL)
+            pause()
         left = passed

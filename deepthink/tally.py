@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 class Tally:
     """Jobs done here, jobs found done and read, jobs that failed and the reasons, in one line each.
 
-    A reason may stand for several jobs.
+    A reason may stand for several jobs. unsent: results that Weights & Biases is to have and could
+    not be given; the next command that reads their records sends them.
     """
 
     done: int = 0
     read: int = 0
     failed: int = 0
     reasons: tuple[str, ...] = field(default_factory=tuple)
+    unsent: int = 0
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
@@ -22,6 +24,7 @@ class Tally:
             self.read + other.read,
             self.failed + other.failed,
             self.reasons + other.reasons,
+            self.unsent + other.unsent,
         )
 
     @property

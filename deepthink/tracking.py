@@ -1,9 +1,10 @@
 """Sending finished jobs to Weights & Biases. The records are the truth; this is a copy of them."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,53 +20,64 @@ from deepthink.study import Outcome
 from deepthink.suite import Results
 
 _PREDICTION_ROWS = 20_000
+_LONGEST_NAME, _LONGEST_TAG = 128, 64
+"""Characters that Weights & Biases takes; what is cut stands in the run's config."""
 
 
-def publish(outcome: Outcome, config: Config) -> str | None:
-    """Log curve, config and predictions as one run; returns why it failed, or None.
+@dataclass(frozen=True)
+class Sending:
+    """What became of a run. told: what to say of it; left: whether it is still to be sent."""
+
+    told: str | None = None
+    left: bool = False
+
+
+def publish(outcome: Outcome, config: Config) -> Sending:
+    """Log curve, config and predictions as one run.
 
     Never raises: a dead network or a missing login must not cost a finished job. Sent is what was
     not sent yet, also if another process, killed since, did the job. A suite's member waits for
     its suite.
     """
     if config.task.member is not None:
-        return None
+        return Sending()
     marker = unsent.marker(config, outcome.path)
     return _once([marker], config, lambda where: _publish(outcome, where))
 
 
-def publish_suite(suite: Suite, results: Results) -> str | None:
-    """Log a suite's average curve and a table of its members as one run; returns as `publish`.
+def publish_suite(suite: Suite, results: Results) -> Sending:
+    """Log a suite's average curve and a table of its members as one run.
 
     A suite of which a member failed is sent when a later command completes it; so it is if any of
     its members was not sent with this or another suite.
     """
     if results.failures:
-        return None
+        return Sending()
     config = suite.jobs[0]
     markers = [unsent.marker(config, outcome.path) for outcome in results.outcomes.values()]
     return _once(markers, config, lambda where: _publish_suite(suite, results, where))
 
 
-def _once(markers: Sequence[Path], config: Config, send: Callable[[WandbSpec], None]) -> str | None:
-    """Send if any of the records is unsent and no other process is at it; returns as `publish`."""
+def _once(markers: Sequence[Path], config: Config, send: Callable[[WandbSpec], None]) -> Sending:
+    """Send if any of the records is unsent and no other process is at it."""
     if config.wandb.mode == "disabled":
-        return None
+        return Sending()
     try:
         if not unsent.waiting(markers):
-            return None
+            return Sending()
         lease = leases.of(Path(config.results)).take(f"send-{markers[0].name}")
         if not isinstance(lease, leases.Lease):
-            return None
+            return Sending()
         with lease:
             if not (met := unsent.waiting(markers)):
-                return None
+                return Sending()
             told = _sent(config.wandb, send)
             unsent.clear(met)
-            return told
+            return Sending(told)
     except Exception as error:  # whatever a third-party client meets
         why = without_secrets(first_line(error))
-        return f"not sent to Weights & Biases ({why}): the record is complete without it"
+        told = f"not sent to Weights & Biases ({why}): the record is complete without it"
+        return Sending(told, left=True)
 
 
 def _sent(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:
@@ -74,18 +86,24 @@ def _sent(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:
     import wandb
 
     os.environ.setdefault("WANDB_SILENT", "true")
-    host = wandb.setup().settings.base_url
+    own = wandb.setup().settings
     if settings.mode != "online":
         send(settings)
         return None
-    if not reachable(host):
+    if not reachable(own.base_url):
         send(replace(settings, mode="offline"))
-        return f"{host} cannot be reached: {kept}"
+        return f"{own.base_url} cannot be reached: {kept}"
+    folder = Path(own.wandb_dir)
+    before = {*folder.glob("run-*")}
     try:
         send(settings)
     except Exception as error:  # it answers, and still does not take the run
+        why = without_secrets(first_line(error))
+        wandb.teardown()  # else the client takes the second try for another writer of the first
+        for half in {*folder.glob("run-*")} - before:
+            shutil.rmtree(half, ignore_errors=True)
         send(replace(settings, mode="offline"))
-        return f"not sent to {host} ({without_secrets(first_line(error))}): {kept}"
+        return f"not sent to {own.base_url} ({why}): {kept}"
     return None
 
 
@@ -96,24 +114,29 @@ def _started(
     """A run whose metrics are drawn over t."""
     import wandb
 
-    with wandb.init(
-        **asdict(settings),
-        name=name,
-        id=identifier,
-        tags=tags,
-        config=config,
-        reinit="finish_previous",
-        resume="allow" if settings.mode == "online" else None,
-        settings=wandb.Settings(
-            silent=True,
-            console="off",
-            init_timeout=20,
-            finish_timeout=60,
-            finish_timeout_raises=True,
-            x_disable_stats=True,
-            disable_git=True,
-        ),
-    ) as run:
+    with (
+        wandb.init(
+            mode=settings.mode,  # type: ignore[arg-type]
+            project=settings.project,
+            entity=settings.entity,
+            group=settings.group and settings.group[:_LONGEST_NAME],
+            name=name[-_LONGEST_NAME:],
+            id=identifier,
+            tags=[tag[:_LONGEST_TAG] for tag in tags],
+            config=config,
+            reinit="finish_previous",
+            resume="allow" if settings.mode == "online" else None,
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=20,
+                finish_timeout=60,
+                finish_timeout_raises=True,
+                x_disable_stats=True,
+                disable_git=True,
+            ),
+        ) as run
+    ):
         run.define_metric("*", step_metric="t")
         yield run
 

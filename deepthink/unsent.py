@@ -32,17 +32,13 @@ def marker(config: Config, path: Path) -> Path:
     return results / "unsent" / records.digest(str(path.relative_to(results)))[:16]
 
 
-def count(results: Path) -> int:
-    """How many there are."""
-    return sum(1 for _ in (results / "unsent").glob("*"))
-
-
 def waiting(markers: Iterable[Path]) -> dict[Path, str]:
     """Those that are there, with their words."""
     found = {}
     for path in markers:
-        with suppress(FileNotFoundError):
-            found[path] = path.read_text()
+        if path.is_file():
+            with suppress(FileNotFoundError):
+                found[path] = path.read_text()
     return found
 
 

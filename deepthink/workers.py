@@ -34,7 +34,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from deepthink import overrides, rounds
-from deepthink.config import Config, Suite, in_group, parse
+from deepthink.config import Config, Suite, in_group, notes, parse
 from deepthink.errors import UserError, first_line
 from deepthink.files import atomically
 from deepthink.journals import Journals, add
@@ -80,20 +80,24 @@ def asked(words: Sequence[str]) -> Sharing | None:
     return Sharing(chosen[-1], tuple(engine), tuple(sweep))
 
 
-def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
+def share(sharing: Sharing, task: Callable[[], object], tell: Callable[[str], object]) -> Tally:
     """Start the workers, wait for them, and sum up what became of the jobs.
 
-    task: Hydra's entry point, which reads sys.argv.
+    task: Hydra's entry point, which reads sys.argv; tell: shows a line.
 
     Raises:
         UserError: for a sweep or launcher that is wrong, before anything is started.
+        KeyboardInterrupt: says what was done by then, and which workers go on.
     """
     expanded = overrides.expand(sharing.sweep)
     engine = [f"launcher={sharing.launcher}", *sharing.engine]
     composed = overrides.composed([*expanded[0], *engine])
     parse(composed)
-    if (wanted := composed.workers) is None or wanted < 1:
-        raise UserError(f"workers is {wanted}: it must be 1 or more")
+    wanted = composed.workers
+    if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
+        raise UserError(f"workers is {wanted}: it must be a whole number, 1 or more")
+    for note in _notes(expanded):
+        tell(note)
     jobs, suites = _apart(expanded)
     count = min(wanted, len(jobs))
     sweep = {
@@ -118,7 +122,8 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
     try:
         with _aside(folder / _ENGINE_LOG) as screen, _progress(folder, len(jobs), screen):
             try:
-                task()
+                with _seen_alike():
+                    task()
             except (UserError, HydraException, OmegaConfBaseException):
                 raise
             except Exception as error:  # whatever a launcher makes of a worker that died
@@ -128,12 +133,37 @@ def share(sharing: Sharing, task: Callable[[], object]) -> Tally:
                     log.write(without_secrets(traceback.format_exc()))
             _outlive(folder)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(_stopped(folder)) from stop
-    from deepthink import unsent  # slow to import: a typo should not wait
-
-    if composed.wandb.mode != "disabled" and (left := unsent.count(Path(composed.results))):
-        print(f"{left} records were not sent to Weights & Biases: the same command sends them")
+        so_far = sum(Journals(folder).ended().values(), Tally())
+        raise KeyboardInterrupt(f"{_stopped(folder)}after {so_far}") from stop
     return _summed(folder, jobs, suites, lost)
+
+
+def _notes(expanded: Sequence[Words]) -> Iterator[str]:
+    """What `config.notes` says of the methods of a sweep, each composed once."""
+    methods = {tuple(word for word in words if word.startswith("method")) for words in expanded}
+    for words in methods:
+        if any(word.startswith("method.iterations=") for word in words):
+            with suppress(UserError):  # whoever does it says why
+                yield from notes(overrides.composed(words))
+
+
+@contextmanager
+def _seen_alike() -> Iterator[None]:
+    """Processes that are started meanwhile import what this one does, from the same places.
+
+    By themselves they would look into the working folder first, and not where run.py lies.
+    """
+    places = [str(Path(place).absolute()) for place in sys.path if place]
+    ours = {"PYTHONPATH": os.pathsep.join(places), "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _apart(expanded: Sequence[Words]) -> tuple[list[Words], list[Members]]:
@@ -153,7 +183,7 @@ def _outlive(folder: Path) -> None:
     living = Leases(folder / "leases")
     for name in living.names("worker"):
         while not isinstance(found := living.take(name), Lease):
-            time.sleep(rounds.POLL)
+            rounds.pause()
         found.release()
 
 
@@ -170,7 +200,7 @@ def _stopped(folder: Path) -> str:
                 os.kill(found.pid, signal.SIGINT)
         elif found is not None:
             elsewhere.append(str(found))
-    return f"(workers go on: {', '.join(elsewhere)}; end them with scancel)" if elsewhere else ""
+    return f"(workers go on: {', '.join(elsewhere)}; end them with scancel) " if elsewhere else ""
 
 
 def _store(results: Path, sweep: dict[str, Any]) -> Path:
@@ -192,9 +222,9 @@ def _store(results: Path, sweep: dict[str, Any]) -> Path:
 
 def work(folder: Path, worker: int) -> None:
     """Be a worker: go through the jobs until each is done, by whomever."""
+    sweep = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
     from deepthink import jobs as doing  # slow to import: starting workers should not wait
 
-    sweep = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
     os.chdir(sweep["cwd"])
     GlobalHydra.instance().clear()  # it has done its part; jobs are composed by themselves
     journals = Journals(folder)
@@ -271,8 +301,8 @@ def _alone(request: Config | Suite) -> Config:
 
 
 def _uncounted(found: Tally) -> Tally:
-    """What a suite adds to the tally of its members: that something went wrong."""
-    return Tally(failed=min(found.failed, 1), reasons=found.reasons)
+    """What a suite adds to the tally of its members: that something went wrong, or was not sent."""
+    return Tally(failed=min(found.failed, 1), reasons=found.reasons, unsent=found.unsent)
 
 
 def order(jobs: Sequence[Sequence[str]], worker: int, workers: int) -> list[int]:

@@ -13,6 +13,7 @@ import sys
 
 from rich.console import Console
 
+from deepthink import streams
 from deepthink.errors import UserError
 from deepthink.overrides import compose, expand
 
@@ -54,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    streams.script(main)

@@ -14,6 +14,11 @@ WORDS = (
     "prompt.overflow=truncate", "answer_score=mean", "test_size=3", "dev_size=2", "pool_size=12",
     "token_budget=500", "wandb.mode=disabled", "scale=null", "experiment=null", "task.labels=[a,b]",
     "task.template='{text} Mood:'", "model.dtype=float32", "wandb.project=x", "workers=null",
+    "model.name=../x", "task.name=a/b", "method.selector.name=null", "method.selector.name=[random]",
+    "~task", "~method.selector", "~seed", "~hydra", "sweep=[a]", "worker=x", "seed=${order}",
+    "method.step_size=NaN", "hydra.sweeper._target_=os.system", "hydra.job.name=x",
+    "wandb.group=${oc.env:NONE}", "+method.selector.x={a:1}", "task=null", "launcher=null",
+    "--experimental-rerun=X", "--config-name=x", "--sede", "--cfg", "-seed=1",
 )  # fmt: skip
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 ODD = string.ascii_letters + string.digits + "=.,[]{}()+~@-_'\"\\/ $%*:?!|&;<>#\t\néη🙂"
@@ -44,7 +49,6 @@ def test_any_override_runs_or_is_one_clear_line(run, batch):
     for number in range(20):
         rng = random.Random(f"{SEED} {batch} {number}")
         words = [mutated(rng) for _ in range(rng.choice((1, 1, 2)))]
-        words = [word for word in words if not word.startswith("-")]
         small = [f"{key}={value}" for key, value in
                  {"test_size": 2, "dev_size": 2, "pool_size": 16, "method.iterations": 2}.items()
                  if not any(key in word for word in words)]  # fmt: skip

@@ -121,13 +121,18 @@ def test_the_wall_clock_may_jump(of, clock, monkeypatch):
         assert isinstance(mine.take("a"), Holder)
 
 
-def test_a_lease_lives_while_its_process_does(tmp_path):
-    with Leases(tmp_path, expiry=0.3, _me=another()).take("a") as lease:
-        mine = Leases(tmp_path, expiry=0.3, _me=HERE)
-        until = time.monotonic() + 1.5
-        while time.monotonic() < until:
+def test_a_lease_lives_while_its_process_does(of, clock):
+    """Each sign of life begins the time anew that others wait."""
+    mine = of(expiry=60)
+    with of(another(), expiry=0.06).take("a") as lease:
+        for _ in range(4):
             assert isinstance(mine.take("a"), Holder)
-            time.sleep(0.05)
+            seen, until = lease._path.stat().st_mtime_ns, time.monotonic() + 60
+            while lease._path.stat().st_mtime_ns == seen:
+                assert time.monotonic() < until
+                time.sleep(0.005)
+            clock.now += 50
+        assert isinstance(mine.take("a"), Holder)
         assert lease.held
 
 

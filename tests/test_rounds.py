@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,10 +29,21 @@ def name_of(record) -> str:
     return records.digest(record["identity"])[:16]
 
 
-def later(seconds: float, act) -> threading.Timer:
-    timer = threading.Timer(seconds, act)
-    timer.start()
-    return timer
+@pytest.fixture
+def while_it_waits(monkeypatch):
+    """Have something happen when this process has found that others are at all jobs left."""
+
+    def register(act) -> None:
+        happened = []
+
+        def pause():
+            if not happened:
+                happened.append(True)
+                act()
+
+        monkeypatch.setattr(rounds, "pause", pause)
+
+    return register
 
 
 def test_a_job_that_kills_its_processes_fails_in_the_end(run, tmp_path, others):
@@ -50,7 +59,7 @@ def test_a_job_that_kills_its_processes_fails_in_the_end(run, tmp_path, others):
     assert run()[0] == 0
 
 
-def test_a_broken_record_is_set_aside_by_who_may_do_the_job(run, tmp_path, others):
+def test_a_broken_record_is_set_aside_by_who_may_do_the_job(run, tmp_path, others, while_it_waits):
     run()
     ((path, record),) = stored(tmp_path)
     whole = path.read_text()
@@ -61,7 +70,7 @@ def test_a_broken_record_is_set_aside_by_who_may_do_the_job(run, tmp_path, other
         path.write_text(whole)
         theirs.release()
 
-    later(0.5, finish)
+    while_it_waits(finish)
     code, out, _ = run()
     assert code == 0
     assert "read, not run again" in out
@@ -81,7 +90,7 @@ def test_until_done_comes_back_to_what_others_do():
     assert attempts == ["a", "b", "c", "b", "b"]
 
 
-def test_a_job_another_process_is_at_is_read_when_it_is_done(run, tmp_path, others):
+def test_a_job_another_process_is_at_is_read_when_it_is_done(run, tmp_path, others, while_it_waits):
     run()
     ((path, record),) = stored(tmp_path)
     text = path.read_text()
@@ -93,7 +102,7 @@ def test_a_job_another_process_is_at_is_read_when_it_is_done(run, tmp_path, othe
         path.write_text(text)
         theirs.release()
 
-    later(0.5, finish)
+    while_it_waits(finish)
     code, out, _ = run()
     assert code == 0
     assert "waiting" in out
@@ -116,7 +125,7 @@ def test_a_job_whose_process_died_elsewhere_is_done_here(run, tmp_path, others, 
     assert again["curve"] == record["curve"]
 
 
-def test_a_sweep_does_the_free_jobs_before_it_waits(run, tmp_path, others):
+def test_a_sweep_does_the_free_jobs_before_it_waits(run, tmp_path, others, while_it_waits):
     run("-m", "seed=0,1,2")
     kept = {path: (path.read_text(), record) for path, record in stored(tmp_path)}
     first = next(p for p, (_, r) in kept.items() if r["identity"]["seed"] == 0)
@@ -125,15 +134,12 @@ def test_a_sweep_does_the_free_jobs_before_it_waits(run, tmp_path, others):
     theirs = others.take(name_of(kept[first][1]))
 
     def finish():
-        while len(stored(tmp_path)) < 2:
-            time.sleep(0.02)
+        assert len(stored(tmp_path)) == 2
         first.write_text(kept[first][0])
         theirs.release()
 
-    waiting = threading.Thread(target=finish)
-    waiting.start()
+    while_it_waits(finish)
     code, out, _ = run("-m", "seed=0,1,2")
-    waiting.join()
     assert code == 0
     assert out.index("seed1-") < out.index("seed2-") < out.index("seed0-")
     assert "jobs: 2 done, 1 read, 0 failed" in out

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +59,7 @@ def test_an_experiments_jobs_are_those_of_its_sweep():
         expand(["experiment=table9"])
 
 
-@pytest.mark.parametrize("launcher", ["basic", "local"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("local", marks=pytest.mark.slow)])
 def test_a_shared_sweep_is_done_once_and_read_after(run, tmp_path, launcher):
     for told in ("6 done, 0 read", "0 done, 6 read"):
         code, out, err = run(f"launcher={launcher}", "workers=2", "seed=range(3)", "order=0,1")
@@ -73,6 +72,7 @@ def test_a_shared_sweep_is_done_once_and_read_after(run, tmp_path, launcher):
     assert sum(text.count("wrote ") for text in logs) == 6
 
 
+@pytest.mark.slow
 def test_every_way_gives_the_same_numbers(run, tmp_path):
     found = []
     for way in (["-m"], ["launcher=basic"], ["launcher=local", "workers=2"]):
@@ -182,6 +182,7 @@ def workers_in(folder: Path) -> list[psutil.Process]:
     return [one for one in every if str(folder) in " ".join(one.info["cmdline"] or ())]
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_says_so_in_one_line(tmp_path, long_command):
     environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
@@ -200,6 +201,7 @@ def test_an_interrupted_sweep_says_so_in_one_line(tmp_path, long_command):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_killed_workers_job_is_taken_over(tmp_path, long_command):
     """It dies in the middle of the job; another command on the machine need not wait to know."""
     environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}
@@ -218,6 +220,7 @@ def test_a_killed_workers_job_is_taken_over(tmp_path, long_command):
     assert len(stored(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_a_forced_sweep_does_every_job_once_more(run, tmp_path):
     words = ("launcher=local", "workers=2", "seed=range(4)", "force=true")
     for times in (1, 2):
@@ -226,6 +229,7 @@ def test_a_forced_sweep_does_every_job_once_more(run, tmp_path):
         assert sum(path.read_text().count("wrote ") for path in logs) == 4 * times
 
 
+@pytest.mark.slow
 def test_workers_of_one_machine_have_the_gpus_of_their_command(run, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     assert run("launcher=local", "workers=1")[0] == 0
@@ -390,18 +394,24 @@ def test_journals_are_read_line_by_line(tmp_path):
     assert Journals(tmp_path).ended() == journals.ended()
 
 
-def test_a_command_outlives_its_last_worker(sweep):
+def test_a_command_outlives_its_last_worker(sweep, monkeypatch):
     folder, dead = sweep
     dead.take("worker0-x")._done.set()
     living = Leases(folder / "leases", _me=replace(Holder.here(), token="y"))
     mine = living.take("worker1-y")
-    timer = threading.Timer(0.4, mine.release)
-    timer.start()
-    begin = time.monotonic()
+    looks = []
+
+    def pause():
+        looks.append(True)
+        if len(looks) == 3:
+            mine.release()
+
+    monkeypatch.setattr(rounds, "pause", pause)
     workers._outlive(folder)
-    assert 0.3 < time.monotonic() - begin < 20
+    assert len(looks) == 3
 
 
+@pytest.mark.slow
 def test_a_killed_worker_leaves_the_rest_to_the_others(tmp_path, long_command):
     """The command waits for them and counts what they did."""
     environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}

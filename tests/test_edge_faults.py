@@ -1,0 +1,568 @@
+"""Names, secrets, flags, streams, signals and folders that are in the way: right, or one line."""
+
+import http.server
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import assert_one_line, stored
+
+import deepthink
+from deepthink import jobs, network, study, suite, tracking, unsent, workers
+from deepthink.errors import UserError
+from deepthink.journals import add
+from deepthink.leases import Leases
+from deepthink.overrides import CONF, compose
+from deepthink.redaction import without_secrets
+from deepthink.tally import Tally
+
+ROOT = CONF.parent
+TOKEN = "hf_" + "Ab1" * 11
+
+
+@pytest.fixture
+def secrets(monkeypatch, tmp_path):
+    """Every way a user has to keep a token, each with its own."""
+    known = {
+        "HF_TOKEN": "hub-token-1234",
+        "WANDB_API_KEY": "5ec3e7" * 6 + "0123",
+        "GITHUB_TOKEN": "github-token-1234",
+        "OPENAI_API_KEY": "openai-key-1234",
+    }
+    for name, value in known.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password netrc-pass-1234\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    return {**known, "netrc": "netrc-pass-1234"}
+
+
+# command lines
+
+
+COMMANDS = {
+    "no selector": (["method.selector.name=null"], "method.selector.name is None"),
+    "a list for a selector": (["method.selector.name=[random]"], "must name a selector"),
+    "a number for a selector": (["method.selector.name=3"], "must name a selector"),
+    "no selector at all": (["method.selector=null"], "method.selector is None"),
+    "a selector without a name": (["~method.selector.name"], "must name a selector"),
+    "a private selector": (["method.selector.name=_lazy"], "unknown selector"),
+    "a selector elsewhere": (["method.selector.name=../../x"], "plain name"),
+    "no task": (["~task"], "task has no value"),
+    "no model": (["~model"], "cannot be set, since another word takes away"),
+    "no method": (["~method"], "method.iterations cannot be set, since another word takes away"),
+    "no task name": (["~task.name"], "task.name has no value"),
+    "task null": (["task=null"], "Config group override must be a string"),
+    "a list for a task": (["task=[a]"], "task"),
+    "no seed": (["~seed"], "seed has no value"),
+    "workers NaN": (["launcher=local", "workers=NaN"], "workers is nan: it must be a whole number"),
+    "half a worker": (["launcher=basic", "workers=1.5"], "workers is 1.5"),
+    "workers true": (["launcher=basic", "workers=true"], "workers is True"),
+    "workers in words": (["launcher=basic", "workers=two"], "workers is two"),
+    "a list for a sweep": (["sweep=[a]"], "sweep"),
+    "a sweep that is not there": (["sweep=/no/such/sweep"], "/no/such/sweep"),
+    "NaN": (["method.step_size=NaN"], "method.step_size is nan: it must be a finite number"),
+    "infinity": (["method.momentum=inf"], "method.momentum is inf"),
+    "NaN for a selector": (["+method.selector.x=NaN"], "method.selector.x is nan"),
+    "a seed of 30 digits": ([f"seed={10**29}"], "seed has 30 digits"),
+    "a key of itself": (["seed=${order}", "order=${seed}"], ""),
+    "no such variable": (["model.name=${oc.env:NO_SUCH_VARIABLE}"], "NO_SUCH_VARIABLE"),
+    "a zero byte": (['model.revision="a\0b"'], "bytes that are no text"),
+    "half a character": (["model.revision=a\udcff"], "bytes that are no text"),
+    "a sweeper that is none": (["-m", "hydra.sweeper._target_=os.system"], "os.system"),
+    "a sweeper of nowhere": (["-m", "hydra.sweeper._target_=no.such.thing"], "no.such.thing"),
+    "a launcher that is none": (["-m", "hydra/launcher=nothing"], "nothing"),
+    "a job that is no folder": (["hydra.run.dir=/dev/null/x"], "/dev/null"),
+    "no hydra": (["~hydra"], ""),
+    "a pickle": (["--experimental-rerun", "X"], "pickled job"),
+    "a pickle that is there": (["--experimental-rerun=/dev/null"], "pickled job"),
+    "a flag of nowhere": (["--sede"], "--sede"),
+    "a word with a dash": (["-seed=1"], "--help"),
+    "a flag without its value": (["--cfg"], "--cfg"),
+    "configs elsewhere": (["--config-dir=/tmp"], "put yours there"),
+    "another config": (["--config-name=other"], "put yours there"),
+    "a resolver that is none": (["seed=${no:x}"], "no"),
+    "braces that do not close": (["task.template='{text} ${'"], "--help"),
+}
+
+
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_a_command_line_that_is_wrong_is_one_clear_line(run, tmp_path, kind):
+    words, hint = COMMANDS[kind]
+    before = {*tmp_path.rglob("*")}
+    code, out, err = run(*words)
+    assert_one_line(code, err, hint)
+    assert "report it" not in err
+    assert "Traceback" not in out + err
+    made = {path for path in {*tmp_path.rglob("*")} - before if path.is_file()}
+    assert {path.relative_to(tmp_path).parts[:2] for path in made} <= {("results", "failures")}
+
+
+def test_a_pickle_is_not_opened(run, tmp_path):
+    """To read one is to run what it says."""
+    opened = tmp_path / "opened"
+    (tmp_path / "job.pickle").write_bytes(
+        b"cposix\nsystem\n(S'touch " + str(opened).encode() + b"'\ntR."
+    )
+    code, _, err = run("--experimental-rerun=job.pickle")
+    assert_one_line(code, err, "pickled job")
+    assert not opened.exists()
+
+
+def test_a_fault_of_this_program_says_so(run, monkeypatch):
+    def broken(_):
+        raise TypeError("not a mapping")
+
+    monkeypatch.setattr("deepthink.cli.group", broken)
+    code, _, err = run("-m", "seed=0")
+    assert code == 1
+    assert "not a mapping" in err
+
+
+# names
+
+
+NAMES = (
+    "..", "../../../../outside", "/etc/outside", "a/b", "a\\b", "", " ", ".hidden", "a ", "-a", "~",
+    "a:b", "a*", "n" * 201, "é" * 101,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("key", ["model.name", "task.name", "method.selector.name"])
+def test_a_name_that_is_a_path_is_refused(key, name):
+    with pytest.raises(UserError, match=f"^{key} is .*(plain name|takes 200)"):
+        compose([f"{key}='{name}'"])
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\x1bb", "a\u202eb", "a\u0085b"])
+def test_a_name_that_cannot_be_seen_is_refused(name):
+    with pytest.raises(UserError, match=r"^model\.name is"):
+        compose([f'model.name="{name}"'])
+
+
+def test_a_name_from_elsewhere_is_checked_too(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("WHERE", str(tmp_path / "outside"))
+    code, _, err = run("model.name=${oc.env:WHERE}")
+    assert_one_line(code, err, "plain name")
+    assert not (tmp_path / "outside").exists()
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("member", ["..", "a/b", "/x"])
+def test_a_member_that_is_a_path_is_refused(member):
+    spec = compose(["task=bbh"]).spec
+    with pytest.raises(UserError, match="plain name"):
+        replace(spec, categories={"x": {member: 3}}, members=None, labels={}).member(member)
+    with pytest.raises(UserError, match="plain name"):
+        compose([f"+task.member={member}"])
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-0.5b", "模型", "a model", "Llama_3+x", "n" * 200])
+def test_plain_names_are_taken(name):
+    assert compose([f"model.name='{name}'"]).model.name == name
+
+
+# secrets
+
+
+KEYS = (
+    "wandb.entity", "wandb.group", "wandb.project", "model.revision", "model.name", "model.hub_id",
+    "data_root", "results", "task.template", "device",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_secret_in_any_key_is_refused_and_written_nowhere(run, tmp_path, secrets, key):
+    for secret in [*secrets.values(), TOKEN, "https://me:pa55@host/x", "http://h/?token=pa55"]:
+        before = {*tmp_path.rglob("*")}
+        code, out, err = run(f"{key}='a {secret} {{text}} b'", "wandb.mode=offline")
+        assert_one_line(code, err, f"{key} holds a token or a password")
+        for word in (secret, "pa55"):
+            assert word not in out + err
+        assert {*tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        ["-m", "seed=0,1", "wandb.group=${oc.env:WANDB_API_KEY}"],
+        ["launcher=basic", "wandb.group=a,5ec3e75ec3e75ec3e75ec3e75ec3e75ec3e70123"],
+        ["hydra.output_subdir=copies", "+wandb.x=5ec3e75ec3e75ec3e75ec3e75ec3e75ec3e70123"],
+        ["+5ec3e75ec3e75ec3e75ec3e75ec3e75ec3e70123=1"],
+        ["5ec3e75ec3e75ec3e75ec3e75ec3e75ec3e70123"],
+        ["--cfg=job", "wandb.group=5ec3e75ec3e75ec3e75ec3e75ec3e75ec3e70123"],
+    ],
+)
+def test_a_secret_however_it_is_given_is_refused(run, tmp_path, secrets, way):
+    code, out, err = run(*way, "wandb.mode=offline")
+    assert_one_line(code, err, "holds a token or a password")
+    assert secrets["WANDB_API_KEY"] not in out + err
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "netrc"]
+    assert not [p for p in written if secrets["WANDB_API_KEY"].encode() in p.read_bytes()]
+
+
+def test_a_secret_that_is_a_common_word_refuses_no_other(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "a")
+    assert compose(["wandb.group=aa"]).wandb.group == "aa"
+    with pytest.raises(UserError, match="holds a token"):
+        compose(["wandb.group=a"])
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/nonexistent"])
+def test_a_token_that_cannot_be_read_hides_no_error(run, monkeypatch, home):
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", f"{home}/token")
+    code, _, err = run("data_root=/no/such/folder")
+    assert_one_line(code, err, "not a folder")
+
+
+def test_a_token_of_another_user_hides_no_error(monkeypatch):
+    def refused():
+        raise PermissionError(13, "Permission denied", "token")
+
+    monkeypatch.setattr("huggingface_hub.get_token", refused)
+    assert without_secrets("it is this") == "it is this"
+
+
+# vanilla
+
+
+def test_vanilla_stays_t_1_beside_others(run, tmp_path):
+    code, out, err = run("-m", "method=vanilla,deepthink", "method.iterations=4")
+    assert (code, err) == (0, "")
+    found = {path.parent.name: record for path, record in stored(tmp_path)}
+    assert {name: r["config"]["method"]["iterations"] for name, r in found.items()} == {
+        "vanilla": 1,
+        "deepthink": 4,
+    }
+    assert out.count("method=vanilla (or random) is T = 1") == 1
+    assert found["vanilla"]["curve"] == found["deepthink"]["curve"][:2]
+
+
+@pytest.mark.parametrize(
+    ("words", "iterations", "label"),
+    [
+        (["method=vanilla"], 1, "vanilla"),
+        (["method=vanilla", "method.iterations=15"], 1, "vanilla"),
+        (["method=random", "method.iterations=15"], 1, "vanilla"),
+        (["method=deepthink", "method.iterations=1"], 1, "vanilla"),
+        (["method=repeat"], 1, "repeat"),
+        (["method=repeat", "method.iterations=5"], 5, "repeat+deepthink"),
+        (["method=graph_cut", "method.iterations=5"], 5, "graph_cut+deepthink"),
+    ],
+)
+def test_what_is_called_vanilla_is_t_1(words, iterations, label):
+    config = compose(words)
+    assert (config.method.iterations, config.label) == (iterations, label)
+    assert "thinks" not in config.resolved()["method"]
+
+
+def test_workers_are_told_of_vanilla_too(run):
+    _, out, _ = run("launcher=basic", "method=vanilla,deepthink", "method.iterations=2")
+    assert out.count("method=vanilla (or random) is T = 1") == 1
+
+
+# the package
+
+
+def test_the_public_names_are_listed():
+    assert {"think", "score", "encode", "Example", "Memory"} <= set(dir(deepthink))
+
+
+def test_a_script_beside_the_clone_imports_the_package(tmp_path):
+    """The clone's folder has the package's name; an editable install must win over it."""
+    clone = tmp_path / "deepthink"
+    (clone / "deepthink").mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "deepthink/__init__.py"):
+        (clone / name).write_bytes((ROOT / name).read_bytes())
+    build = "import setuptools.build_meta as b; b.build_editable('../wheel')"
+    (tmp_path / "wheel").mkdir()
+    subprocess.run([sys.executable, "-c", build], cwd=clone, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "wheel").glob("*.whl")
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, tmp_path / "site"], check=True)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import site, sys; site.addsitedir(sys.argv[1])\n"
+        "import deepthink; print(deepthink.__file__, *dir(deepthink))"
+    )
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    found = subprocess.run(
+        [sys.executable, "-S", script, tmp_path / "site"],
+        env=clean, capture_output=True, text=True, check=True, cwd=tmp_path,
+    ).stdout.split()  # fmt: skip
+    assert found[0] == str(clone / "deepthink" / "__init__.py")
+    assert "think" in found
+
+
+# workers
+
+
+def test_workers_import_what_the_driver_does(tmp_path, monkeypatch):
+    """Whatever lies in the working folder, and whichever checkout is installed."""
+    for name in ("torch.py", "json.py", "deepthink.py"):
+        (tmp_path / name).write_text("raise SystemExit('executed')")
+    other = tmp_path / "checkout"
+    (other / "deepthink").mkdir(parents=True)
+    (other / "deepthink" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(other), *sys.path])
+    ask = (
+        "import importlib.util as u, sys; "
+        "print(*(u.find_spec(name).origin for name in ('torch', 'json', 'deepthink')))"
+    )
+    with workers._seen_alike():
+        found = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
+    assert found.stdout.split() == [
+        importlib.util.find_spec("torch").origin,
+        json.__file__,
+        str(other / "deepthink" / "__init__.py"),
+    ]
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
+@pytest.mark.slow
+def test_local_workers_run_nothing_of_the_working_folder(run, tmp_path):
+    (tmp_path / "torch.py").write_text("open('executed', 'w').close(); raise SystemExit(3)")
+    code, _, err = run("launcher=local", "workers=1", "seed=0")
+    assert (code, err) == (0, "")
+    assert not (tmp_path / "executed").exists()
+    assert len(stored(tmp_path)) == 1
+
+
+# interruptions and streams
+
+
+@pytest.mark.parametrize("way", [["-m"], ["launcher=basic"]])
+def test_an_interruption_is_no_failure(run, tmp_path, monkeypatch, way):
+    evaluate = study.evaluate
+
+    def sometimes(*arguments, **more):
+        if arguments[3].seed == 1:
+            raise KeyboardInterrupt
+        return evaluate(*arguments, **more)
+
+    monkeypatch.setattr(study, "evaluate", sometimes)
+    code, out, err = run(*way, "seed=0,1,2")
+    assert code == 1
+    (line,) = err.splitlines()
+    assert line.startswith("error: interrupted")
+    assert "1 done, 0 read, 0 failed" in line
+    assert "failed; this runs only those" not in out
+    assert not (tmp_path / "results" / "failures").exists()
+    assert len(stored(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("where", ["deepthink.cli.parse", "deepthink.cli.check"])
+def test_an_interruption_at_any_time_is_one_line(run, monkeypatch, where):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, stop)
+    code, _, err = run()
+    assert code == 1
+    assert len(err.splitlines()) == 1
+
+
+def test_an_interruption_while_it_starts_is_one_line(tmp_path):
+    """Python's own modules come first: `hydra` stands for whatever is imported then."""
+    (tmp_path / "hydra.py").write_text("raise KeyboardInterrupt")
+    place = os.pathsep.join([str(tmp_path), str(ROOT)])
+    script = f"import sys, runpy; runpy.run_path({str(ROOT / 'run.py')!r}, run_name='__main__')"
+    found = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": place},
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert found.returncode != 0
+    assert found.stderr.splitlines() == [
+        "error: interrupted: finished jobs are kept, the same command continues"
+    ]
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "<&- 1>&-", "| true"])
+def test_an_output_that_is_closed_is_no_traceback(tmp_path, closed):
+    for words in ("--help", "-m seed=x,y"):
+        command = f'"{sys.executable}" "{ROOT}/run.py" {words} {closed}'
+        found = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            capture_output=True, text=True, cwd=tmp_path,
+        )  # fmt: skip
+        wrong = words != "--help"
+        assert found.returncode == wrong
+        assert len(found.stderr.splitlines()) == 2 * wrong
+
+
+def test_a_reader_that_leaves_costs_no_job(run, tmp_path, monkeypatch):
+    """As `| head -1` does: what a terminal shows breaks, the jobs go on."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        code, _, err = run("-m", "seed=0,1")
+    assert (code, err) == (0, "")
+    assert len(stored(tmp_path)) == 2
+
+
+def test_an_error_stream_that_is_closed_hides_no_exit_code(tmp_path):
+    found = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" "{ROOT}/run.py" sede=1 2>&-'], cwd=tmp_path
+    )
+    assert found.returncode == 1
+
+
+# folders that are in the way
+
+
+@pytest.mark.parametrize("name", ["", "records", "leases", "records/smollm2-135m"])
+@pytest.mark.parametrize("way", [["seed=0"], ["launcher=basic", "seed=0"]])
+def test_a_file_where_a_folder_belongs_is_one_line(run, tmp_path, name, way):
+    path = tmp_path / "results" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    code, _, err = run(*way)
+    assert_one_line(code, err, "cannot write to")
+
+
+@pytest.mark.parametrize("name", ["unsent", "failures"])
+def test_what_is_kept_for_convenience_costs_no_job(run, tmp_path, name):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / name).touch()
+    assert run("wandb.mode=offline")[0] == 0
+    assert_one_line(*run("data_root=/no/such/folder")[::2], "not a folder")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path.parent)])
+def test_a_lease_that_is_no_file_is_told_and_waited_for_by_nobody(tmp_path, make):
+    make(tmp_path / "a.1")
+    with pytest.raises(UserError, match=r"a\.1 is in the way, and no file: remove it"):
+        Leases(tmp_path).take("a")
+
+
+def test_stray_things_among_what_is_unsent_are_passed_over(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "marker").write_text("word")
+    names = ("pipe", "folder", "loop", "marker", "none")
+    assert unsent.waiting([tmp_path / name for name in names]) == {tmp_path / "marker": "word"}
+
+
+# Weights & Biases
+
+
+def test_what_an_interrupted_suite_left_is_told_by_no_other(run, tmp_path, monkeypatch):
+    """Only what the jobs of this command could not send is told, and the same command sends it."""
+    (tmp_path / "results" / "unsent").mkdir(parents=True)
+    (tmp_path / "results" / "unsent" / "0123456789abcdef").write_text("a suite's member")
+    monkeypatch.setattr(tracking, "_publish", lambda *_: None)
+    code, out, _ = run("launcher=basic", "seed=0,1", "wandb.mode=offline")
+    assert (code, "not sent" in out) == (0, False)
+
+
+def test_what_was_not_sent_is_counted_by_the_jobs(tmp_path):
+    add(tmp_path, 0, 0, 0.1, Tally(done=1, unsent=1))
+    add(tmp_path, 0, 1, 0.1, Tally(read=1, unsent=1))
+    found = workers._summed(tmp_path, [["a"], ["b"]], [], "")
+    assert found == Tally(done=1, read=1, unsent=2)
+
+
+def test_a_suites_members_are_sent_with_it_and_not_told_before(run, monkeypatch):
+    """A suite of which one member failed is sent by the command that completes it."""
+    config = compose(["task=bbh"]).jobs[0]
+    assert tracking.publish(None, config) == tracking.Sending()
+    half = suite.Results({}, {"a": "it failed"})
+    assert tracking.publish_suite(compose(["task=bbh"]), half) == tracking.Sending()
+    assert jobs._sent(tracking.Sending("why", left=True), jobs.display.console()) == 1
+
+
+@pytest.mark.usefixtures("wandb_offline")
+def test_a_long_name_loses_no_run(run, tmp_path):
+    name = "n" * 150
+    code, out, _ = run(f"model.name={name}", f"wandb.group={name}", "wandb.mode=offline")
+    assert code == 0
+    assert "not sent" not in out
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
+
+
+@pytest.fixture
+def server():
+    """A host that answers every question with the code in its path; yields its address."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def answer(self):
+            code = self.path.rpartition("/")[2]
+            self.send_response(int(code) if code.isdecimal() else 503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET = do_CONNECT = answer
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def no_proxy(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_a_host_is_reached_if_it_answers(server, monkeypatch):
+    answers = {code: network.reachable(f"{server}/{code}") for code in (200, 401, 404, 503)}
+    assert answers == {200: True, 401: True, 404: True, 503: False}
+    assert not network.reachable("http://127.0.0.1:9")
+    assert not network.reachable("nonsense")
+    for name in ("HTTPS_PROXY", "ALL_PROXY"):  # one that reaches nothing, and one that is dead
+        for proxy in (server, "http://127.0.0.1:9", "socks5://127.0.0.1:9"):
+            with monkeypatch.context() as patch:
+                patch.setenv(name, proxy)
+                assert not network.reachable("https://api.wandb.ai")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert not network.reachable(f"{server}/200")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert network.reachable(f"{server}/200")
+
+
+@pytest.mark.usefixtures("wandb_offline")
+def test_a_run_that_was_refused_leaves_one_whole_folder(run, tmp_path, monkeypatch):
+    """The reason is the server's, and neither an empty folder nor one for each try is left."""
+    import wandb
+
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setattr(tracking, "reachable", lambda _: True)
+    start = wandb.init
+
+    def init(**more):
+        if more["mode"] == "online":
+            half = tmp_path / "wandb" / f"run-20260101_000000-{more['id']}"
+            half.mkdir(parents=True)
+            raise wandb.errors.CommError("the server\nis ill")
+        return start(**more)
+
+    monkeypatch.setattr(wandb, "init", init)
+    for told in (True, False):
+        code, out, _ = run("wandb.mode=online")
+        assert code == 0
+        assert ("(the server): the run is kept here" in " ".join(out.split())) is told
+    (kept,) = (
+        path for path in (tmp_path / "wandb").iterdir() if path.is_dir() and not path.is_symlink()
+    )
+    assert kept.name.startswith("offline-run-")
+    (log,) = kept.glob("*.wandb")
+    assert log.stat().st_size > 1000
