@@ -119,12 +119,49 @@ def scaling(found: Found) -> list[str]:
     ]
 
 
+def reading(found: Found) -> list[str]:
+    """How fast a pool's signals are read."""
+    settings, results = found["settings"], found["results"]
+    return [
+        f"{settings['model']} reads some {results['sentences_per_second']:.0f} sentences of "
+        f"{task(settings['task'])} a second on {cores(found)}."
+    ]
+
+
+def threads(found: Found) -> list[str]:
+    """What more threads than cores cost."""
+    settings, results = found["settings"], found["results"]
+    many, one = settings["threads"]
+    return [
+        f"On {cores(found)}, {settings['processes']} processes of {many} threads each took "
+        f"{results['times_as_long']:.0f} times as long as {settings['processes']} of {one}."
+    ]
+
+
+def rounding(found: Found) -> list[str]:
+    """How far the number of threads and half precision move scores and predictions."""
+    settings, results = found["settings"], found["results"]
+    share = 100 * results["differ"] / results["predictions"]
+    return [
+        f"In float32 the number of threads moved scores by {tiny(results['threads_relative'])} of "
+        "their size at most and no prediction. bfloat16 is another matter: "
+        f"{settings['model']} on a CPU, `scale={settings['scale']}`, "
+        f"{listed([task(name) for name in settings['tasks']])}, {settings['draws']} draws, T up to "
+        f"{settings['iterations']}: of {results['predictions']:,} predictions {results['differ']} "
+        f"({share:.1f} %) are not those of float32, and the accuracy on {results['examples']} test "
+        f"examples differs by {results['points']} points at most."
+    ]
+
+
 PASSAGES: dict[str, Callable[[Found], list[str]]] = {
     "bench": bench,
     "judge": judge,
     "stress": stress,
     "launchers": launchers,
     "scaling": scaling,
+    "reading": reading,
+    "threads": threads,
+    "rounding": rounding,
 }
 
 
@@ -174,7 +211,7 @@ def seconds(value: float) -> str:
 
 def tiny(value: float) -> str:
     """A power of ten in as few letters as it takes: 7.2e-5."""
-    return f"{value:.1e}".replace("e-0", "e-")
+    return f"{value:.1e}".replace("e-0", "e-").replace(".0e", "e")
 
 
 def listed(words: Sequence[str]) -> str:

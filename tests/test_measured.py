@@ -1,6 +1,7 @@
 """The README's measured figures are those of docs/measured, and each file says what made it."""
 
 import argparse
+import itertools
 import json
 import re
 import sys
@@ -11,6 +12,7 @@ from deepthink.overrides import CONF
 
 SCRIPTS = CONF.parent / "scripts"
 TARGETS = {"bench", "judge", "stress", "launchers", "scaling"}
+NAMES = TARGETS | {"reading", "threads", "rounding"}  # measured by hand, before there were files
 
 
 @pytest.fixture
@@ -34,14 +36,14 @@ def committed(readme, name):
 
 def test_the_readme_says_what_was_measured(readme):
     text = readme.README.read_text()
-    assert set(readme.PASSAGES) == TARGETS == {name for _, name, _ in readme.PASSAGE.findall(text)}
-    assert text.count("<!-- measured: ") == text.count("<!-- end -->") == len(TARGETS)
+    assert set(readme.PASSAGES) == NAMES == {name for _, name, _ in readme.PASSAGE.findall(text)}
+    assert text.count("<!-- measured: ") == text.count("<!-- end -->") == len(NAMES)
     assert readme.written(text) == text, "run: make readme"
 
 
 def test_every_committed_file_has_a_passage_and_says_what_made_it(readme):
-    assert {path.stem for path in readme.MEASURED.iterdir()} == TARGETS
-    for name in TARGETS:
+    assert {path.stem for path in readme.MEASURED.iterdir()} == NAMES
+    for name in NAMES:
         found = committed(readme, name)
         keys = {"command", "date", "code", "machine", "versions", "settings", "results"}
         assert found.keys() - {"stated"} == keys
@@ -50,8 +52,19 @@ def test_every_committed_file_has_a_passage_and_says_what_made_it(readme):
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
+def test_every_script_that_measures_is_a_target_and_keeps_what_it_found(name):
+    recipes = re.findall(r"^\t.*scripts/(\w+\.py) ", (CONF.parent / "Makefile").read_text(), re.M)
+    script = {"bench": "benchmark.py"}.get(name, f"{name}.py")
+    assert script in recipes
+    text = (SCRIPTS / script).read_text()
+    assert f'add_out(parser, "{name}")' in text
+    assert "    write(options, " in text
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_another_figure_is_another_passage(readme, tmp_path, name):
     """No passage holds a figure that was typed."""
+    factors = itertools.count(7)
 
     def turned(value):
         if isinstance(value, dict):
@@ -60,13 +73,15 @@ def test_another_figure_is_another_passage(readme, tmp_path, name):
             return [turned(inner) for inner in value]
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
-        return 7 * value + 3
+        return next(factors) * value + 3
 
     found = committed(readme, name)
     results = {**found, "results": turned(found["results"])}
     (tmp_path / f"{name}.json").write_text(json.dumps(results))
     before, after = (readme.passage(name, folder) for folder in (readme.MEASURED, tmp_path))
-    figure = re.compile(r"(?<![\w.])\d[\d.,]*(?:e-\d)?(?= ms|×| s\b| GFLOP| %| kills| GiB)")
+    figure = re.compile(
+        r"(?<![\w.])\d[\d.,]*(?:e-\d)?(?= ms|×| s\b| GFLOP| %| kills| GiB| sentences| times as)"
+    )
     measured = [set(figure.findall(text)) for text in (before, after)]
     assert measured[0]
     assert not measured[0] & measured[1]
