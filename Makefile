@@ -64,11 +64,14 @@ readme: setup ## Write the measured figures of docs/measured into README.md
 notebooks: setup ## Execute the notebooks: all, or ARGS=NAME
 	@$(BIN)/python scripts/notebooks.py $(ARGS)
 
+# On every core, eight at most; ARGS="-n 0" takes one process, as a debugger wants it.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
+
 test: setup ## Run the quick tests, all but those marked slow: pytest with ARGS
-	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	@$(PYTEST) -m 'not slow' $(ARGS)
 
 test-all: setup ## Run every test, as CI does: pytest with ARGS
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 lint: setup ## Check style, formatting and types
 	@$(BIN)/ruff check
