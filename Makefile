@@ -15,11 +15,12 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables notebooks test lint format bench scaling sync ray launchers stress judge lock clean
+.PHONY: help setup run plan tables readme notebooks test test-all lint format bench scaling sync ray launchers \
+	stress judge lock clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 13
 
 setup: $(STAMP) ## Create the virtual environment and install everything that is locked
 
@@ -57,11 +58,20 @@ plan: setup ## What an experiment still takes: EXPERIMENT=table1 ARGS="model=...
 tables: setup ## Redraw tables, figures and results/README.md from the records
 	@$(BIN)/python scripts/tables.py $(ARGS)
 
+readme: setup ## Write the measured figures of docs/measured into README.md
+	@$(BIN)/python scripts/readme.py
+
 notebooks: setup ## Execute the notebooks: all, or ARGS=NAME
 	@$(BIN)/python scripts/notebooks.py $(ARGS)
 
-test: setup ## Run the tests: pytest with ARGS
-	@$(BIN)/python -m pytest $(ARGS)
+# On every core, eight at most; ARGS="-n 0" takes one process, as a debugger wants it.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
+
+test: setup ## Run the quick tests, all but those marked slow: pytest with ARGS
+	@$(PYTEST) -m 'not slow' $(ARGS)
+
+test-all: setup ## Run every test, as CI does: pytest with ARGS
+	@$(PYTEST) $(ARGS)
 
 lint: setup ## Check style, formatting and types
 	@$(BIN)/ruff check

@@ -2,8 +2,8 @@
 
     make bench                                  # SmolLM2-135M on four tasks, all families;
                                                 # 15 minutes, nearly all of the slow path
-    make bench ARGS="--rounds 5 --skip-families"
-    make bench ARGS="--skip-families --tasks mmlu/virology bbh/snarks"
+    make bench ARGS="--rounds 5 --skip-families --out /tmp/bench.json"
+    make bench ARGS="--skip-families --tasks mmlu/virology bbh/snarks --out /tmp/bench.json"
 
 The straightforward path (deepthink/reference.py) is Appendix D as printed: one forward per
 candidate, rows padded to the longest of these queries, log-softmax over the whole vocabulary,
@@ -15,12 +15,15 @@ import argparse
 import os
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from measured import add_out, write
 from rich.console import Console
 from rich.table import Table
 from transformers import (
@@ -58,6 +61,7 @@ class Workload:
     demonstrations: list[int]
     queries: list[list[int]]
     candidates: list[list[list[int]]]
+    shots: int | None = None
 
 
 def main() -> None:
@@ -72,17 +76,19 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--skip-families", action="store_true")
     parser.add_argument("--tasks", nargs="*", default=TASKS, help=f"default: {' '.join(TASKS)}")
+    add_out(parser, "bench")
     options = parser.parse_args()
     console = Console(width=144, highlight=False)
     device = models.resolve_device(options.device)
     dtype = getattr(torch, models.resolve_dtype("auto", device))
-    if options.tasks:
-        try:
-            benchmark_tasks(options, console, device, dtype)
-        except UserError as error:
-            console.print(f"no benchmark of the tasks: {error}")
-    if not options.skip_families:
-        benchmark_families(options, console, device, dtype)
+    try:
+        of_tasks = benchmark_tasks(options, console, device, dtype) if options.tasks else None
+    except UserError as error:
+        sys.exit(f"error: no benchmark of the tasks: {error} (without them: --tasks)")
+    wanted = not options.skip_families
+    of_families = benchmark_families(options, console, device, dtype) if wanted else None
+    options.dtype = str(dtype).removeprefix("torch.")
+    write(options, {"tasks": of_tasks, "families": of_families}, device)
 
 
 def default_data_root() -> str | None:
@@ -93,19 +99,20 @@ def default_data_root() -> str | None:
 
 def benchmark_tasks(
     options: argparse.Namespace, console: Console, device: torch.device, dtype: torch.dtype
-) -> None:
+) -> dict[str, Any]:
     """SmolLM2-135M on tasks and members of suites."""
     spec = compose(["model=smollm2-135m"]).model
     _, plain = models.load_plain(spec, device)
     packed = models.load(spec, device)
     workloads = [task_workload(name, packed, options) for name in options.tasks]
     results = [measure(console, packed.model, plain, workload, options) for workload in workloads]
-    show(console, f"SmolLM2-135M, {dtype}".replace("torch.", ""), results, device, dtype)
+    title = f"SmolLM2-135M, {dtype}".replace("torch.", "")
+    return {"model": "SmolLM2-135M", **show(console, title, results, device, dtype)}
 
 
 def benchmark_families(
     options: argparse.Namespace, console: Console, device: torch.device, dtype: torch.dtype
-) -> None:
+) -> dict[str, Any]:
     """Random weights of real shapes, one model per family, on random tokens of TREC's lengths."""
     results = []
     for name, config in families(device).items():
@@ -117,7 +124,10 @@ def benchmark_families(
             fast.load_state_dict(plain.state_dict())
         workload = random_workload(name, config.vocab_size, min(options.queries or 16, 16))
         results.append(measure(console, prepack(fast), plain, workload, options))
-    show(console, "random weights of real shapes, TREC's lengths", results, device, dtype)
+    found = show(console, "random weights of real shapes, TREC's lengths", results, device, dtype)
+    ratios = [row["ratio"] for row in found["workloads"]]
+    shapes = [row["name"] for row in found["workloads"]]
+    return {"ratios": [min(ratios), max(ratios)], "shapes": shapes, **found}
 
 
 def families(device: torch.device) -> dict[str, PreTrainedConfig]:
@@ -171,7 +181,7 @@ def task_workload(name: str, lm: models.LM, options: argparse.Namespace) -> Work
         lm.positions,
         delimiter=config.task.delimiter,
     )
-    return Workload(name, encoded.demonstrations, encoded.queries, encoded.candidates)
+    return Workload(name, encoded.demonstrations, encoded.queries, encoded.candidates, len(shots))
 
 
 def random_workload(name: str, vocabulary: int, queries: int) -> Workload:
@@ -280,8 +290,8 @@ def show(
     results: list[Measured],
     device: torch.device,
     dtype: torch.dtype,
-) -> None:
-    """One row per workload; medians over rounds."""
+) -> dict[str, Any]:
+    """One row per workload; medians over rounds. The same as figures."""
     rates = peaks(device, dtype)
     table = Table(title=title, title_justify="left")
     table.add_column("workload")
@@ -289,19 +299,19 @@ def show(
         table.add_column(heading, justify="right")
     for way in rates:
         table.add_column(f"of {way}", justify="right")
-    for result in results:
-        fast, slow = map(statistics.median, (result.engine, result.straightforward))
-        count = len(result.workload.queries) * result.per
-        rate = result.flops / fast
+    best = max(rates.values())
+    rows = [figures(result, best) for result in results]
+    for row in rows:
+        rate = row["gflops"] * 1e9
         table.add_row(
-            result.workload.name,
-            str(len(result.workload.queries)),
-            str(len(result.workload.demonstrations)),
-            f"{fast / count * 1e3:.1f} ms",
-            f"{slow / count * 1e3:.1f} ms",
-            f"{slow / fast:.1f}×",
-            f"{rate / 1e9:,.0f} GFLOP/s",
-            f"{result.difference:.0e}",
+            row["name"],
+            str(row["queries"]),
+            str(row["demonstration_tokens"]),
+            f"{row['engine_ms']:.1f} ms",
+            f"{row['straightforward_ms']:.1f} ms",
+            f"{row['ratio']:.1f}×",
+            f"{row['gflops']:,.0f} GFLOP/s",
+            f"{row['difference']:.0e}",
             *(f"{rate / peak:.0%}" for peak in rates.values()),
         )
     console.print(table)
@@ -309,6 +319,31 @@ def show(
     console.print(
         f"ms per query and iteration. Best matrix products measured here, GFLOP/s: {measured}."
     )
+    peaks_gflops = {way: rate / 1e9 for way, rate in rates.items()}
+    return {"peaks_gflops": peaks_gflops, "workloads": rows}
+
+
+def figures(result: Measured, best: float) -> dict[str, Any]:
+    """What a workload's rounds come to; best: the highest rate of a matrix product in FLOP/s."""
+    workload = result.workload
+    fast, slow = map(statistics.median, (result.engine, result.straightforward))
+    count = len(workload.queries) * result.per
+    offered = [len(candidates) for candidates in workload.candidates]
+    return {
+        "name": workload.name,
+        "queries": len(workload.queries),
+        "demonstrations": workload.shots,
+        "demonstration_tokens": len(workload.demonstrations),
+        "candidates": [min(offered), max(offered)],
+        "engine_seconds": result.engine,
+        "straightforward_seconds": result.straightforward,
+        "engine_ms": fast / count * 1e3,
+        "straightforward_ms": slow / count * 1e3,
+        "ratio": slow / fast,
+        "gflops": result.flops / fast / 1e9,
+        "share_of_best": result.flops / fast / best,
+        "difference": result.difference,
+    }
 
 
 if __name__ == "__main__":

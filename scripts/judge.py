@@ -2,7 +2,7 @@
 
     make judge                                  # SmolLM2-135M, ten rows of each of ten members;
                                                 # 15 minutes, nearly all of lm-eval
-    make judge ARGS="--rows 20 --members mmlu/virology bbh/snarks"
+    make judge ARGS="--rows 20 --members mmlu/virology bbh/snarks --out /tmp/judge.json"
 
 For T = 1, plain in-context learning, the summed log-probability of every candidate, from the same
 prompt strings, tokenised as one. lm-eval feeds each candidate with its whole prompt; this engine
@@ -20,11 +20,13 @@ import os
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # lm-eval would look for a newer chat template
 
 from benchmark import default_data_root, job_of, timed
+from measured import add_out, write
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -93,6 +95,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10, help="of each member")
     parser.add_argument("--batch-size", type=int, default=8, help="lm-eval's")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="in nats")
+    add_out(parser, "judge")
     options = parser.parse_args()
     console = Console(width=132, highlight=False)
     try:
@@ -100,6 +103,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     show(verdicts, options, console)
+    write(options, summary(verdicts), models.resolve_device("auto"), ("lm-eval",))
     worst = max(verdicts, key=lambda verdict: verdict.difference)
     if worst.difference > options.tolerance:
         sys.exit(f"error: {worst.name} differs by {worst.difference:.1e}: see the table")
@@ -190,6 +194,34 @@ def verdict(rows: Rows, lm: models.LM, judge: HFLM, judge_as_it_is: HFLM) -> Ver
     )
 
 
+def suites(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
+    """The members of each suite, MMLU first."""
+    names = sorted({verdict.name.partition("/")[0] for verdict in verdicts}, reverse=True)
+    return {
+        name: [v for v in verdicts if v.name.partition("/")[0] == name] for name in names
+    }  # fmt: skip
+
+
+def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """What the README tells, and every member."""
+    return {
+        "suites": [
+            {
+                "name": name,
+                "rows": sum(v.rows for v in members),
+                "ours": sum(v.ours for v in members),
+                "theirs": sum(v.theirs for v in members),
+            }
+            for name, members in suites(verdicts).items()
+        ],
+        "candidates": sum(v.candidates for v in verdicts),
+        "longest": max(v.longest for v in verdicts),
+        "difference": max(v.difference for v in verdicts),
+        "as_it_is": max(v.as_it_is for v in verdicts),
+        "members": [asdict(v) for v in verdicts],
+    }
+
+
 def largest(values: Sequence[float], others: Sequence[float]) -> float:
     """The largest absolute difference."""
     return max(abs(a - b) for a, b in zip(values, others, strict=True))
@@ -203,9 +235,7 @@ def show(verdicts: Sequence[Verdict], options: argparse.Namespace, console: Cons
     headings = ("rows", "candidates", "longest", "tokens", "deepthink", "lm-eval", "ratio")
     for heading in (*headings, "|Δ log p|", "as it is"):
         table.add_column(heading, justify="right", no_wrap=True)
-    suites = sorted({verdict.name.partition("/")[0] for verdict in verdicts}, reverse=True)
-    for suite in suites:
-        members = [v for v in verdicts if v.name.partition("/")[0] == suite]
+    for suite, members in suites(verdicts).items():
         for v in members:
             add(table, v.name, [v])
         add(table, f"{suite}, all", members)

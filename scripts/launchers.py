@@ -1,7 +1,7 @@
 """The same jobs under every launcher: are the numbers identical, and what does a job cost on top?
 
     make launchers
-    make launchers ARGS="--jobs 20 basic local"
+    make launchers ARGS="--jobs 20 --out /tmp/launchers.json basic local"
 
 Compared is every candidate's score; where they differ, by how much at most. A job's cost on top is
 the sweep's wall time times its workers, less the seconds its records say were spent on thinking and
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from measured import add_out, write
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -41,6 +42,7 @@ def main() -> None:
     )
     parser.add_argument("ways", nargs="*", help=f"of {', '.join(WAYS)}; default: all")
     parser.add_argument("--jobs", type=int, default=200, help="default: 200")
+    add_out(parser, "launchers")
     options = parser.parse_args()
     if unknown := set(options.ways) - set(WAYS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(WAYS)}")
@@ -49,7 +51,7 @@ def main() -> None:
     for heading in ("", "workers", "jobs", "wall, s", "ms on top of a job", "numbers"):
         table.add_column(heading, justify="left" if not heading else "right")
     first: dict[int, np.ndarray] = {}
-    same = True
+    ways = []
     for way in options.ways or WAYS:
         workers, words = WAYS[way]
         with tempfile.TemporaryDirectory() as folder, console.status(way):
@@ -73,13 +75,20 @@ def main() -> None:
         found = [record for _, record in stored]
         first = first or scores
         apart = max(float(np.abs(scores[seed] - first[seed]).max()) for seed in first)
-        same &= apart == 0
         spent = sum(record["seconds"]["think"] + record["seconds"]["score"] for record in found)
         cost = 1000 * (wall * workers - spent) / len(found)
         verdict = f"up to {apart:.1g} apart" if apart else "identical"
         table.add_row(way, str(workers), str(len(found)), f"{wall:.1f}", f"{cost:.0f}", verdict)
+        told = " ".join(word for word in words if not word.startswith("hydra."))
+        ways.append(
+            {"way": way, "words": told, "workers": workers, "jobs": len(found)}
+            | {"wall": round(wall, 3), "ms": round(cost, 1), "apart": apart}
+        )
     console.print(table)
-    sys.exit(not same)
+    if not ways:
+        sys.exit("error: no launcher could be measured; nothing was written")
+    write(options, {"ways": ways}, libraries=("submitit", "ray"))
+    sys.exit(any(way["apart"] for way in ways))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How time and memory of every selector grow with the pool, on made-up signals.
 
     make scaling
-    make scaling ARGS="--sizes 1000 4000 --methods craig cal"
+    make scaling ARGS="--sizes 1000 4000 --methods craig cal --out /tmp/scaling.json"
 
 Every run is a process of its own. Memory is the most it held above what the imports took: signals
 and working space; prompts are what a model would have read. An exponent is the slope of a straight
@@ -15,8 +15,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from measured import add_out, write
 from rich.console import Console
 from rich.table import Table
 
@@ -91,6 +93,24 @@ def exponent(sizes: list[int], values: list[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0].round(2)) + 0.0  # never -0.00
 
 
+def summary(sizes: list[int], runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the README tells of the largest pool, and all runs, in the order of `sizes`."""
+    at = sizes.index(max(sizes))
+    largest = {method: found["runs"][at] for method, found in runs.items()}
+    ranked = sorted(largest, key=lambda method: -largest[method]["seconds"])
+    slowest, others = ranked[:2], ranked[2:]
+    return {
+        "size": sizes[at],
+        "width": WIDTH,
+        "classes": CLASSES,
+        "count": COUNT,
+        "slowest": [{"method": name, "seconds": largest[name]["seconds"]} for name in slowest],
+        "others_seconds": largest[others[0]]["seconds"] if others else None,
+        "gib": max(found["bytes"] for found in largest.values()) / 2**30,
+        "methods": runs,
+    }
+
+
 def main() -> None:
     """One process per method and size, then a table."""
     names = sorted(path.stem for path in (CONF / "method").glob("[!_]*.yaml"))
@@ -100,6 +120,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--methods", nargs="*", help="default: one of every selector")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    add_out(parser, "scaling")
     options = parser.parse_args()
     if options.one:
         print(json.dumps(one(options.one[0], int(options.one[1]))))
@@ -117,6 +138,7 @@ def main() -> None:
         table.add_column(f"n = {size:,}", justify="right")
     for heading in ("time", "memory", "prompts"):
         table.add_column(heading, justify="right")
+    runs = {}
     for method in methods:
         found = []
         for size in options.sizes:
@@ -127,15 +149,18 @@ def main() -> None:
                 raise SystemExit(f"error: {method}, n = {size}: {told.stderr.strip()[-300:]}")
             found.append(json.loads(told.stdout))
         columns = {key: [result[key] for result in found] for key in found[0]}
+        grown = {
+            key: exponent(options.sizes, values) if all(values) else None
+            for key, values in columns.items()
+        }
         table.add_row(
             method,
             *(f"{r['seconds'] * 1e3:,.0f} ms, {r['bytes'] / 2**20:,.0f} MiB" for r in found),
-            *(
-                f"n^{exponent(options.sizes, values):.2f}" if all(values) else "none"
-                for values in columns.values()
-            ),
+            *("none" if power is None else f"n^{power:.2f}" for power in grown.values()),
         )
+        runs[method] = {"runs": found, "exponents": grown}
     console.print(table)
+    write(options, summary(options.sizes, runs))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Sixty small jobs under Ray while workers and the driver are killed at random.
 
     make stress
-    make stress ARGS="--kills 5 --jobs 12"
+    make stress ARGS="--kills 5 --jobs 12 --out /tmp/stress.json"
 
 Each kill is a SIGKILL of one worker in the middle of a job or, one time in four, of the command
 itself, which is then given again; the kills are spread over the whole sweep. At the end every job
@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from measured import add_out, write
 from rich.console import Console
 
 from deepthink import records
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=60, help="default: 60")
     parser.add_argument("--kills", type=int, default=25, help="default: 25")
     parser.add_argument("--seed", type=int, default=0, help="of the kills; default: 0")
+    add_out(parser, "stress")
     options = parser.parse_args()
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory() as folder:
@@ -134,22 +136,25 @@ def main() -> None:
             {path.name: record["curve"] for path, record in of.records}
             for of in (stored, undisturbed)
         ]
-    of_whom = f"{happened['worker']} workers, {happened['driver']} drivers"
     found = {
-        "kills": f"{happened['kills']} ({of_whom})",
-        "commands given": happened["starts"],
+        "kills": happened["kills"],
+        "workers": happened["worker"],
+        "drivers": happened["driver"],
+        "commands": happened["starts"],
         "records": len(stored.records),
         "corrupt": len(stored.broken),
-        "completed twice": sum(count > 1 for count in done.values()),
-        "numbers as undisturbed": curves[0] == curves[1],
-        "leases left": len(left),
+        "twice": sum(count > 1 for count in done.values()),
+        "same_numbers": curves[0] == curves[1],
+        "leases_left": len(left),
         "seconds": round(seconds),
     }
     for what, value in found.items():
-        console.print(f"{what:<24}{value}")
+        console.print(f"{what.replace('_', ' '):<24}{value}")
+    if found["kills"] < options.kills:
+        sys.exit("error: the sweep ended before the last kill; nothing was written")
+    write(options, found, libraries=("ray", "hydra-ray-launcher"))
     whole = found["records"] == options.jobs and not found["corrupt"]
-    once = whole and not found["completed twice"] and found["numbers as undisturbed"]
-    sys.exit(not (once and happened["kills"] == options.kills))
+    sys.exit(not (whole and not found["twice"] and found["same_numbers"]))
 
 
 if __name__ == "__main__":

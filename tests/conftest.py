@@ -6,6 +6,9 @@ import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported
 os.environ["WANDB_MODE"] = "disabled"
+# Read when torch is imported, here and in every process that a test starts. With models this small,
+# several threads spend most of their time waiting for each other, above all on a busy machine.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from pathlib import Path
 

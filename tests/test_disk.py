@@ -33,8 +33,20 @@ def mount(tmp_path):
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("way", [["-m"], ["launcher=basic"]])
-@pytest.mark.parametrize("size", [8, 24, 44, 60, 76])
+SIZES = [
+    pytest.param(
+        size,
+        [way],
+        id=f"{size}k {way}",
+        marks=() if size == quick else pytest.mark.slow,
+    )
+    for way, quick in (("-m", 44), ("launcher=basic", 24))
+    for size in (8, 24, 44, 60, 76)
+]
+"""Kilobytes at which one write or another is the first to fail, and ways to run a sweep."""
+
+
+@pytest.mark.parametrize(("size", "way"), SIZES)
 def test_a_full_disk_is_told_and_loses_nothing(run, mount, tmp_path, size, way):
     """Whatever the write at which it fills up: whole records or none, and the rest later."""
     mount(f"size={size}k")

@@ -4,9 +4,11 @@ import importlib.util
 import shutil
 
 import jupytext
+import matplotlib.pyplot as plt
 import pytest
 
-from deepthink.overrides import CONF
+from deepthink import overrides
+from deepthink.overrides import CONF, compose
 from results import jobs, put
 
 SCRIPT = CONF.parent / "scripts" / "notebooks.py"
@@ -23,6 +25,20 @@ def test_the_stored_notebook_is_its_text(name):
     assert pairs[0] == pairs[1], f"make notebooks ARGS={name}"
     assert all(cell.outputs or "def " in cell.source or "=" in cell.source
                for cell in shown.cells if cell.cell_type == "code")  # fmt: skip
+
+
+def test_the_tours_code_runs_on_a_tiny_model(tiny_folder, monkeypatch):
+    """Without a kernel, in this process."""
+    tiny = [f"model.hub_id={tiny_folder}", "model.package=null"]
+    monkeypatch.setattr(overrides, "compose", lambda words: compose([*words, *tiny]))
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+    cells = jupytext.read(notebooks.FOLDER / "tour.py").cells
+    found = {}
+    for cell in cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, "tour", "exec"), found)
+    assert [len(curve) for curve in found["curves"].values()] == [6, 6, 6]
+    assert len(found["still"]) == 4
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -328,13 +329,13 @@ def test_an_interrupted_member_is_named_and_the_others_kept(run, suite_root, tmp
     assert len(stored(tmp_path)) == 2
 
 
-def test_a_killed_suite_continues_and_ends_with_the_same_numbers(tiny_folder, suite_root, tmp_path):
-    """SIGKILL after the first record; the same command then equals an uninterrupted run."""
+def test_a_killed_suite_continues_and_ends_with_the_same_numbers(
+    run, tiny_folder, suite_root, tmp_path
+):
+    """SIGKILL after the first record; the same words then give what an uninterrupted run does."""
 
-    def command(results: str) -> list[str]:
+    def words(results: str) -> list[str]:
         return [
-            sys.executable,
-            str(CONF.parent / "run.py"),
             *MMLU,
             f"data_root={suite_root}",
             f"model.hub_id={tiny_folder}",
@@ -344,19 +345,21 @@ def test_a_killed_suite_continues_and_ends_with_the_same_numbers(tiny_folder, su
             "wandb.mode=disabled",
         ]
 
-    process = subprocess.Popen(command("killed"), stdout=subprocess.PIPE, cwd=tmp_path)
+    command = [sys.executable, str(CONF.parent / "run.py"), *words("killed")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path)
     while process.poll() is None and not list((tmp_path / "killed").rglob("*.json")):
-        pass
+        time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     done = len(list((tmp_path / "killed").rglob("*.json")))
     assert 1 <= done < 3
-    printed = [
-        subprocess.run(command(results), cwd=tmp_path, capture_output=True, text=True, check=True)
-        for results in ("killed", "whole")
-    ]
-    assert f"{3 - done} records written, {done} read" in printed[0].stdout
-    tables = [p.stdout.partition(" records written")[0].rstrip("0123456789") for p in printed]
+    printed = []
+    for results in ("killed", "whole"):
+        code, out, err = run(*words(results))
+        assert (code, err) == (0, "")
+        printed.append(out)
+    assert f"{3 - done} records written, {done} read" in printed[0]
+    tables = [out.partition(" records written")[0].rstrip("0123456789") for out in printed]
     assert tables[0] == tables[1]
     curves = [
         {

@@ -1,0 +1,94 @@
+"""Where the measuring scripts keep their figures: docs/measured/<name>.json.
+
+A file says what made its figures: the exact command, the date, the code's commit, the versions and
+the machine. The README's measured passages are written from the committed files (readme.py).
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from readme import MEASURED, update
+
+from deepthink import provenance
+from deepthink.files import atomically
+
+
+def add_out(parser: argparse.ArgumentParser, name: str) -> None:
+    """The option that says where a script writes its figures."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=MEASURED / f"{name}.json",
+        help="where to keep the figures; default: the file from which the README is written",
+    )
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """The processor, its cores that this process may use, its memory in GiB, and the GPU."""
+    with_affinity = hasattr(os, "sched_getaffinity")
+    return {
+        "cpu": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if with_affinity else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "system": platform.platform(),
+    }
+
+
+def _processor() -> str:
+    """The processor's name, from Linux's /proc where there is one."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def write(
+    options: argparse.Namespace,
+    results: dict[str, Any],
+    device: torch.device | None = None,
+    libraries: tuple[str, ...] = (),
+) -> None:
+    """Keep the figures at `options.out`; if that is a committed file, write the README anew.
+
+    libraries: distributions whose versions matter besides those every record names.
+    """
+    settings = {
+        key: value for key, value in vars(options).items() if key not in ("out", "data_root")
+    }
+    found = {
+        "command": shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "date": datetime.now(UTC).date().isoformat(),
+        "code": provenance.code(),
+        "machine": machine(device or torch.device("cpu")),
+        "versions": provenance.versions() | _versions(libraries),
+        "settings": settings,
+        "results": results,
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    atomically(options.out, lambda file: file.write_text(text, encoding="utf-8"))
+    print(f"wrote {options.out}")
+    if options.out.resolve().parent == MEASURED:
+        update()
+
+
+def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in libraries:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

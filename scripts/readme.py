@@ -1,0 +1,256 @@
+"""Write the README's measured passages from docs/measured: no figure there is typed by hand.
+
+    make readme
+
+A passage stands between <!-- measured: NAME --> and <!-- end --> and says what
+docs/measured/NAME.json holds. Same files, same text.
+"""
+
+import json
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from deepthink.files import atomically
+from deepthink.report.layouts import TASKS
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+MEASURED = ROOT / "docs" / "measured"
+PASSAGE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+WIDTH = 104
+
+Found = dict[str, Any]
+
+
+def bench(found: Found) -> list[str]:
+    """Both paths on real tasks, and the range of ratios over model families."""
+    settings, results = found["settings"], found["results"]
+    parts = []
+    if tasks := results["tasks"]:
+        parts.append(
+            f"On {cores(found)}, {settings['dtype']}, T = {settings['iterations']}, "
+            f"{tasks['model']}, milliseconds per query and iteration:"
+        )
+        rows = [
+            (
+                f"{task(row['name'])}, {among(row['candidates'])} candidates, "
+                f"{row['demonstrations']} demonstrations, {row['queries']} queries",
+                f"{row['engine_ms']:.1f} ms",
+                f"{row['straightforward_ms']:.1f} ms",
+                f"{row['ratio']:.1f}×",
+                f"{row['gflops']:.0f} GFLOP/s",
+                f"{row['share_of_best']:.0%}".replace("%", " %"),
+            )
+            for row in tasks["workloads"]
+        ]
+        header = ("", "engine", "straightforward", "ratio", "useful work", "of the best matmul")
+        parts.append(table(header, rows))
+    if families := results["families"]:
+        low, high = families["ratios"]
+        parts.append(
+            f"({low:.1f}-{high:.1f}× for random weights in the shapes of "
+            f"{listed(families['shapes'])}.)"
+        )
+    return parts
+
+
+def judge(found: Found) -> list[str]:
+    """How near lm-evaluation-harness's numbers are, and what both programs took."""
+    results = found["results"]
+    suites = results["suites"]
+    rows = listed([f"{suite['rows']} {suite['name'].upper()}" for suite in suites])
+    ours, theirs = (
+        listed([f"{suite[which]:.1f} s" for suite in suites]) for which in ("ours", "theirs")
+    )
+    return [
+        f"At T = 1, on {rows} questions with {results['candidates']} options of up to "
+        f"{results['longest']} tokens, same prompt strings and token ids, float32, the "
+        "log-probabilities of the options differ by at most "
+        f"{tiny(results['difference'])}, and this engine takes {ours} where lm-eval takes "
+        f"{theirs}. That is with lm-eval's log-softmax in float64; in float32, its default, "
+        f"PyTorch's own rounding on a CPU moves long answers by up to {tiny(results['as_it_is'])}."
+    ]
+
+
+def stress(found: Found) -> list[str]:
+    """What was left after workers and drivers were killed at random."""
+    results = found["results"]
+    same = "were" if results["same_numbers"] else "were NOT"
+    return [
+        "`make stress` kills workers and drivers of a sweep under Ray at random. On "
+        f"{cores(found)}, after {results['kills']} kills ({results['workers']} workers at work, "
+        f"{results['drivers']} drivers; the command was given {results['commands']} times), "
+        f"{results['records']} of {found['settings']['jobs']} records were there, "
+        f"{results['corrupt']} of them corrupt, {results['twice']} made twice, and the numbers "
+        f"{same} those of an undisturbed sweep."
+    ]
+
+
+def launchers(found: Found) -> list[str]:
+    """Whether the launchers' numbers are identical, and what a job costs on top."""
+    ways = found["results"]["ways"]
+    apart = max(way["apart"] for way in ways)
+    same = f"they differ by up to {tiny(apart)}" if apart else "all are identical"
+    return [
+        f"`make launchers` does {found['settings']['jobs']} jobs in every way and compares every "
+        f"score: {same}. What a job cost on top of its reading and scoring, start-up included "
+        f"({cores(found)}, tiny jobs):",
+        table(
+            [f"`{way['words']}`" for way in ways],
+            [[f"{way['ms']:.0f} ms" for way in ways]],
+        ),
+    ]
+
+
+def scaling(found: Found) -> list[str]:
+    """The slowest selectors on the largest pool, and the most memory any of them held."""
+    results = found["results"]
+    slowest = listed(
+        [f"`{one['method']}` takes {seconds(one['seconds'])}" for one in results["slowest"]]
+    )
+    others = results["others_seconds"]
+    rest = "" if others is None else f", each other selector {seconds(others)} at most"
+    return [
+        f"At n = {results['size']:,}, d = {results['width']}, on {cores(found)}, {slowest}{rest}; "
+        f"none holds more than {results['gib']:.1f} GiB with the signals (`make scaling`)."
+    ]
+
+
+def reading(found: Found) -> list[str]:
+    """How fast a pool's signals are read."""
+    settings, results = found["settings"], found["results"]
+    return [
+        f"{settings['model']} reads some {results['sentences_per_second']:.0f} sentences of "
+        f"{task(settings['task'])} a second on {cores(found)}."
+    ]
+
+
+def threads(found: Found) -> list[str]:
+    """What more threads than cores cost."""
+    settings, results = found["settings"], found["results"]
+    many, one = settings["threads"]
+    return [
+        f"On {cores(found)}, {settings['processes']} processes of {many} threads each took "
+        f"{results['times_as_long']:.0f} times as long as {settings['processes']} of {one}."
+    ]
+
+
+def rounding(found: Found) -> list[str]:
+    """How far the number of threads and half precision move scores and predictions."""
+    settings, results = found["settings"], found["results"]
+    share = 100 * results["differ"] / results["predictions"]
+    return [
+        f"In float32 the number of threads moved scores by {tiny(results['threads_relative'])} of "
+        "their size at most and no prediction. bfloat16 is another matter: "
+        f"{settings['model']} on a CPU, `scale={settings['scale']}`, "
+        f"{listed([task(name) for name in settings['tasks']])}, {settings['draws']} draws, T up to "
+        f"{settings['iterations']}: of {results['predictions']:,} predictions {results['differ']} "
+        f"({share:.1f} %) are not those of float32, and the accuracy on {results['examples']} test "
+        f"examples differs by {results['points']} points at most."
+    ]
+
+
+PASSAGES: dict[str, Callable[[Found], list[str]]] = {
+    "bench": bench,
+    "judge": judge,
+    "stress": stress,
+    "launchers": launchers,
+    "scaling": scaling,
+    "reading": reading,
+    "threads": threads,
+    "rounding": rounding,
+}
+
+
+def source(name: str, found: Found) -> str:
+    """Where the figures of a passage come from, and what of that was not recorded."""
+    code, versions = found["code"], found["versions"] or {}
+    commit = code["commit"] and f"commit {code['commit'][:7]}"
+    facts = {
+        "the command": found["command"] and f"`{found['command']}`",
+        "the day": found["date"],
+        "the commit": commit and commit + (" with changes" if code["dirty"] else ""),
+        "the processor": found["machine"]["gpu"] or found["machine"]["cpu"],
+        "the versions": ", ".join(
+            f"{library} {versions[library]}" for library in ("python", "torch") if versions
+        ),
+    }
+    told = [*filter(None, facts.values())]
+    if missing := [fact for fact, value in facts.items() if not value]:
+        told.append(f"not recorded: {listed(missing)}")
+    if stated := found.get("stated"):
+        told.append(f"these figures stand here since {stated['commit'][:7]} of {stated['date']}")
+    return f"Source: [{name}.json](docs/measured/{name}.json) ({'; '.join(told)})."
+
+
+def cores(found: Found) -> str:
+    """The GPU, or how many cores of the processor there were."""
+    about = found["machine"]
+    return about["gpu"] or f"{about['cores']} CPU core{'s' * (about['cores'] != 1)}"
+
+
+def task(name: str) -> str:
+    """A task's title; of a suite's member the suite's and its own name."""
+    suite, _, member = name.partition("/")
+    return f"{suite.upper()} {member.replace('_', ' ')}" if member else TASKS.get(name, name)
+
+
+def among(counts: Sequence[int]) -> str:
+    """One count or a range."""
+    least, most = counts
+    return str(least) if least == most else f"{least}-{most}"
+
+
+def seconds(value: float) -> str:
+    """Whole seconds from ten on."""
+    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+
+
+def tiny(value: float) -> str:
+    """A power of ten in as few letters as it takes: 7.2e-5."""
+    return f"{value:.1e}".replace("e-0", "e-").replace(".0e", "e")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words with commas and a last "and"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """As a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(("| " + " | ".join(line) + " |").replace("|  |", "| |") for line in lines)
+
+
+def passage(name: str, measured: Path) -> str:
+    """What the README says of a measurement."""
+    found = json.loads((measured / f"{name}.json").read_text(encoding="utf-8"))
+    parts = [*PASSAGES[name](found), source(name, found)]
+    return "\n\n".join(part if part.startswith("|") else wrapped(part) for part in parts)
+
+
+def wrapped(text: str) -> str:
+    """A paragraph in the README's lines."""
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def written(text: str, measured: Path = MEASURED) -> str:
+    """The README's text with every measured passage written anew."""
+    return PASSAGE.sub(lambda found: f"{found[1]}{passage(found[2], measured)}\n{found[3]}", text)
+
+
+def update() -> None:
+    """Write the README anew if a passage changed."""
+    before = README.read_text(encoding="utf-8")
+    after = written(before)
+    if after != before:
+        atomically(README, lambda file: file.write_text(after, encoding="utf-8"))
+        print(f"wrote {README.name}")
+
+
+if __name__ == "__main__":
+    update()

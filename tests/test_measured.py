@@ -1,0 +1,139 @@
+"""The README's measured figures are those of docs/measured, and each file says what made it."""
+
+import argparse
+import itertools
+import json
+import re
+import sys
+
+import pytest
+
+from deepthink.overrides import CONF
+
+SCRIPTS = CONF.parent / "scripts"
+TARGETS = {"bench", "judge", "stress", "launchers", "scaling"}
+NAMES = TARGETS | {"reading", "threads", "rounding"}  # measured by hand, before there were files
+
+
+@pytest.fixture
+def readme(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import readme
+
+    return readme
+
+
+@pytest.fixture
+def measured(readme):
+    import measured
+
+    return measured
+
+
+def committed(readme, name):
+    return json.loads((readme.MEASURED / f"{name}.json").read_text())
+
+
+def test_the_readme_says_what_was_measured(readme):
+    text = readme.README.read_text()
+    assert set(readme.PASSAGES) == NAMES == {name for _, name, _ in readme.PASSAGE.findall(text)}
+    assert text.count("<!-- measured: ") == text.count("<!-- end -->") == len(NAMES)
+    assert readme.written(text) == text, "run: make readme"
+
+
+def test_every_committed_file_has_a_passage_and_says_what_made_it(readme):
+    assert {path.stem for path in readme.MEASURED.iterdir()} == NAMES
+    for name in NAMES:
+        found = committed(readme, name)
+        keys = {"command", "date", "code", "machine", "versions", "settings", "results"}
+        assert found.keys() - {"stated"} == keys
+        recorded = all([found["command"], found["date"], found["code"]["commit"]])
+        assert recorded or found["stated"]["commit"]  # of before, when nothing of it was kept
+
+
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_every_script_that_measures_is_a_target_and_keeps_what_it_found(name):
+    recipes = re.findall(r"^\t.*scripts/(\w+\.py) ", (CONF.parent / "Makefile").read_text(), re.M)
+    script = {"bench": "benchmark.py"}.get(name, f"{name}.py")
+    assert script in recipes
+    text = (SCRIPTS / script).read_text()
+    assert f'add_out(parser, "{name}")' in text
+    assert "    write(options, " in text
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_another_figure_is_another_passage(readme, tmp_path, name):
+    """No passage holds a figure that was typed."""
+    factors = itertools.count(7)
+
+    def turned(value):
+        if isinstance(value, dict):
+            return {key: turned(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [turned(inner) for inner in value]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        return next(factors) * value + 3
+
+    found = committed(readme, name)
+    results = {**found, "results": turned(found["results"])}
+    (tmp_path / f"{name}.json").write_text(json.dumps(results))
+    before, after = (readme.passage(name, folder) for folder in (readme.MEASURED, tmp_path))
+    figure = re.compile(
+        r"(?<![\w.])\d[\d.,]*(?:e-\d)?(?= ms|×| s\b| GFLOP| %| kills| GiB| sentences| times as)"
+    )
+    measured = [set(figure.findall(text)) for text in (before, after)]
+    assert measured[0]
+    assert not measured[0] & measured[1]
+
+
+def test_what_was_not_recorded_is_told(readme):
+    found = committed(readme, "bench")
+    unknown = {
+        **found,
+        "command": None,
+        "date": None,
+        "code": {"commit": None, "dirty": None},
+        "versions": None,
+        "machine": {**found["machine"], "cpu": None, "gpu": None},
+        "stated": {"commit": "3c6eb24842393a8b965adac205721781e84f371f", "date": "2026-11-23"},
+    }
+    assert readme.source("bench", unknown) == (
+        "Source: [bench.json](docs/measured/bench.json) (not recorded: the command, the day, the "
+        "commit, the processor and the versions; these figures stand here since 3c6eb24 of "
+        "2026-11-23)."
+    )
+
+
+def test_a_measurement_keeps_its_command_and_what_made_it(measured, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/scripts/scaling.py", "--sizes", "8", "a b"])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sizes", type=int)
+    measured.add_out(parser, "scaling")
+    options = parser.parse_args(["--sizes", "8", "--out", str(tmp_path / "new" / "tried.json")])
+    measured.write(options, {"figure": 1.5}, libraries=("pytest", "no-such-library"))
+    found = json.loads(options.out.read_text())
+    assert found["command"] == "python scripts/scaling.py --sizes 8 'a b'"
+    assert found["settings"] == {"sizes": 8}
+    assert found["results"] == {"figure": 1.5}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", found["date"])
+    assert found["machine"]["cores"] >= 1
+    assert found["versions"]["pytest"] == pytest.__version__
+    assert "no-such-library" not in found["versions"]
+    assert capsys.readouterr().out == f"wrote {options.out}\n"  # and the README is left alone
+
+
+def test_a_committed_measurement_writes_the_readme_anew(measured, readme, tmp_path, monkeypatch):
+    folder, page = tmp_path / "measured", tmp_path / "README.md"
+    page.write_text("before\n<!-- measured: stress -->\nold\n<!-- end -->\nafter\n")
+    monkeypatch.setattr(measured, "MEASURED", folder)
+    monkeypatch.setattr(readme, "README", page)
+    monkeypatch.setattr(readme.written, "__defaults__", (folder,))
+    options = argparse.Namespace(out=folder / "stress.json", jobs=4)
+    figures = committed(readme, "stress")["results"] | {"kills": 2, "records": 4}
+    measured.write(options, figures)
+    text = page.read_text()
+    assert text.startswith("before\n<!-- measured: stress -->\n`make stress` kills")
+    assert "after 2 kills" in text
+    assert "4 of 4 records were there" in " ".join(text.split())
+    assert text.endswith("\n<!-- end -->\nafter\n")
