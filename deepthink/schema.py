@@ -12,9 +12,6 @@ class _Part(BaseModel):
 
 
 class _Model(_Part):
-    hub_id: str
-    revision: str
-    package: str | None
     dtype: str
 
 
