@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from deepthink import choices, hub, rows, worked
+from deepthink import choices, hub, overlaps, rows, worked
 from deepthink.classes import Classes, classes_of
 from deepthink.config import SourceSpec, TaskSpec, WorkedExamples
 from deepthink.errors import UserError, first_line
@@ -53,7 +53,7 @@ def load(
     order, tested = _order(pool), _order(test)
     reserved = 0 if task.given else min(len(test), len(pool) // 2)
     free, aside = order[reserved:], order[:reserved]
-    twice = _twice(source, free, aside, task)
+    twice = overlaps.find(source, free, aside, task)
     if overlap == "drop":
         free = [i for i in free if i not in twice.pool]
         aside = [i for i in aside if i not in twice.dev]
@@ -88,67 +88,6 @@ def load(
 
 def _order(examples: Sequence[Example]) -> list[int]:
     return stratified_order([e.label for e in examples], np.random.default_rng(_SPLIT_SEED))
-
-
-@dataclass(frozen=True)
-class _Twice:
-    """Rows by index whose text is in another split too.
-
-    pool: those that may be demonstrations, of which `of_dev` are only in dev; dev: those also in
-    test; test: those that are given demonstrations.
-    """
-
-    pool: frozenset[int]
-    of_dev: frozenset[int]
-    dev: frozenset[int]
-    test: frozenset[int]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """What a record says of them."""
-        return {
-            "test": len(self.pool - self.of_dev) + len(self.test),
-            "dev": len(self.of_dev),
-            "dev_in_test": len(self.dev),
-        }
-
-    def told(self, overlap: str) -> Iterator[str]:
-        """What a reader of the output should know, a line each."""
-        done = "left out" if overlap == "drop" else "kept (pool.overlap=keep)"
-        if self.pool:
-            yield (
-                f"pool rows whose text is also in test ({self.counts['test']}) or in dev "
-                f"({self.counts['dev']}): {done}"
-            )
-        if self.dev:
-            yield f"dev rows whose text is also in test ({len(self.dev)}): {done}"
-        if self.test:
-            yield f"test rows that are also demonstrations ({len(self.test)}): {done}"
-
-
-def _twice(source: Source, free: Sequence[int], aside: Sequence[int], task: TaskSpec) -> _Twice:
-    own = not task.labels
-    pool, test = ([_essence(e, own) for e in part] for part in (source.pool, source.test))
-    if task.given:
-        shown = set(pool)
-        seen = frozenset(i for i, text in enumerate(test) if text in shown)
-        return _Twice(frozenset(), frozenset(), frozenset(), seen)
-    tested, set_aside = set(test), {pool[i] for i in aside}
-    if set(pool) <= tested:
-        raise UserError(
-            f"{task.name}: all {len(pool)} pool rows of {source.repository} are test rows: "
-            "demonstrations would show the test set's labels, choose another split as pool"
-        )
-    in_test = frozenset(i for i in free if pool[i] in tested)
-    in_dev = frozenset(i for i in free if pool[i] in set_aside) - in_test
-    dev = frozenset(i for i in aside if pool[i] in tested)
-    return _Twice(in_test | in_dev, in_dev, dev, frozenset())
-
-
-def _essence(example: Example, own: bool) -> tuple[str, ...]:
-    """What makes two examples one: the words, and its own options, whatever case and spaces."""
-    parts = (example.text, *(example.candidates if own else ()))
-    return tuple(" ".join(part.split()).casefold() for part in parts)
 
 
 def _told_of_classes(splits: Splits, task: TaskSpec) -> Iterator[str]:
