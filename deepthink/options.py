@@ -19,10 +19,10 @@ def check_thinking(
     iterations: int, step_size: float, momentum: float, positions: str, memory_dtype: str
 ) -> None:
     """Raise UserError for arguments of `think` that are out of range."""
-    if not 1 <= iterations <= MOST_ITERATIONS:
-        raise UserError(
-            f"iterations is {iterations}: T must lie between 1 (vanilla) and {MOST_ITERATIONS:,}"
-        )
+    if iterations < 1:
+        raise UserError(f"iterations is {iterations}: T must be 1 (vanilla) or more")
+    if iterations > MOST_ITERATIONS:
+        raise UserError(f"iterations is {iterations}: T must be {MOST_ITERATIONS:,} or less")
     if not 0 <= step_size <= 1:
         raise UserError(f"step_size is {step_size}: η must lie between 0 and 1")
     if not 0 <= momentum < 1:
