@@ -54,11 +54,12 @@ def _suite(request: Suite) -> Tally:
     return Tally(done, read, len(results.failures), reasons, left)
 
 
-def _sent(sending: tracking.Sending, console: Console) -> int:
-    """Tell what became of a run; returns how many are left to be sent, 0 or 1."""
-    if sending.told is not None:
-        console.print(sending.told, highlight=False)
-    return int(sending.left)
+def _sent(wrong: tracking.Sending | None, console: Console) -> int:
+    """Tell what went wrong with a run; returns how many are left to be sent, 0 or 1."""
+    if wrong is None:
+        return 0
+    console.print(wrong.told, highlight=False)
+    return int(wrong.left)
 
 
 def _tell(show: Callable[[], None], console: Console) -> None:

@@ -26,54 +26,56 @@ _LONGEST_NAME, _LONGEST_TAG = 128, 64
 
 @dataclass(frozen=True)
 class Sending:
-    """What became of a run. told: what to say of it; left: whether it is still to be sent."""
+    """What went wrong with a run, and whether it is still to be sent."""
 
-    told: str | None = None
+    told: str
     left: bool = False
 
 
-def publish(outcome: Outcome, config: Config) -> Sending:
-    """Log curve, config and predictions as one run.
+def publish(outcome: Outcome, config: Config) -> Sending | None:
+    """Log curve, config and predictions as one run; returns what went wrong, if anything.
 
     Never raises: a dead network or a missing login must not cost a finished job. Sent is what was
     not sent yet, also if another process, killed since, did the job. A suite's member waits for
     its suite.
     """
     if config.task.member is not None:
-        return Sending()
+        return None
     marker = unsent.marker(config, outcome.path)
     return _once([marker], config, lambda where: _publish(outcome, where))
 
 
-def publish_suite(suite: Suite, results: Results) -> Sending:
-    """Log a suite's average curve and a table of its members as one run.
+def publish_suite(suite: Suite, results: Results) -> Sending | None:
+    """Log a suite's average curve and a table of its members as one run; returns as `publish`.
 
     A suite of which a member failed is sent when a later command completes it; so it is if any of
     its members was not sent with this or another suite.
     """
     if results.failures:
-        return Sending()
+        return None
     config = suite.jobs[0]
     markers = [unsent.marker(config, outcome.path) for outcome in results.outcomes.values()]
     return _once(markers, config, lambda where: _publish_suite(suite, results, where))
 
 
-def _once(markers: Sequence[Path], config: Config, send: Callable[[WandbSpec], None]) -> Sending:
+def _once(
+    markers: Sequence[Path], config: Config, send: Callable[[WandbSpec], None]
+) -> Sending | None:
     """Send if any of the records is unsent and no other process is at it."""
     if config.wandb.mode == "disabled":
-        return Sending()
+        return None
     try:
         if not unsent.waiting(markers):
-            return Sending()
+            return None
         lease = leases.of(Path(config.results)).take(f"send-{markers[0].name}")
         if not isinstance(lease, leases.Lease):
-            return Sending()
+            return None
         with lease:
             if not (met := unsent.waiting(markers)):
-                return Sending()
+                return None
             told = _sent(config.wandb, send)
             unsent.clear(met)
-            return Sending(told)
+            return Sending(told) if told else None
     except Exception as error:  # whatever a third-party client meets
         why = without_secrets(first_line(error))
         told = f"not sent to Weights & Biases ({why}): the record is complete without it"
