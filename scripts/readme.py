@@ -238,7 +238,7 @@ def wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def written(text: str, measured: Path = MEASURED) -> str:
+def written(text: str, measured: Path) -> str:
     """The README's text with every measured passage written anew."""
     return PASSAGE.sub(lambda found: f"{found[1]}{passage(found[2], measured)}\n{found[3]}", text)
 
@@ -246,7 +246,7 @@ def written(text: str, measured: Path = MEASURED) -> str:
 def update() -> None:
     """Write the README anew if a passage changed."""
     before = README.read_text(encoding="utf-8")
-    after = written(before)
+    after = written(before, MEASURED)
     if after != before:
         atomically(README, lambda file: file.write_text(after, encoding="utf-8"))
         print(f"wrote {README.name}")

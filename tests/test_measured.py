@@ -38,7 +38,7 @@ def test_the_readme_says_what_was_measured(readme):
     text = readme.README.read_text()
     assert set(readme.PASSAGES) == NAMES == {name for _, name, _ in readme.PASSAGE.findall(text)}
     assert text.count("<!-- measured: ") == text.count("<!-- end -->") == len(NAMES)
-    assert readme.written(text) == text, "run: make readme"
+    assert readme.written(text, readme.MEASURED) == text, "run: make readme"
 
 
 def test_every_committed_file_has_a_passage_and_says_what_made_it(readme):
@@ -124,13 +124,13 @@ def test_a_measurement_keeps_its_command_and_what_made_it(measured, tmp_path, mo
 
 
 def test_a_committed_measurement_writes_the_readme_anew(measured, readme, tmp_path, monkeypatch):
+    figures = committed(readme, "stress")["results"] | {"kills": 2, "records": 4}
     folder, page = tmp_path / "measured", tmp_path / "README.md"
     page.write_text("before\n<!-- measured: stress -->\nold\n<!-- end -->\nafter\n")
     monkeypatch.setattr(measured, "MEASURED", folder)
     monkeypatch.setattr(readme, "README", page)
-    monkeypatch.setattr(readme.written, "__defaults__", (folder,))
+    monkeypatch.setattr(readme, "MEASURED", folder)
     options = argparse.Namespace(out=folder / "stress.json", jobs=4)
-    figures = committed(readme, "stress")["results"] | {"kills": 2, "records": 4}
     measured.write(options, figures)
     text = page.read_text()
     assert text.startswith("before\n<!-- measured: stress -->\n`make stress` kills")
