@@ -27,7 +27,7 @@ def main() -> None:
     from deepthink.config import Config, Suite
 
     console, failures = Console(highlight=False), 0
-    done: set[object] = set()
+    done: set[str] = set()
     configs: list[Config] = []
     try:
         for overrides in expand(sys.argv[1:]):
@@ -37,13 +37,13 @@ def main() -> None:
         raise SystemExit(f"error: {error}") from error
     for config in configs:
         jobs = (
-            (config.model.name, lambda spec=config.model: models.fetch(spec)),
-            (config.task.name, lambda c=config: tasks.read(c.task, c.data_root)),
+            (config.model.name, config.model, lambda spec=config.model: models.fetch(spec)),
+            (config.task.name, config.task, lambda c=config: tasks.read(c.task, c.data_root)),
         )
-        for name, fetch in jobs:
-            if name in done:
+        for name, spec, fetch in jobs:
+            if repr(spec) in done:
                 continue
-            done.add(name)
+            done.add(repr(spec))
             try:
                 with console.status(f"fetching {name}"):
                     fetch()

@@ -596,7 +596,7 @@ def test_what_differs_is_refused_in_every_precision(config, hint, dtype):
     [
         JetMoeConfig(**SMALL, kv_channels=8, num_local_experts=4, num_experts_per_tok=2),
         AfmoeConfig(
-            **SMALL, head_dim=8, moe_intermediate_size=16, num_experts=4, num_dense_layers=1
+            **SMALL, head_dim=8, moe_intermediate_size=16, num_experts=8, num_experts_per_tok=2
         ),
     ],
     ids=lambda config: config.model_type,
