@@ -1,6 +1,6 @@
 """Made-up records of real jobs, to test what is made of records."""
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ ROWS = 6
 """Examples of dev and of test."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def jobs(*overrides: str) -> tuple[Config, ...]:
     request = compose(overrides)
     return request.jobs if isinstance(request, Suite) else (request,)

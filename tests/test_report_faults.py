@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import assert_one_line, stored
+from conftest import stored
 
 from deepthink import records, schema
 from deepthink.errors import UserError
@@ -406,21 +406,31 @@ def paths(value, prefix=()):
             yield from paths(inner, (*prefix, key))
 
 
-def test_whatever_a_record_lacks_the_page_is_made(study):
-    """Each field of a real record taken out, or null: it is no complete record, or it is not read."""
+@pytest.mark.parametrize("null", [False, True])
+def test_the_page_is_made_whatever_a_record_lacks(study, null):
+    """Take out of a real record, or make null, all that may be missing from a complete one."""
     whole = next(run for run in study.all if run.task == "sst2" and run.iterations == 15)
+    record, taken = copy.deepcopy(whole.record), []
     for place in paths(whole.record):
-        for null in (False, True):
-            record = copy.deepcopy(whole.record)
-            inside = record
-            for key in place[:-1]:
-                inside = inside[key]
-            if null:
-                inside[place[-1]] = None
-            else:
-                del inside[place[-1]]
-            if schema.complete(record):
-                texts(study.folder, Runs([Run(whole.path, record)]))
+        tried = copy.deepcopy(record)
+        inside = tried
+        for key in place[:-1]:
+            inside = (inside or {}).get(key)
+        if not inside:
+            continue  # taken out with what it was part of
+        if null:
+            inside[place[-1]] = None
+        else:
+            del inside[place[-1]]
+        if schema.complete(tried):
+            record = tried
+            taken.append(place[0])
+    assert "curve" not in taken
+    assert "finished" in taken
+    runs = Runs([Run(whole.path, record)])
+    assert texts(study.folder, runs)["README.md"]
+    assert list(figures.every(runs, lambda _: None))
+    assert plan.rates(runs, set())
 
 
 @pytest.mark.parametrize(
@@ -440,7 +450,7 @@ def test_whatever_a_record_lacks_the_page_is_made(study):
 def test_a_resealed_record_is_not_a_complete_record(tmp_path, change):
     path = curve(tmp_path)
     reseal(path, change)
-    with pytest.raises(records.BrokenRecord, match="is not a complete record$"):
+    with pytest.raises(records.BrokenRecord, match=r"is not a complete record$"):
         records.read(path)
     text = texts(tmp_path)["README.md"]
     assert f"- `{path.relative_to(tmp_path)}` is not a complete record\n" in text
@@ -588,11 +598,11 @@ def test_an_interruption_is_one_line(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(page, "write", stop)
-    with pytest.raises(SystemExit, match="^interrupted: the same command starts again$"):
+    with pytest.raises(SystemExit, match=r"^interrupted: the same command starts again$"):
         script(monkeypatch, "--results", tmp_path)
     monkeypatch.setattr(plan, "work", stop)
     monkeypatch.setattr(sys, "argv", ["plan.py", "table1", f"results={tmp_path}"])
-    with pytest.raises(SystemExit, match="^interrupted$"):
+    with pytest.raises(SystemExit, match=r"^interrupted$"):
         runpy.run_path(str(CONF.parent / "scripts" / "plan.py"), run_name="__main__")
 
 
@@ -644,8 +654,3 @@ def test_the_published_study_is_told_for_what_it_is(study):
     assert "All records were made with `pool.overlap=keep` (commits " in text
     assert "All records were made before ties were counted (commits " in text
     assert tables.build(study, LAYOUTS[0]).blocks[-1].model == MODEL
-
-
-def test_a_wrong_folder_is_one_line_for_a_plan(run, tmp_path):
-    code, _, err = run("experiment=table9")
-    assert_one_line(code, err, "experiment")
