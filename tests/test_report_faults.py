@@ -60,11 +60,16 @@ def texts(results, runs=None):
 
 
 def titles(text):
-    """The first cell of each row of each table of a page, the empty ones left out."""
+    """What names each row of each table of a page: its section and first cell."""
     found = []
     for block in text.split("\n\n"):
-        rows = [line.split(" | ") for line in block.splitlines() if line.startswith("| ")]
-        found.append([row[0] for row in rows if row[0] != "| "])
+        rows = [line.strip("| ").split(" | ") for line in block.splitlines() if line[:2] == "| "]
+        section, names = "", []
+        for first, *others in rows:
+            section = first if first.startswith("*") and not first.startswith("**") else section
+            if first and others:
+                names.append((section, first, others[0] if rows[0][0] == "model" else ""))
+        found.append(names)
     return found
 
 
@@ -188,7 +193,7 @@ def test_one_odd_record_beside_the_study_costs_its_own_cell(study):
     assert set(before["tables/table1.csv"].splitlines()) < set(
         after["tables/table1.csv"].splitlines()
     )
-    assert all(len(rows) == len(set(rows)) for rows in titles(page_) if "| scale" not in rows)
+    assert all(len(rows) == len(set(rows)) for rows in titles(page_))
     assert {v.claim: v for v in claims.verdicts(runs, MODEL)} == {
         v.claim: v for v in claims.verdicts(study, MODEL)
     }
@@ -284,8 +289,7 @@ def test_a_claim_is_counted_once_whatever_the_scales(tmp_path):
     papers = [claim for claim, where, *_ in claims.CLAIMS if where]
     assert f"Of {len(papers)} claims of the paper " in text
     for rows in titles(text):
-        if "| model" not in rows:
-            assert len(rows) == len(set(rows)), rows
+        assert len(rows) == len(set(rows)), rows
     assert "- On 6 test rows, 6 dev rows, a pool of 9, float32: **Thinking in" in text
     assert "- On 5 test rows, float32: **Thinking in" in text
 
@@ -318,7 +322,7 @@ def test_the_command_beside_a_cell_is_its_missing_jobs(tmp_path, monkeypatch, na
     monkeypatch.chdir(tmp_path)
     folder = Path(name)
     root = "/a mirror, of 'data'"
-    asked = ("pool.overlap=keep", f'data_root="{root}"', "model.revision=1e5", "model.name=mine")
+    asked = ("pool.overlap=keep", f'data_root="{root}"', 'model.revision="1e5"', "model.name=mine")
     for seed in range(9):
         curve(folder, f"seed={seed}", *asked)
     runs = page.load(folder)
@@ -409,7 +413,11 @@ def paths(value, prefix=()):
 @pytest.mark.parametrize("null", [False, True])
 def test_the_page_is_made_whatever_a_record_lacks(study, null):
     """Take out of a real record, or make null, all that may be missing from a complete one."""
-    whole = next(run for run in study.all if run.task == "sst2" and run.iterations == 15)
+    whole = next(
+        run for run in study.all
+        if run.task == "sst2" and run.iterations == 15 and run.draw == (0, 0)
+        and run.record["identity"]["thinking"]["step_size"] == 0.1
+    )  # fmt: skip
     record, taken = copy.deepcopy(whole.record), []
     for place in paths(whole.record):
         tried = copy.deepcopy(record)
