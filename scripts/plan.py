@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--results", help="the same as results=")
     parser.add_argument("--jobs", action="store_true", help="list the missing jobs' commands only")
     options = parser.parse_intermixed_args()
+    sys.stdout.reconfigure(errors="replace")
     words = list(options.overrides)
     if options.results is not None:
         words.append(f"results={options.results}")

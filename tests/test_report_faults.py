@@ -63,7 +63,7 @@ def titles(text):
     """What names each row of each table of a page: its section and first cell."""
     found = []
     for block in text.split("\n\n"):
-        rows = [line.strip("| ").split(" | ") for line in block.splitlines() if line[:2] == "| "]
+        rows = [line[2:].split(" | ") for line in block.splitlines() if line[:2] == "| "]
         section, names = "", []
         for first, *others in rows:
             section = first if first.startswith("*") and not first.startswith("**") else section
@@ -193,7 +193,8 @@ def test_one_odd_record_beside_the_study_costs_its_own_cell(study):
     assert set(before["tables/table1.csv"].splitlines()) < set(
         after["tables/table1.csv"].splitlines()
     )
-    assert all(len(rows) == len(set(rows)) for rows in titles(page_))
+    for rows in titles(page_):
+        assert len(rows) == len(set(rows)), rows
     assert {v.claim: v for v in claims.verdicts(runs, MODEL)} == {
         v.claim: v for v in claims.verdicts(study, MODEL)
     }
@@ -276,7 +277,7 @@ def test_a_claim_is_counted_once_whatever_the_scales(tmp_path):
     for seed in range(6):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
         (config,) = jobs("task=sst2", "method=deepthink_curve", "test_size=5", f"seed={seed}")
-        put(tmp_path, config, {1: 6, 5: 0, 15: 0}, {1: 6, 5: 0, 15: 0})
+        put(tmp_path, config, {1: 6, 5: 0, 15: 0}, {1: 6, 5: 0, 15: 0}, data="other rows")
     runs = page.load(tmp_path)
     found = claims.verdicts(runs, MODEL)
     assert len(found) == len(claims.CLAIMS) == len({v.claim for v in found})
@@ -419,7 +420,7 @@ def test_the_page_is_made_whatever_a_record_lacks(study, null):
         and run.record["identity"]["thinking"]["step_size"] == 0.1
     )  # fmt: skip
     record, taken = copy.deepcopy(whole.record), []
-    for place in paths(whole.record):
+    for place in (one for one in paths(whole.record) if one[0] != "identity"):
         tried = copy.deepcopy(record)
         inside = tried
         for key in place[:-1]:
@@ -614,18 +615,18 @@ def test_an_interruption_is_one_line(tmp_path, monkeypatch):
         runpy.run_path(str(CONF.parent / "scripts" / "plan.py"), run_name="__main__")
 
 
-def test_a_closed_terminal_is_no_traceback(tmp_path):
+@pytest.mark.parametrize("name", ["tables", "plan"])
+def test_a_closed_terminal_is_no_traceback(tmp_path, monkeypatch, name):
     curve(tmp_path)
-    for name, words in (("tables", ["--results", tmp_path]), ("plan", ["figure6", "--jobs"])):
-        command = [sys.executable, str(CONF.parent / "scripts" / f"{name}.py"), *map(str, words)]
-        read, write = os.pipe()
-        os.close(read)
-        done = subprocess.run(
-            command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False,
-            env={**os.environ, "PYTHONPATH": str(CONF.parent)},
-        )  # fmt: skip
-        os.close(write)
-        assert done.stderr == ""
+    monkeypatch.setattr(page, "write", lambda *_: Written())
+    words = ["figure5_orders", "--jobs"] if name == "plan" else []
+    monkeypatch.setattr(sys, "argv", [name, *words, "--results", str(tmp_path)])
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        runpy.run_path(str(CONF.parent / "scripts" / f"{name}.py"), run_name="__main__")
+        print("what Python still writes at its end", flush=True)
 
 
 # what the page says of its records
