@@ -15,15 +15,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
-from rich.table import Table
+try:
+    from rich import box
+    from rich.table import Table
 
-from deepthink import display
-from deepthink.errors import UserError
-from deepthink.report import experiments, plan
-from deepthink.report.experiments import PUBLISHED
-from deepthink.report.runs import Runs
-from deepthink.report.words import MISSING
+    from deepthink import display
+    from deepthink.errors import UserError
+    from deepthink.report import experiments, plan
+    from deepthink.report.experiments import PUBLISHED
+    from deepthink.report.runs import Runs
+    from deepthink.report.words import MISSING
+except KeyboardInterrupt:  # these take a second
+    sys.exit("interrupted")
 
 
 def main() -> None:
