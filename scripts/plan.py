@@ -15,15 +15,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
-from rich.table import Table
+try:
+    from rich import box
+    from rich.table import Table
 
-from deepthink import display
-from deepthink.errors import UserError
-from deepthink.report import experiments, plan
-from deepthink.report.experiments import PUBLISHED
-from deepthink.report.runs import Runs
-from deepthink.report.words import MISSING
+    from deepthink import display
+    from deepthink.errors import UserError
+    from deepthink.report import experiments, plan
+    from deepthink.report.experiments import PUBLISHED
+    from deepthink.report.runs import Runs
+    from deepthink.report.words import MISSING
+except KeyboardInterrupt:  # these take a second
+    sys.exit("interrupted")
 
 
 def main() -> None:
@@ -36,6 +39,7 @@ def main() -> None:
     parser.add_argument("--results", help="the same as results=")
     parser.add_argument("--jobs", action="store_true", help="list the missing jobs' commands only")
     options = parser.parse_intermixed_args()
+    sys.stdout.reconfigure(errors="replace")
     words = list(options.overrides)
     if options.results is not None:
         words.append(f"results={options.results}")

@@ -21,6 +21,7 @@ def main() -> None:
     )
     parser.add_argument("--results", type=Path, help="the folder that results= of run.py named")
     options = parser.parse_args()
+    sys.stdout.reconfigure(errors="replace")
     try:
         redraw(options.results)
         sys.stdout.flush()
@@ -66,15 +67,11 @@ def write(results: Path) -> None:
         sys.exit(f"error: cannot write to {results} ({error.strerror or error})")
     kinds = sorted({path.suffix[1:] for path in writer.written})
     for path, why in runs.broken.items():
-        console.print(
-            f"left out: {page.printable(results / path)} {why}", highlight=False, soft_wrap=True
-        )
+        print(f"left out: {page.printable(results / path)} {why}")
     counts = ", ".join(f"{sum(p.suffix[1:] == k for p in writer.written)} {k}" for k in kinds)
-    console.print(
+    print(
         f"{len(writer.written)} files ({counts}) in {perf_counter() - begin:.0f} s; begin with "
-        f"{results / 'README.md'}",
-        highlight=False,
-        soft_wrap=True,
+        f"{results / 'README.md'}"
     )
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from deepthink.config import Config, Suite
-from deepthink.overrides import compose
-from deepthink.report import paper
+from deepthink.report import experiments, paper
 from deepthink.report.layouts import TASKS
 from deepthink.report.render import Grid
 from deepthink.report.runs import Runs
@@ -37,7 +36,7 @@ def every(runs: Runs) -> Iterator[tuple[str, str, Grid]]:
 def _tasks(seen: _Seen) -> Grid:
     lines = []
     for row in paper.read("table4").to_dict("records"):
-        config = compose([f"task={row['task']}"])
+        config = experiments.task(row["task"])
         assert isinstance(config, Config)
         line = [TASKS[row["task"]]]
         for split in ("pool", "test"):
@@ -53,7 +52,7 @@ def _tasks(seen: _Seen) -> Grid:
 
 
 def _members(name: str, suite: str, seen: _Seen) -> Grid:
-    request = compose([f"task={suite}"])
+    request = experiments.task(suite)
     assert isinstance(request, Suite)
     counts, lines, printed = request.spec.rows, [], 0
     for row in paper.read(name).to_dict("records"):

@@ -113,13 +113,22 @@ def scales() -> dict[str, dict[str, Any]]:
 
 
 @lru_cache
+def named(model: str) -> dict[str, Any]:
+    """What conf/model says of a model; nothing if it is not there."""
+    path = CONF / "model" / f"{model}.yaml"
+    return dict(yaml.safe_load(path.read_text())) if path.is_file() else {}
+
+
 def parameters(model: str) -> int | None:
     """How many parameters a model of conf/model has; None if it does not say or is not there."""
-    path = CONF / "model" / f"{model}.yaml"
-    if not path.is_file():
-        return None
-    found = yaml.safe_load(path.read_text()).get("parameters")
+    found = named(model).get("parameters")
     return None if found is None else int(found)
+
+
+@lru_cache
+def task(name: str) -> Config | Suite:
+    """A job of a task, or the jobs of a suite, as conf/task has it."""
+    return compose([f"task={name}"])
 
 
 def of_scale(scale: Scale) -> list[str]:
@@ -189,7 +198,7 @@ def command(
     """
     own = axes(experiment)
     words = [f"experiment={experiment}"]
-    if own["model"] != [model] and (CONF / "model" / f"{model}.yaml").is_file():
+    if own["model"] != [model] and named(model):
         words.append(f"model={model}")
     elif len(own["model"]) > 1:
         words.append(f"model={own['model'][0]}")
@@ -229,17 +238,17 @@ def kept_in(runs: Runs) -> list[str]:
 
 def _other_model(run: Run, model: str) -> dict[str, str | None]:
     """What makes the model a run is of, where conf/model does not say the same of its name."""
-    path = CONF / "model" / f"{model}.yaml"
-    named = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    known = named(model)
     made = run.record["identity"]["model"]
     found = {"name": model, **{key: made[key] for key in ("hub_id", "revision", "package")}}
     return {
         f"model.{key}": value
         for key, value in found.items()
-        if key not in named or named[key] != value
+        if key not in known or known[key] != value
     }
 
 
+@lru_cache
 def word(key: str, value: str | None) -> str:
     """An override as it is typed in a shell, in quotes where Hydra or the shell need them."""
     plain = f"{key}={'null' if value is None else value}"

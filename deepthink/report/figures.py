@@ -100,6 +100,12 @@ def _curve(measured: Measured, split: str = "test") -> tuple[list[int], list[lis
     return steps, [[np.stack([run.correct(step, split) for run in runs])] for step in steps]
 
 
+def _legend(axes: Axes, **look: Any) -> None:
+    """A legend, if there is anything to name."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(**look)
+
+
 def _n(measured: Sequence[Measured]) -> str:
     counts = {len(one.found) for one in measured if one.found}
     return f"n = {'–'.join(map(str, sorted({min(counts), max(counts)})))}" if counts else ""
@@ -170,7 +176,7 @@ def figure4(runs: Runs, model: str, scale: Scale) -> Figure | None:
     if not drawn:
         return None
     panels[0][0].set_ylabel("accuracy, %")
-    panels[0][0].legend()
+    _legend(panels[0][0])
     _title(figure, f"Number of demonstrations, {_n(drawn)} seeds", model, scale)
     return figure
 
@@ -246,7 +252,7 @@ def figure6(runs: Runs, model: str, scale: Scale) -> Figure | None:
     for axes, title in zip(panels, ("step size", "η = 0.01: dev and test"), strict=True):
         axes.set_title(title)
         axes.set_xlabel("iterations t")
-        axes.legend()
+        _legend(axes)
     _title(figure, "Step size η and iterations t", model, scale)
     return figure
 
@@ -414,7 +420,7 @@ def drift(runs: Runs, model: str, scale: Scale) -> Figure | None:
         axes.set_ylabel("relative distance from t = 1")
     for axes in panels[1]:
         axes.set_xlabel("layer")
-    panels[0][1].legend(fontsize=6, ncols=2)
+    _legend(panels[0][1], fontsize=6, ncols=2)
     _title(figure, "Drift of the memory, SST2, η = 0.1", model, scale)
     return figure
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from deepthink.config import Suite
-from deepthink.overrides import compose
 from deepthink.report import experiments, paper
 from deepthink.report.cells import Cell, Measured, measure, scales_of
 from deepthink.report.experiments import Setting
@@ -133,7 +132,7 @@ def _pruned(block: Block) -> Block:
 
 def categories(setting: Setting) -> dict[str, list[int]]:
     """The places of a setting's suite members by the suite's categories."""
-    suite = compose([f"task={setting.configs[0].task.name.partition('/')[0]}"])
+    suite = experiments.task(setting.configs[0].task.name.partition("/")[0])
     assert isinstance(suite, Suite)
     names = [config.task.member for config in setting.configs]
     return {
