@@ -548,7 +548,7 @@ def notes(composed: DictConfig) -> tuple[str, ...]:
     if method.get("thinks", True) or (asked := method.iterations) == 1:
         return ()
     return (
-        f"method=vanilla (or random) is T = 1 whatever method.iterations says, {asked} here: "
+        f"method=vanilla is T = 1 whatever method.iterations says ({asked} here): "
         f"method=deepthink method.iterations={asked} thinks over the same demonstrations",
     )
 

@@ -206,10 +206,11 @@ def test_settings_of_thinking_do_not_matter_for_vanilla():
 def test_selectors_and_their_options_are_part_of_the_key():
     keys = {
         key(f"method={name}", *more)
-        for name in ("graph_cut", "craig", "repeat", "vanilla")
+        for name in ("graph_cut", "craig", "repeat", "random")
         for more in ((), ("method.iterations=5",))
     }
     assert len(keys) == 8
+    assert key("method=vanilla", "method.iterations=5") == key("method=vanilla")
     assert key("method=graph_cut", "method.selector.lam=2") != key("method=graph_cut")
     assert key("method=random") == key("method=vanilla")
     assert key("method=deepthink_dev", "method.iterations=1") == key("method=best_random")

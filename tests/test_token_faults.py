@@ -301,8 +301,8 @@ def test_what_is_already_set_is_not_advised(tokenizer):
 @pytest.mark.parametrize(
     "absurd",
     [
-        "method.iterations=100000000000000000000000000",
-        "method.copies=100000000000000000000000000",
+        "method.iterations=1000000000",
+        "method.copies=1000000000",
     ],
 )
 def test_absurd_numbers_are_told_in_one_line(run, absurd):
@@ -312,7 +312,7 @@ def test_absurd_numbers_are_told_in_one_line(run, absurd):
 
 def test_selectors_refuse_absurd_numbers(run):
     for method, option in (("best_random", "sets"), ("lens", "rounds"), ("lens", "beam")):
-        code, _, err = run(f"method={method}", f"method.selector.{option}={10**26}")
+        code, _, err = run(f"method={method}", f"method.selector.{option}={10**9}")
         assert_one_line(code, err, f"{option} of selector {method}")
 
 
