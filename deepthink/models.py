@@ -32,7 +32,7 @@ from deepthink.config import ModelSpec
 from deepthink.converting import converted
 from deepthink.errors import UserError, first_line
 from deepthink.prepack import prepack
-from deepthink.resolving import Resolved
+from deepthink.resolving import Resolved, asked_by
 
 # what goes wrong is told once, in one line, by `explain`
 hub_logging.set_verbosity_error()
@@ -263,7 +263,7 @@ def explain(error: Exception, spec: ModelSpec) -> str:
     if any(word in text for word in ("Offline", "ConnectionError", "ConnectError", "LocalEntry")):
         return (
             f"{spec.hub_id} is no folder here, not cached, and the hub cannot be reached: run "
-            f"'python scripts/prefetch.py model={spec.name}' where there is a network"
+            f"'python scripts/prefetch.py {asked_by(spec)}' where there is a network"
         )
     if isinstance(error, UnpicklingError):
         return f"the weights of {spec.hub_id} hold pickled objects that are not tensors: refused"

@@ -3,6 +3,7 @@
 import getpass
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import NoReturn
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from deepthink.config import Config, Suite, check_text, parse
@@ -37,6 +38,8 @@ OmegaConf.register_new_resolver("scratch", _scratch, replace=True)
 def translate(error: Exception) -> str:
     """Hydra's own errors in one line, with the nearest valid names."""
     text = str(error)
+    if isinstance(error, OverrideParseException):
+        return _not_understood(str(error.override))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher":
@@ -51,6 +54,15 @@ def translate(error: Exception) -> str:
     if "Ambiguous value" in text or "requires --multirun" in text:
         return f"{first_line(error)}: add -m to run every value"
     return f"{first_line(error)} (python run.py --help shows the keys and examples)"
+
+
+def _not_understood(word: str) -> str:
+    """What to say of a word that does not follow Hydra's grammar."""
+    key, equals, value = word.partition("=")
+    if not equals or {"'", '"'} & set(value):
+        return f"{word} is not understood: python run.py --help shows keys and examples"
+    quoted = shlex.quote(f'{key}="{value}"')
+    return f"{word} is not understood: such a value needs quotation marks of its own, {quoted}"
 
 
 def compose(words: Sequence[str]) -> Config | Suite:

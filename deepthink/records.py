@@ -13,6 +13,7 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -141,20 +142,19 @@ def answered(record: Record) -> str:
     """The request that a record answers, as `asked` has it of a config."""
     config = record["config"]
     sizes = [config["test_size"], config["dev_size"], config["pool_size"], overlap(record)]
-    return _answer(record["identity"], config["model"]["revision"], sizes)
+    return _answer(record["identity"], config["model"], sizes)
 
 
 def asked(config: Config) -> str:
     """A hash of a request wherever its data and model lie, and whatever dtype a device gives."""
     sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
-    return _answer(identity(config, "", ""), config.model.revision, sizes)
+    return _answer(identity(config, "", ""), vars(config.model), sizes)
 
 
-def _answer(key: Identity, revision: str, sizes: list[Any]) -> str:
-    model = {"hub_id": key["model"]["hub_id"], "package": key["model"]["package"]}
+def _answer(key: Identity, model: Mapping[str, Any], sizes: list[Any]) -> str:
+    named = {name: model[name] for name in ("hub_id", "revision", "package")}
     task = {name: value for name, value in key["task"].items() if name != "data"}
-    found = {**key, "protocol": None, "model": {**model, "revision": revision}, "task": task}
-    return digest({**found, "sizes": sizes})
+    return digest({**key, "protocol": None, "model": named, "task": task, "sizes": sizes})
 
 
 def overlap(record: Record) -> str:

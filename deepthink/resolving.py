@@ -171,6 +171,15 @@ def _of_package(spec: ModelSpec, package: str) -> Path:
     return gguf
 
 
+def asked_by(spec: ModelSpec) -> str:
+    """The words of a command line that ask for a model."""
+    config = CONF / "model" / f"{spec.name}.yaml"
+    known = yaml.safe_load(config.read_text()) if config.is_file() else {}
+    if (known.get("hub_id"), known.get("package")) == (spec.hub_id, spec.package):
+        return f"model={spec.name}"
+    return f"model.hub_id={spec.hub_id} model.revision={spec.revision} model.package=null"
+
+
 def _holds(package: str) -> list[str]:
     """The models whose weights a package carries, by the configs that name it."""
     specs = [yaml.safe_load(path.read_text()) for path in sorted((CONF / "model").glob("*.yaml"))]

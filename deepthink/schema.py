@@ -38,7 +38,9 @@ class _Identity(_Part):
 
 class _NamedModel(_Part):
     name: str
+    hub_id: str
     revision: str
+    package: str | None
 
 
 class _NamedTask(_Part):

@@ -655,3 +655,21 @@ def test_the_published_study_is_told_for_what_it_is(study):
     assert "All records were made with `pool.overlap=keep` (commits " in text
     assert "All records were made before ties were counted (commits " in text
     assert tables.build(study, LAYOUTS[0]).blocks[-1].model == MODEL
+
+
+def test_a_models_folder_is_planned_and_shown_under_its_own_words(run, tmp_path):
+    """A local model is known by its files: its identity holds no hub id and no package."""
+    sizes = ("test_size=6", "dev_size=6", "pool_size=9", "method.scored=sparse")
+    code, _, err = run("model.name=mine", "method=deepthink_curve", "seed=3", *sizes)
+    assert (code, err) == (0, "")
+    (run_,) = page.load(tmp_path / "results").all
+    assert "hub_id" not in run_.record["identity"]["model"]
+    table = tables.build(page.load(tmp_path / "results"), LAYOUTS[0])
+    (block,) = (one for one in table.blocks if one.model == "mine")
+    missing = " ".join(line for row in block.rows for c in row.cells for line, _ in fill(c.parts))
+    assert f"model.hub_id={run_.record['config']['model']['hub_id']} " in missing
+    assert "model.package=null" in missing
+    words = [f"model.hub_id={run_.record['config']['model']['hub_id']}", "model.package=null"]
+    asked = ["model=smollm2-135m", "task=sst2", "method=deepthink_curve", "method.iterations=15"]
+    config = compose([*asked, *words, *sizes, "seed=3", "method.iterations=3"])
+    assert records.answered(run_.record) == records.asked(config)

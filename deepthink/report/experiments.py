@@ -239,8 +239,10 @@ def kept_in(runs: Runs) -> list[str]:
 def _other_model(run: Run, model: str) -> dict[str, str | None]:
     """What makes the model a run is of, where conf/model does not say the same of its name."""
     known = named(model)
-    made = run.record["identity"]["model"]
-    found = {"name": model, **{key: made[key] for key in ("hub_id", "revision", "package")}}
+    asked = run.record["config"]["model"]
+    commit = run.record["identity"]["model"].get("revision", asked["revision"])
+    found = {"name": model, "hub_id": asked["hub_id"], "revision": commit}
+    found["package"] = asked["package"]
     return {
         f"model.{key}": value
         for key, value in found.items()
