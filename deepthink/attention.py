@@ -300,6 +300,7 @@ def iterated(model: PreTrainedModel) -> Iterator[Forward]:
         name = type(model).__name__
         raise UserError(f"{name} is in training mode, where dropout is random: call model.eval()")
     if model not in _probed:
+        _check_direction(model)
         _check_positions(model)
         if model.config.model_type not in PROVEN:
             _probe(model)
@@ -328,6 +329,16 @@ def _routed(model: PreTrainedModel) -> Iterator[Forward]:
                 module.__dict__.pop("_attn", None)
             if not local:
                 model.set_attn_implementation(previous)
+
+
+def _check_direction(model: PreTrainedModel) -> None:
+    """Refuse an encoder: its tokens see those that follow them, so no memory comes before them."""
+    causal = [m.is_causal for m in model.modules() if isinstance(getattr(m, "is_causal", 0), bool)]
+    if causal and not any(causal):
+        raise UserError(
+            f"{type(model).__name__} is an encoder, whose tokens see those that follow them: what "
+            "is needed is a decoder, such as GPT-2 or LLaMA"
+        )
 
 
 def _check_positions(model: PreTrainedModel) -> None:

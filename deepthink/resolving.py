@@ -95,14 +95,16 @@ def _check_files(folder: Path) -> None:
     """Raise UserError if a folder holds something else than a whole model of transformers."""
     _check_adapter(folder, str(folder))
     config, weights = (folder / "config.json").is_file(), bool(weight_files(folder))
-    if config and weights:
+    if config and weights and _tokenizer_files(folder):
         return
     if ggufs := sorted(folder.glob("*.gguf")):
         raise UserError(f"{folder} holds GGUF files: name one of them, model.hub_id={ggufs[0]}")
     missing = "weights (model.safetensors)" if config else "config.json"
+    if config and weights:
+        missing = "tokenizer (tokenizer.json)"
     raise UserError(
-        f"{folder} holds no {missing}: model.hub_id takes a folder that save_pretrained of "
-        "transformers wrote"
+        f"{folder} holds no {missing}: model.hub_id takes a folder to which save_pretrained of "
+        "transformers wrote a model and its tokenizer"
     )
 
 

@@ -20,6 +20,8 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     AfmoeConfig,
     AutoModelForCausalLM,
+    BertConfig,
+    BertForMaskedLM,
     DogeConfig,
     Gemma3TextConfig,
     JetMoeConfig,
@@ -211,6 +213,19 @@ def without(name: str):
     return lambda folder: (folder / name).unlink()
 
 
+def without_tokenizer(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+
+
+def encoder(folder: Path) -> None:
+    """A model whose own code lets tokens see those that follow them."""
+    weights = load_file(folder / "model.safetensors")["model.embed_tokens.weight"]
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    config = BertConfig(vocab_size=len(weights), hidden_size=16, **sizes)
+    BertForMaskedLM(config).save_pretrained(folder)
+
+
 def gguf_inside(folder: Path) -> None:
     (folder / "config.json").unlink()
     (folder / "x.gguf").touch()
@@ -266,6 +281,8 @@ REFUSED = [
     (adapter_beside, "holds an adapter (adapter_config.json), alone or beside weights: merge it"),
     (without("config.json"), "holds no config.json: model.hub_id takes a folder"),
     (without("model.safetensors"), "holds no weights (model.safetensors): model.hub_id takes"),
+    (without_tokenizer, "holds no tokenizer (tokenizer.json): model.hub_id takes a folder"),
+    (encoder, "BertLMHeadModel is an encoder, whose tokens see those that follow them"),
     (gguf_inside, "holds GGUF files: name one of them, model.hub_id="),
     (replaced_config(T5Config()), "is an encoder-decoder model (t5): what is needed is a decoder"),
     (replaced_config(ViTConfig()), "is a vit model, which transformers does not know as a causal"),
