@@ -20,6 +20,7 @@ from rich.table import Table
 
 from deepthink import readings, streams
 from deepthink.config import Suite
+from deepthink.overrides import named_model
 from deepthink.study import Outcome
 from deepthink.suite import Results
 from deepthink.tally import grouped
@@ -190,6 +191,7 @@ def _method(key: dict[str, Any]) -> str:
 
 def _remarks(record: dict[str, Any]) -> Iterator[str]:
     curve, shots = record["curve"], record["demonstrations"]
+    yield from _another_model(record["config"]["model"])
     chosen = readings.by_dev(curve)
     if chosen is not None and record["identity"]["thinking"]["iterations"] > 1:
         share = chosen["correct"] / chosen["count"]
@@ -213,6 +215,16 @@ def _remarks(record: dict[str, Any]) -> Iterator[str]:
             f"published set {published['pool']:,} and {published['test']:,}"
         )
     yield from record["data"].get("told", ())
+
+
+def _another_model(model: dict[str, Any]) -> Iterator[str]:
+    """Whether the model has a name of conf/model that is another model's."""
+    known = named_model(model["name"])
+    if known and (known["hub_id"], known["package"]) != (model["hub_id"], model["package"]):
+        yield (
+            f"the model is {model['hub_id']}, and its records lie under the name of another, "
+            f"{model['name']}: model.name=... gives it a name of its own"
+        )
 
 
 def _answer_remarks(records: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -379,6 +391,7 @@ def _suite_remarks(suite: Suite, results: Results) -> Iterator[str]:
         for line in outcome.record["data"].get("told", ())
     )
     if every:
+        yield from _another_model(every[0].record["config"]["model"])
         yield from _answer_remarks([outcome.record for outcome in every])
     job = suite.jobs[0]
     if (seed := job.seed) != job.draw:

@@ -11,9 +11,10 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
+import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -189,6 +190,13 @@ def axes(experiment: str) -> dict[str, list[str]]:
         )
     params = composed.hydra.sweeper.params or {}
     return {key: values(f"{key}={value}") for key, value in params.items()}
+
+
+@lru_cache
+def named_model(name: str) -> dict[str, Any]:
+    """What conf/model says of a model; nothing if it is not there."""
+    path = CONF / "model" / f"{name}.yaml"
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def values(override: str) -> list[str]:

@@ -13,7 +13,7 @@ import yaml
 from deepthink import content, hub
 from deepthink.config import ModelSpec
 from deepthink.errors import UserError
-from deepthink.overrides import CONF
+from deepthink.overrides import CONF, named_model
 
 _TOKENIZERS = (
     *("tokenizer*.json", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
@@ -175,8 +175,7 @@ def _of_package(spec: ModelSpec, package: str) -> Path:
 
 def asked_by(spec: ModelSpec) -> str:
     """The words of a command line that ask for a model."""
-    config = CONF / "model" / f"{spec.name}.yaml"
-    known = yaml.safe_load(config.read_text()) if config.is_file() else {}
+    known = named_model(spec.name)
     if (known.get("hub_id"), known.get("package")) == (spec.hub_id, spec.package):
         return f"model={spec.name}"
     return f"model.hub_id={spec.hub_id} model.revision={spec.revision} model.package=null"

@@ -655,3 +655,12 @@ def test_scores_that_are_no_numbers_are_no_record(run, monkeypatch, tmp_path):
     code, _, err = run()
     assert_one_line(code, err, "gives scores that are no numbers (NaN) at t = 1")
     assert not stored(tmp_path)
+
+
+def test_another_model_under_a_name_of_conf_is_told(run, tiny_folder):
+    _, out, _ = run()
+    assert f"the model is {tiny_folder}, and its records lie under the name of another" in (
+        " ".join(out.split())
+    )
+    _, out, _ = run("model.name=mine")
+    assert "under the name of another" not in " ".join(out.split())

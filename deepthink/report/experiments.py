@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 
 from deepthink import records
 from deepthink.config import Config, Suite
-from deepthink.overrides import CONF, axes, compose, values
+from deepthink.overrides import CONF, axes, compose, named_model, values
 from deepthink.report.runs import Draw, Family, Run, Runs, Scale
 
 PUBLISHED = Path("results")
@@ -112,16 +112,9 @@ def scales() -> dict[str, dict[str, Any]]:
     return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))}
 
 
-@lru_cache
-def named(model: str) -> dict[str, Any]:
-    """What conf/model says of a model; nothing if it is not there."""
-    path = CONF / "model" / f"{model}.yaml"
-    return dict(yaml.safe_load(path.read_text())) if path.is_file() else {}
-
-
 def parameters(model: str) -> int | None:
     """How many parameters a model of conf/model has; None if it does not say or is not there."""
-    found = named(model).get("parameters")
+    found = named_model(model).get("parameters")
     return None if found is None else int(found)
 
 
@@ -198,7 +191,7 @@ def command(
     """
     own = axes(experiment)
     words = [f"experiment={experiment}"]
-    if own["model"] != [model] and named(model):
+    if own["model"] != [model] and named_model(model):
         words.append(f"model={model}")
     elif len(own["model"]) > 1:
         words.append(f"model={own['model'][0]}")
@@ -238,7 +231,7 @@ def kept_in(runs: Runs) -> list[str]:
 
 def _other_model(run: Run, model: str) -> dict[str, str | None]:
     """What makes the model a run is of, where conf/model does not say the same of its name."""
-    known = named(model)
+    known = named_model(model)
     asked = run.record["config"]["model"]
     commit = run.record["identity"]["model"].get("revision", asked["revision"])
     found = {"name": model, "hub_id": asked["hub_id"], "revision": commit}
