@@ -25,8 +25,9 @@ def test_no_matrix_of_all_pairs_is_held(method):
 
 
 @pytest.mark.slow
-def test_the_table_names_exponents():
-    out = scaling("--sizes", "400", "1600", "--methods", "margin", "random")
+def test_the_table_names_exponents(tmp_path):
+    about = ("--sizes", "400", "1600", "--methods", "margin", "random")
+    out = scaling(*about, "--out", str(tmp_path / "scaling.json"))
     rows = {line.split("│")[1].strip(): line for line in out.splitlines() if line.startswith("│")}
     assert "n^1.00" in rows["margin"]  # as many prompts as examples
     assert "none" in rows["random"]
