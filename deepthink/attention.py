@@ -58,6 +58,22 @@ class Layout:
     tree: Tensor | None = None
 
 
+def check_model(model: PreTrainedModel) -> None:
+    """Raise UserError for what has no output layer, such as a model without its head, or a name."""
+    head = getattr(model, "get_output_embeddings", lambda: None)
+    if head() is None:
+        raise UserError(
+            f"{type(model).__name__} is no causal language model of transformers: load one with "
+            "AutoModelForCausalLM"
+        )
+
+
+def vocabulary(model: PreTrainedModel) -> int:
+    """How many tokens a model has an embedding for."""
+    embedding: Any = model.get_input_embeddings()
+    return len(embedding.weight)
+
+
 def single(length: int, device: torch.device) -> Layout:
     """The layout of one causal sequence."""
     return Layout(torch.arange(length, device=device))
@@ -213,10 +229,19 @@ def _iterated_attention(
     if current.memory is not None:
         past_k = current.memory.keys[current.layer].to(k)
         past_v = current.memory.values[current.layer].to(v)
+        if past_k[:, :1].shape != k[:, :1].shape or past_v[:, :1].shape != v[:, :1].shape:
+            raise _another(module)
         past = _remembered(q, past_k, past_v, scale, sliding_window, current.layout.depths)
         out = _merge(past, (out, total))
     current.layer += 1
     return out.transpose(0, 1).contiguous()[None], None  # some models look at it with `view`
+
+
+def _another(module: torch.nn.Module) -> UserError:
+    return UserError(
+        f"{type(module).__name__} has other layers or heads than the memory: score with the model "
+        "that made it"
+    )
 
 
 def _gpt_neo_attention(attention: GPTNeoSelfAttention) -> Callable[..., tuple[Tensor, None]]:
@@ -265,6 +290,9 @@ class Forward:
         if capture, the present keys and values of each layer, [G, N, D] (else empty lists).
         """
         device = self.model.device
+        layers = self.model.config.get_text_config().num_hidden_layers
+        if memory is not None and len(memory.keys) != layers:
+            raise _another(self.model)
         if rows is None:
             rows = torch.tensor([len(tokens) - 1], device=device)
         current = _Pass(layout, memory, capture)
@@ -278,9 +306,14 @@ class Forward:
                 use_cache=False,
                 logits_to_keep=rows,
             ).logits[0]
+        except IndexError as error:  # of positions that are learnt
+            raise UserError(
+                f"a prompt of {start + int(layout.depths.max()) + 1} positions does not fit into "
+                f"{type(self.model).__name__}: use fewer or shorter demonstrations, which thinking "
+                "doubles"
+            ) from error
         finally:
             _ACTIVE.reset(token)
-        layers = self.model.config.get_text_config().num_hidden_layers
         if current.layer != layers:
             raise UserError(
                 f"{type(self.model).__name__} passes {current.layer} of its {layers} layers "

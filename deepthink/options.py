@@ -1,5 +1,7 @@
 """The choices the paper leaves open, by name. Free of heavy imports, so a typo is told at once."""
 
+from typing import Any
+
 from deepthink.errors import UserError, unknown
 
 POSITIONS = ("continued", "aligned")
@@ -19,6 +21,12 @@ def check_thinking(
     iterations: int, step_size: float, momentum: float, positions: str, memory_dtype: str
 ) -> None:
     """Raise UserError for arguments of `think` that are out of range."""
+    given: dict[str, Any] = {"step_size": step_size, "momentum": momentum}
+    if not hasattr(iterations, "__index__"):
+        raise UserError(f"iterations is {iterations!r}: T must be a whole number")
+    for name, value in given.items():
+        if not hasattr(value, "__float__"):
+            raise UserError(f"{name} is {value!r}: it must be a number")
     if iterations < 1:
         raise UserError(f"iterations is {iterations}: T must be 1 (vanilla) or more")
     if iterations > MOST_ITERATIONS:

@@ -94,17 +94,23 @@ def encode(
     delimiter: what joins the template and an answer.
 
     Raises:
-        UserError: nothing fits; a special token in the template; candidates that the tokenizer
-            does not know or cannot tell apart, or whose tokens merge with the template's.
+        UserError: nothing fits; what is no template or no example; a special token in the template;
+            candidates that the tokenizer does not know or cannot tell apart, or whose tokens merge
+            with the template's.
     """
     if seam not in SEAMS:
         raise unknown("value of seam", seam, SEAMS)
     if overflow not in OVERFLOWS:
         raise unknown("value of overflow", overflow, OVERFLOWS)
+    demonstrations, queries = _examples(demonstrations), _examples(queries)
     if not queries:
         raise UserError("a prompt needs at least one query")
-    for example in (*demonstrations, *queries):
-        _check_candidates(example)
+    if "{text}" not in template:
+        raise UserError(
+            f"the template '{template}' has no {{text}}, where an example's text stands"
+        )
+    if copies < 1:
+        raise UserError(f"copies is {copies}: it must be 1 or more")
     texts = [fill(template, example.text) for example in queries]
     words = list(dict.fromkeys(word for example in queries for word in example.candidates))
     answers = continuations(tokenizer, anchor(template), [delimiter + word for word in words])
@@ -213,6 +219,18 @@ def anchor(template: str) -> str:
     return end if end.strip() else f"x{end}"
 
 
+def _examples(given: Iterable[Example]) -> tuple[Example, ...]:
+    """What was given, a generator too, as examples with an answer each."""
+    if isinstance(given, str | Example) or not isinstance(given, Iterable):
+        raise UserError(f"a list of examples is needed, not {type(given).__name__}")
+    examples = tuple(given)
+    for example in examples:
+        if not isinstance(example, Example):
+            raise UserError(f"an Example is needed, not {type(example).__name__}")
+        _check_candidates(example)
+    return examples
+
+
 def _check_candidates(example: Example) -> None:
     if not 0 <= example.label < len(example.candidates):
         raise UserError(
@@ -220,6 +238,11 @@ def _check_candidates(example: Example) -> None:
         )
     if not all(word.strip() for word in example.candidates):
         raise UserError("an example has an empty candidate")
+    if spaced := [word for word in example.candidates if word[0].isspace()]:
+        raise UserError(
+            f"an example has the candidate {spaced[0]!r}: leave out the space in front, the "
+            "delimiter joins template and answer"
+        )
 
 
 def _check_different(ids_of: Mapping[str, Tokens]) -> None:

@@ -5,23 +5,24 @@ Tokens are packed without padding, and no token is computed twice: see `packing`
 (the template's first words) is computed once and joins the memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, islice, takewhile
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from deepthink.allocation import allocating
-from deepthink.attention import Forward, iterated, single
+from deepthink.attention import Forward, check_model, iterated, single, vocabulary
 from deepthink.errors import UserError, unknown
 from deepthink.memory import Memory
 from deepthink.options import ANSWER_SCORES
 from deepthink.packing import Packed, branch, common_beginning, layout, pack
-from deepthink.structures import Tokens
+from deepthink.structures import Tokens, token_ids
 
 _HEAD_ROWS = 64
 """Rows of logits normalised at a time, so that the vocabulary-wide intermediates stay small."""
@@ -91,7 +92,8 @@ def score(
         Q rows, one number per candidate, in the order given; the highest is the prediction.
 
     Raises:
-        UserError: an empty query or candidate, or a single query that does not fit into memory.
+        UserError: an empty query or candidate, ids that are not the model's, a memory of another
+            model, or a single query that does not fit into memory.
     """
     read = _read(model, memory, queries, candidates, answer_score, budget, progress)
     return [one.scores for one in read]
@@ -139,7 +141,7 @@ def score_after(
         zip(contexts, queries, candidates, strict=True)
     ):
         _check(own, answers)
-        if context and len(context) + sum(map(len, own)) <= _TREE_TOKENS:
+        if len(context) and len(context) + sum(map(len, own)) <= _TREE_TOKENS:
             small.append(index)
             continue
         whole = [[*context, *query] for query in own]
@@ -168,6 +170,22 @@ def _check(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) ->
         raise UserError("every query and every candidate needs at least one token")
 
 
+def _plain(
+    model: PreTrainedModel, queries: Iterable[Any], candidates: Iterable[Any]
+) -> tuple[list[list[int]], list[list[list[int]]]]:
+    """Queries and candidates, arrays or tensors too, as lists of the model's token ids."""
+    size = vocabulary(model)
+    try:
+        return (
+            [token_ids(ids, size, "a query") for ids in queries],
+            [[token_ids(ids, size, "a candidate") for ids in row] for row in candidates],
+        )
+    except TypeError as error:
+        raise UserError(
+            "queries must be a list of lists of token ids, candidates for each query such a list"
+        ) from error
+
+
 def _read(
     model: PreTrainedModel,
     memory: Memory | None,
@@ -177,9 +195,15 @@ def _read(
     budget: TokenBudget | None,
     progress: Callable[[int], object] | None,
 ) -> list[Read]:
+    check_model(model)
+    queries, candidates = _plain(model, queries, candidates)
     _check(queries, candidates)
     if not queries:
         return []
+    if not isinstance(memory, Memory | None):
+        raise UserError(
+            f"memory must be one of those that think yields, not {type(memory).__name__}"
+        )
     with iterated(model) as forward:
         memory, queries = share_beginning(
             forward, memory.to(model.dtype) if memory else None, queries

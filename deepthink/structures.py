@@ -7,8 +7,34 @@ Q  queries                             C  candidates of one query    V  vocabula
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+from deepthink.errors import UserError
 
 Tokens = Sequence[int]
+
+
+def token_ids(given: Any, vocabulary: int, what: str) -> list[int]:
+    """Token ids as a list, from a list, an array or a tensor; UserError where they are none."""
+    try:
+        found = [index(one) for one in (given.tolist() if hasattr(given, "tolist") else given)]
+    except TypeError as error:
+        raise UserError(
+            f"{what} must be a list of token ids, which are whole numbers, not {_short(given)}"
+        ) from error
+    if found and not 0 <= min(found) <= max(found) < vocabulary:
+        wrong = next(one for one in found if not 0 <= one < vocabulary)
+        raise UserError(
+            f"{what} has the token id {wrong}, but this model's go from 0 to {vocabulary - 1}"
+        )
+    return found
+
+
+def _short(value: object) -> str:
+    """A value in one line, cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 @dataclass(frozen=True)
@@ -16,11 +42,36 @@ class Example:
     """One instance: `text` to be judged, its `candidates`, and the index of the gold one, `label`.
 
     The candidates are the task's label words, the same for every example, or the example's own.
+    UserError for what is none of these.
     """
 
     text: str
     candidates: tuple[str, ...]
     label: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise UserError(f"the text of an example must be a string, not {_short(self.text)}")
+        try:
+            self.text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"the text {_short(self.text)} of an example holds half of a character"
+            ) from error
+        words: Any = self.candidates  # of a string, the letters would be taken for words
+        if isinstance(words, list):
+            words = tuple(words)
+            object.__setattr__(self, "candidates", words)
+        if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
+            raise UserError(
+                f"the candidates of an example must be a tuple of strings, not {_short(words)}"
+            )
+        try:
+            index(self.label)
+        except TypeError as error:
+            raise UserError(
+                f"the label of an example must be the index of a candidate, not {self.label!r}"
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from deepthink.attention import iterated, single
+from deepthink.attention import check_model, iterated, single, vocabulary
 from deepthink.errors import UserError
 from deepthink.memory import Memory
 from deepthink.options import check_thinking
-from deepthink.structures import Tokens
+from deepthink.structures import Tokens, token_ids
 
 
 def think(
@@ -46,10 +46,13 @@ def think(
         Memory with L slots; the t-th has `step` t. Earlier ones stay valid.
 
     Raises:
-        UserError: an argument out of range, or a model whose attention cannot be iterated.
+        UserError: an argument out of range, ids that are not the model's, or a model whose
+            attention cannot be iterated.
     """
     check_thinking(iterations, step_size, momentum, positions, memory_dtype)
-    if not len(demonstration_ids):
+    check_model(model)
+    demonstration_ids = token_ids(demonstration_ids, vocabulary(model), "demonstration_ids")
+    if not demonstration_ids:
         raise UserError("think needs at least one demonstration token")
     length = len(demonstration_ids)
     wide = torch.promote_types(model.dtype, torch.float32)

@@ -19,6 +19,7 @@ from transformers import (
     ByT5Tokenizer,
     CohereConfig,
     GraniteConfig,
+    LlamaConfig,
     PreTrainedTokenizerFast,
 )
 
@@ -453,3 +454,165 @@ def test_rounded_logits_make_no_ties():
     rows = score(model, memory, queries, [[[7], [8]]] * 20)
     assert all(a != b for a, b in rows)
     assert isinstance(head, nn.Linear)
+
+
+# from Python, without a config
+
+
+def forms(ids):
+    """The same ids in every form that a caller may have."""
+    nested = bool(ids) and isinstance(ids[0], list)
+    arrays = [np.array(one) for one in ids] if nested else np.array(ids)
+    tensors = [torch.tensor(one) for one in ids] if nested else torch.tensor(ids)
+    return [ids, tuple(ids), arrays, tensors, (one for one in ids)]
+
+
+def test_ids_may_be_lists_arrays_tensors_or_generators():
+    model = tiny("llama")
+    (memory,) = think(model, [3, 4, 0], 1)
+    for given in forms([3, 4, 0]):
+        (again,) = think(model, given, 1)
+        assert all(map(torch.equal, again.keys, memory.keys))
+    queries, candidates = [[5, 9], [0]], [[[7], [0]], [[8, 9], [7]]]
+    expected = score(model, memory, queries, candidates)
+    for given in forms(queries):
+        assert score(model, memory, given, candidates) == expected
+    rows = [[np.array(ids) for ids in row] for row in candidates]
+    assert score(model, memory, queries, rows) == expected
+
+
+NO_IDS = [
+    ([-1], "has the token id -1, but this model's go from 0 to 96"),
+    ([-100, 5], "has the token id -100"),
+    ([97], "has the token id 97"),
+    ([5.0], r"must be a list of token ids, which are whole numbers, not \[5.0\]"),
+    ([[5, 6]], "must be a list of token ids"),
+    ("yes", "must be a list of token ids, which are whole numbers, not 'yes'"),
+    (5, "must be a list of token ids, which are whole numbers, not 5"),
+]
+
+
+@pytest.mark.parametrize(("ids", "told"), NO_IDS)
+def test_ids_that_are_not_the_models_are_refused(ids, told):
+    """-1 as the last token of an answer once gave the score of the vocabulary's last word."""
+    model = tiny("llama")
+    with pytest.raises(UserError, match=f"demonstration_ids {told}"):
+        list(think(model, ids))
+    with pytest.raises(UserError, match=f"a query {told}"):
+        score(model, None, [[5], ids], [[[7], [8]]] * 2)
+    with pytest.raises(UserError, match=f"a candidate {told}"):
+        score(model, None, [[5]], [[[7], ids]])
+
+
+def test_queries_and_candidates_that_are_no_lists_are_refused():
+    for queries, candidates in ((5, [[[7]]]), ([[5]], 7), ([[5]], [7])):
+        with pytest.raises(UserError, match="queries must be a list of lists of token ids"):
+            score(tiny("llama"), None, queries, candidates)
+
+
+@pytest.mark.parametrize("queries", [[[5, 9]], [[5, 9], [5, 8]], [[5, 9], [6]]])
+def test_a_memory_of_another_model_is_refused(queries):
+    """One with more layers was once read as far as the model went."""
+    small = {"hidden_size": 32, "intermediate_size": 64, "vocab_size": VOCABULARY}
+    shapes = {"layers": (3, 4, 2), "heads": (2, 4, 4), "groups": (2, 4, 1), "width": (2, 8, 2)}
+    candidates = [[[7], [8]]] * len(queries)
+
+    def model(layers, heads, groups):
+        config = LlamaConfig(
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=groups,
+            **small,
+        )
+        return AutoModelForCausalLM.from_config(config).eval()
+
+    own, others = model(2, 4, 2), [model(*shape) for shape in shapes.values()]
+    (memory,) = think(own, [3, 4, 5], 1)
+    for other in others:
+        (theirs,) = think(other, [3, 4, 5], 1)
+        for reader, given in ((own, theirs), (other, memory)):
+            with pytest.raises(UserError, match="score with the model that made it"):
+                score(reader, given, queries, candidates)
+    with pytest.raises(UserError, match="must be one of those that think yields, not generator"):
+        score(own, think(own, [3, 4, 5]), queries, candidates)
+
+
+def test_what_is_no_language_model_is_refused():
+    for model, name in ((tiny("gpt2").transformer, "GPT2Model"), ("gpt2", "str")):
+        with pytest.raises(UserError, match=f"{name} is no causal language model"):
+            list(think(model, [3]))
+        with pytest.raises(UserError, match=f"{name} is no causal language model"):
+            score(model, None, [[3]], [[[4], [5]]])
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "opt", "gpt_neo"])
+def test_a_prompt_beyond_learnt_positions_is_refused(kind):
+    model = tiny(kind)
+    assert len(list(think(model, [3] * 64, 2))) == 2
+    with pytest.raises(UserError, match="a prompt of 130 positions does not fit"):
+        list(think(model, [3] * 65, 2))
+    (memory,) = think(model, [3] * 120, 1)
+    with pytest.raises(UserError, match="a prompt of 129 positions does not fit"):
+        score(model, memory, [[5] * 9], [[[7], [8]]])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"iterations": 2.0}, "iterations is 2.0: T must be a whole number"),
+        ({"iterations": "2"}, "iterations is '2'"),
+        ({"step_size": "0.1"}, "step_size is '0.1': it must be a number"),
+        ({"momentum": None}, "momentum is None"),
+        ({"step_size": -0.1}, "η must lie between 0 and 1"),
+        ({"step_size": math.nan}, "η must lie between 0 and 1"),
+    ],
+)
+def test_wrong_arguments_of_think_are_refused(wrong, told):
+    with pytest.raises(UserError, match=told):
+        list(think(tiny("llama"), [3], **wrong))
+
+
+@pytest.mark.parametrize(
+    ("text", "candidates", "label", "told"),
+    [
+        (None, LABELS, 0, "the text of an example must be a string, not None"),
+        (math.nan, LABELS, 0, "the text of an example must be a string, not nan"),
+        ("half \ud83d", LABELS, 0, "half of a character"),
+        ("x", "ab", 0, "a tuple of strings, not 'ab'"),
+        ("x", (0, 1), 0, r"a tuple of strings, not \(0, 1\)"),
+        ("x", LABELS, "positive", "the index of a candidate, not 'positive'"),
+        ("x", LABELS, 1.0, "the index of a candidate, not 1.0"),
+    ],
+)
+def test_what_is_no_example_is_refused(text, candidates, label, told):
+    """The letters of a word were once its candidates."""
+    with pytest.raises(UserError, match=told):
+        Example(text, candidates, label)
+
+
+def test_lists_and_generators_of_examples_are_what_they_hold(tokenizer):
+    """A generator of demonstrations was once used up before it was read: none were shown."""
+    template = "Review: {text}\nSentiment:"
+    expected = encoded(tokenizer, template)
+    lists = [Example(one.text, list(one.candidates), np.int64(one.label)) for one in SHOTS]
+    assert lists == SHOTS
+    for shots in (iter(SHOTS), lists, tuple(SHOTS)):
+        assert encoded(tokenizer, template, shots, iter(QUERIES)) == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"template": "Review:"}, "the template 'Review:' has no {text}"),
+        ({"queries": "fun"}, "a list of examples is needed, not str"),
+        ({"queries": QUERIES[0]}, "a list of examples is needed, not Example"),
+        ({"queries": ["fun"]}, "an Example is needed, not str"),
+        ({"shots": None}, "a list of examples is needed, not NoneType"),
+        ({"copies": 0}, "copies is 0: it must be 1 or more"),
+        ({"queries": [Example("x", (" a", "b"), 0)]}, "leave out the space in front"),
+    ],
+)
+def test_wrong_arguments_of_encode_are_refused(tokenizer, wrong, told):
+    """Without {text} every prompt was once the same one; with no copies it was zero-shot."""
+    with pytest.raises(UserError, match=told):
+        encoded(tokenizer, **{"template": "Review: {text}\nSentiment:", **wrong})
