@@ -122,12 +122,16 @@ class Pool:
         return self.shared_out(self.scores)
 
     def shared_out(self, scores: Array) -> Array:
-        """Label scores [..., C] as probabilities among the label words, float64, 1e-12 at least."""
-        wide = scores.astype(np.float64)
+        """Label scores [..., C] as probabilities among the label words, float64, 1e-12 at least.
+
+        They are alike where a probability was too small to be told from zero for every word.
+        """
+        wide, least = scores.astype(np.float64), np.finfo(np.float32).tiny
         if self._asked().answer_score == "probability":
+            wide = np.maximum(wide, least)
             found = wide / wide.sum(axis=-1, keepdims=True)
         else:
-            found = softmax(wide, axis=-1)
+            found = softmax(np.maximum(wide, np.finfo(np.float32).min), axis=-1)
         return np.clip(found, 1e-12, None)
 
     def losses(self, scores: Array) -> Array:
@@ -135,7 +139,9 @@ class Pool:
         reader, wide = self._asked(), scores.astype(np.float64)
         if reader.answer_score != "mean":
             wide = wide / np.array(reader.answer_tokens)
-        return -np.log(wide) if reader.answer_score == "probability" else -wide
+        if reader.answer_score == "probability":
+            return -np.log(np.maximum(wide, np.finfo(np.float32).tiny))
+        return -wide
 
     def features(self, center: Center) -> Array:
         """The hidden states as they are, less their mean, or standardised per dimension."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import assert_one_line, byte_level_tokenizer, stored
 from models import VOCABULARY, tiny
+from pools import made
 from test_prompts import sentencepiece_tokenizer
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers import models as tokenizer_models
@@ -616,3 +617,17 @@ def test_wrong_arguments_of_encode_are_refused(tokenizer, wrong, told):
     """Without {text} every prompt was once the same one; with no copies it was zero-shot."""
     with pytest.raises(UserError, match=told):
         encoded(tokenizer, **{"template": "Review: {text}\nSentiment:", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("how", "scores", "equal"),
+    [("probability", 0.0, 0.5), ("sum", -np.inf, 0.5), ("mean", -np.inf, 0.5)],
+)
+def test_words_too_unlikely_to_be_told_apart_are_alike_to_selectors(how, scores, equal):
+    """They were once no numbers, and so was what a selector made of them."""
+    pool = made([0, 1], hidden=np.eye(2), scores=[[scores] * 2, [1, scores]], answer_score=how)
+    assert pool.probabilities[0].tolist() == [equal, equal]
+    assert pool.probabilities[1].tolist() == [1, 1e-12]
+    assert np.isfinite(pool.gradients("none").total()).all()
+    if how == "probability":
+        assert np.isfinite(pool.losses(pool.scores)).all()
