@@ -62,7 +62,12 @@ def _not_understood(word: str) -> str:
     key, equals, value = word.partition("=")
     if not equals or {"'", '"'} & set(value):
         return f"{word} is not understood: python run.py --help shows keys and examples"
-    quoted = shlex.quote(f'{key}="{value}"')
+    items = value[1:-1].split(",") if value.startswith("[") and value.endswith("]") else None
+    if items is None:
+        typed = f'"{value}"'
+    else:  # in quotation marks as a whole it would be no list
+        typed = "[" + ",".join(f'"{item.strip()}"' for item in items) + "]"
+    quoted = shlex.quote(f"{key}={typed}")
     return f"{word} is not understood: such a value needs quotation marks of its own, {quoted}"
 
 

@@ -142,6 +142,17 @@ def test_labels_that_cannot_be_answers_are_refused(run, labels, told, monkeypatc
     assert_one_line(code, err, told)
 
 
+@pytest.mark.parametrize("labels", [("😀", "😡"), ("très bien", "mal"), ("a(b)", "c")])
+def test_labels_that_need_quotation_marks_are_told_how(run, tmp_path, labels):
+    """The advice was once to put them around the whole list, which is then none."""
+    code, _, err = run(f"task.labels=[{labels[0]}, {labels[1]}]")
+    advised = f'task.labels=["{labels[0]}","{labels[1]}"]'
+    assert_one_line(code, err, f"quotation marks of its own, '{advised}'")
+    assert run(advised)[0] == 0
+    ((_, record),) = stored(tmp_path)
+    assert record["identity"]["task"]["labels"] == list(labels)
+
+
 def test_labels_that_are_one_to_the_tokenizer_are_refused():
     words = ["a", "fine", "good", "bad"]
     for labels, lowercase in ((("Good", "good"), True), (("bad luck", "bad day"), False)):
