@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from deepthink import content, hub
+from deepthink import checkpoints, content, hub
 from deepthink.errors import UserError, first_line
 
 _CHECKSUM = "CHECKSUM"
@@ -63,14 +64,20 @@ def _convert(source: Path, folder: Path) -> None:
     try:
         with redirect_stderr(StringIO()):  # a progress bar that cannot be switched off
             tokenizer = AutoTokenizer.from_pretrained(**where)
-            model = AutoModelForCausalLM.from_pretrained(
-                **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                **where,
+                dtype=torch.float32,
+                quantization_config=GgufConfig(dequantize=True),
+                output_loading_info=True,
             )
     except Exception as error:
         raise UserError(
             f"transformers cannot read the GGUF file {source} ({first_line(error)}): name a folder "
             "that save_pretrained wrote"
         ) from error
+    model, report = loaded
+    # here, for what is saved holds every tensor: those that were missing, as random numbers
+    checkpoints.check_tensors(model, report, str(source))
     folder.mkdir()
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)

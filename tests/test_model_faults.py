@@ -141,8 +141,11 @@ def package(tmp_path, monkeypatch) -> Path:
     return file
 
 
-def write_gguf(path: Path) -> Path:
-    """A random LLaMA of two layers with a tokenizer of letters, as llama.cpp keeps it."""
+def write_gguf(path: Path, without: str = " ") -> Path:
+    """A random LLaMA of two layers with a tokenizer of letters, as llama.cpp keeps it.
+
+    without: what stands in the names of tensors that are left out.
+    """
     torch.manual_seed(0)
     words = ["<s>", "</s>", *map(chr, range(33, 127)), "Ġ", "Ċ", "ab"]
     config = LlamaConfig(
@@ -172,7 +175,8 @@ def write_gguf(path: Path) -> Path:
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
     for key, value in LlamaForCausalLM(config).state_dict().items():
         name, _, ending = key.rpartition(".")
-        file.add_tensor(f"{names.get_name(name)}.{ending}", np.ascontiguousarray(value.numpy()))
+        if without not in key:
+            file.add_tensor(f"{names.get_name(name)}.{ending}", np.ascontiguousarray(value.numpy()))
     file.write_header_to_file()
     file.write_kv_data_to_file()
     file.write_tensors_to_file()
@@ -198,6 +202,14 @@ def test_a_gguf_file_is_loaded_by_its_path(tmp_path):
     (embedding,) = (t.data for t in source.tensors if t.name == "token_embd.weight")
     assert np.array_equal(lm.model.get_input_embeddings().weight.numpy(), embedding)
     assert lm.found.weights == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("without", "count"), [("layers.1.", 9), ("mlp.up_proj", 2)])
+def test_a_gguf_file_that_is_a_part_is_not_filled_with_random_numbers(tmp_path, without, count):
+    file = write_gguf(tmp_path / "tiny-00001-of-00002.gguf", without)
+    with pytest.raises(UserError, match=rf"tiny-.* its config: {count} tensors are missing"):
+        models.load(spec_of(file), CPU)
+    assert not [*(tmp_path / "cache").glob("*/")]
 
 
 def adapter_alone(folder: Path) -> None:
