@@ -19,6 +19,7 @@ _TOKENIZERS = (
     *("tokenizer*.json", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
     *("*.model", "*.spm", "*.tiktoken", "*.codes", "*.tokenizer", "dict.txt", "emoji.json"),
     *("normalizer.json", "word_*.json", "*_vocab.json", "byte_maps.json"),
+    *("*tekken*.json", "tokenizer.model.*"),
 )
 """Names of the files that transformers' tokenizers read."""
 
@@ -118,8 +119,10 @@ def _check_adapter(folder: Path, name: str) -> None:
 
 def weight_files(folder: Path) -> list[Path]:
     """The files from which transformers reads a model's weights; none where there are none."""
-    for single, index in _FORMATS:
-        if (folder / single).is_file():
+    config = folder / "config.json"
+    named = read_json(config).get("transformers_weights") if config.is_file() else None
+    for single, index in [(named, named)] if isinstance(named, str) else _FORMATS:
+        if (folder / single).is_file() and not single.endswith(".index.json"):
             return [folder / single]
         if (folder / index).is_file():
             parts = read_json(folder / index).get("weight_map", {})

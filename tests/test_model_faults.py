@@ -414,6 +414,27 @@ def test_weights_with_their_size_and_time_kept_are_others(run, folder, tmp_path)
     assert len(stored(tmp_path)) == 2
 
 
+def test_weights_that_the_config_names_are_those_that_count(folder):
+    edit(folder, transformers_weights="other.safetensors")
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    before = models.load(spec_of(folder), CPU)
+    reweigh(folder, 3.0)  # of which transformers reads nothing
+    assert models.resolve(spec_of(folder)) == before.found
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    after = models.load(spec_of(folder), CPU)
+    assert after.found != before.found
+    norms = [lm.model.get_parameter("model.norm.weight") for lm in (before, after)]
+    assert torch.equal(norms[1], 3.0 * norms[0])
+
+
+@pytest.mark.parametrize("name", ["tekken.json", "tokenizer.model.v3", "tokenizer_config.json"])
+def test_every_file_of_a_tokenizer_is_a_part_of_the_model(folder, name):
+    (folder / name).write_text("{}")
+    before = models.resolve(spec_of(folder))
+    (folder / name).write_text('{"other": 1}')
+    assert models.resolve(spec_of(folder)) != before
+
+
 def test_replaced_weights_are_loaded_anew_in_one_process(run, folder, tmp_path, monkeypatch):
     fresh = shutil.copytree(folder, tmp_path / "fresh")
     reweigh(fresh, -1)
