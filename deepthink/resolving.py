@@ -130,6 +130,19 @@ def weight_files(folder: Path) -> list[Path]:
     return []
 
 
+def check_cached(found: Resolved) -> None:
+    """Raise UserError if the hub's cache holds other files of a model than the hub gave."""
+    if found.commit is None:
+        return
+    config = [path for path in [found.folder / "config.json"] if path.is_file()]
+    for path in (*config, *weight_files(found.folder), *_tokenizer_files(found.folder)):
+        if not hub.as_given(path):
+            raise UserError(
+                f"{path.resolve()} is not as the hub gave {path.name} of {found.place}, it was "
+                f"damaged or edited: remove it and {path}, then fetch the model again"
+            )
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A file that holds one object in JSON; UserError if it does not."""
     try:

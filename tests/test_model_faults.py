@@ -511,6 +511,28 @@ def test_a_hub_model_is_keyed_recorded_and_read_by_its_commit(run, hub_cache, tm
     assert len(stored(tmp_path)) == 2
 
 
+@pytest.mark.parametrize("spoilt", ["model.safetensors", "config.json", "tokenizer.json"])
+@pytest.mark.parametrize("git", [True, False])
+def test_files_that_changed_in_the_cache_of_the_hub_are_refused(run, hub_cache, spoilt, git):
+    snapshot, blobs = hub_cache / "snapshots" / COMMITS[0], hub_cache / "blobs"
+    blobs.mkdir()
+    for path in [*snapshot.iterdir()]:  # as the hub's client keeps them
+        held = path.read_bytes()
+        small = git and path.suffix == ".json"
+        own = b"blob %d\0" % len(held) + held
+        name = hashlib.sha1(own).hexdigest() if small else hashlib.sha256(held).hexdigest()
+        path.rename(blobs / name)
+        path.symlink_to(f"../../blobs/{name}")
+    words = ("model.hub_id=made/tiny", "model.revision=main", "force=true")
+    assert run(*words)[0] == 0
+    held = (snapshot / spoilt).read_bytes()
+    changed = held[:-1] + bytes([held[-1] ^ 1]) if spoilt.startswith("model") else held + b" "
+    (snapshot / spoilt).write_bytes(changed)
+    models._loaded.clear()
+    code, _, err = run(*words)
+    assert_one_line(code, err, f"is not as the hub gave {spoilt} of made/tiny")
+
+
 def test_an_adapter_on_the_hub_is_said(run, hub_cache):
     (hub_cache / "snapshots" / COMMITS[0] / "adapter_config.json").write_text("{}")
     code, _, err = run("model.hub_id=made/tiny", "model.revision=main")
