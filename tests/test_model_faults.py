@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import gguf
@@ -141,10 +142,10 @@ def package(tmp_path, monkeypatch) -> Path:
     return file
 
 
-def write_gguf(path: Path, without: str = " ") -> Path:
+def write_gguf(path: Path, without: str = " ", more: Callable[..., object] = id) -> Path:
     """A random LLaMA of two layers with a tokenizer of letters, as llama.cpp keeps it.
 
-    without: what stands in the names of tensors that are left out.
+    without: what stands in the names of tensors that are left out; more: adds to the file.
     """
     torch.manual_seed(0)
     words = ["<s>", "</s>", *map(chr, range(33, 127)), "Ġ", "Ċ", "ab"]
@@ -177,6 +178,7 @@ def write_gguf(path: Path, without: str = " ") -> Path:
         name, _, ending = key.rpartition(".")
         if without not in key:
             file.add_tensor(f"{names.get_name(name)}.{ending}", np.ascontiguousarray(value.numpy()))
+    more(file)
     file.write_header_to_file()
     file.write_kv_data_to_file()
     file.write_tensors_to_file()
@@ -210,6 +212,31 @@ def test_a_gguf_file_that_is_a_part_is_not_filled_with_random_numbers(tmp_path, 
     with pytest.raises(UserError, match=rf"tiny-.* its config: {count} tensors are missing"):
         models.load(spec_of(file), CPU)
     assert not [*(tmp_path / "cache").glob("*/")]
+
+
+def tensor(name: str, size: int):
+    return lambda file: file.add_tensor(name, np.ones(size, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("more", "hint"),
+    [
+        (tensor("rope_freqs.weight", 8), r"transformers knows 14,496 \(not rope_freqs.weight\)"),
+        (tensor("blk.0.attn_q.bias", 32), "holds 14,528 weights .* transformers knows 14,496"),
+        (tensor("blk.1.attn_k_norm.weight", 16), "holds 14,512 weights"),
+        (lambda f: f.add_rope_scaling_type(gguf.RopeScalingType.YARN), "positions of type 'yarn'"),
+        (lambda f: f.add_rope_scaling_type(gguf.RopeScalingType.LINEAR), "of type 'linear'"),
+    ],
+)
+def test_what_transformers_passes_over_in_a_gguf_file_is_refused(tmp_path, more, hint):
+    file = write_gguf(tmp_path / "tiny.gguf", more=more)
+    with pytest.raises(UserError, match=hint):
+        models.load(spec_of(file), CPU)
+
+
+def test_a_gguf_file_may_say_that_its_positions_are_plain(tmp_path):
+    plain = lambda f: f.add_rope_scaling_type(gguf.RopeScalingType.NONE)  # noqa: E731
+    assert models.load(spec_of(write_gguf(tmp_path / "tiny.gguf", more=plain)), CPU)
 
 
 def adapter_alone(folder: Path) -> None:
