@@ -157,7 +157,7 @@ def _files(folder: Path, split: str, patterns: Mapping[str, str] | None) -> list
     listed = _listed(folder)
     if patterns is None:
         found = _by_name([name for name in listed if _kind(name) in KINDS], split)
-        if len({(_kind(name), PurePosixPath(name).parent) for name in found}) > 1:
+        if len({_series(name, split) for name in found}) > 1:
             raise UserError(
                 f"{folder}: split '{split}' may be {' or '.join(found[:3])}: say which in the "
                 "source's files"
@@ -172,6 +172,19 @@ def _files(folder: Path, split: str, patterns: Mapping[str, str] | None) -> list
     if meant:
         raise UserError(f"{folder}: split '{split}' lacks {len(meant)} of its files ({meant[0]})")
     return [folder / name for name in found]
+
+
+def _series(name: str, split: str) -> tuple[str, PurePosixPath, str]:
+    """What the files of one split share: kind, folder and, where it names the split, the name.
+
+    Numbers in the name may differ.
+    """
+    from datasets.data_files import SPLIT_KEYWORDS
+
+    path = PurePosixPath(name)
+    words = {str(key): words for key, words in SPLIT_KEYWORDS.items()}.get(split, [split])
+    named = any(word in path.name for word in words)
+    return _kind(name), path.parent, re.sub(r"\d+", "0", path.name) if named else ""
 
 
 _PART = re.compile(r"(.*-)(\d{4,6})(-of-)(\d{4,6})(?!\d)(.*)")

@@ -152,14 +152,36 @@ def test_two_divisions_of_a_split_are_refused(root):
 
 
 @pytest.mark.parametrize("beside", [shutil.copy, os.link, lambda a, b: b.symlink_to(a)])
-@pytest.mark.parametrize("name", ["train (copy).jsonl", "train_old.jsonl"])
+@pytest.mark.parametrize("name", ["train-2.jsonl", "train_3.jsonl"])
 def test_a_file_beside_its_copy_does_not_count_twice(root, name, beside):
     folder = root / "made" / "up"
     beside(folder / "train.jsonl", folder / name)
-    told = refusal(task(), root)
+    files = {"train": "train*", "test": "test.jsonl"}
+    told = refusal(task(files=files), root)
     assert "hold the same and would count twice: say which in the source's files" in told
     files = {"train": "train.jsonl", "test": "test.jsonl"}
     assert tasks.load(task(files=files), str(root)).read_rows["pool"] == 8
+
+
+@pytest.mark.parametrize("name", ["train_old.jsonl", "train (copy).jsonl", "my-train.jsonl"])
+def test_two_files_of_other_names_are_not_one_split(root, name):
+    put(root, name, jsonl(f"old {i}" for i in range(8)))
+    assert "split 'train' may be" in refusal(task(), root)
+
+
+def test_dev_and_validation_are_not_one_split(root):
+    put(root, "dev.jsonl", jsonl(["one", "two"]))
+    put(root, "validation.jsonl", jsonl(["three", "four"]))
+    told = refusal(task(test="validation"), root)
+    assert "may be dev.jsonl or validation.jsonl: say which in the source's files" in told
+
+
+@pytest.mark.parametrize("names", [("train-1", "train-2"), ("train/a", "train/b")])
+def test_files_that_are_numbered_or_in_the_folder_of_a_split_are_one(root, names):
+    put(root, "train.jsonl", "").unlink()
+    for name in names:
+        put(root, f"{name}.jsonl", jsonl(f"{name} {i}" for i in range(4)))
+    assert tasks.load(task(), str(root)).read_rows["pool"] == 8
 
 
 def test_a_card_with_several_datasets_wants_files(root):
