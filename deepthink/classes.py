@@ -76,6 +76,11 @@ def classes_of(
             raise UserError(
                 f"classes has {one!r}, but column '{column}' has the classes {_listed(names)}"
             )
+        if not isinstance(one, str) and str(one) in names and names.index(str(one)) != number:
+            raise UserError(
+                f"classes has {one!r}, but column '{column}' has the classes {_listed(names)}: "
+                "is it the number or the name? Write the names, in quotation marks"
+            )
     called = found.called()
     for index, word in enumerate(words):
         meant = _meant(word, called)

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
+from gguf import GGUFReader
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
 
-from deepthink import content, hub
+from deepthink import checkpoints, content, hub
 from deepthink.errors import UserError, first_line
 
 _CHECKSUM = "CHECKSUM"
@@ -63,17 +65,58 @@ def _convert(source: Path, folder: Path) -> None:
     try:
         with redirect_stderr(StringIO()):  # a progress bar that cannot be switched off
             tokenizer = AutoTokenizer.from_pretrained(**where)
-            model = AutoModelForCausalLM.from_pretrained(
-                **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                **where,
+                dtype=torch.float32,
+                quantization_config=GgufConfig(dequantize=True),
+                output_loading_info=True,
             )
     except Exception as error:
         raise UserError(
             f"transformers cannot read the GGUF file {source} ({first_line(error)}): name a folder "
             "that save_pretrained wrote"
         ) from error
+    model, report = loaded
+    # here, for what is saved holds every tensor: those that were missing, as random numbers
+    checkpoints.check_tensors(model, report, str(source))
+    _check_read(source, model)
     folder.mkdir()
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
+
+
+def _check_read(source: Path, model: PreTrainedModel) -> None:
+    """Raise UserError if the file says or holds what transformers passed over.
+
+    It takes no notice of scaled rotary positions, which such files keep as keys of their header or
+    as a tensor of factors, nor of tensors that it does not know.
+    """
+    reader = GGUFReader(source)
+    ropes = (model.config.get_text_config().to_dict().get("rope_parameters") or {}).items()
+    known = {value for key, value in ropes if key == "rope_type"}
+    for key, field in reader.fields.items():
+        if key.endswith(".rope.scaling.type") and {field.contents()} - {"none"} - known:
+            raise UserError(
+                f"{source} has rotary positions of type '{field.contents()}', which transformers "
+                "does not read from GGUF files: name a folder that save_pretrained wrote"
+            )
+    # an output layer may be there although it is the embedding
+    ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+    apart = {end.weight.data_ptr() for end in ends if end is not None}
+    sizes = {weight.data_ptr(): weight.numel() for weight in model.state_dict().values()}
+    wanted = sum(size for place, size in sizes.items() if place not in apart)
+    held = {
+        tensor.name: int(tensor.n_elements)
+        for tensor in reader.tensors
+        if tensor.name not in ("token_embd.weight", "output.weight")
+    }
+    if sum(held.values()) != wanted:
+        ropes_held = ", ".join(name for name in held if name.startswith("rope_"))
+        raise UserError(
+            f"{source} holds {sum(held.values()):,} weights beside the embedding, of which "
+            f"transformers knows {wanted:,}{f' (not {ropes_held})' if ropes_held else ''}: name a "
+            "folder that save_pretrained wrote"
+        )
 
 
 def _whole(folder: Path) -> bool:

@@ -2,11 +2,14 @@
 
 import os
 from functools import cache
+from hashlib import sha1
 from pathlib import Path
+from re import fullmatch
 
 from huggingface_hub import constants, get_token, hf_hub_download, snapshot_download
 from huggingface_hub.utils import disable_progress_bars
 
+from deepthink import content
 from deepthink.network import reachable
 
 
@@ -71,6 +74,20 @@ def _asked(repository: str, revision: str) -> Path:
 def _snapshot(repository: str, revision: str, offline: bool) -> Path:
     config = hf_hub_download(repository, "config.json", revision=revision, local_files_only=offline)
     return Path(config).parent
+
+
+def as_given(path: Path) -> bool:
+    """Whether a file in the hub's cache is what the hub gave, as far as its name can tell.
+
+    The cache calls what it keeps by its SHA-256 or, small files, by git's SHA-1.
+    """
+    name = path.resolve().name
+    if path.resolve().parent.name != "blobs" or not fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", name):
+        return True
+    if len(name) == 64:
+        return content.digest(path) == name
+    held = path.read_bytes()  # a host other than the hub may have the file's own SHA-1
+    return name in (sha1(b"blob %d\0" % len(held) + held).hexdigest(), sha1(held).hexdigest())
 
 
 def cache_folder() -> Path:

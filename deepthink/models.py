@@ -131,6 +131,7 @@ def load_plain(
             **found.options,
         )
         model, report = loaded
+        resolving.check_cached(found)
         checkpoints.check_tensors(model, report, spec.hub_id)
         model.to(device)
         if device.type == "cpu":  # else it follows its files, should they be written anew

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from deepthink.config import TaskSpec
 from deepthink.errors import UserError
@@ -69,6 +70,9 @@ def find(source: Source, free: Sequence[int], aside: Sequence[int], task: TaskSp
 
 
 def _essence(example: Example, own: bool) -> tuple[str, ...]:
-    """What makes two examples one: the words, and its own options, whatever case and spaces."""
+    """What makes two examples one: the words, and its own options, whatever case and spaces.
+
+    Nor does it matter how Unicode writes a letter: "é" is one character or two.
+    """
     parts = (example.text, *(example.candidates if own else ()))
-    return tuple(" ".join(part.split()).casefold() for part in parts)
+    return tuple(" ".join(normalize("NFKC", part).casefold().split()) for part in parts)

@@ -19,6 +19,7 @@ _TOKENIZERS = (
     *("tokenizer*.json", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
     *("*.model", "*.spm", "*.tiktoken", "*.codes", "*.tokenizer", "dict.txt", "emoji.json"),
     *("normalizer.json", "word_*.json", "*_vocab.json", "byte_maps.json"),
+    *("*tekken*.json", "tokenizer.model.*"),
 )
 """Names of the files that transformers' tokenizers read."""
 
@@ -118,13 +119,28 @@ def _check_adapter(folder: Path, name: str) -> None:
 
 def weight_files(folder: Path) -> list[Path]:
     """The files from which transformers reads a model's weights; none where there are none."""
-    for single, index in _FORMATS:
-        if (folder / single).is_file():
+    config = folder / "config.json"
+    named = read_json(config).get("transformers_weights") if config.is_file() else None
+    for single, index in [(named, named)] if isinstance(named, str) else _FORMATS:
+        if (folder / single).is_file() and not single.endswith(".index.json"):
             return [folder / single]
         if (folder / index).is_file():
             parts = read_json(folder / index).get("weight_map", {})
             return [folder / index, *(folder / name for name in sorted(set(parts.values())))]
     return []
+
+
+def check_cached(found: Resolved) -> None:
+    """Raise UserError if the hub's cache holds other files of a model than the hub gave."""
+    if found.commit is None:
+        return
+    config = [path for path in [found.folder / "config.json"] if path.is_file()]
+    for path in (*config, *weight_files(found.folder), *_tokenizer_files(found.folder)):
+        if not hub.as_given(path):
+            raise UserError(
+                f"{path.resolve()} is not as the hub gave {path.name} of {found.place}, it was "
+                f"damaged or edited: remove it and {path}, then fetch the model again"
+            )
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import lzma
 import os
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import escape
@@ -147,6 +148,7 @@ def _whole(
             raise UserError(f"{path}, split '{split}', cannot be read ({reason})") from error
         count = len(cells[wanted[0]])
         parts.append(Rows(cells, [(path, n + 1) for n in range(count)], {**named, **names}))
+    _check_once(parts)
     return joined(parts)
 
 
@@ -155,7 +157,7 @@ def _files(folder: Path, split: str, patterns: Mapping[str, str] | None) -> list
     listed = _listed(folder)
     if patterns is None:
         found = _by_name([name for name in listed if _kind(name) in KINDS], split)
-        if len({(_kind(name), PurePosixPath(name).parent) for name in found}) > 1:
+        if len({_series(name, split) for name in found}) > 1:
             raise UserError(
                 f"{folder}: split '{split}' may be {' or '.join(found[:3])}: say which in the "
                 "source's files"
@@ -166,7 +168,59 @@ def _files(folder: Path, split: str, patterns: Mapping[str, str] | None) -> list
         raise UserError(f"the source's files have no split '{split}' but {', '.join(patterns)}")
     if not found:
         raise Absent(f"{folder} has no file of split '{split}' (one of {', '.join(KINDS)})")
+    meant = [n for n in _missing(found) if patterns is None or _matching(patterns[split], [n])]
+    if meant:
+        raise UserError(f"{folder}: split '{split}' lacks {len(meant)} of its files ({meant[0]})")
     return [folder / name for name in found]
+
+
+def _series(name: str, split: str) -> tuple[str, PurePosixPath, str]:
+    """What the files of one split share: kind, folder and, where it names the split, the name.
+
+    Numbers in the name may differ.
+    """
+    from datasets.data_files import SPLIT_KEYWORDS
+
+    path = PurePosixPath(name)
+    words = {str(key): words for key, words in SPLIT_KEYWORDS.items()}.get(split, [split])
+    named = any(word in path.name for word in words)
+    return _kind(name), path.parent, re.sub(r"\d+", "0", path.name) if named else ""
+
+
+_PART = re.compile(r"(.*-)(\d{4,6})(-of-)(\d{4,6})(?!\d)(.*)")
+"""A file's name as the hub and the datasets library number the parts of a split."""
+
+
+def _missing(names: Sequence[str]) -> Iterator[str]:
+    """The numbered parts that lack beside these files; ValueError for two divisions of one."""
+    series: dict[tuple[str, str], dict[str, set[int]]] = {}
+    for name in names:
+        if part := _PART.fullmatch(name):
+            totals = series.setdefault((part[1], part[5].partition(".")[2]), {})
+            totals.setdefault(part[4], set()).add(int(part[2]))
+    for (stem, ending), totals in series.items():
+        if len(totals) > 1:
+            ways = " and ".join(f"{stem}*-of-{total}.{ending}" for total in totals)
+            raise ValueError(f"{ways} may hold the same rows: say which in the source's files")
+        for total, found in totals.items():
+            first = 0 if int(total) not in found else 1
+            for number in sorted({*range(first, first + int(total))} - found):
+                yield f"{stem}{number:0{len(total)}}-of-{total}.{ending}"
+
+
+def _check_once(parts: Sequence[Rows]) -> None:
+    """ValueError if two files with rows are one: a copy, or a link beside what it leads to."""
+    paths = [rows.places[0][0] for rows in parts if len(rows)]
+    sizes = Counter(path.stat().st_size for path in paths)
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if sizes[path.stat().st_size] > 1:
+            first = seen.setdefault(content.digest(path), path)
+            if first != path:
+                raise ValueError(
+                    f"{first.name} and {path.name} hold the same and would count twice: say which "
+                    "in the source's files"
+                )
 
 
 def _listed(folder: Path) -> list[str]:
@@ -308,7 +362,7 @@ def _json(text: IO[str], wanted: Sequence[str]) -> dict[str, list[Any]]:
     pieces = _pieces(text)
     first = next((piece for piece in pieces if piece.strip()), "")
     if first.lstrip().startswith("["):
-        found = json.loads(first + "".join(pieces))
+        found = json.loads(first + "".join(pieces), object_pairs_hook=_object)
     else:
         filled = (line for line in _lines(chain([first], pieces)) if line.strip())
         found = (_parsed(line, number) for number, line in enumerate(filled, 1))
@@ -325,9 +379,19 @@ def _json(text: IO[str], wanted: Sequence[str]) -> dict[str, list[Any]]:
 
 def _parsed(line: str, number: int) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(line, object_pairs_hook=_object)
     except ValueError as error:
         raise ValueError(f"row {number} is cut or no JSON: {first_line(error)}") from error
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(
+            name for name, count in Counter(name for name, _ in pairs).items() if count > 1
+        )
+        raise ValueError(f"an object has '{twice}' twice")
+    return found
 
 
 def _csv(text: IO[str], wanted: Sequence[str], delimiter: str = ",") -> dict[str, list[Any]]:
@@ -344,6 +408,11 @@ def _csv(text: IO[str], wanted: Sequence[str], delimiter: str = ",") -> dict[str
                 "or a quotation mark in a text needs quotation marks around the text"
             )
         for name, place in places.items():
+            if delimiter == "\t" and "\t" in row[place] and "\n" in row[place]:
+                raise ValueError(
+                    f"row {number} holds a tab and a line break: where a text begins with a "
+                    "quotation mark, all of it needs quotation marks, or the next rows belong to it"
+                )
             cells[name].append(row[place])
     return cells
 

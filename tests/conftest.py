@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
 
 from deepthink import cli, overrides, records
 
+transformers_logging.disable_progress_bar()  # of what tests save, which is no job's output
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = (
     "Review Sentiment negative positive the kettle sings and leaks a fine dull day Type Question"

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import gguf
@@ -141,8 +142,11 @@ def package(tmp_path, monkeypatch) -> Path:
     return file
 
 
-def write_gguf(path: Path) -> Path:
-    """A random LLaMA of two layers with a tokenizer of letters, as llama.cpp keeps it."""
+def write_gguf(path: Path, without: str = " ", more: Callable[..., object] = id) -> Path:
+    """A random LLaMA of two layers with a tokenizer of letters, as llama.cpp keeps it.
+
+    without: what stands in the names of tensors that are left out; more: adds to the file.
+    """
     torch.manual_seed(0)
     words = ["<s>", "</s>", *map(chr, range(33, 127)), "Ġ", "Ċ", "ab"]
     config = LlamaConfig(
@@ -172,7 +176,9 @@ def write_gguf(path: Path) -> Path:
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
     for key, value in LlamaForCausalLM(config).state_dict().items():
         name, _, ending = key.rpartition(".")
-        file.add_tensor(f"{names.get_name(name)}.{ending}", np.ascontiguousarray(value.numpy()))
+        if without not in key:
+            file.add_tensor(f"{names.get_name(name)}.{ending}", np.ascontiguousarray(value.numpy()))
+    more(file)
     file.write_header_to_file()
     file.write_kv_data_to_file()
     file.write_tensors_to_file()
@@ -198,6 +204,39 @@ def test_a_gguf_file_is_loaded_by_its_path(tmp_path):
     (embedding,) = (t.data for t in source.tensors if t.name == "token_embd.weight")
     assert np.array_equal(lm.model.get_input_embeddings().weight.numpy(), embedding)
     assert lm.found.weights == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("without", "count"), [("layers.1.", 9), ("mlp.up_proj", 2)])
+def test_a_gguf_file_that_is_a_part_is_not_filled_with_random_numbers(tmp_path, without, count):
+    file = write_gguf(tmp_path / "tiny-00001-of-00002.gguf", without)
+    with pytest.raises(UserError, match=rf"tiny-.* its config: {count} tensors are missing"):
+        models.load(spec_of(file), CPU)
+    assert not [*(tmp_path / "cache").glob("*/")]
+
+
+def tensor(name: str, size: int):
+    return lambda file: file.add_tensor(name, np.ones(size, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("more", "hint"),
+    [
+        (tensor("rope_freqs.weight", 8), r"transformers knows 14,496 \(not rope_freqs.weight\)"),
+        (tensor("blk.0.attn_q.bias", 32), "holds 14,528 weights .* transformers knows 14,496"),
+        (tensor("blk.1.attn_k_norm.weight", 16), "holds 14,512 weights"),
+        (lambda f: f.add_rope_scaling_type(gguf.RopeScalingType.YARN), "positions of type 'yarn'"),
+        (lambda f: f.add_rope_scaling_type(gguf.RopeScalingType.LINEAR), "of type 'linear'"),
+    ],
+)
+def test_what_transformers_passes_over_in_a_gguf_file_is_refused(tmp_path, more, hint):
+    file = write_gguf(tmp_path / "tiny.gguf", more=more)
+    with pytest.raises(UserError, match=hint):
+        models.load(spec_of(file), CPU)
+
+
+def test_a_gguf_file_may_say_that_its_positions_are_plain(tmp_path):
+    plain = lambda f: f.add_rope_scaling_type(gguf.RopeScalingType.NONE)  # noqa: E731
+    assert models.load(spec_of(write_gguf(tmp_path / "tiny.gguf", more=plain)), CPU)
 
 
 def adapter_alone(folder: Path) -> None:
@@ -402,6 +441,27 @@ def test_weights_with_their_size_and_time_kept_are_others(run, folder, tmp_path)
     assert len(stored(tmp_path)) == 2
 
 
+def test_weights_that_the_config_names_are_those_that_count(folder):
+    edit(folder, transformers_weights="other.safetensors")
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    before = models.load(spec_of(folder), CPU)
+    reweigh(folder, 3.0)  # of which transformers reads nothing
+    assert models.resolve(spec_of(folder)) == before.found
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    after = models.load(spec_of(folder), CPU)
+    assert after.found != before.found
+    norms = [lm.model.get_parameter("model.norm.weight") for lm in (before, after)]
+    assert torch.equal(norms[1], 3.0 * norms[0])
+
+
+@pytest.mark.parametrize("name", ["tekken.json", "tokenizer.model.v3", "tokenizer_config.json"])
+def test_every_file_of_a_tokenizer_is_a_part_of_the_model(folder, name):
+    (folder / name).write_text("{}")
+    before = models.resolve(spec_of(folder))
+    (folder / name).write_text('{"other": 1}')
+    assert models.resolve(spec_of(folder)) != before
+
+
 def test_replaced_weights_are_loaded_anew_in_one_process(run, folder, tmp_path, monkeypatch):
     fresh = shutil.copytree(folder, tmp_path / "fresh")
     reweigh(fresh, -1)
@@ -476,6 +536,28 @@ def test_a_hub_model_is_keyed_recorded_and_read_by_its_commit(run, hub_cache, tm
     assert curves[0] != curves[1]
     assert run("model.hub_id=made/tiny", f"model.revision={COMMITS[0]}", "method=margin")[0] == 0
     assert len(stored(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("spoilt", ["model.safetensors", "config.json", "tokenizer.json"])
+@pytest.mark.parametrize("git", [True, False])
+def test_files_that_changed_in_the_cache_of_the_hub_are_refused(run, hub_cache, spoilt, git):
+    snapshot, blobs = hub_cache / "snapshots" / COMMITS[0], hub_cache / "blobs"
+    blobs.mkdir()
+    for path in [*snapshot.iterdir()]:  # as the hub's client keeps them
+        held = path.read_bytes()
+        small = git and path.suffix == ".json"
+        own = b"blob %d\0" % len(held) + held
+        name = hashlib.sha1(own).hexdigest() if small else hashlib.sha256(held).hexdigest()
+        path.rename(blobs / name)
+        path.symlink_to(f"../../blobs/{name}")
+    words = ("model.hub_id=made/tiny", "model.revision=main", "force=true")
+    assert run(*words)[0] == 0
+    held = (snapshot / spoilt).read_bytes()
+    changed = held[:-1] + bytes([held[-1] ^ 1]) if spoilt.startswith("model") else held + b" "
+    (snapshot / spoilt).write_bytes(changed)
+    models._loaded.clear()
+    code, _, err = run(*words)
+    assert_one_line(code, err, f"is not as the hub gave {spoilt} of made/tiny")
 
 
 def test_an_adapter_on_the_hub_is_said(run, hub_cache):

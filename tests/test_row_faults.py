@@ -116,6 +116,74 @@ def test_two_files_that_may_be_one_split_are_refused(root):
     assert "may be test.csv or test.jsonl: say which" in refusal(task(), root)
 
 
+def part(root: Path, number: int, total: int) -> str:
+    """One of several files of the training rows."""
+    name = f"data/train-{number:05}-of-{total:05}.jsonl"
+    put(root, name, jsonl(f"part {number} of {total}, row {i}" for i in range(4)))
+    return name
+
+
+@pytest.mark.parametrize("pattern", [None, "data/train-*.jsonl", "data/*", "**/train*"])
+def test_a_missing_part_of_a_split_is_told(root, pattern):
+    put(root, "train.jsonl", "").unlink()
+    part(root, 0, 3), part(root, 2, 3)
+    files = pattern and {"train": pattern, "test": "test.jsonl"}
+    told = refusal(task(files=files), root)
+    assert "split 'train' lacks 1 of its files (data/train-00001-of-00003.jsonl)" in told
+    part(root, 1, 3)
+    assert tasks.load(task(files=files), str(root)).read_rows["pool"] == 12
+
+
+def test_a_part_that_is_named_is_enough(root):
+    files = {"train": part(root, 1, 3), "test": "test.jsonl"}
+    assert tasks.load(task(files=files), str(root)).read_rows["pool"] == 4
+
+
+def test_parts_may_be_numbered_from_one(root):
+    put(root, "train.jsonl", "").unlink()
+    part(root, 1, 2), part(root, 2, 2)
+    assert tasks.load(task(), str(root)).read_rows["pool"] == 8
+
+
+def test_two_divisions_of_a_split_are_refused(root):
+    put(root, "train.jsonl", "").unlink()
+    part(root, 0, 1), part(root, 0, 2), part(root, 1, 2)
+    assert "of-00001.jsonl and data/train-*-of-00002.jsonl may hold the" in refusal(task(), root)
+
+
+@pytest.mark.parametrize("beside", [shutil.copy, os.link, lambda a, b: b.symlink_to(a)])
+@pytest.mark.parametrize("name", ["train-2.jsonl", "train_3.jsonl"])
+def test_a_file_beside_its_copy_does_not_count_twice(root, name, beside):
+    folder = root / "made" / "up"
+    beside(folder / "train.jsonl", folder / name)
+    files = {"train": "train*", "test": "test.jsonl"}
+    told = refusal(task(files=files), root)
+    assert "hold the same and would count twice: say which in the source's files" in told
+    files = {"train": "train.jsonl", "test": "test.jsonl"}
+    assert tasks.load(task(files=files), str(root)).read_rows["pool"] == 8
+
+
+@pytest.mark.parametrize("name", ["train_old.jsonl", "train (copy).jsonl", "my-train.jsonl"])
+def test_two_files_of_other_names_are_not_one_split(root, name):
+    put(root, name, jsonl(f"old {i}" for i in range(8)))
+    assert "split 'train' may be" in refusal(task(), root)
+
+
+def test_dev_and_validation_are_not_one_split(root):
+    put(root, "dev.jsonl", jsonl(["one", "two"]))
+    put(root, "validation.jsonl", jsonl(["three", "four"]))
+    told = refusal(task(test="validation"), root)
+    assert "may be dev.jsonl or validation.jsonl: say which in the source's files" in told
+
+
+@pytest.mark.parametrize("names", [("train-1", "train-2"), ("train/a", "train/b")])
+def test_files_that_are_numbered_or_in_the_folder_of_a_split_are_one(root, names):
+    put(root, "train.jsonl", "").unlink()
+    for name in names:
+        put(root, f"{name}.jsonl", jsonl(f"{name} {i}" for i in range(4)))
+    assert tasks.load(task(), str(root)).read_rows["pool"] == 8
+
+
 def test_a_card_with_several_datasets_wants_files(root):
     infos = "".join(
         f"- config_name: {name}\n  features:\n  - name: text\n    dtype: string\n" for name in "ab"
@@ -243,6 +311,23 @@ def test_words_that_yaml_reads_as_truth_values_are_told(root):
     assert told in refusal(task(classes=[False, True]), root)
 
 
+def test_quotation_marks_do_not_swallow_rows_of_a_tsv_file(root):
+    put(root, "test.jsonl", "").unlink()
+    put(root, "test.tsv", 'text\tlabel\nfine\t1\n"a joy\t1\nso dull\t0\nand a treat"\t0\n')
+    assert "row 2 holds a tab and a line break" in refusal(task(), root)
+    put(root, "test.tsv", 'text\tlabel\nfine\t1\n"a joy\nand a treat"\t1\n"a\ttab"\t1\n')
+    found = tasks.load(task(), str(root))
+    assert texts(found.test) == ["fine", "a joy\nand a treat", "a\ttab"]
+
+
+@pytest.mark.parametrize("name", ["test.jsonl", "test.json"])
+def test_a_key_that_is_there_twice_is_told(root, name):
+    put(root, "test.jsonl", "").unlink()
+    row = '{"text": "fine", "label": 1, "label": 0}'
+    put(root, name, row if name == "test.jsonl" else f"[{row}]")
+    assert "an object has 'label' twice" in refusal(task(), root)
+
+
 @pytest.mark.parametrize("empty", ["", " ", '"  "'])
 def test_an_empty_cell_is_told_with_its_row_and_file(root, empty):
     (root / "made/up/train.jsonl").unlink()
@@ -295,6 +380,15 @@ def test_names_that_are_short_or_long_for_the_words_count_too(root, names):
     named_again = task(SIGNS, classes=names[::-1])
     put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), names))
     assert [e.label for e in tasks.read(named_again, str(root)).test] == [1, 0]
+
+
+def test_a_number_that_is_another_class_name_is_refused(root):
+    card = "- name: label\n  dtype:\n    class_label:\n      names: {'0': '1', '1': '0'}\n"
+    features = "\n".join(f"    {line}" for line in card.splitlines())
+    put(root, "README.md", f"---\ndataset_info:\n  features:\n{features}\n---\n")
+    assert "is it the number or the name?" in refusal(task(), root)
+    found = tasks.load(task(classes=["0", "1"]), str(root))
+    assert {e.label == int(e.text.split()[1]) % 2 for e in found.test} == {False}
 
 
 @pytest.mark.parametrize("classes", [SIGNS, ["NEGATIVE", "Positive"], [1, 0], ["1", "0"]])
@@ -424,6 +518,17 @@ def test_rows_in_two_splits_are_left_out_counted_and_told(root):
     assert any(line.endswith("left out") for line in dropped.told)
     assert any(line.endswith("kept (pool.overlap=keep)") for line in kept.told)
     assert tasks.fingerprint(kept, task()) != tasks.fingerprint(dropped, task())
+
+
+@pytest.mark.parametrize(
+    "written", ["caf\u00e9 1", "cafe\u0301 1", "CAFE\u0301\u00a0 1", "ｃａｆé　１"]
+)
+def test_one_text_in_two_forms_of_unicode_is_one_text(root, written):
+    put(root, "test.jsonl", jsonl(["caf\u00e9 1", "other"]))
+    put(root, "train.jsonl", jsonl([written, *(f"train {i}" for i in range(7))]))
+    found = tasks.load(task(), str(root))
+    assert written not in texts([*found.pool, *found.dev])
+    assert found.overlap["test"] + found.overlap["dev_in_test"] == 1
 
 
 def test_what_is_left_out_depends_on_no_size(root):
