@@ -9,9 +9,15 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line; its type where it says nothing."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return next((line for line in lines if line), type(error).__name__)
+    """What an error says, in one line; its type where it says nothing.
+
+    A line that only announces the next one, with a colon at its end, is followed by it.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    announced = lines[0].endswith(":") and len(lines) > 1
+    return " ".join(lines[: 2 if announced else 1])
 
 
 def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:

@@ -145,6 +145,8 @@ def _whole(
             cells, names = _table(path, wanted)
         except BROKEN as error:
             reason = (isinstance(error, OSError) and error.strerror) or first_line(error)
+            if isinstance(error, UnicodeDecodeError):
+                reason = "it is no UTF-8 text: save it in that encoding"
             raise UserError(f"{path}, split '{split}', cannot be read ({reason})") from error
         count = len(cells[wanted[0]])
         parts.append(Rows(cells, [(path, n + 1) for n in range(count)], {**named, **names}))

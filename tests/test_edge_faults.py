@@ -15,7 +15,7 @@ from conftest import assert_one_line, stored
 
 import deepthink
 from deepthink import jobs, network, study, suite, tracking, unsent, workers
-from deepthink.errors import UserError
+from deepthink.errors import UserError, first_line
 from deepthink.journals import add
 from deepthink.leases import Leases
 from deepthink.overrides import CONF, compose
@@ -566,3 +566,10 @@ def test_a_run_that_was_refused_leaves_one_whole_folder(run, tmp_path, monkeypat
     assert kept.name.startswith("offline-run-")
     (log,) = kept.glob("*.wandb")
     assert log.stat().st_size > 1000
+
+
+def test_a_line_that_announces_the_next_is_followed_by_it():
+    assert first_line(ValueError("one of:\n\n  a file\nmore")) == "one of: a file"
+    assert first_line(ValueError("one line\nmore")) == "one line"
+    assert first_line(ValueError("one of:")) == "one of:"
+    assert first_line(ValueError()) == "ValueError"

@@ -858,3 +858,12 @@ def test_slices_that_have_no_row_in_common_are_two_splits(root):
 @pytest.mark.parametrize("split", ["train[", "no such", "train[:0]"])
 def test_a_split_that_is_none_is_one_line(root, split):
     assert "split '" in refusal(task(pool=split), root)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_text_in_another_encoding_is_told(root, encoding):
+    file = root / "made/up/test.jsonl"
+    file.write_text('{"text": "d\xe9j\xe0 vu", "label": 0}\n', encoding=encoding)
+    assert refusal(task(), root).endswith(
+        f"{file}, split 'test', cannot be read (it is no UTF-8 text: save it in that encoding)"
+    )
