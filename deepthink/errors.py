@@ -3,13 +3,21 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from pydantic import ValidationError
+
 
 class UserError(Exception):
     """Something the user can put right: one line that says what is wrong and what to do."""
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line; its type where it says nothing."""
+    """What an error says, in one line; its type where it says nothing.
+
+    The first line of pydantic's errors only counts them.
+    """
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return ": ".join([".".join(map(str, first["loc"])), first["msg"]])
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if line), type(error).__name__)
 
