@@ -18,7 +18,7 @@ from deepthink import jobs, network, study, suite, tracking, unsent, workers
 from deepthink.errors import UserError
 from deepthink.journals import add
 from deepthink.leases import Leases
-from deepthink.overrides import CONF, compose
+from deepthink.overrides import CONF, check, compose
 from deepthink.redaction import without_secrets
 from deepthink.tally import Tally
 
@@ -102,6 +102,13 @@ def test_a_command_line_that_is_wrong_is_one_clear_line(run, tmp_path, kind):
     assert "Traceback" not in out + err
     made = {path for path in {*tmp_path.rglob("*")} - before if path.is_file()}
     assert {path.relative_to(tmp_path).parts[:2] for path in made} <= {("results", "failures")}
+
+
+def test_a_flag_between_words_is_told_as_that():
+    """It is the flag that stands wrong, and not the words after it."""
+    with pytest.raises(UserError, match="flags such as -m go before all other words"):
+        check(["seed=0,1", "-m", "order=0"])
+    check(["seed=0,1", "-m"])
 
 
 def test_a_pickle_is_not_opened(run, tmp_path):
@@ -483,6 +490,19 @@ def test_a_suites_members_are_sent_with_it_and_not_told_before(run, monkeypatch)
 
 
 @pytest.mark.usefixtures("wandb_offline")
+def test_a_setting_that_wandb_refuses_is_named(run, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "nonsense")
+    import wandb
+
+    wandb.teardown()
+    code, out, err = run("wandb.mode=offline")
+    wandb.teardown()
+    assert (code, err) == (0, "")
+    assert "validation error" not in out
+    assert "not sent to Weights & Biases (mode: " in out
+
+
+@pytest.mark.usefixtures("wandb_offline")
 def test_a_long_name_loses_no_run(run, tmp_path):
     name = "n" * 150
     code, out, _ = run(f"model.name={name}", f"wandb.group={name}", "wandb.mode=offline")
@@ -566,3 +586,22 @@ def test_a_run_that_was_refused_leaves_one_whole_folder(run, tmp_path, monkeypat
     assert kept.name.startswith("offline-run-")
     (log,) = kept.glob("*.wandb")
     assert log.stat().st_size > 1000
+
+
+# ~
+
+
+@pytest.mark.parametrize("way", ["", "launcher=basic"])
+def test_results_in_the_users_folder_are_there(run, tmp_path, monkeypatch, way):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    code, _, err = run('results="~/study"', *filter(None, [way]))
+    assert (code, err) == (0, "")
+    assert len([*tmp_path.glob("home/study/records/*/*/*/*.json")]) == 1
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("key", ["data_root", "model.hub_id"])
+def test_the_folder_of_no_user_is_one_line(run, key):
+    code, _, err = run(f'{key}="~nobody-of-this-name/x"')
+    assert_one_line(code, err, "~nobody-of-this-name/x")
+    assert "report it" not in err
