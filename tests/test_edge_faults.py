@@ -393,6 +393,18 @@ def test_an_interruption_while_it_starts_is_one_line(tmp_path):
     ]
 
 
+def test_an_interruption_while_a_script_starts_is_one_line(tmp_path):
+    (tmp_path / "hydra.py").write_text("raise KeyboardInterrupt")
+    place = os.pathsep.join([str(tmp_path), str(ROOT)])
+    for name in ("plan", "prefetch"):
+        found = subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / f"{name}.py"), "task=sst2"],
+            env={**os.environ, "PYTHONPATH": place}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert found.returncode == 1
+        assert found.stderr.splitlines() == ["interrupted"]
+
+
 @pytest.mark.parametrize("closed", ["1>&-", "<&- 1>&-", "| true"])
 def test_an_output_that_is_closed_is_no_traceback(tmp_path, closed):
     for words in ("--help", "-m seed=x,y"):
