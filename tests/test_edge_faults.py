@@ -215,6 +215,24 @@ def test_a_secret_however_it_is_given_is_refused(run, tmp_path, secrets, way):
     assert not [p for p in written if secrets["WANDB_API_KEY"].encode() in p.read_bytes()]
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://ghp_0123456789abcdefghij0123456789abcdef@host/rows", "https://***@host/rows"),
+        ("https://0123456789abcdefghij@host/rows", "https://***@host/rows"),
+        ("https://host/rows?sig=0123abcd&x=1", "https://host/rows?***&x=1"),
+        ("s3://host/rows?X-Amz-Signature=0123abcd", "s3://host/rows?***"),
+        ("github_pat_0123456789abcdefghij_01", "***"),
+    ],
+)
+def test_an_address_that_holds_a_token_alone_is_refused(text, shown):
+    assert without_secrets(text) == shown
+    with pytest.raises(UserError, match="data_root holds a token"):
+        compose([f'data_root="{text}"'])
+    plain = "ssh://git@github.com/rows?design=1"
+    assert without_secrets(plain) == plain
+
+
 def test_a_secret_that_is_a_common_word_refuses_no_other(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "a")
     assert compose(["wandb.group=aa"]).wandb.group == "aa"
