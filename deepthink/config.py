@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from deepthink.classes import same
 from deepthink.errors import UserError, first_line, unknown
+from deepthink.files import at_home
 from deepthink.options import (
     ANSWER_SCORES,
     ANSWERS,
@@ -521,6 +522,8 @@ def parse(composed: DictConfig) -> Config | Suite:
         _check_leaf(key, value)
     refuse_secrets((key, value) for key, value in _leaves(values) if isinstance(value, str))
     _keep_plain(values)
+    if isinstance(results := values.get("results"), str):
+        values["results"] = at_home(results)
     task = values.get("task")
     if isinstance(task, dict):
         for name in ("template", "delimiter"):

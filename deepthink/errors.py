@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from pydantic import ValidationError
+
 
 class UserError(Exception):
     """Something the user can put right: one line that says what is wrong and what to do."""
@@ -11,8 +13,12 @@ class UserError(Exception):
 def first_line(error: BaseException) -> str:
     """What an error says, in one line; its type where it says nothing.
 
-    A line that only announces the next one, with a colon at its end, is followed by it.
+    A line that only announces the next one, with a colon at its end, is followed by it; the first
+    line of pydantic's errors only counts them.
     """
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return ": ".join([".".join(map(str, first["loc"])), first["msg"]])
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

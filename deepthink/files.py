@@ -17,3 +17,8 @@ def atomically(path: Path, write_to: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def at_home(path: str) -> str:
+    """A path whose `~` is the user's folder; as it is where there is no such user."""
+    return os.path.expanduser(path)  # noqa: PTH111 (Path's raises then)

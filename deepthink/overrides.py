@@ -148,6 +148,9 @@ def check(words: Sequence[str]) -> None:
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
+        what, _, left = message.partition(": ")
+        if what == "unrecognized arguments" and not re.search(r"(^|\s)-", left):
+            message = f"flags such as -m go before all other words or after all, not before {left}"
         raise UserError(f"{message} (python run.py --help shows the keys and examples)")
 
     parser.error = refuse  # type: ignore[method-assign]

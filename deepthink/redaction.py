@@ -18,10 +18,13 @@ _SECRETIVE = re.compile(
 _SHAPES = re.compile(
     r"hf_[A-Za-z0-9]{20,}"
     r"|wandb_v\d+_[A-Za-z0-9_]{20,}"
+    r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}"
     r"|(?<=://)[^/\s:@]*:[^/\s]+(?=@)"
-    r"|(?<=[?&])(?i:access_token|token|api_?key|password)=[^&\s]+"
+    r"|(?<=://)[^/\s:@]{20,}(?=@)"
+    r"|(?<=[?&])(?i:(?:access_|auth_)?token|api_?key|passw(?:or)?d|secret|(?:x-amz-)?signature|sig)"
+    r"=[^&\s]+"
 )
-"""A token of the hub or of W&B, the user and password of an address, wherever they come from."""
+"""A token of the hub, W&B or GitHub, what an address holds of them, wherever they come from."""
 
 _TELLING = 8
 """A known secret of fewer characters also stands in words that hold none: only the whole counts."""

@@ -13,6 +13,7 @@ import yaml
 from deepthink import content, hub
 from deepthink.config import ModelSpec
 from deepthink.errors import UserError
+from deepthink.files import at_home
 from deepthink.overrides import CONF, named_model
 
 _TOKENIZERS = (
@@ -76,7 +77,7 @@ def resolve(spec: ModelSpec) -> Resolved:
     if spec.package is not None:
         gguf = _of_package(spec, spec.package)
         return Resolved(spec, str(gguf.parent), gguf.parent, gguf)
-    path = Path(spec.hub_id).expanduser()
+    path = Path(at_home(spec.hub_id))
     if path.is_file():
         if path.suffix != ".gguf":
             raise UserError(f"{path} is a file: model.hub_id takes the folder of a model")

@@ -261,7 +261,7 @@ class Evaluated:
     """What thinking and scoring gave.
 
     curve: points of step, split, correct, count and `predicted`, every example's predicted label in
-        order, in words; `ties`, of how many the highest score was shared, where there are any;
+        order, in words; `ties`, of how many the highest score was shared;
         where the demonstrations show flipped labels, also how many predictions `followed` them:
         are the flipped label of the example.
     drift: how far K̃_t, Ṽ_t of every layer are from t = 1, see `Memory.drift`, four digits each.
@@ -319,9 +319,8 @@ def evaluate(
                 "split": split,
                 **accuracy(examples, predicted),
                 "predicted": _words(predicted),
+                "ties": ties(examples, rows),
             }
-            if tied := ties(examples, rows):
-                point["ties"] = tied
             if config.demonstrations.labels == "flipped":
                 turned = [flipped(example) for example in examples]
                 point["followed"] = accuracy(turned, predicted)["correct"]

@@ -18,6 +18,7 @@ from deepthink import choices, hub, overlaps, rows, worked
 from deepthink.classes import Classes, classes_of
 from deepthink.config import SourceSpec, TaskSpec, WorkedExamples
 from deepthink.errors import UserError, first_line
+from deepthink.files import at_home
 from deepthink.rows import Rows
 from deepthink.structures import Example, Source, Splits
 
@@ -144,7 +145,7 @@ def read(task: TaskSpec, data_root: str | None) -> Source:
 
     A source that is there but cut, or not as the config says, is told and not passed over.
     """
-    root = None if data_root is None else Path(data_root).expanduser()
+    root = None if data_root is None else Path(at_home(data_root))
     if root is not None and not root.is_dir():
         raise UserError(f"data_root '{data_root}' is not a folder")
     absent: list[str] = []

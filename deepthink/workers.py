@@ -92,7 +92,7 @@ def share(sharing: Sharing, task: Callable[[], object], tell: Callable[[str], ob
     expanded = overrides.expand(sharing.sweep)
     engine = [f"launcher={sharing.launcher}", *sharing.engine]
     composed = overrides.composed([*expanded[0], *engine])
-    parse(composed)
+    request = parse(composed)
     wanted = composed.workers
     if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
         raise UserError(f"workers is {wanted}: it must be a whole number, 1 or more")
@@ -109,7 +109,8 @@ def share(sharing: Sharing, task: Callable[[], object], tell: Callable[[str], ob
         "group": overrides.group(sharing.sweep),
         "cwd": str(Path.cwd()),
     }
-    folder = _store(Path(composed.results).absolute(), sweep)
+    results = (request.jobs[0] if isinstance(request, Suite) else request).results
+    folder = _store(Path(results).absolute(), sweep)
     print(f"{len(jobs)} jobs, {count} workers: tail -f {folder}/worker*.log")
     sys.argv = [
         sys.argv[0],

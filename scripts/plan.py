@@ -21,6 +21,7 @@ try:
 
     from deepthink import display
     from deepthink.errors import UserError
+    from deepthink.files import at_home
     from deepthink.report import experiments, plan
     from deepthink.report.experiments import PUBLISHED
     from deepthink.report.runs import Runs
@@ -56,8 +57,13 @@ def main() -> None:
 
 def tell(experiment: str, words: Sequence[str], jobs: bool) -> None:
     """The plan as a table, or the commands of its missing jobs."""
-    named = [experiments.values(word)[0] for word in words if word.startswith("results=")]
-    folder = Path(named[-1]) if named else experiments.own_results()
+    if again := [word for word in words if word.startswith("experiment=")]:
+        raise UserError(f"{again[0]}: a plan is of one experiment, {experiment} here")
+    folders = [experiments.values(word) for word in words if word.startswith("results=")]
+    named = [one for found in folders for one in found]
+    if len(named) > 1:
+        raise UserError(f"results= names {len(named)} folders: a plan is of one")
+    folder = Path(at_home(named[0])) if named else experiments.own_results()
     runs = Runs.load(folder)
     more = () if folder.resolve() == PUBLISHED.resolve() else Runs.load(PUBLISHED).all
     works = plan.work(runs, experiment, words, more)

@@ -11,11 +11,14 @@ HF_HUB_OFFLINE=1 there.
 
 import sys
 
-from rich.console import Console
+try:
+    from rich.console import Console
 
-from deepthink import streams
-from deepthink.errors import UserError
-from deepthink.overrides import compose, expand
+    from deepthink import streams
+    from deepthink.errors import UserError
+    from deepthink.overrides import compose, expand
+except KeyboardInterrupt:  # these take a second
+    sys.exit("interrupted")
 
 
 def main() -> None:

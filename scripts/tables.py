@@ -34,10 +34,12 @@ def main() -> None:
 def redraw(asked: Path | None) -> None:
     """Redraw the folder that was asked for, or the published study and one's own."""
     from deepthink.errors import UserError
+    from deepthink.files import at_home
     from deepthink.report import experiments, page
 
     try:
         if asked is not None:
+            asked = Path(at_home(str(asked)))
             if not (asked / "records").is_dir():
                 raise UserError(f"{asked} has no records: run.py results={asked} makes some")
             write(asked)

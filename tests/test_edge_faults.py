@@ -18,7 +18,7 @@ from deepthink import jobs, network, study, suite, tracking, unsent, workers
 from deepthink.errors import UserError, first_line
 from deepthink.journals import add
 from deepthink.leases import Leases
-from deepthink.overrides import CONF, compose
+from deepthink.overrides import CONF, check, compose
 from deepthink.redaction import without_secrets
 from deepthink.tally import Tally
 
@@ -102,6 +102,13 @@ def test_a_command_line_that_is_wrong_is_one_clear_line(run, tmp_path, kind):
     assert "Traceback" not in out + err
     made = {path for path in {*tmp_path.rglob("*")} - before if path.is_file()}
     assert {path.relative_to(tmp_path).parts[:2] for path in made} <= {("results", "failures")}
+
+
+def test_a_flag_between_words_is_told_as_that():
+    """It is the flag that stands wrong, and not the words after it."""
+    with pytest.raises(UserError, match="flags such as -m go before all other words"):
+        check(["seed=0,1", "-m", "order=0"])
+    check(["seed=0,1", "-m"])
 
 
 def test_a_pickle_is_not_opened(run, tmp_path):
@@ -206,6 +213,24 @@ def test_a_secret_however_it_is_given_is_refused(run, tmp_path, secrets, way):
     assert secrets["WANDB_API_KEY"] not in out + err
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "netrc"]
     assert not [p for p in written if secrets["WANDB_API_KEY"].encode() in p.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://ghp_0123456789abcdefghij0123456789abcdef@host/rows", "https://***@host/rows"),
+        ("https://0123456789abcdefghij@host/rows", "https://***@host/rows"),
+        ("https://host/rows?sig=0123abcd&x=1", "https://host/rows?***&x=1"),
+        ("s3://host/rows?X-Amz-Signature=0123abcd", "s3://host/rows?***"),
+        ("github_pat_0123456789abcdefghij_01", "***"),
+    ],
+)
+def test_an_address_that_holds_a_token_alone_is_refused(text, shown):
+    assert without_secrets(text) == shown
+    with pytest.raises(UserError, match="data_root holds a token"):
+        compose([f'data_root="{text}"'])
+    plain = "ssh://git@github.com/rows?design=1"
+    assert without_secrets(plain) == plain
 
 
 def test_a_secret_that_is_a_common_word_refuses_no_other(monkeypatch):
@@ -386,6 +411,18 @@ def test_an_interruption_while_it_starts_is_one_line(tmp_path):
     ]
 
 
+def test_an_interruption_while_a_script_starts_is_one_line(tmp_path):
+    (tmp_path / "hydra.py").write_text("raise KeyboardInterrupt")
+    place = os.pathsep.join([str(tmp_path), str(ROOT)])
+    for name in ("plan", "prefetch"):
+        found = subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / f"{name}.py"), "task=sst2"],
+            env={**os.environ, "PYTHONPATH": place}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert found.returncode == 1
+        assert found.stderr.splitlines() == ["interrupted"]
+
+
 @pytest.mark.parametrize("closed", ["1>&-", "<&- 1>&-", "| true"])
 def test_an_output_that_is_closed_is_no_traceback(tmp_path, closed):
     for words in ("--help", "-m seed=x,y"):
@@ -483,6 +520,19 @@ def test_a_suites_members_are_sent_with_it_and_not_told_before(run, monkeypatch)
 
 
 @pytest.mark.usefixtures("wandb_offline")
+def test_a_setting_that_wandb_refuses_is_named(run, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "nonsense")
+    import wandb
+
+    wandb.teardown()
+    code, out, err = run("wandb.mode=offline")
+    wandb.teardown()
+    assert (code, err) == (0, "")
+    assert "validation error" not in out
+    assert "not sent to Weights & Biases (mode: " in out
+
+
+@pytest.mark.usefixtures("wandb_offline")
 def test_a_long_name_loses_no_run(run, tmp_path):
     name = "n" * 150
     code, out, _ = run(f"model.name={name}", f"wandb.group={name}", "wandb.mode=offline")
@@ -573,3 +623,22 @@ def test_a_line_that_announces_the_next_is_followed_by_it():
     assert first_line(ValueError("one line\nmore")) == "one line"
     assert first_line(ValueError("one of:")) == "one of:"
     assert first_line(ValueError()) == "ValueError"
+
+
+# ~
+
+
+@pytest.mark.parametrize("way", ["", "launcher=basic"])
+def test_results_in_the_users_folder_are_there(run, tmp_path, monkeypatch, way):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    code, _, err = run('results="~/study"', *filter(None, [way]))
+    assert (code, err) == (0, "")
+    assert len([*tmp_path.glob("home/study/records/*/*/*/*.json")]) == 1
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("key", ["data_root", "model.hub_id"])
+def test_the_folder_of_no_user_is_one_line(run, key):
+    code, _, err = run(f'{key}="~nobody-of-this-name/x"')
+    assert_one_line(code, err, "~nobody-of-this-name/x")
+    assert "report it" not in err

@@ -216,6 +216,27 @@ def test_one_record_of_another_commit_or_weights_is_apart(tmp_path):
     assert [str(scale).partition("other model ")[1] for scale in scales] == ["", "other model "]
 
 
+def test_other_weights_are_told_on_a_scale_of_their_own_too(tmp_path):
+    """They are the only ones there, and the name is still that of the model of all other runs."""
+    for seed in range(2):
+        curve(tmp_path, f"seed={seed}")
+
+    def moved(record):
+        record["identity"]["model"] = {"weights": "b" * 64, "dtype": "float32"}
+
+    reseal(curve(tmp_path, "seed=0", "test_size=5"), moved)
+
+    def halved(record):
+        record["identity"]["model"]["dtype"] = "bfloat16"
+        record["identity"]["protocol"] = records.PROTOCOL
+
+    reseal(curve(tmp_path, "seed=0", "test_size=4"), halved)
+    others = {run.scale.test: run.scale.other for run in page.load(tmp_path).all}
+    assert {test: other[:12] for test, other in others.items()} == {6: "", 5: "other model ", 4: ""}
+    text = texts(tmp_path)["README.md"]
+    assert "the same name, but not the rows or the weights of most" in text
+
+
 def test_two_halves_are_not_one_number(tmp_path):
     """Five draws of one set of data and five of another; the first of equals is the main one."""
     for seed in range(10):
@@ -387,6 +408,20 @@ def test_a_plan_is_of_the_folder_that_is_asked_for(tmp_path, monkeypatch, capsys
     for line in left("results=elsewhere"):
         ((_, _, folder),) = filled(line)
         assert folder == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("results=one,two", "names 2 folders: a plan is of one"),
+        ("experiment=table2", "a plan is of one experiment, table1 here"),
+    ],
+)
+def test_a_plan_is_of_one_experiment_in_one_folder(monkeypatch, word, hint):
+    script = str(CONF.parent / "scripts" / "plan.py")
+    monkeypatch.setattr(sys, "argv", ["plan.py", "table1", f"model={MODEL}", word])
+    with pytest.raises(SystemExit, match=hint):
+        runpy.run_path(script, run_name="__main__")
 
 
 def test_what_a_plan_calls_done_is_what_was_asked(tmp_path):
@@ -648,6 +683,15 @@ def test_the_page_says_by_which_rules_records_were_made(tmp_path):
     text = texts(tmp_path)["README.md"]
     assert "1 of 2 records were made before ties were counted (commits aaaaaaaa)" in text
     assert "Of 36 predictions whose ties were counted 6 were ties." in text
+
+
+def test_a_job_without_ties_counted_them(run, tmp_path):
+    assert run("test_size=4", "dev_size=4")[0] == 0
+    runs = page.load(tmp_path / "results")
+    assert {point["ties"] for one in runs.all for point in one.record["curve"]} == {0}
+    text = "".join(page._rules_note(runs))
+    assert "before ties were counted" not in text
+    assert "Of 24 predictions whose ties were counted 0 were ties." in text
 
 
 def test_the_published_study_is_told_for_what_it_is(study):

@@ -127,9 +127,9 @@ class Run:
 
     @cached_property
     def maker(self) -> str:
-        """The model behind its name, and the protocol: what all runs of a table share."""
-        identity = self.record["identity"]
-        return records.digest([identity["protocol"], identity["model"]])
+        """The model behind its name, whatever its dtype: what all runs of a table share."""
+        model = self.record["identity"]["model"]
+        return records.digest({name: value for name, value in model.items() if name != "dtype"})
 
     @cached_property
     def examples(self) -> str:
@@ -161,8 +161,9 @@ class Runs:
     """All runs of a results folder, found by model and setting.
 
     Runs of one model name, sizes and dtype may still be of several origins: of different weights,
-    or of different data behind a task's name. The origin with most runs is the main one; runs of
-    any other have a scale of their own, so that no number and no comparison mixes the two.
+    or of different data behind a task's name. The origin with most runs is the main one (of a
+    model's weights over all sizes and dtypes); runs of any other have a scale of their own, so that
+    no number and no comparison mixes the two.
 
     broken: files that do not count, by path relative to the folder, and why. folder: None for runs
         that lie in none.
@@ -226,16 +227,16 @@ class Runs:
 def _told_apart(runs: Iterable[Run]) -> tuple[Run, ...]:
     """The runs in their order, each with the name of its origin if that is not the main one."""
     every = [replace(run, other="") for run in runs]
-    makers: dict[tuple[object, ...], list[str]] = {}
+    makers: dict[str, list[str]] = {}
     suites: dict[tuple[object, ...], list[Run]] = {}
     for run in every:
-        makers.setdefault((run.model, run.scale), []).append(run.maker)
+        makers.setdefault(run.model, []).append(run.maker)
         suites.setdefault((run.model, run.scale, run.maker, run.suite), []).append(run)
-    main = {place: _ranked(names)[0] for place, names in makers.items()}
+    main = {model: _ranked(names)[0] for model, names in makers.items()}
     data = {place: _other_data(found) for place, found in suites.items()}
 
     def origin(run: Run) -> str:
-        model = "" if run.maker == main[run.model, run.scale] else f"other model {run.maker[:8]}"
+        model = "" if run.maker == main[run.model] else f"other model {run.maker[:8]}"
         rows = data[run.model, run.scale, run.maker, run.suite].get((run.task, run.examples), "")
         return ", ".join(filter(None, (model, rows)))
 
