@@ -63,8 +63,9 @@ def main() -> None:
     if interrupted:
         sys.exit(1)
     if left := _tally.unsent:
-        were = "record was" if left == 1 else "records were"
-        streams.tell(f"{left} {were} not sent to Weights & Biases: the same command sends them")
+        what = "1 record was" if left == 1 else f"{left} records were"
+        them = "it" if left == 1 else "them"
+        streams.tell(f"{what} not sent to Weights & Biases: the same command sends {them}")
     if _tally.jobs > 1:
         streams.tell(f"jobs: {_tally}")
         if _tally.failed:

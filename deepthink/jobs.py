@@ -58,7 +58,7 @@ def _sent(wrong: tracking.Sending | None, console: Console) -> int:
     """Tell what went wrong with a run; returns how many are left to be sent, 0 or 1."""
     if wrong is None:
         return 0
-    console.print(wrong.told, highlight=False)
+    console.print(wrong.told, highlight=False, soft_wrap=True)
     return int(wrong.left)
 
 

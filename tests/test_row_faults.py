@@ -791,7 +791,7 @@ WRECKS = {
     "another character set": (
         "train.csv",
         lambda: "text,label\né,0\n".encode("latin-1"),
-        "'utf-8' codec",
+        "it is no UTF-8 text: save it in that encoding",
     ),
     "no objects": ("train.jsonl", lambda: b'"text"\n', "row 1 is no object of columns"),
     "no column": (

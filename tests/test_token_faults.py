@@ -390,7 +390,7 @@ def test_ties_are_counted_and_told(run, tmp_path, monkeypatch):
 def test_a_record_without_ties_does_not_speak_of_them(run, tmp_path):
     _, out, _ = run()
     ((_, record),) = stored(tmp_path)
-    assert not any("ties" in point for point in record["curve"])
+    assert all(point["ties"] == 0 for point in record["curve"])
     assert "highest score" not in out
 
 
