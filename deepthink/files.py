@@ -5,6 +5,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from deepthink.errors import UserError
+
 
 def atomically(path: Path, write_to: Callable[[Path], object]) -> None:
     """Have `write_to` fill a temporary file beside `path`, then rename it; OSError as it comes."""
@@ -17,6 +19,12 @@ def atomically(path: Path, write_to: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unwritable(folder: Path, error: OSError) -> UserError:
+    """What to say of a folder of results that cannot be written."""
+    reason = error.strerror or error
+    return UserError(f"cannot write to {folder} ({reason}): free it, or set results=FOLDER")
 
 
 def at_home(path: str) -> str:

@@ -31,6 +31,7 @@ from uuid import getnode, uuid4
 import psutil
 
 from deepthink.errors import UserError
+from deepthink.files import unwritable
 
 EXPIRY = 180.0
 """Seconds: above the minute for which NFS clients may see old file times."""
@@ -195,7 +196,7 @@ class Leases:
         except FileExistsError:  # somebody was quicker
             return None
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self.folder, error) from error
         return Lease(path, self._me, self.expiry / 6)
 
     def _make(self) -> None:
@@ -203,13 +204,7 @@ class Leases:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> UserError:
-        return UserError(
-            f"cannot write to {self.folder} ({error.strerror or error}): free it, or set "
-            "results=FOLDER"
-        )
+            raise unwritable(self.folder, error) from error
 
     def names(self, beginning: str) -> list[str]:
         """Of the leases that are held or were lost, those whose names begin so."""

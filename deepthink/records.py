@@ -24,7 +24,7 @@ import pandas as pd
 from deepthink import schema
 from deepthink.config import Config, ModelSpec
 from deepthink.errors import UserError
-from deepthink.files import atomically
+from deepthink.files import atomically, unwritable
 
 SCHEMA = 2
 PROTOCOL = 2
@@ -328,9 +328,3 @@ def digest(value: Any) -> str:
     """SHA-256 of a value's canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def unwritable(folder: Path, error: OSError) -> UserError:
-    """What to say of a folder that cannot be written."""
-    reason = error.strerror or error
-    return UserError(f"cannot write to {folder} ({reason}): free it, or set results=FOLDER")

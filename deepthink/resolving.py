@@ -8,8 +8,6 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deepthink import content, hub
 from deepthink.config import ModelSpec
 from deepthink.errors import UserError
@@ -200,7 +198,7 @@ def asked_by(spec: ModelSpec) -> str:
 
 def _holds(package: str) -> list[str]:
     """The models whose weights a package carries, by the configs that name it."""
-    specs = [yaml.safe_load(path.read_text()) for path in sorted((CONF / "model").glob("*.yaml"))]
+    specs = [named_model(path.stem) for path in sorted((CONF / "model").glob("*.yaml"))]
     return [spec["hub_id"] for spec in specs if spec.get("package") == package]
 
 

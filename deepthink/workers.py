@@ -36,7 +36,7 @@ from omegaconf.errors import OmegaConfBaseException
 from deepthink import overrides, rounds
 from deepthink.config import Config, Suite, in_group, notes, parse
 from deepthink.errors import UserError, first_line
-from deepthink.files import atomically
+from deepthink.files import atomically, unwritable
 from deepthink.journals import Journals, add
 from deepthink.leases import Holder, Lease, Leases
 from deepthink.redaction import without_secrets
@@ -217,7 +217,7 @@ def _store(results: Path, sweep: dict[str, Any]) -> Path:
         for worker in range(sweep["workers"]):  # network folders are slow to show a new file
             (folder / f"worker{worker}.jsonl").touch()
     except OSError as error:
-        raise records.unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     return folder
 
 

@@ -9,7 +9,6 @@ Nothing is loaded or run. Estimates rest on the records there and on the publish
 """
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ try:
     from rich import box
     from rich.table import Table
 
-    from deepthink import display
+    from deepthink import display, streams
     from deepthink.errors import UserError
     from deepthink.files import at_home
     from deepthink.report import experiments, plan
@@ -50,7 +49,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except BrokenPipeError:  # nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.abandon()
     except KeyboardInterrupt:
         sys.exit("interrupted")
 

@@ -8,7 +8,6 @@ experiment. Reads and writes these folders alone: no model, no network. Same rec
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -23,10 +22,12 @@ def main() -> None:
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")
     try:
+        from deepthink import streams
+
         redraw(options.results)
         sys.stdout.flush()
     except BrokenPipeError:  # nobody reads what is said: the files are written all the same
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.abandon()
     except KeyboardInterrupt:
         sys.exit("interrupted: the same command starts again")
 

@@ -14,6 +14,19 @@ from transformers import (
 
 VOCABULARY = 97
 
+SMALL = {
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "vocab_size": VOCABULARY,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+"""Sizes of a tiny model of any other architecture."""
+
 CONFIGS: dict[str, PreTrainedConfig] = {
     "gpt2": GPT2Config(n_layer=3, n_head=4, n_embd=32, n_positions=128, vocab_size=VOCABULARY),
     "opt": OPTConfig(

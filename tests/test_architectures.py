@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from models import VOCABULARY, tiny
+from models import SMALL, VOCABULARY, tiny
 from transformers import (
     AutoModelForCausalLM,
     BloomConfig,
@@ -17,18 +17,6 @@ from deepthink import reference, score, think
 from deepthink.attention import Forward, iterated
 from deepthink.errors import UserError
 from deepthink.prepack import PackedLinear, prepack
-
-SMALL = {
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "vocab_size": VOCABULARY,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
 
 
 def check_iterable(model):

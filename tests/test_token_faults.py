@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import assert_one_line, byte_level_tokenizer, stored
-from models import VOCABULARY, tiny
+from models import SMALL, VOCABULARY, tiny
 from pools import made
 from test_prompts import sentencepiece_tokenizer
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
@@ -404,20 +404,9 @@ def test_a_memory_of_zeros_has_not_moved():
 
 def scaled(kind):
     """Architectures that do something to their logits, and one with biases."""
-    small = {
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "vocab_size": VOCABULARY,
-        "pad_token_id": 0,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-    }
     configs = {
-        "cohere": CohereConfig(**small, logit_scale=0.0625),
-        "granite": GraniteConfig(**small, logits_scaling=8.0),
+        "cohere": CohereConfig(**SMALL, logit_scale=0.0625),
+        "granite": GraniteConfig(**SMALL, logits_scaling=8.0),
     }
     torch.manual_seed(0)
     return AutoModelForCausalLM.from_config(configs[kind])
