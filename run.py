@@ -7,7 +7,7 @@ if __name__ == "__main__":
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries, for their programmers
     try:
-        from deepthink.cli import main
+        from deepthink.app.cli import main
 
         main()
     except KeyboardInterrupt:  # while it starts or ends

@@ -3,21 +3,21 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepthink.memory import Memory
-    from deepthink.prompts import encode
-    from deepthink.scoring import score
+    from deepthink.engine.memory import Memory
+    from deepthink.engine.scoring import score
+    from deepthink.engine.thinking import think
     from deepthink.structures import Example
-    from deepthink.thinking import think
+    from deepthink.tasks.prompts import encode
 
 __version__ = "0.1.0"
 __all__ = ["Example", "Memory", "encode", "score", "think"]
 
 _HOMES = {
     "Example": "structures",
-    "Memory": "memory",
-    "encode": "prompts",
-    "score": "scoring",
-    "think": "thinking",
+    "Memory": "engine.memory",
+    "encode": "tasks.prompts",
+    "score": "engine.scoring",
+    "think": "engine.thinking",
 }
 
 

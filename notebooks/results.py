@@ -21,10 +21,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from deepthink import readings
 from deepthink.report import comparisons, experiments
-from deepthink.report.cells import BY_DEV, FIVE, ORACLE, VANILLA, at, measure
+from deepthink.report.measurements import BY_DEV, FIVE, ORACLE, VANILLA, at, measure
 from deepthink.report.runs import Runs
+from deepthink.store import curves
 
 RESULTS = next(p for p in (Path("results"), Path("../results")) if p.is_dir())
 runs = Runs.load(RESULTS)
@@ -85,8 +85,8 @@ plt.show()
 rows = []
 for run in runs.all:
     if run.iterations == 15 and run.has_dev:
-        by_dev = readings.by_dev(run.record["curve"])
-        best = readings.oracle(run.record["curve"])
+        by_dev = curves.by_dev(run.record["curve"])
+        best = curves.oracle(run.record["curve"])
         rows.append(
             {
                 "task": run.task,

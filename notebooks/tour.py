@@ -23,13 +23,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from deepthink import encode, models, score, tasks, think
-from deepthink.overrides import compose
-from deepthink.prediction import accuracy, predictions
+from deepthink import encode, score, think
+from deepthink.config.overrides import compose
+from deepthink.models import loading
+from deepthink.tasks import sources
+from deepthink.tasks.prediction import accuracy, predictions
 
 config = compose(["seed=3", "test_size=40", "dev_size=0"])
-lm = models.load(config.model, torch.device("cpu"))
-splits = tasks.load(config.task, None, config.test_size, config.dev_size)
+lm = loading.load(config.model, torch.device("cpu"))
+splits = sources.load(config.task, None, config.test_size, config.dev_size)
 queries = splits.test
 queries[0]
 

@@ -5,7 +5,7 @@
     make bench ARGS="--rounds 5 --skip-families --out /tmp/bench.json"
     make bench ARGS="--skip-families --tasks mmlu/virology bbh/snarks --out /tmp/bench.json"
 
-The straightforward path (deepthink/reference.py) is Appendix D as printed: one forward per
+The straightforward path (deepthink/engine/reference.py) is Appendix D as printed: one forward per
 candidate, rows padded to the longest of these queries, log-softmax over the whole vocabulary,
 batches of 32. Both paths see the same token ids and the same weights; rounds alternate. A second
 is divided by queries and iterations, so thinking is included.
@@ -37,13 +37,17 @@ from transformers import (
     PreTrainedModel,
 )
 
-from deepthink import models, prompts, reference, score, study, tasks, think
-from deepthink.compute import Costs, scoring_flops, thinking_flops
-from deepthink.config import Config
+from deepthink import score, think
+from deepthink.config.job import Config
+from deepthink.config.overrides import compose
+from deepthink.engine import reference
+from deepthink.engine.flops import Costs, scoring_flops, thinking_flops
+from deepthink.engine.prepack import PackedLinear, prepack
 from deepthink.errors import UserError
-from deepthink.overrides import compose
-from deepthink.pool import Pool
-from deepthink.prepack import PackedLinear, prepack
+from deepthink.models import loading
+from deepthink.selection.pool import Pool
+from deepthink.study import jobs
+from deepthink.tasks import prompts, sources
 
 STEP_SIZE = 0.1
 ENGINE_REPETITIONS = 3  # in a round: it is the shorter, hence the noisier, of the two
@@ -79,8 +83,8 @@ def main() -> None:
     add_out(parser, "bench")
     options = parser.parse_args()
     console = Console(width=144, highlight=False)
-    device = models.resolve_device(options.device)
-    dtype = getattr(torch, models.resolve_dtype("auto", device))
+    device = loading.resolve_device(options.device)
+    dtype = getattr(torch, loading.resolve_dtype("auto", device))
     try:
         of_tasks = benchmark_tasks(options, console, device, dtype) if options.tasks else None
     except UserError as error:
@@ -102,8 +106,8 @@ def benchmark_tasks(
 ) -> dict[str, Any]:
     """SmolLM2-135M on tasks and members of suites."""
     spec = compose(["model=smollm2-135m"]).model
-    _, plain = models.load_plain(spec, device)
-    packed = models.load(spec, device)
+    _, plain = loading.load_plain(spec, device)
+    packed = loading.load(spec, device)
     workloads = [task_workload(name, packed, options) for name in options.tasks]
     results = [measure(console, packed.model, plain, workload, options) for workload in workloads]
     title = f"SmolLM2-135M, {dtype}".replace("torch.", "")
@@ -165,12 +169,12 @@ def job_of(name: str, *overrides: str) -> Config:
     return compose([f"task={name}", *overrides])
 
 
-def task_workload(name: str, lm: models.LM, options: argparse.Namespace) -> Workload:
+def task_workload(name: str, lm: loading.LM, options: argparse.Namespace) -> Workload:
     """A seeded, stratified sample of the task's test queries, and demonstrations of its pool."""
     count, queries = SIZES.get(name, ("null", SUITE_QUERIES))
     config = job_of(name, f"demonstrations.count={count}")
-    splits = tasks.load(config.task, options.data_root, options.queries or queries, 0)
-    shots = [splits.pool[i] for i in study.choose(Pool(splits.pool), config).indices]
+    splits = sources.load(config.task, options.data_root, options.queries or queries, 0)
+    shots = [splits.pool[i] for i in jobs.choose(Pool(splits.pool), config).indices]
     encoded = prompts.encode(
         lm.tokenizer,
         config.task.template,

@@ -31,11 +31,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from deepthink import models, prompts, score, study, tasks, think
+from deepthink import score, think
+from deepthink.config.overrides import compose
 from deepthink.errors import UserError
-from deepthink.overrides import compose
-from deepthink.pool import Pool
-from deepthink.prompts import Encoded
+from deepthink.models import loading
+from deepthink.selection.pool import Pool
+from deepthink.study import jobs
+from deepthink.tasks import prompts, sources
+from deepthink.tasks.prompts import Encoded
 
 try:
     from lm_eval.api.instance import Instance
@@ -103,7 +106,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     show(verdicts, options, console)
-    write(options, summary(verdicts), models.resolve_device("auto"), ("lm-eval",))
+    write(options, summary(verdicts), loading.resolve_device("auto"), ("lm-eval",))
     worst = max(verdicts, key=lambda verdict: verdict.difference)
     if worst.difference > options.tolerance:
         sys.exit(f"error: {worst.name} differs by {worst.difference:.1e}: see the table")
@@ -112,10 +115,10 @@ def main() -> None:
 def compare(options: argparse.Namespace, console: Console) -> list[Verdict]:
     """Score every member's rows with both programs."""
     spec = compose([f"model={options.model}", "model.dtype=float32"]).model
-    device = models.resolve_device("auto")
+    device = loading.resolve_device("auto")
     logging.disable(logging.WARNING)  # lm-eval's, on a model that was loaded already
-    lm = models.load(spec, device)
-    _, plain = models.load_plain(spec, device)
+    lm = loading.load(spec, device)
+    _, plain = loading.load_plain(spec, device)
     settings = {"pretrained": plain, "tokenizer": lm.tokenizer, "batch_size": options.batch_size}
     judge = HFLM(**settings, softmax_dtype="float64")
     judge_as_it_is = HFLM(**settings)
@@ -126,12 +129,12 @@ def compare(options: argparse.Namespace, console: Console) -> list[Verdict]:
     ]
 
 
-def rows_of(name: str, lm: models.LM, options: argparse.Namespace) -> Rows:
+def rows_of(name: str, lm: loading.LM, options: argparse.Namespace) -> Rows:
     """A seeded sample of a member's questions with its demonstrations."""
     config = job_of(name)
     task = config.task
-    splits = tasks.load(task, options.data_root, options.rows, 0)
-    examples = [splits.pool[i] for i in study.choose(Pool(splits.pool), config).indices]
+    splits = sources.load(task, options.data_root, options.rows, 0)
+    examples = [splits.pool[i] for i in jobs.choose(Pool(splits.pool), config).indices]
     encoded = prompts.encode(
         lm.tokenizer,
         task.template,
@@ -152,7 +155,7 @@ def rows_of(name: str, lm: models.LM, options: argparse.Namespace) -> Rows:
     return Rows(name, encoded, requests)
 
 
-def ours(lm: models.LM, encoded: Encoded) -> list[float]:
+def ours(lm: loading.LM, encoded: Encoded) -> list[float]:
     """The engine's log-probabilities, one after another."""
     (memory,) = think(lm.model, encoded.demonstrations, iterations=1)
     scores = score(lm.model, memory, encoded.queries, encoded.candidates)
@@ -168,7 +171,7 @@ def theirs(judge: HFLM, requests: Sequence[tuple[str, str]]) -> list[float]:
     return [value for value, _ in judge.loglikelihood(instances, disable_tqdm=True)]
 
 
-def verdict(rows: Rows, lm: models.LM, judge: HFLM, judge_as_it_is: HFLM) -> Verdict:
+def verdict(rows: Rows, lm: loading.LM, judge: HFLM, judge_as_it_is: HFLM) -> Verdict:
     """Score the same rows with both programs; the runs that are not timed warm up."""
     encoded, device = rows.encoded, lm.model.device
     expected = theirs(judge, rows.requests)

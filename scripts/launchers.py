@@ -23,7 +23,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from deepthink import records
+from deepthink.store import records
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("test_size=2", "dev_size=0", "method.iterations=2", "wandb.mode=disabled")

@@ -19,8 +19,8 @@ import psutil
 import torch
 from readme import MEASURED, update
 
-from deepthink import provenance
 from deepthink.files import atomically
+from deepthink.study import provenance
 
 
 def add_out(parser: argparse.ArgumentParser, name: str) -> None:

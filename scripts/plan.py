@@ -18,7 +18,7 @@ try:
     from rich import box
     from rich.table import Table
 
-    from deepthink import display, streams
+    from deepthink.app import streams, terminal
     from deepthink.errors import UserError
     from deepthink.files import at_home
     from deepthink.report import experiments, plan
@@ -76,7 +76,7 @@ def tell(experiment: str, words: Sequence[str], jobs: bool) -> None:
 
 def show(works: list[plan.Work], rates: list[plan.Rate], command: str) -> None:
     """Print one line for each model, task and method, and the sum."""
-    console = display.console()
+    console = terminal.console()
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for heading in ("model", "task", "method"):
         table.add_column(heading, no_wrap=True)

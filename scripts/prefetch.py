@@ -14,9 +14,9 @@ import sys
 try:
     from rich.console import Console
 
-    from deepthink import streams
+    from deepthink.app import streams
+    from deepthink.config.overrides import compose, expand
     from deepthink.errors import UserError
-    from deepthink.overrides import compose, expand
 except KeyboardInterrupt:  # these take a second
     sys.exit("interrupted")
 
@@ -26,8 +26,9 @@ def main() -> None:
     if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         return
-    from deepthink import models, tasks  # slow to import, and not needed to print the help
-    from deepthink.config import Config, Suite
+    from deepthink.config.job import Config, Suite
+    from deepthink.models import loading
+    from deepthink.tasks import sources  # slow to import, and not needed to print the help
 
     console, failures = Console(highlight=False), 0
     done: set[str] = set()
@@ -40,8 +41,8 @@ def main() -> None:
         raise SystemExit(f"error: {error}") from error
     for config in configs:
         jobs = (
-            (config.model.name, config.model, lambda spec=config.model: models.fetch(spec)),
-            (config.task.name, config.task, lambda c=config: tasks.read(c.task, c.data_root)),
+            (config.model.name, config.model, lambda spec=config.model: loading.fetch(spec)),
+            (config.task.name, config.task, lambda c=config: sources.read(c.task, c.data_root)),
         )
         for name, spec, fetch in jobs:
             if repr(spec) in done:

@@ -22,10 +22,10 @@ from measured import add_out, write
 from rich.console import Console
 from rich.table import Table
 
-from deepthink import selectors
+from deepthink.config.overrides import CONF, compose
 from deepthink.errors import UserError
-from deepthink.overrides import CONF, compose
-from deepthink.pool import Pool, Usage
+from deepthink.selection import balance
+from deepthink.selection.pool import Pool, Usage
 from deepthink.structures import Example
 
 SIZES = [1000, 4000, 16000, 64000]
@@ -70,8 +70,8 @@ def held() -> tuple[int, int]:
 def one(method: str, size: int) -> dict[str, float]:
     """Seconds, bytes and prompts of one selection."""
     selector = compose([f"method={method}"]).method.selector
-    select = selectors.load(selector)
-    warm = selectors.load(selector)
+    select = balance.load(selector)
+    warm = balance.load(selector)
     warm(pool_of(300), COUNT, np.random.default_rng(0))  # imports, thread pools
     before, _ = held()
     pool = pool_of(size)

@@ -25,7 +25,7 @@ import psutil
 from measured import add_out, write
 from rich.console import Console
 
-from deepthink import records
+from deepthink.store import records
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("test_size=16", "dev_size=0", "method.iterations=2", "wandb.mode=disabled")

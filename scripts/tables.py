@@ -22,7 +22,7 @@ def main() -> None:
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")
     try:
-        from deepthink import streams
+        from deepthink.app import streams
 
         redraw(options.results)
         sys.stdout.flush()

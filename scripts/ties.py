@@ -19,12 +19,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from deepthink import models, prompts, scoring, study, tasks, think
+from deepthink import think
+from deepthink.config.overrides import compose
+from deepthink.engine import scoring
 from deepthink.errors import UserError
-from deepthink.overrides import compose
-from deepthink.pool import Pool
-from deepthink.prediction import ties
+from deepthink.models import loading
+from deepthink.selection.pool import Pool
 from deepthink.structures import Example
+from deepthink.study import jobs
+from deepthink.tasks import prompts, sources
+from deepthink.tasks.prediction import ties
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,10 @@ def counted(task: str, seed: int, options: argparse.Namespace) -> Table:
             f"method.step_size={options.step_size}",
         ]
     )
-    lm = models.load(config.model, models.resolve_device("cpu"))
+    lm = loading.load(config.model, loading.resolve_device("cpu"))
     root = options.data_root and str(options.data_root)
-    splits = tasks.load(config.task, root, config.test_size, config.dev_size)
-    chosen = study.choose(Pool(splits.pool), config)
+    splits = sources.load(config.task, root, config.test_size, config.dev_size)
+    chosen = jobs.choose(Pool(splits.pool), config)
     encoded = prompts.encode(
         lm.tokenizer,
         config.task.template,

@@ -17,7 +17,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from deepthink import cli, overrides, records
+from deepthink.app import cli
+from deepthink.config import overrides
+from deepthink.store import records
 
 transformers_logging.disable_progress_bar()  # of what tests save, which is no job's output
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -147,10 +149,10 @@ def tokenizer_of_smollm2():
     """A real tokenizer, where its package is installed."""
     import torch
 
-    from deepthink import models
     from deepthink.errors import UserError
+    from deepthink.models import loading
 
     try:
-        return models.load(overrides.compose([]).model, torch.device("cpu")).tokenizer
+        return loading.load(overrides.compose([]).model, torch.device("cpu")).tokenizer
     except UserError as error:
         pytest.skip(str(error))

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from deepthink import selectors
-from deepthink.overrides import compose
-from deepthink.pool import Pool, Usage
+from deepthink.config.overrides import compose
+from deepthink.selection import balance
+from deepthink.selection.pool import Pool, Usage
 from deepthink.structures import Example
 
 
@@ -58,13 +58,13 @@ def options_of(name: str) -> dict[str, Any]:
     return compose([f"method={name}"]).method.selector
 
 
-def select(name: str, pool: Pool, count: int, seed: int = 0, **options) -> selectors.Selection:
+def select(name: str, pool: Pool, count: int, seed: int = 0, **options) -> balance.Selection:
     """A method's own options, over the whole pool and in the order of choice unless asked."""
     selector = dict(options_of(name))
     plain = {"balance": "none", "arrangement": "picked"}
     selector |= {key: value for key, value in plain.items() if key in selector} | options
-    found = selectors.load(selector)(pool, count, np.random.default_rng(seed))
-    return found if isinstance(found, selectors.Selection) else selectors.Selection(found)
+    found = balance.load(selector)(pool, count, np.random.default_rng(seed))
+    return found if isinstance(found, balance.Selection) else balance.Selection(found)
 
 
 def random_pool(n: int = 40, d: int = 6, classes: int = 3, seed: int = 0) -> Pool:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepthink import records
-from deepthink.config import Config, Suite
-from deepthink.overrides import compose
+from deepthink.config.job import Config, Suite
+from deepthink.config.overrides import compose
+from deepthink.store import records
 
 ROWS = 6
 """Examples of dev and of test."""

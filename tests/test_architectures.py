@@ -13,10 +13,12 @@ from transformers import (
     Qwen2Config,
 )
 
-from deepthink import reference, score, think
-from deepthink.attention import Forward, iterated
+from deepthink import score, think
+from deepthink.engine import reference
+from deepthink.engine.attention import Forward
+from deepthink.engine.prepack import PackedLinear, prepack
+from deepthink.engine.support import iterated
 from deepthink.errors import UserError
-from deepthink.prepack import PackedLinear, prepack
 
 
 def check_iterable(model):

@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
-from deepthink import worked
-from deepthink.choices import parse, usual, with_letters
-from deepthink.config import WorkedExamples
+from deepthink.config.tasks import WorkedExamples
 from deepthink.errors import UserError
+from deepthink.tasks import worked_examples
+from deepthink.tasks.listed_options import parse, usual, with_letters
 
 FILE = """A notice that does not belong into a prompt.
 -----
@@ -63,7 +63,7 @@ def test_the_usual_number_is_the_most_frequent():
 
 
 def test_worked_examples_keep_question_and_final_answer():
-    first, second = worked.parse(FILE)
+    first, second = worked_examples.parse(FILE)
     assert first == ("What sings?\nOptions:\n(A) a cup\n(B) a kettle", "(B)")
     assert second == ("Does a cup\nleak?", "no")
 
@@ -84,7 +84,7 @@ def served(tmp_path, monkeypatch):
         ("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "site"))
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(worked, "HOST", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(worked_examples, "HOST", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path / "cache"))
     yield asked
     server.shutdown()
@@ -97,37 +97,37 @@ def source(sha256: str) -> WorkedExamples:
 
 def test_a_file_is_downloaded_once_and_checked(served):
     good = source(hashlib.sha256(FILE.encode()).hexdigest())
-    assert worked.read(good, "kettles", None)[1] == worked.parse(FILE)
-    assert worked.read(good, "kettles", None)[1] == worked.parse(FILE)
+    assert worked_examples.read(good, "kettles", None)[1] == worked_examples.parse(FILE)
+    assert worked_examples.read(good, "kettles", None)[1] == worked_examples.parse(FILE)
     assert len(served) == 1
 
 
 def test_a_file_with_another_hash_is_refused(served, tmp_path):
     with pytest.raises(UserError, match=r"kettles.txt cannot be fetched .*hash"):
-        worked.read(source("0" * 64), "kettles", None)
+        worked_examples.read(source("0" * 64), "kettles", None)
     assert not list((tmp_path / "cache").rglob("*.txt"))
 
 
 def test_a_file_without_a_hash_is_not_fetched(served):
     with pytest.raises(UserError, match="no sha256"):
-        worked.read(source("0" * 64), "cups", None)
+        worked_examples.read(source("0" * 64), "cups", None)
     assert not served
 
 
 def test_a_server_out_of_reach_is_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(worked, "HOST", "http://127.0.0.1:9")
+    monkeypatch.setattr(worked_examples, "HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="cannot be reached: set data_root") as told:
-        worked.read(source("0" * 64), "kettles", None)
+        worked_examples.read(source("0" * 64), "kettles", None)
     assert "\n" not in str(told.value)
 
 
 def test_a_mirror_without_the_file_or_an_answer_is_told(tmp_path):
     (tmp_path / "team" / "bench").mkdir(parents=True)
     with pytest.raises(UserError, match=r"no file team/bench/kettles\.txt"):
-        worked.read(source(""), "kettles", tmp_path)
+        worked_examples.read(source(""), "kettles", tmp_path)
     file = tmp_path / "team" / "bench" / "kettles.txt"
     for text, told in (("Q: Open?\nA: Who knows.\n", "no answer to 'Open"), ("", "no worked")):
         file.write_text(text)
         with pytest.raises(UserError, match=told):
-            worked.read(source(""), "kettles", tmp_path)
+            worked_examples.read(source(""), "kettles", tmp_path)

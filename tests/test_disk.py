@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import assert_one_line, stored
 
-from deepthink import records
+from deepthink.store import records
 
 
 @pytest.fixture

@@ -14,13 +14,15 @@ import pytest
 from conftest import assert_one_line, stored
 
 import deepthink
-from deepthink import jobs, network, study, suite, tracking, unsent, workers
+from deepthink import hub
+from deepthink.app import perform, wandb_runs, workers
+from deepthink.app.journals import Tally, add
+from deepthink.config.overrides import CONF, check, compose
 from deepthink.errors import UserError, first_line
-from deepthink.journals import add
-from deepthink.leases import Leases
-from deepthink.overrides import CONF, check, compose
 from deepthink.redaction import without_secrets
-from deepthink.tally import Tally
+from deepthink.store import outbox
+from deepthink.store.leases import Leases
+from deepthink.study import jobs, suites
 
 ROOT = CONF.parent
 TOKEN = "hf_" + "Ab1" * 11
@@ -126,7 +128,7 @@ def test_a_fault_of_this_program_says_so(run, monkeypatch):
     def broken(_):
         raise TypeError("not a mapping")
 
-    monkeypatch.setattr("deepthink.cli.group", broken)
+    monkeypatch.setattr("deepthink.app.cli.group", broken)
     code, _, err = run("-m", "seed=0")
     assert code == 1
     assert "not a mapping" in err
@@ -367,14 +369,14 @@ def test_local_workers_run_nothing_of_the_working_folder(run, tmp_path):
 
 @pytest.mark.parametrize("way", [["-m"], ["launcher=basic"]])
 def test_an_interruption_is_no_failure(run, tmp_path, monkeypatch, way):
-    evaluate = study.evaluate
+    evaluate = jobs.evaluate
 
     def sometimes(*arguments, **more):
         if arguments[3].seed == 1:
             raise KeyboardInterrupt
         return evaluate(*arguments, **more)
 
-    monkeypatch.setattr(study, "evaluate", sometimes)
+    monkeypatch.setattr(jobs, "evaluate", sometimes)
     code, out, err = run(*way, "seed=0,1,2")
     assert code == 1
     (line,) = err.splitlines()
@@ -385,7 +387,7 @@ def test_an_interruption_is_no_failure(run, tmp_path, monkeypatch, way):
     assert len(stored(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("where", ["deepthink.cli.parse", "deepthink.cli.check"])
+@pytest.mark.parametrize("where", ["deepthink.app.cli.parse", "deepthink.app.cli.check"])
 def test_an_interruption_at_any_time_is_one_line(run, monkeypatch, where):
     def stop(*_):
         raise KeyboardInterrupt
@@ -488,7 +490,7 @@ def test_stray_things_among_what_is_unsent_are_passed_over(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "marker").write_text("word")
     names = ("pipe", "folder", "loop", "marker", "none")
-    assert unsent.waiting([tmp_path / name for name in names]) == {tmp_path / "marker": "word"}
+    assert outbox.waiting([tmp_path / name for name in names]) == {tmp_path / "marker": "word"}
 
 
 # Weights & Biases
@@ -498,7 +500,7 @@ def test_what_an_interrupted_suite_left_is_told_by_no_other(run, tmp_path, monke
     """Only what the jobs of this command could not send is told, and the same command sends it."""
     (tmp_path / "results" / "unsent").mkdir(parents=True)
     (tmp_path / "results" / "unsent" / "0123456789abcdef").write_text("a suite's member")
-    monkeypatch.setattr(tracking, "_publish", lambda *_: None)
+    monkeypatch.setattr(wandb_runs, "_publish", lambda *_: None)
     code, out, _ = run("launcher=basic", "seed=0,1", "wandb.mode=offline")
     assert (code, "not sent" in out) == (0, False)
 
@@ -513,10 +515,10 @@ def test_what_was_not_sent_is_counted_by_the_jobs(tmp_path):
 def test_a_suites_members_are_sent_with_it_and_not_told_before(run, monkeypatch):
     """A suite of which one member failed is sent by the command that completes it."""
     config = compose(["task=bbh"]).jobs[0]
-    assert tracking.publish(None, config) is None
-    half = suite.Results({}, {"a": "it failed"})
-    assert tracking.publish_suite(compose(["task=bbh"]), half) is None
-    assert jobs._sent(tracking.Sending("why", left=True), jobs.display.console()) == 1
+    assert wandb_runs.publish(None, config) is None
+    half = suites.Results({}, {"a": "it failed"})
+    assert wandb_runs.publish_suite(compose(["task=bbh"]), half) is None
+    assert perform._sent(wandb_runs.Sending("why", left=True), perform.terminal.console()) == 1
 
 
 @pytest.mark.usefixtures("wandb_offline")
@@ -574,19 +576,19 @@ def no_proxy(monkeypatch):
 
 @pytest.mark.usefixtures("no_proxy")
 def test_a_host_is_reached_if_it_answers(server, monkeypatch):
-    answers = {code: network.reachable(f"{server}/{code}") for code in (200, 401, 404, 503)}
+    answers = {code: hub.reachable(f"{server}/{code}") for code in (200, 401, 404, 503)}
     assert answers == {200: True, 401: True, 404: True, 503: False}
-    assert not network.reachable("http://127.0.0.1:9")
-    assert not network.reachable("nonsense")
+    assert not hub.reachable("http://127.0.0.1:9")
+    assert not hub.reachable("nonsense")
     for name in ("HTTPS_PROXY", "ALL_PROXY"):  # one that reaches nothing, and one that is dead
         for proxy in (server, "http://127.0.0.1:9", "socks5://127.0.0.1:9"):
             with monkeypatch.context() as patch:
                 patch.setenv(name, proxy)
-                assert not network.reachable("https://api.wandb.ai")
+                assert not hub.reachable("https://api.wandb.ai")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    assert not network.reachable(f"{server}/200")
+    assert not hub.reachable(f"{server}/200")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert network.reachable(f"{server}/200")
+    assert hub.reachable(f"{server}/200")
 
 
 @pytest.mark.usefixtures("wandb_offline")
@@ -595,7 +597,7 @@ def test_a_run_that_was_refused_leaves_one_whole_folder(run, tmp_path, monkeypat
     import wandb
 
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setattr(tracking, "reachable", lambda _: True)
+    monkeypatch.setattr(wandb_runs, "reachable", lambda _: True)
     start = wandb.init
 
     def init(**more):

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from deepthink import models, prompts, score, think
-from deepthink.overrides import compose
+from deepthink import score, think
+from deepthink.config.overrides import compose
+from deepthink.models import loading
 from deepthink.structures import Example
+from deepthink.tasks import prompts
 
 TEMPLATE = "Question: {text}\nType:"
 OPTIONS = ("a cup", "the kettle that sings all day", "leaks and leaks, and so on")
@@ -26,7 +28,7 @@ def test_candidates_score_as_in_lm_eval(tiny_folder):
 
     words = [f"model.hub_id={tiny_folder}", "model.package=null", "model.dtype=float32"]
     spec, device = compose(words).model, torch.device("cpu")
-    lm = models.load(spec, device)
+    lm = loading.load(spec, device)
     encoded = prompts.encode(lm.tokenizer, TEMPLATE, SHOTS, QUERIES, "joint", "error", lm.positions)
     (memory,) = think(lm.model, encoded.demonstrations, iterations=1)
     scores = score(lm.model, memory, encoded.queries, encoded.candidates)
@@ -37,7 +39,7 @@ def test_candidates_score_as_in_lm_eval(tiny_folder):
         for query in QUERIES
         for candidate in query.candidates
     ]
-    tokenizer, plain = models.load_plain(spec, device)
+    tokenizer, plain = loading.load_plain(spec, device)
     judge = HFLM(pretrained=plain, tokenizer=tokenizer, batch_size=4)
     requests = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]
     theirs = [value for value, _ in judge.loglikelihood(requests, disable_tqdm=True)]

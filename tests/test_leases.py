@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deepthink import leases
 from deepthink.errors import UserError
-from deepthink.leases import Holder, Lease, Leases
+from deepthink.store import leases
+from deepthink.store.leases import Holder, Lease, Leases
 
 HERE = Holder.here()
 

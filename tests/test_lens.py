@@ -8,9 +8,9 @@ import pytest
 from pools import made, select
 
 from deepthink.errors import UserError
-from deepthink.selectors import _lens_search as lens_search
-from deepthink.selectors._lens_filter import contribution, plan, progressive_filter
-from deepthink.selectors.lens import within
+from deepthink.selection.rules import _lens_search as lens_search
+from deepthink.selection.rules._lens_filter import contribution, plan, progressive_filter
+from deepthink.selection.rules.lens import within
 
 TREC = (86, 1250, 1162, 1223, 835, 896)
 

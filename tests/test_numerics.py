@@ -8,10 +8,11 @@ import pytest
 import torch
 from models import CONFIGS, VOCABULARY, tiny
 
-from deepthink import reference, score, think
-from deepthink.attention import Forward, attend, attend_plainly
-from deepthink.packing import pack
-from deepthink.scoring import TokenBudget
+from deepthink import score, think
+from deepthink.engine import reference
+from deepthink.engine.attention import Forward, attend, attend_plainly
+from deepthink.engine.packing import pack
+from deepthink.engine.scoring import TokenBudget
 
 # Transformers computes GPT-Neo's queries, keys and softmax in float32 whatever the model's dtype;
 # the engine stays in float64 there.

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from deepthink.overrides import CONF, compose
+from deepthink.config.overrides import CONF, compose
 from deepthink.report import experiments, layouts, paper
 
 TASKS = ["sst2", "sst5", "trec", "mr", "agnews"]

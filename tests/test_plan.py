@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from deepthink.overrides import CONF
+from deepthink.config.overrides import CONF
 from deepthink.report import plan
 from deepthink.report.runs import Runs
 from results import jobs, put

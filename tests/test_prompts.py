@@ -16,8 +16,8 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from deepthink.errors import UserError
-from deepthink.prompts import continuations, encode, leading_special_ids
 from deepthink.structures import Example
+from deepthink.tasks.prompts import continuations, encode, leading_special_ids
 
 TEMPLATE = "Review: {text}\nSentiment:"
 LABELS = ("negative", "positive")

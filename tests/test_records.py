@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from deepthink import readings, records
+from deepthink.config.overrides import compose
 from deepthink.errors import UserError
-from deepthink.options import scored_steps
-from deepthink.overrides import compose
+from deepthink.settings import scored_steps
+from deepthink.store import curves, records
 from results import put
 
 
@@ -322,8 +322,8 @@ CURVE = [
 
 
 def test_dev_chooses_the_earliest_best_step():
-    assert readings.by_dev(CURVE) == {"step": 2, "split": "test", "correct": 6, "count": 10}
-    assert readings.by_dev([p for p in CURVE if p["split"] == "test"]) is None
+    assert curves.by_dev(CURVE) == {"step": 2, "split": "test", "correct": 6, "count": 10}
+    assert curves.by_dev([p for p in CURVE if p["split"] == "test"]) is None
 
 
 def points(*pairs):
@@ -331,28 +331,28 @@ def points(*pairs):
 
 
 def test_the_oracle_is_the_earliest_best_on_test():
-    assert readings.oracle(CURVE)["step"] == 3
+    assert curves.oracle(CURVE)["step"] == 3
     flat = [{"step": t, "split": "test", "correct": 4, "count": 10} for t in (2, 1, 3)]
-    assert readings.oracle(flat)["step"] == 1
+    assert curves.oracle(flat)["step"] == 1
 
 
 def test_averages_by_hand():
     several = points((1, 2), (90, 100))
-    assert readings.micro(several)[0] == pytest.approx(91 / 102)
-    assert readings.macro(several)[0] == pytest.approx(0.7)
-    for average in (readings.micro, readings.macro):
-        assert average(points((5, 10))) == pytest.approx(readings.accuracy(points((5, 10))[0]))
+    assert curves.micro(several)[0] == pytest.approx(91 / 102)
+    assert curves.macro(several)[0] == pytest.approx(0.7)
+    for average in (curves.micro, curves.macro):
+        assert average(points((5, 10))) == pytest.approx(curves.accuracy(points((5, 10))[0]))
     # each half of ten varies by 0.25 / 9, so their mean by 0.25 / 18
-    assert readings.macro(points((5, 10), (5, 10))) == pytest.approx(readings.wilson(0.5, 18))
-    assert readings.macro(points((9, 9), (4, 4))) == pytest.approx(readings.wilson(1.0, 13))
+    assert curves.macro(points((5, 10), (5, 10))) == pytest.approx(curves.wilson(0.5, 18))
+    assert curves.macro(points((9, 9), (4, 4))) == pytest.approx(curves.wilson(1.0, 13))
 
 
-@pytest.mark.parametrize("average", [readings.micro, readings.macro])
+@pytest.mark.parametrize("average", [curves.micro, curves.macro])
 def test_intervals_of_averages_hold_the_truth_as_often_as_they_say(average):
     """22 tasks of 5 to 40 questions whose true accuracies differ."""
     rng = np.random.default_rng(0)
     counts, truths = rng.integers(5, 40, 22), rng.uniform(0.1, 0.7, 22)
-    truth = np.average(truths, weights=counts if average is readings.micro else None)
+    truth = np.average(truths, weights=counts if average is curves.micro else None)
     held = 0
     for _ in range(1000):
         drawn = points(*zip(rng.binomial(counts, truths).tolist(), counts.tolist(), strict=True))
@@ -363,7 +363,7 @@ def test_intervals_of_averages_hold_the_truth_as_often_as_they_say(average):
 
 def test_intervals_by_hand():
     # Wilson for 5 of 10 at z = 1.96: 0.5 ± 0.2634
-    share, low, high = readings.accuracy({"correct": 5, "count": 10})
+    share, low, high = curves.accuracy({"correct": 5, "count": 10})
     assert share == 0.5
     assert low == pytest.approx(0.2366, abs=1e-4)
     assert high == pytest.approx(0.7634, abs=1e-4)
@@ -371,6 +371,6 @@ def test_intervals_by_hand():
 
 @pytest.mark.parametrize(("correct", "count"), [(0, 10), (10, 10), (1, 3), (371, 1534)])
 def test_intervals_are_wilsons(correct, count):
-    _, low, high = readings.accuracy({"correct": correct, "count": count})
+    _, low, high = curves.accuracy({"correct": correct, "count": count})
     expected = binomtest(correct, count).proportion_ci(method="wilson")
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)

@@ -13,24 +13,23 @@ from itertools import product
 import pytest
 from conftest import stored
 
-from deepthink.overrides import CONF, expand
+from deepthink.config.overrides import CONF, expand
 from deepthink.report import (
     claims,
     comparisons,
     experiments,
     figures,
-    finding,
-    hyperparameters,
-    judging,
     layouts,
     page,
     paper,
     render,
+    sensitivity_claims,
+    sentences,
     statistics,
-    summary,
     tables,
+    verdicts,
 )
-from deepthink.report.cells import BY_DEV, FIVE, ORACLE, VANILLA, Cell, at, fill, measure
+from deepthink.report.measurements import BY_DEV, FIVE, ORACLE, VANILLA, Cell, at, fill, measure
 from deepthink.report.runs import Runs, Scale, one_per_draw
 from deepthink.report.writer import Writer
 from results import ROWS, jobs, put
@@ -230,7 +229,7 @@ def test_with_too_few_draws_nothing_is_tested(tmp_path, draws, verdict):
     found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, FIVE)["vanilla"]
     assert found.estimates[0].mean == 100
     assert (found.estimates[0].p is None) == (found.adjusted[0] is None) == (draws < 4)
-    assert judging.judge([("", found)])[0] == verdict
+    assert verdicts.judge([("", found)])[0] == verdict
 
 
 @pytest.mark.parametrize(
@@ -251,11 +250,11 @@ def test_an_average_that_is_ahead_alone_is_a_claim_in_part():
         ahead = tuple(statistics.Estimate(1.0, 0.1, 1.9, 10, 100, p) for p in ps)
         return comparisons.Contrast("", ("sst2", "mr", "average"), ahead, ps)
 
-    verdicts = {
-        ps: judging.judge([("", contrast(*ps))])[0]
+    said = {
+        ps: verdicts.judge([("", contrast(*ps))])[0]
         for ps in ((0.2, 0.2, 0.2), (0.2, 0.2, 0.01), (0.2, 0.01, 0.2), (0.01, 0.01, 0.2))
     }
-    assert [*verdicts.values()] == ["not here", "in part", "in part", "holds"]
+    assert [*said.values()] == ["not here", "in part", "in part", "holds"]
 
 
 def test_a_claims_tests_are_one_family():
@@ -263,9 +262,9 @@ def test_a_claims_tests_are_one_family():
     found = statistics.Estimate(1.0, 0.1, 1.9, 10, 100, 0.03)
     one = comparisons.Contrast("", ("sst2",), (found,), (0.03,))
     none = comparisons.Contrast("", ("sst2",), (None,), (None,))
-    assert judging.judge([("", one)])[0] == "holds"
-    assert judging.judge([("a", one), ("b", none)], 2)[0] == "not here"
-    assert judging.corrected([one, none])[0].adjusted == (0.06,)
+    assert verdicts.judge([("", one)])[0] == "holds"
+    assert verdicts.judge([("a", one), ("b", none)], 2)[0] == "not here"
+    assert verdicts.corrected([one, none])[0].adjusted == (0.06,)
 
 
 def test_what_is_significantly_the_other_way_is_told():
@@ -273,7 +272,7 @@ def test_what_is_significantly_the_other_way_is_told():
         name: statistics.Estimate(mean, mean - 1, mean + 1, 10, 100, p)
         for name, mean, p in (("up", 3, 0.001), ("down", -3, 0.001), ("even", 0.1, 0.9))
     }
-    verdict, told = judging.judge_gains(gains)
+    verdict, told = verdicts.judge_gains(gains)
     assert verdict == "in part"
     assert told.endswith("significantly the other way: down")
 
@@ -297,22 +296,22 @@ def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path):
         falls, stays = {1: 2, 5: 6, 15: 0}, {1: 2, 5: 6, 15: 6}
         curve(tmp_path, f"seed={seed}", *settings, hits=falls)
         curve(tmp_path, f"seed={seed}", *settings, "method.positions=aligned", hits=stays)
-    text = finding.paragraph(Runs.load(tmp_path), MODEL, SCALE)
+    text = sentences.paragraph(Runs.load(tmp_path), MODEL, SCALE)
     assert "η = 0.01" not in text  # not run
     assert "At t = 15 aligned is significantly ahead on SST2." in text
     assert "continued stands 100.0 points below its best t and aligned stands 0.0" in text
-    assert finding.paragraph(Runs([]), MODEL, SCALE) == ""
+    assert sentences.paragraph(Runs([]), MODEL, SCALE) == ""
 
 
 def test_the_opening_says_where_thinking_stands(tmp_path):
     for seed in range(6):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
-    last, first = summary.sentences(Runs.load(tmp_path), MODEL)
+    last, first = sentences.sentences(Runs.load(tmp_path), MODEL)
     assert "against vanilla.** t = 5: significantly ahead on SST2. t by dev: " in first
     papers = [claim for claim, where, *_ in claims.CLAIMS if where]
     assert "none of the paper's models" in last
     assert f"Of {len(papers)} claims of the paper 6 were tested on it: 1 confirmed in full" in last
-    assert list(summary.sentences(Runs([]), MODEL)) == []
+    assert list(sentences.sentences(Runs([]), MODEL)) == []
 
 
 def figure4(results, hits):
@@ -325,7 +324,7 @@ def figure4(results, hits):
 
 
 @pytest.mark.parametrize(
-    ("hits", "verdicts"),
+    ("hits", "expected"),
     [
         (lambda count, seed: (0, 6), ("holds", "not here", "not here")),
         (lambda count, seed: (count // 16 * 6,) * 2, ("not here", "holds", "not here")),
@@ -333,15 +332,15 @@ def figure4(results, hits):
         (lambda count, seed: (0, 6 if count == 2 else 0), ("in part", "not here", "not here")),
     ],
 )
-def test_claims_of_figure_4_follow_the_numbers(tmp_path, hits, verdicts):
+def test_claims_of_figure_4_follow_the_numbers(tmp_path, hits, expected):
     figure4(tmp_path, hits)
     judges = (
-        hyperparameters.any_count,
-        hyperparameters.more_demonstrations,
-        hyperparameters.steadier_at_any_count,
+        sensitivity_claims.any_count,
+        sensitivity_claims.more_demonstrations,
+        sensitivity_claims.steadier_at_any_count,
     )
     runs = Runs.load(tmp_path)
-    assert tuple(judge(runs, MODEL, SCALE)[0] for judge in judges) == verdicts
+    assert tuple(judge(runs, MODEL, SCALE)[0] for judge in judges) == expected
 
 
 @pytest.mark.parametrize(("peaks", "verdict"), [((15, 5, 1), "holds"), ((15, 15, 1), "in part")])
@@ -350,16 +349,16 @@ def test_a_larger_step_size_peaks_earlier(tmp_path, peaks, verdict):
         for seed in range(5):
             hits = {step: 6 if step == peak else 2 for step in CURVE}
             curve(tmp_path, f"seed={seed}", f"method.step_size={size}", hits=hits)
-    found, evidence = hyperparameters.fewer_iterations(Runs.load(tmp_path), MODEL, SCALE)
+    found, evidence = sensitivity_claims.fewer_iterations(Runs.load(tmp_path), MODEL, SCALE)
     assert found == verdict
     assert f"η = 0.01: t = {peaks[1]}" in evidence
-    assert hyperparameters.fewer_iterations(Runs([]), MODEL, SCALE) == ("not run", "")
+    assert sensitivity_claims.fewer_iterations(Runs([]), MODEL, SCALE) == ("not run", "")
 
 
 def test_a_claim_of_several_parts_holds_only_if_none_is_missing():
-    assert judging.all_of([True, True], 2) == "holds"
-    assert judging.all_of([True, True], 3) == "in part"
-    assert judging.all_of([], 3) == "not run"
+    assert verdicts.all_of([True, True], 2) == "holds"
+    assert verdicts.all_of([True, True], 3) == "in part"
+    assert verdicts.all_of([], 3) == "not run"
 
 
 def test_compute_counts_selection_and_the_iterations_that_were_read(tmp_path):

@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 from conftest import stored
 
-from deepthink import records, schema
+from deepthink.config.overrides import CONF, compose, expand
 from deepthink.errors import UserError
-from deepthink.overrides import CONF, compose, expand
 from deepthink.report import claims, experiments, figures, page, plan, tables
-from deepthink.report.cells import FIVE, VANILLA, Cell, fill, measure, scales_of
 from deepthink.report.layouts import LAYOUTS
+from deepthink.report.measurements import FIVE, VANILLA, Cell, fill, measure, scales_of
 from deepthink.report.runs import Run, Runs, Scale
+from deepthink.store import records, schema
 from results import jobs, put
 
 MODEL = "smollm2-135m"

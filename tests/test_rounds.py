@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from conftest import assert_one_line, stored
 
-from deepthink import failures, leases, records, rounds, study
-from deepthink.leases import Holder, Lease, Leases
+from deepthink.store import failures, leases, records
+from deepthink.store.leases import Holder, Lease, Leases
+from deepthink.study import jobs
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(rounds, "POLL", 0.02)
+    monkeypatch.setattr(leases, "POLL", 0.02)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def while_it_waits(monkeypatch):
                 happened.append(True)
                 act()
 
-        monkeypatch.setattr(rounds, "pause", pause)
+        monkeypatch.setattr(leases, "pause", pause)
 
     return register
 
@@ -50,7 +51,7 @@ def test_a_job_that_kills_its_processes_fails_in_the_end(run, tmp_path, others):
     run()
     ((path, record),) = stored(tmp_path)
     path.unlink()
-    last = tmp_path / "results" / "leases" / f"{name_of(record)}.{study.DEATHS}"
+    last = tmp_path / "results" / "leases" / f"{name_of(record)}.{jobs.DEATHS}"
     dead = replace(Holder.here(), started=0.0, token="dead")
     last.write_text(json.dumps(vars(dead)))
     code, _, err = run()
@@ -84,9 +85,9 @@ def test_until_done_comes_back_to_what_others_do():
     def attempt(job):
         attempts.append(job)
         if job == "b" and attempts.count("b") < 3:
-            raise rounds.Busy
+            raise leases.Busy
 
-    rounds.until_done("abc", attempt)
+    leases.until_done("abc", attempt)
     assert attempts == ["a", "b", "c", "b", "b"]
 
 
@@ -150,7 +151,7 @@ def test_who_lost_its_lease_writes_nothing(run, tmp_path, monkeypatch):
     ((path, record),) = stored(tmp_path)
     text = path.read_text()
     path.unlink()
-    make = study._make
+    make = jobs._make
 
     def slow(job, watch):
         """Another machine believes this process dead, and does the job meanwhile."""
@@ -162,7 +163,7 @@ def test_who_lost_its_lease_writes_nothing(run, tmp_path, monkeypatch):
         (folder / f"{name_of(record)}.1").unlink()
         return made
 
-    monkeypatch.setattr(study, "_make", slow)
+    monkeypatch.setattr(jobs, "_make", slow)
     code, out, _ = run()
     assert code == 0
     assert "read, not run again" in out
@@ -176,14 +177,14 @@ def test_tokens_are_nowhere(run, tmp_path, monkeypatch, way):
     tokens = {"HF_TOKEN": "hf_" + "s3cr3t" * 5, "WANDB_API_KEY": "5ec3e7" * 6 + "0123"}
     for name, token in tokens.items():
         monkeypatch.setenv(name, token)
-    evaluate = study.evaluate
+    evaluate = jobs.evaluate
 
     def sometimes(*arguments, **more):
         if arguments[3].seed == 1:
             raise ZeroDivisionError(f"by {tokens}")
         return evaluate(*arguments, **more)
 
-    monkeypatch.setattr(study, "evaluate", sometimes)
+    monkeypatch.setattr(jobs, "evaluate", sometimes)
     code, out, err = run(*way, "seed=0,1", "wandb.mode=offline")
     assert code == 1
     assert "ZeroDivisionError: by {'HF_TOKEN': '***'" in err
@@ -197,14 +198,14 @@ def test_tokens_are_nowhere(run, tmp_path, monkeypatch, way):
 
 def test_an_unexpected_error_is_recorded_and_stops_nothing(run, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_a_secret")
-    evaluate = study.evaluate
+    evaluate = jobs.evaluate
 
     def sometimes(*arguments, **more):
         if arguments[3].seed == 1:
             raise ZeroDivisionError("by hf_a_secret")
         return evaluate(*arguments, **more)
 
-    monkeypatch.setattr(study, "evaluate", sometimes)
+    monkeypatch.setattr(jobs, "evaluate", sometimes)
     code, out, err = run("-m", "seed=0,1,2")
     assert_one_line(code, err, "ZeroDivisionError")
     assert "jobs: 2 done, 0 read, 1 failed" in out
@@ -214,7 +215,7 @@ def test_an_unexpected_error_is_recorded_and_stops_nothing(run, tmp_path, monkey
     assert told["config"]["seed"] == 1
     assert told["error"] == "by ***"
     assert any("in sometimes" in line for line in told["traceback"])
-    monkeypatch.setattr(study, "evaluate", evaluate)
+    monkeypatch.setattr(jobs, "evaluate", evaluate)
     assert run("-m", "seed=0,1,2")[0] == 0
     assert not path.exists()
 

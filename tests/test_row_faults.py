@@ -14,11 +14,13 @@ import pandas as pd
 import pytest
 from conftest import assert_one_line, stored
 
-from deepthink import records, relabel, rows, tasks
-from deepthink.config import SourceSpec, TaskSpec
+from deepthink.config.overrides import compose
+from deepthink.config.tasks import SourceSpec, TaskSpec
 from deepthink.errors import UserError
-from deepthink.overrides import compose
+from deepthink.store import records
 from deepthink.structures import Example
+from deepthink.tasks import rows, sources
+from deepthink.tasks.labels import flipped
 
 SOURCE = {
     **{"repository": "made/up", "bundled": False, "revision": "main", "files": None},
@@ -59,7 +61,7 @@ def texts(examples) -> list[str]:
 
 def refusal(spec: TaskSpec, root: Path, **sizes) -> str:
     with pytest.raises(UserError) as told:
-        tasks.load(spec, str(root), **sizes)
+        sources.load(spec, str(root), **sizes)
     assert "\n" not in str(told.value)
     return str(told.value)
 
@@ -68,15 +70,15 @@ def refusal(spec: TaskSpec, root: Path, **sizes) -> str:
 
 
 def test_a_file_rewritten_with_its_size_and_time_kept_gives_the_new_rows(root):
-    before = tasks.load(task(), str(root))
+    before = sources.load(task(), str(root))
     file = root / "made/up/test.jsonl"
     times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
     file.write_text(file.read_text().replace("test", "text"))
     file.write_text(file.read_text().replace('"text ', '"tent ', 1))
     os.utime(file, ns=times)
-    after = tasks.load(task(), str(root))
+    after = sources.load(task(), str(root))
     assert texts(after.test) == ["tent 0", "text 1", "text 2", "text 3"]
-    assert tasks.fingerprint(before, task()) != tasks.fingerprint(after, task())
+    assert sources.fingerprint(before, task()) != sources.fingerprint(after, task())
 
 
 @pytest.mark.parametrize("odd", ["st*r", "st[ao]r", "st?r", "[x]"])
@@ -84,28 +86,28 @@ def test_folders_are_literal(root, tmp_path, odd):
     for name in (odd, "star"):
         shutil.copytree(root / "made", tmp_path / "places" / name / "made")
     put(tmp_path / "places" / odd, "test.jsonl", jsonl(["mine 0", "mine 1"]))
-    assert texts(tasks.load(task(), str(tmp_path / "places" / odd)).test) == ["mine 0", "mine 1"]
+    assert texts(sources.load(task(), str(tmp_path / "places" / odd)).test) == ["mine 0", "mine 1"]
 
 
 @pytest.mark.parametrize("odd", ["u*", "u[mn]p"])
 def test_repositories_are_literal(root, odd):
     for split in ("train", "test"):
         put(root, f"{split}.jsonl", jsonl([f"odd {split} {i}" for i in range(4)]), f"made/{odd}")
-    assert len(tasks.load(task(repository=f"made/{odd}"), str(root)).test) == 4
+    assert len(sources.load(task(repository=f"made/{odd}"), str(root)).test) == 4
 
 
 def test_a_file_of_the_very_name_of_a_pattern_is_meant(root):
     put(root, "some[12].jsonl", jsonl(["mine 0", "mine 1"]))
     put(root, "some1.jsonl", jsonl(["other 0", "other 1"]))
     files = {"train": "train.jsonl", "test": "some[12].jsonl"}
-    assert texts(tasks.load(task(files=files), str(root)).test) == ["mine 0", "mine 1"]
+    assert texts(sources.load(task(files=files), str(root)).test) == ["mine 0", "mine 1"]
     (root / "made/up/some[12].jsonl").unlink()
-    assert texts(tasks.load(task(files=files), str(root)).test) == ["other 0", "other 1"]
+    assert texts(sources.load(task(files=files), str(root)).test) == ["other 0", "other 1"]
 
 
 def test_the_home_folder_has_a_short_name(root, monkeypatch):
     monkeypatch.setenv("HOME", str(root))
-    assert len(tasks.load(task(), "~").test) == 4
+    assert len(sources.load(task(), "~").test) == 4
 
 
 def test_two_files_that_may_be_one_split_are_refused(root):
@@ -131,18 +133,18 @@ def test_a_missing_part_of_a_split_is_told(root, pattern):
     told = refusal(task(files=files), root)
     assert "split 'train' lacks 1 of its files (data/train-00001-of-00003.jsonl)" in told
     part(root, 1, 3)
-    assert tasks.load(task(files=files), str(root)).read_rows["pool"] == 12
+    assert sources.load(task(files=files), str(root)).read_rows["pool"] == 12
 
 
 def test_a_part_that_is_named_is_enough(root):
     files = {"train": part(root, 1, 3), "test": "test.jsonl"}
-    assert tasks.load(task(files=files), str(root)).read_rows["pool"] == 4
+    assert sources.load(task(files=files), str(root)).read_rows["pool"] == 4
 
 
 def test_parts_may_be_numbered_from_one(root):
     put(root, "train.jsonl", "").unlink()
     part(root, 1, 2), part(root, 2, 2)
-    assert tasks.load(task(), str(root)).read_rows["pool"] == 8
+    assert sources.load(task(), str(root)).read_rows["pool"] == 8
 
 
 def test_two_divisions_of_a_split_are_refused(root):
@@ -160,7 +162,7 @@ def test_a_file_beside_its_copy_does_not_count_twice(root, name, beside):
     told = refusal(task(files=files), root)
     assert "hold the same and would count twice: say which in the source's files" in told
     files = {"train": "train.jsonl", "test": "test.jsonl"}
-    assert tasks.load(task(files=files), str(root)).read_rows["pool"] == 8
+    assert sources.load(task(files=files), str(root)).read_rows["pool"] == 8
 
 
 @pytest.mark.parametrize("name", ["train_old.jsonl", "train (copy).jsonl", "my-train.jsonl"])
@@ -181,7 +183,7 @@ def test_files_that_are_numbered_or_in_the_folder_of_a_split_are_one(root, names
     put(root, "train.jsonl", "").unlink()
     for name in names:
         put(root, f"{name}.jsonl", jsonl(f"{name} {i}" for i in range(4)))
-    assert tasks.load(task(), str(root)).read_rows["pool"] == 8
+    assert sources.load(task(), str(root)).read_rows["pool"] == 8
 
 
 def test_a_card_with_several_datasets_wants_files(root):
@@ -191,7 +193,7 @@ def test_a_card_with_several_datasets_wants_files(root):
     put(root, "README.md", f"---\ndataset_info:\n{infos}---\n")
     assert "holds 2 datasets (a, b): say in the source's files" in refusal(task(), root)
     files = {"train": "train.jsonl", "test": "test.jsonl"}
-    assert len(tasks.load(task(files=files), str(root)).test) == 4
+    assert len(sources.load(task(files=files), str(root)).test) == 4
 
 
 # Which source
@@ -238,7 +240,7 @@ def test_a_first_source_that_is_not_there_is_passed_over_and_named(root, whole):
     shutil.rmtree(root / "made/up")
     if not whole:
         (root / "made/up").mkdir()
-    splits = tasks.load(spec, str(root))
+    splits = sources.load(spec, str(root))
     assert splits.repository == "an/other"
     assert splits.told[0].startswith("the rows are those of an/other: ")
 
@@ -268,7 +270,7 @@ def test_cells_of_text_tables_are_text(tmp_path):
         tmp_path, "train.csv", "text,label\n" + "\n".join(f"{w},{i % 2}" for i, w in enumerate(ODD))
     )
     put(tmp_path, "test.tsv", "text\tlabel\n" + "\n".join(f"x{w}\t1" for w in ODD))
-    source = tasks.read(task(), str(tmp_path))
+    source = sources.read(task(), str(tmp_path))
     assert texts(source.pool) == list(ODD)
     assert [e.label for e in source.pool] == [i % 2 for i in range(len(ODD))]
     assert texts(source.test) == [f"x{word}" for word in ODD]
@@ -279,13 +281,13 @@ def test_words_that_look_like_something_else_can_be_labels(tmp_path):
     for split in ("train", "test"):
         lines = [f"{split} {i},{word}" for i, word in enumerate(words)]
         put(tmp_path, f"{split}.csv", "\n".join(["text,label", *lines]))
-    source = tasks.read(task(words, classes=words), str(tmp_path))
+    source = sources.read(task(words, classes=words), str(tmp_path))
     assert [e.candidates[e.label] for e in source.test] == words
 
 
 def test_texts_that_look_like_times_stay_text(root):
     put(root, "test.jsonl", jsonl(["2020-01-01", "2020-01-01T00:00:00"]))
-    assert texts(tasks.read(task(), str(root)).test) == ["2020-01-01", "2020-01-01T00:00:00"]
+    assert texts(sources.read(task(), str(root)).test) == ["2020-01-01", "2020-01-01T00:00:00"]
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,7 @@ def test_texts_that_look_like_times_stay_text(root):
 )
 def test_numbers_are_classes_however_they_are_written(root, found, classes):
     put(root, "test.jsonl", jsonl(["a", "b", "c"], found))
-    assert [e.label for e in tasks.read(task(classes=classes), str(root)).test] == [0, 1, 0]
+    assert [e.label for e in sources.read(task(classes=classes), str(root)).test] == [0, 1, 0]
 
 
 @pytest.mark.parametrize("found", ["-1", '"2"', "null", '""', '"0 1"', "[0]", "NaN"])
@@ -316,7 +318,7 @@ def test_quotation_marks_do_not_swallow_rows_of_a_tsv_file(root):
     put(root, "test.tsv", 'text\tlabel\nfine\t1\n"a joy\t1\nso dull\t0\nand a treat"\t0\n')
     assert "row 2 holds a tab and a line break" in refusal(task(), root)
     put(root, "test.tsv", 'text\tlabel\nfine\t1\n"a joy\nand a treat"\t1\n"a\ttab"\t1\n')
-    found = tasks.load(task(), str(root))
+    found = sources.load(task(), str(root))
     assert texts(found.test) == ["fine", "a joy\nand a treat", "a\ttab"]
 
 
@@ -348,7 +350,7 @@ def test_packed_files_are_read(root, name, packed):
     (root / "made/up/test.jsonl").unlink()
     plain = "text,label\na,0\nb,1\n" if "csv" in name else jsonl(["a", "b"])
     put(root, name, packed(plain.encode()))
-    assert texts(tasks.read(task(), str(root)).test) == ["a", "b"]
+    assert texts(sources.read(task(), str(root)).test) == ["a", "b"]
 
 
 # Classes by name
@@ -379,7 +381,7 @@ def test_names_that_are_short_or_long_for_the_words_count_too(root, names):
     assert f"class 1 of 'label' is '{names[0]}'" in refusal(task(SIGNS), root)
     named_again = task(SIGNS, classes=names[::-1])
     put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), names))
-    assert [e.label for e in tasks.read(named_again, str(root)).test] == [1, 0]
+    assert [e.label for e in sources.read(named_again, str(root)).test] == [1, 0]
 
 
 def test_a_number_that_is_another_class_name_is_refused(root):
@@ -387,7 +389,7 @@ def test_a_number_that_is_another_class_name_is_refused(root):
     features = "\n".join(f"    {line}" for line in card.splitlines())
     put(root, "README.md", f"---\ndataset_info:\n  features:\n{features}\n---\n")
     assert "is it the number or the name?" in refusal(task(), root)
-    found = tasks.load(task(classes=["0", "1"]), str(root))
+    found = sources.load(task(classes=["0", "1"]), str(root))
     assert {e.label == int(e.text.split()[1]) % 2 for e in found.test} == {False}
 
 
@@ -395,7 +397,7 @@ def test_a_number_that_is_another_class_name_is_refused(root):
 def test_classes_may_be_names_or_numbers(root, classes):
     named(root, ["positive", "negative"], [0, 1, 1])
     put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), classes))
-    test = tasks.read(task(SIGNS, classes=classes), str(root)).test
+    test = sources.read(task(SIGNS, classes=classes), str(root)).test
     assert all(e.text.startswith(e.candidates[e.label]) for e in test)
 
 
@@ -404,7 +406,7 @@ def test_words_that_are_not_the_names_keep_their_order(root):
     words = ["World", "Sports", "Business", "Technology"]
     named(root, names, [0, 1, 2, 3])
     spec = task(words, classes=[0, 1, 2, 3])
-    assert [e.label for e in tasks.read(spec, str(root)).test] == [0, 1, 2, 3]
+    assert [e.label for e in sources.read(spec, str(root)).test] == [0, 1, 2, 3]
     (root / "made/up/test.parquet").unlink()
     put(root, "test.jsonl", "")
     named(root, [names[i] for i in (1, 0, 2, 3)], [0, 1, 2, 3])
@@ -416,7 +418,7 @@ def test_splits_that_number_the_classes_otherwise_want_names(root):
     named(root, SIGNS[::-1], [0, 1])
     named(root, SIGNS, [0, 1] * 4, "train")
     assert "name the classes of 'label' differently" in refusal(task(["bad", "good"]), root)
-    source = tasks.read(task(["bad", "good"], classes=SIGNS), str(root))
+    source = sources.read(task(["bad", "good"], classes=SIGNS), str(root))
     for example in (*source.pool, *source.test):
         assert example.text.startswith(SIGNS[example.label])
 
@@ -430,7 +432,7 @@ def test_a_card_names_the_classes_of_text_files(root):
         f"    dtype:\n      class_label:\n        {names}\n---\n",
     )
     assert "class 1 of 'label' is 'positive'" in refusal(task(SIGNS), root)
-    test = tasks.read(task(SIGNS, classes=SIGNS), str(root)).test
+    test = sources.read(task(SIGNS, classes=SIGNS), str(root)).test
     assert [e.label for e in test] == [1, 0, 1, 0]
 
 
@@ -490,7 +492,7 @@ def test_a_copy_of_the_test_split_is_no_pool(root, overlap, copied):
 
 def shared_rows(root: Path) -> None:
     """Of the test rows, one is in the pool twice, otherwise written; a dev row is there too."""
-    splits = tasks.load(task(), str(root), overlap="keep")
+    splits = sources.load(task(), str(root), overlap="keep")
     dev, test = splits.dev[0].text, splits.test[0].text
     lines = jsonl([*(f"train {i}" for i in range(8))])
     more = [(test.upper(), 1), (f" {test.replace(' ', '  ')} ", 0)]
@@ -504,8 +506,8 @@ def shared_rows(root: Path) -> None:
 
 def test_rows_in_two_splits_are_left_out_counted_and_told(root):
     shared_rows(root)
-    kept = tasks.load(task(), str(root), overlap="keep")
-    dropped = tasks.load(task(), str(root))
+    kept = sources.load(task(), str(root), overlap="keep")
+    dropped = sources.load(task(), str(root))
     plain = [{" ".join(t.lower().split()) for t in texts(s)} for s in (dropped.pool, dropped.dev)]
     assert not plain[0] & set(texts(dropped.test))
     assert not plain[0] & plain[1]
@@ -517,7 +519,7 @@ def test_rows_in_two_splits_are_left_out_counted_and_told(root):
     ]
     assert any(line.endswith("left out") for line in dropped.told)
     assert any(line.endswith("kept (pool.overlap=keep)") for line in kept.told)
-    assert tasks.fingerprint(kept, task()) != tasks.fingerprint(dropped, task())
+    assert sources.fingerprint(kept, task()) != sources.fingerprint(dropped, task())
 
 
 @pytest.mark.parametrize(
@@ -526,28 +528,28 @@ def test_rows_in_two_splits_are_left_out_counted_and_told(root):
 def test_one_text_in_two_forms_of_unicode_is_one_text(root, written):
     put(root, "test.jsonl", jsonl(["caf\u00e9 1", "other"]))
     put(root, "train.jsonl", jsonl([written, *(f"train {i}" for i in range(7))]))
-    found = tasks.load(task(), str(root))
+    found = sources.load(task(), str(root))
     assert written not in texts([*found.pool, *found.dev])
     assert found.overlap["test"] + found.overlap["dev_in_test"] == 1
 
 
 def test_what_is_left_out_depends_on_no_size(root):
     shared_rows(root)
-    whole = tasks.load(task(), str(root))
+    whole = sources.load(task(), str(root))
     for test_size, dev_size in ((1, 0), (2, 1), (4, 0)):
-        part = tasks.load(task(), str(root), test_size, dev_size)
+        part = sources.load(task(), str(root), test_size, dev_size)
         assert (part.pool, part.overlap) == (whole.pool, whole.overlap)
 
 
 def test_dev_rows_that_are_in_test_are_left_out(root):
-    dev = tasks.load(task(), str(root)).dev
+    dev = sources.load(task(), str(root)).dev
     put(root, "test.jsonl", jsonl(["test 0", "test 1", "test 2", dev[0].text]))
-    splits = tasks.load(task(), str(root))
+    splits = sources.load(task(), str(root))
     assert splits.overlap["dev_in_test"] == 1
     assert texts(splits.dev) == texts(dev[1:])
     assert "dev rows whose text is also in test (1): left out" in splits.told
     assert "dev_size is 4, but made has 3 dev examples" in refusal(task(), root, dev_size=4)
-    assert tasks.load(task(), str(root), overlap="keep").dev == dev
+    assert sources.load(task(), str(root), overlap="keep").dev == dev
 
 
 def test_a_pool_of_which_nothing_is_left_is_told(root):
@@ -567,12 +569,12 @@ def given(root: Path, shown: str) -> TaskSpec:
 def test_test_rows_that_are_given_demonstrations_are_left_out(root):
     """A question with other options is another question."""
     spec = given(root, "which?")
-    splits = tasks.load(spec, str(root))
+    splits = sources.load(spec, str(root))
     assert (splits.overlap["test"], len(splits.pool)) == (1, 2)
     assert [e.candidates for e in splits.test] == [("two", "one"), ("one", "two")]
     assert "test rows that are also demonstrations (1): left out" in splits.told
-    assert len(tasks.load(spec, str(root), overlap="keep").test) == 3
-    assert tasks.load(given(root, "Where?"), str(root)).overlap["test"] == 0
+    assert len(sources.load(spec, str(root), overlap="keep").test) == 3
+    assert sources.load(given(root, "Where?"), str(root)).overlap["test"] == 0
 
 
 def test_the_record_and_the_terminal_say_what_was_left_out(run, data_root, tmp_path):
@@ -593,7 +595,7 @@ def test_the_record_and_the_terminal_say_what_was_left_out(run, data_root, tmp_p
 
 def test_overlaps_of_the_real_data(mirror):
     found = {
-        name: tasks.load(compose([f"task={name}"]).task, str(mirror)).overlap
+        name: sources.load(compose([f"task={name}"]).task, str(mirror)).overlap
         for name in ("trec", "sst5")
     }
     assert found == {
@@ -606,7 +608,7 @@ def test_no_question_of_the_suites_is_a_demonstration(mirror):
     """BBH's demonstrations share words with questions of other options, which are other ones."""
     for suite in ("mmlu", "bbh"):
         for job in compose([f"task={suite}"]).jobs:
-            assert tasks.load(job.task, str(mirror)).overlap["test"] == 0
+            assert sources.load(job.task, str(mirror)).overlap["test"] == 0
 
 
 ONE_ANSWER_TWICE = {"mmlu/international_law", "bbh/snarks"}
@@ -625,8 +627,8 @@ def test_what_the_committed_records_read_is_what_is_read_today(mirror):
         jobs += compose([f"task={suite}", "scale=cpu_suite"]).jobs
     for job in jobs:
         sizes = (job.test_size, job.dev_size, job.pool_size)
-        splits = tasks.load(job.task, str(mirror), *sizes, overlap="keep")
-        today = tasks.fingerprint(splits, job.task)
+        splits = sources.load(job.task, str(mirror), *sizes, overlap="keep")
+        today = sources.fingerprint(splits, job.task)
         known = today in committed.get(job.task.name, {today})
         assert known == (job.task.name not in ONE_ANSWER_TWICE), job.task.name
 
@@ -638,10 +640,10 @@ def test_splits_of_one_class_are_told(root):
     put(root, "test.jsonl", jsonl(["a", "b"], [1]))
     assert (
         "the right answer of all 2 test rows is the label good"
-        in tasks.load(task(), str(root)).told
+        in sources.load(task(), str(root)).told
     )
     put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), [0]))
-    told = tasks.load(task(), str(root)).told
+    told = sources.load(task(), str(root)).told
     assert "the right answer of all 6 pool rows is the label bad" in told
     assert "the right answer of all 2 dev rows is the label bad" in told
 
@@ -649,31 +651,31 @@ def test_splits_of_one_class_are_told(root):
 def test_a_class_without_a_demonstration_is_told(root):
     spec = task(["bad", "good", "fair"], classes=[0, 1, 2])
     put(root, "test.jsonl", jsonl(["a", "b", "c"], [0, 1, 2]))
-    assert "no pool row has the label fair" in tasks.load(spec, str(root)).told
+    assert "no pool row has the label fair" in sources.load(spec, str(root)).told
 
 
 def test_one_answer_listed_twice_is_other_data(root):
     spec = given(root, "Where?")
-    splits = tasks.load(spec, str(root))
+    splits = sources.load(spec, str(root))
     double = replace(splits.test[0], candidates=("one", "one"))
     changed = replace(splits, test=(double, *splits.test[1:]))
     parts = [("pool", e.text, str(e.label), *e.candidates) for e in splits.pool] + [
         ("test", e.text, str(e.label), *e.candidates) for e in changed.test
     ]
     old = hashlib.sha256("".join("\x1f".join(p) + "\x1e" for p in parts).encode()).hexdigest()
-    assert tasks.fingerprint(changed, spec) != old
+    assert sources.fingerprint(changed, spec) != old
     wrong_twice = replace(splits.pool[0], candidates=("x", "y", "y"), label=0)
     parts[0] = ("pool", wrong_twice.text, "0", "x", "y", "y")
     parts[len(splits.pool)] = ("test", splits.test[0].text, "0", *splits.test[0].candidates)
     shown = replace(splits, pool=(wrong_twice, *splits.pool[1:]))
     old = hashlib.sha256("".join("\x1f".join(p) + "\x1e" for p in parts).encode()).hexdigest()
-    assert tasks.fingerprint(shown, spec) == old
+    assert sources.fingerprint(shown, spec) == old
 
 
 def test_a_flipped_label_is_another_answer():
-    assert relabel.flipped(Example("?", ("one", "one", "two"), 0)).label == 2
-    assert relabel.flipped(Example("?", ("one", "two", "one"), 2)).label == 1
-    assert relabel.flipped(Example("?", ("one", "two"), 1)).label == 0
+    assert flipped(Example("?", ("one", "one", "two"), 0)).label == 2
+    assert flipped(Example("?", ("one", "two", "one"), 2)).label == 1
+    assert flipped(Example("?", ("one", "two"), 1)).label == 0
 
 
 @pytest.mark.parametrize("number", [26, 27])
@@ -682,12 +684,12 @@ def test_letters_end_at_z(root, number):
     row = {"text": "Which?", "options": [f"no. {i}" for i in range(number)], "label": number - 1}
     file = put(root, "test.jsonl", json.dumps(row))
     if number == 26:
-        (example,) = tasks.load(spec, str(root)).test
+        (example,) = sources.load(spec, str(root)).test
         assert example.candidates[example.label] == "Z"
     else:
         told = "has 27 options, but letters end at Z: use task.answer=text"
         assert refusal(spec, root) == f"made: row 1 of {file} {told}"
-        assert len(tasks.load(replace(spec, answer="text"), str(root)).test[0].candidates) == 27
+        assert len(sources.load(replace(spec, answer="text"), str(root)).test[0].candidates) == 27
 
 
 @pytest.mark.parametrize("listing", ["(A) one\n- two", "(A) one\n(A) two"])
@@ -846,11 +848,11 @@ def test_a_parquet_file_that_unpacks_to_much_is_refused(root, monkeypatch):
 def test_links_in_a_circle_and_pipes_are_no_data(root):
     (root / "made/up/again").symlink_to(root / "made/up")
     os.mkfifo(root / "made/up/train.csv")
-    assert len(tasks.load(task(), str(root)).test) == 4
+    assert len(sources.load(task(), str(root)).test) == 4
 
 
 def test_slices_that_have_no_row_in_common_are_two_splits(root):
-    splits = tasks.load(task(pool="train[:75%]", test="train[75%:]"), str(root))
+    splits = sources.load(task(pool="train[:75%]", test="train[75%:]"), str(root))
     assert texts(splits.test) == ["train 6", "train 7"]
     assert len(splits.pool) + len(splits.dev) == 6
 

@@ -8,9 +8,9 @@ import pytest
 from pools import gradients, made, random_pool, select
 from scipy.special import softmax
 
-from deepthink.pool import Outer, Pool
-from deepthink.selectors import cal, craig, facility_location, grad_match, graph_cut
-from deepthink.selectors._lazy import lazy_greedy
+from deepthink.selection.pool import Outer, Pool
+from deepthink.selection.rules import cal, craig, facility_location, grad_match, graph_cut
+from deepthink.selection.rules._lazy_greedy import lazy_greedy
 
 
 def greedy(n: int, count: int, worth) -> list[int]:
@@ -523,7 +523,7 @@ def test_graph_cut_against_brute_force(seed, count):
 def test_sums_over_the_pool_need_no_pairs():
     pool = random_pool(n=200)
     units = pool.gradients("none").unit()
-    from deepthink.selectors._similarity import column_sums
+    from deepthink.selection.rules._similarity import column_sums
 
     assert column_sums(units) == pytest.approx(similarities(pool, "gradient").sum(axis=0), rel=1e-6)
 
@@ -593,7 +593,7 @@ def test_lazy_greedy_evaluates_few():
 
 def test_blocks_change_nothing(monkeypatch):
     """No matrix of all pairs is made: the parts it is made in do not show."""
-    from deepthink import pool as pool_module
+    from deepthink.selection import pool as pool_module
 
     pool = random_pool(n=100)
     whole = {name: select(name, pool, 9).indices for name in ("craig", "facility_location")}

@@ -8,13 +8,13 @@ import pytest
 from pools import made, random_pool, select
 from scipy.stats import chisquare
 
-from deepthink import selectors
+from deepthink.config.overrides import CONF, compose
 from deepthink.errors import UserError
-from deepthink.overrides import CONF, compose
-from deepthink.pool import Pool
-from deepthink.selectors import shares
+from deepthink.selection import balance, rules
+from deepthink.selection.balance import shares
+from deepthink.selection.pool import Pool
 from deepthink.structures import Example
-from deepthink.study import choose
+from deepthink.study.jobs import choose
 
 POOL = Pool([Example(f"example {i}", ("a", "b", "c"), i % 3) for i in range(30)])
 
@@ -170,7 +170,7 @@ def test_a_rules_own_draws_start_anew_in_every_class():
 def test_every_row_of_table_1_is_a_method():
     names = {path.stem for path in (CONF / "method").glob("[!_]*.yaml")}
     assert set(TABLE_1) <= names
-    modules = {m.name for m in pkgutil.iter_modules(selectors.__path__) if m.name[0] != "_"}
+    modules = {m.name for m in pkgutil.iter_modules(rules.__path__) if m.name[0] != "_"}
     assert {compose([f"method={name}"]).method.selector["name"] for name in names} == modules
 
 
@@ -195,16 +195,16 @@ def test_bad_options_are_told_by_name(kind):
     options, hint = BAD[kind]
     selector = {**compose(["method=cal"]).method.selector, **options}
     with pytest.raises(UserError, match=hint):
-        selectors.load(selector)
+        balance.load(selector)
 
 
 def test_a_missing_option_names_the_method_that_sets_it():
     with pytest.raises(UserError, match="method=graph_cut sets it"):
-        selectors.load({"name": "graph_cut", "balance": "equal"})
+        balance.load({"name": "graph_cut", "balance": "equal"})
 
 
 def test_a_selector_that_returns_nonsense_is_refused(monkeypatch):
-    monkeypatch.setattr(selectors, "load", lambda _: lambda *_: [0, 0, 1])
+    monkeypatch.setattr(balance, "load", lambda _: lambda *_: [0, 0, 1])
     config = compose(["demonstrations.count=3"])
     with pytest.raises(UserError, match="3 different pool indices"):
         choose(POOL, config)

@@ -8,18 +8,17 @@ import torch
 from conftest import stored
 from models import CONFIGS, VOCABULARY, tiny
 
-from deepthink import hub, models, records, reference, signals
+from deepthink import hub
+from deepthink.config.overrides import compose
+from deepthink.engine import reference
+from deepthink.engine.packing import common_beginning
+from deepthink.engine.scoring import TokenBudget, score, score_after, score_with_states
 from deepthink.errors import UserError
-from deepthink.overrides import compose
-from deepthink.packing import common_beginning
-from deepthink.pool import Pool
-from deepthink.scoring import (
-    TokenBudget,
-    score,
-    score_after,
-    score_with_states,
-)
-from deepthink.signals import ModelReader
+from deepthink.models import loading
+from deepthink.selection import signals
+from deepthink.selection.pool import Pool
+from deepthink.selection.signals import ModelReader
+from deepthink.store import records
 from deepthink.structures import Example
 
 RNG = np.random.default_rng(0)
@@ -50,7 +49,7 @@ TOLERANCE = {"gpt_neo": 1e-5}  # it computes attention in float32 whatever its d
 def test_scores_after_plain_prompts_are_the_stock_models(name, trees, monkeypatch):
     """Both ways: contexts with their queries as trees, and contexts remembered."""
     if not trees:
-        monkeypatch.setattr("deepthink.scoring._TREE_TOKENS", 0)
+        monkeypatch.setattr("deepthink.engine.scoring._TREE_TOKENS", 0)
     model = tiny(name)
     found = score_after(
         model, CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4, budget=TokenBudget(60)
@@ -117,7 +116,7 @@ def reader(tiny_folder, tmp_path, monkeypatch):
         config = compose(
             ["task=sst2", f"model.hub_id={tiny_folder}", "model.package=null", *overrides]
         )
-        lm = models.load(config.model, torch.device("cpu"))
+        lm = loading.load(config.model, torch.device("cpu"))
         key = records.identity(config, "float32", "data")
         return ModelReader(lm, config, key, TokenBudget(256))
 
@@ -211,7 +210,7 @@ def test_pairs_are_read_once_and_cut_as_a_jobs_own(reader):
 
 def test_the_same_prompt_as_a_job(reader, run, tmp_path, data_root):
     """A set's scores on dev are those a job with these demonstrations records at t = 1."""
-    from deepthink import tasks
+    from deepthink.tasks import sources
 
     run("method=vanilla", "method.iterations=1")
     ((path, record),) = stored(tmp_path)
@@ -220,7 +219,7 @@ def test_the_same_prompt_as_a_job(reader, run, tmp_path, data_root):
     scores = pd.read_parquet(path.with_suffix(".parquet"))
     own = scores[scores["split"] == "dev"].pivot(index="query", columns="candidate", values="score")
     config = compose(["task=sst2"])
-    splits = tasks.load(config.task, str(data_root))
+    splits = sources.load(config.task, str(data_root))
     pool = Pool(splits.pool, splits.dev, reader())
     found = pool.after([record["demonstrations"]["indices"]], splits.dev)[0]
     assert found == pytest.approx(own.to_numpy(), abs=1e-4)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from deepthink import readings
 from deepthink.report import statistics
 from deepthink.report.statistics import pitman_morgan
+from deepthink.store import curves
 
 
 def test_one_seed_is_wilsons_interval():
     found = statistics.accuracy(np.array([[1, 1, 1, 0, 0]]))
-    assert (found.mean, found.low, found.high) == pytest.approx(readings.wilson(0.6, 5))
+    assert (found.mean, found.low, found.high) == pytest.approx(curves.wilson(0.6, 5))
     assert (found.seeds, found.examples) == (1, 5)
 
 

@@ -13,12 +13,17 @@ import pandas as pd
 import pytest
 from conftest import assert_one_line, stored
 
-from deepthink import hub, models, prompts, records, study, tasks, tracking
+from deepthink import hub
+from deepthink.app import wandb_runs
+from deepthink.config.overrides import CONF, compose
 from deepthink.errors import UserError
-from deepthink.overrides import CONF, compose
-from deepthink.rows import Rows
-from deepthink.suite import run as run_suite
-from deepthink.watcher import Watcher
+from deepthink.models import loading
+from deepthink.progress import Watcher
+from deepthink.store import records
+from deepthink.study import jobs, suites
+from deepthink.study.suites import run as run_suite
+from deepthink.tasks import prompts, sources
+from deepthink.tasks.rows import Rows
 
 SUITES = ("mmlu", "bbh")
 LETTERS = "ABCD"
@@ -45,7 +50,7 @@ def test_counts_of_tables_5_and_6_are_what_the_configs_say(suite, mirror):
 def test_counts_of_tables_5_and_6_come_out_of_the_data(member, mirror):
     suite, _, name = member.partition("/")
     task = compose([f"task={suite}", f"task.members=[{name}]"]).jobs[0].task
-    source = tasks.read(task, str(mirror))
+    source = sources.read(task, str(mirror))
     assert {"pool": len(source.pool), "test": len(source.test)} == task.rows
     for example in (*source.pool, *source.test):
         assert "Options:" not in example.text
@@ -59,7 +64,7 @@ def test_every_member_fits_a_context_of_2048(answer, mirror, tokenizer_of_smollm
     kept = {}
     for suite in SUITES:
         for config in compose([f"task={suite}", f"task.answer={answer}"]).jobs:
-            splits = tasks.load(config.task, str(mirror))
+            splits = sources.load(config.task, str(mirror))
             encoded = prompts.encode(
                 tokenizer_of_smollm2,
                 config.task.template,
@@ -158,13 +163,13 @@ def test_records_of_members_say_what_their_numbers_depend_on(run, suite_root, tm
 
 def test_candidates_of_their_own_change_the_key(suite_root):
     task = compose([*MMLU]).jobs[0].task
-    first = tasks.load(task, str(suite_root))
+    first = sources.load(task, str(suite_root))
     file = suite_root / "cais" / "mmlu" / "astronomy" / "test-00000-of-00001.parquet"
     rows = pd.read_parquet(file)
     rows.at[0, "choices"] = ["something", "else", " sings", "leaks"]
     rows.to_parquet(file)
-    again = tasks.load(task, str(suite_root))
-    assert tasks.fingerprint(first, task) != tasks.fingerprint(again, task)
+    again = sources.load(task, str(suite_root))
+    assert sources.fingerprint(first, task) != sources.fingerprint(again, task)
 
 
 def test_a_rerun_does_only_what_is_missing(run, suite_root, tmp_path):
@@ -289,7 +294,7 @@ def test_what_stops_every_member_is_met_once(run, suite_root, tmp_path, monkeypa
         loads.append(arguments)
         raise UserError("no such weights")
 
-    monkeypatch.setattr(models, "load", refuse)
+    monkeypatch.setattr(loading, "load", refuse)
     code, _, err = run(*MMLU, f"data_root={suite_root}")
     assert (code, err) == (1, "error: no such weights\n")
     assert len(loads) == 1
@@ -300,7 +305,7 @@ def test_what_breaks_unexpectedly_is_one_line_and_recorded(run, suite_root, tmp_
     def broken(*_):
         raise KeyError("hidden_act")
 
-    monkeypatch.setattr(models, "load", broken)
+    monkeypatch.setattr(loading, "load", broken)
     code, _, err = run(*MMLU, f"data_root={suite_root}")
     assert_one_line(code, err, "hidden_act")
     assert len(list((tmp_path / "results" / "failures").rglob("*.json"))) == 3
@@ -315,14 +320,14 @@ def test_equal_reasons_are_told_once(run, tmp_path):
 
 
 def test_an_interrupted_member_is_named_and_the_others_kept(run, suite_root, tmp_path, monkeypatch):
-    perform = study.perform
+    perform = jobs.perform
 
     def impatient(job, watch):
         if "virology" in job.config.task.name:
             raise KeyboardInterrupt
         return perform(job, watch)
 
-    monkeypatch.setattr(study, "perform", impatient)
+    monkeypatch.setattr(suites, "perform", impatient)
     code, _, err = run(*MMLU, f"data_root={suite_root}")
     assert code == 1
     assert "in mmlu/virology, 2 of 3 members are kept" in err
@@ -377,13 +382,13 @@ def test_options_that_are_no_texts_are_refused(options):
     columns = {"question": ["Which?"], "choices": [options], "answer": [0]}
     rows = Rows(columns, [(Path("test.parquet"), 1)], {})
     with pytest.raises(UserError, match=r"row 1 of test\.parquet has options"):
-        list(tasks._examples(rows, task.sources[0], task))
+        list(sources._examples(rows, task.sources[0], task))
 
 
 @pytest.mark.parametrize("answer", ["text", "letter"])
 def test_prompts_of_both_answers_by_hand(answer, suite_root):
     suite = compose([*MMLU, f"task.answer={answer}"])
-    example = tasks.load(suite.jobs[0].task, str(suite_root)).test[1]
+    example = sources.load(suite.jobs[0].task, str(suite_root)).test[1]
     listing = "\nA. a kettle 1\nB. a dull day\nC. sings\nD. leaks 1 and 1"
     texts = ("a kettle 1", "a dull day", "sings", "leaks 1 and 1")
     shown, candidates = {"text": ("", texts), "letter": (listing, tuple(LETTERS))}[answer]
@@ -391,7 +396,7 @@ def test_prompts_of_both_answers_by_hand(answer, suite_root):
     assert example.candidates == candidates
     assert example.label == 1
     suite = compose([*BBH, f"task.answer={answer}"])
-    loaded = {job.task.member: tasks.load(job.task, str(suite_root)) for job in suite.jobs}
+    loaded = {job.task.member: sources.load(job.task, str(suite_root)) for job in suite.jobs}
     listing = "\nOptions:\n(A) the kettle\n(B) a fine day"
     texts = ("the kettle", "a fine day")
     shown, candidates = {"text": ("", texts), "letter": (listing, ("(A)", "(B)"))}[answer]
@@ -434,13 +439,13 @@ def test_bad_input_to_a_suite_is_one_clear_line(run, suite_root, kind, tmp_path,
 
 @pytest.mark.usefixtures("wandb_offline")
 def test_a_suite_is_one_wandb_run(run, suite_root, tmp_path, monkeypatch):
-    sent, publish = [], tracking._publish_suite
+    sent, publish = [], wandb_runs._publish_suite
 
     def counted(*arguments):
         sent.append(arguments)
         publish(*arguments)
 
-    monkeypatch.setattr(tracking, "_publish_suite", counted)
+    monkeypatch.setattr(wandb_runs, "_publish_suite", counted)
     words = (*MMLU, f"data_root={suite_root}", "wandb.mode=offline")
     for _ in range(2):  # the second time every record is read
         code, out, _ = run(*words)
@@ -503,7 +508,7 @@ def test_a_shared_suite_is_one_wandb_run(run, suite_root, tmp_path):
 def test_a_suite_killed_before_it_was_sent_is_sent_later(run, suite_root, tmp_path, monkeypatch):
     words = (*MMLU, f"data_root={suite_root}", "wandb.mode=offline")
     with monkeypatch.context() as patch:
-        patch.setattr(tracking, "publish_suite", lambda *_: None)
+        patch.setattr(wandb_runs, "publish_suite", lambda *_: None)
         run(*words)
     assert len(list((tmp_path / "results" / "unsent").iterdir())) == 3
     for _ in range(2):
@@ -522,7 +527,7 @@ def test_the_hub_is_asked_once_for_all_members(suite_root, monkeypatch):
 
     monkeypatch.setattr(hub, "snapshot_download", snapshot)
     hub.dataset_folder.cache_clear()
-    loaded = [tasks.read(job.task, None) for job in compose([*MMLU]).jobs]
+    loaded = [sources.read(job.task, None) for job in compose([*MMLU]).jobs]
     hub.dataset_folder.cache_clear()
     assert [len(source.test) for source in loaded] == [6, 5, 7]
     assert {source.commit for source in loaded} == {
@@ -537,4 +542,4 @@ def test_examples_with_own_candidates_refuse_an_unknown_gold(suite_root):
     rows.loc[0, "answer"] = 4
     rows.to_parquet(file)
     with pytest.raises(UserError, match=r"label 4, which is none of \[0, 1, 2, 3\]"):
-        tasks.read(compose([*MMLU]).jobs[0].task, str(suite_root))
+        sources.read(compose([*MMLU]).jobs[0].task, str(suite_root))

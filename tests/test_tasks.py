@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from deepthink.config import TaskSpec
+from deepthink.config.overrides import compose
+from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError
-from deepthink.overrides import compose
-from deepthink.tasks import fingerprint, load, read, stratified_order
+from deepthink.tasks.sources import fingerprint, load, read, stratified_order
 
 TASKS = ["sst2", "sst5", "trec", "mr", "agnews"]
 

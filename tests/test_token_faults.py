@@ -25,12 +25,12 @@ from transformers import (
 )
 
 from deepthink import score, think
-from deepthink.config import with_breaks
+from deepthink.config.tasks import with_breaks
+from deepthink.engine.memory import Memory
 from deepthink.errors import UserError
-from deepthink.memory import Memory
-from deepthink.prediction import accuracy, predictions, ties
-from deepthink.prompts import encode, leading_special_ids, shot
 from deepthink.structures import Example
+from deepthink.tasks.prediction import accuracy, predictions, ties
+from deepthink.tasks.prompts import encode, leading_special_ids, shot
 
 LABELS = ("negative", "positive")
 SHOTS = [Example("the kettle leaks", LABELS, 0), Example("the kettle sings", LABELS, 1)]
@@ -137,7 +137,9 @@ def test_an_answer_that_merges_with_the_template_says_what_to_change(tokenizer):
     ],
 )
 def test_labels_that_cannot_be_answers_are_refused(run, labels, told, monkeypatch):
-    monkeypatch.setattr("deepthink.models.load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(
+        "deepthink.models.loading.load", lambda *_: pytest.fail("the model was loaded")
+    )
     code, _, err = run(f"task.labels={labels}")
     assert_one_line(code, err, told)
 
@@ -375,7 +377,7 @@ def test_an_option_listed_twice_is_one_answer():
 def test_ties_are_counted_and_told(run, tmp_path, monkeypatch):
     """A model whose scores are all equal: every prediction is a draw, for every t alike."""
     monkeypatch.setattr(
-        "deepthink.study.score",
+        "deepthink.study.jobs.score",
         lambda _model, _memory, queries, candidates, *_: [[0.0] * len(row) for row in candidates],
     )
     _, out, _ = run()
@@ -416,7 +418,7 @@ def scaled(kind):
 @pytest.mark.parametrize("kind", ["llama", "opt", "cohere", "granite"])
 def test_logits_of_half_precision_are_float32(kind, dtype, monkeypatch):
     """The states are the model's; the layer behind them, and what follows it, is in float32."""
-    monkeypatch.setattr("deepthink.scoring._HEAD_WEIGHTS", 32 * 40)  # in three parts
+    monkeypatch.setattr("deepthink.engine.scoring._HEAD_WEIGHTS", 32 * 40)  # in three parts
     model = tiny(kind) if kind in ("llama", "opt") else scaled(kind)
     model = model.to(dtype).eval()
     head, seen = model.get_output_embeddings(), []
@@ -439,7 +441,9 @@ def test_logits_of_half_precision_are_float32(kind, dtype, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_output_layer_of_wider_models_is_their_own(dtype, monkeypatch):
-    monkeypatch.setattr("deepthink.scoring._wide_logits", lambda *_: pytest.fail("not asked for"))
+    monkeypatch.setattr(
+        "deepthink.engine.scoring._wide_logits", lambda *_: pytest.fail("not asked for")
+    )
     assert score(tiny("llama", dtype), None, [[5, 9]], [[[7], [8]]])
 
 

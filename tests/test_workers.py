@@ -16,17 +16,17 @@ import pytest
 import torch
 from conftest import assert_one_line, stored
 
-from deepthink import jobs, rounds, tracking, workers
+from deepthink.app import perform, wandb_runs, workers
+from deepthink.app.journals import Journals, Tally, add, grouped
+from deepthink.config.overrides import CONF, compose, composed, expand, members
 from deepthink.errors import UserError
-from deepthink.journals import Journals, add
-from deepthink.leases import Holder, Leases
-from deepthink.overrides import CONF, compose, composed, expand, members
-from deepthink.tally import Tally, grouped
+from deepthink.store import leases
+from deepthink.store.leases import Holder, Leases
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(rounds, "POLL", 0.02)
+    monkeypatch.setattr(leases, "POLL", 0.02)
 
 
 def test_what_is_asked_to_be_shared():
@@ -282,11 +282,11 @@ def test_the_job_a_worker_died_at_comes_last(sweep, tmp_path, monkeypatch):
     (folder / "worker7.jsonl").write_text('{"job": 3, "done"')  # it was killed while it wrote
     done = []
 
-    def perform(request):
+    def noted(request):
         done.append(request.seed)
         return Tally(done=1)
 
-    monkeypatch.setattr(jobs, "perform", perform)
+    monkeypatch.setattr(perform, "perform", noted)
     monkeypatch.chdir(tmp_path)
     workers.work(folder, 7)
     assert done == [1, 2, 3, 0]
@@ -298,7 +298,7 @@ def test_the_job_a_worker_died_at_comes_last(sweep, tmp_path, monkeypatch):
 def test_what_workers_did_not_send_is_told_and_sent_later(run, tmp_path, monkeypatch):
     words = ("launcher=basic", "workers=1", "seed=0,1", "wandb.mode=offline")
     with monkeypatch.context() as patch:
-        patch.setattr(tracking, "_publish", lambda *_: 1 / 0)
+        patch.setattr(wandb_runs, "_publish", lambda *_: 1 / 0)
         code, out, _ = run(*words)
     assert (code, "2 records were not sent" in out) == (0, True)
     code, out, _ = run(*words)
@@ -406,7 +406,7 @@ def test_a_command_outlives_its_last_worker(sweep, monkeypatch):
         if len(looks) == 3:
             mine.release()
 
-    monkeypatch.setattr(rounds, "pause", pause)
+    monkeypatch.setattr(leases, "pause", pause)
     workers._outlive(folder)
     assert len(looks) == 3
 

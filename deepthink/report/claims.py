@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from deepthink.report import comparisons, experiments, hyperparameters, statistics
-from deepthink.report.cells import (
+from deepthink.report import comparisons, experiments, sensitivity_claims, statistics
+from deepthink.report.comparisons import contrast
+from deepthink.report.layouts import RULES, SUITES, TASKS
+from deepthink.report.measurements import (
     BY_DEV,
     FIVE,
     VANILLA,
@@ -17,12 +19,10 @@ from deepthink.report.cells import (
     shared,
     sizes,
 )
-from deepthink.report.comparisons import contrast
-from deepthink.report.judging import HOLDS, NOT_RUN, PART, Judged, judge, judge_gains
-from deepthink.report.layouts import RULES, SUITES, TASKS
 from deepthink.report.runs import Runs, Scale
 from deepthink.report.statistics import Estimate
 from deepthink.report.tables import categories
+from deepthink.report.verdicts import HOLDS, NOT_RUN, PART, Judged, judge, judge_gains
 
 
 @dataclass(frozen=True)
@@ -180,46 +180,51 @@ CLAIMS: tuple[tuple[str, str, str, Callable[[Runs, str, Scale], Judged]], ...] =
         "It is ahead with any number of demonstrations",
         "Figure 4",
         "figure4",
-        hyperparameters.any_count,
+        sensitivity_claims.any_count,
     ),
     (
         "Vanilla and thinking gain from more demonstrations",
         "Figure 4",
         "figure4",
-        hyperparameters.more_demonstrations,
+        sensitivity_claims.more_demonstrations,
     ),
     (
         "Thinking over two demonstrations beats vanilla with sixteen",
         "§4.6",
         "figure4",
-        hyperparameters.fewer_demonstrations,
+        sensitivity_claims.fewer_demonstrations,
     ),
     (
         "It varies less between draws, however many demonstrations",
         "Figure 4",
         "figure4",
-        hyperparameters.steadier_at_any_count,
+        sensitivity_claims.steadier_at_any_count,
     ),
     (
         "It varies less between draws of eight",
         "Figure 5",
         "figure5_seeds",
-        hyperparameters.steadier("figure5_seeds", comparisons.TESTED),
+        sensitivity_claims.steadier("figure5_seeds", comparisons.TESTED),
     ),
     (
         "It varies less between their orders",
         "Figure 5",
         "figure5_orders",
-        hyperparameters.steadier("figure5_orders", (FIVE,)),
+        sensitivity_claims.steadier("figure5_orders", (FIVE,)),
     ),
     (
         "η = 0.01 is the best balance of three step sizes",
         "Figure 6",
         "figure6",
-        hyperparameters.best_step_size,
+        sensitivity_claims.best_step_size,
     ),
-    ("A larger η needs fewer iterations", "Figure 6", "figure6", hyperparameters.fewer_iterations),
-    ("Dev and test agree over t", "Figure 6", "figure6", hyperparameters.dev_and_test),
+    (
+        "A larger η needs fewer iterations",
+        "Figure 6",
+        "figure6",
+        sensitivity_claims.fewer_iterations,
+    ),
+    ("Dev and test agree over t", "Figure 6", "figure6", sensitivity_claims.dev_and_test),
     ("Thinking is more than repeating the demonstrations", "", "repetition", _repetition),
     ("Aligned positions are better than continued ones", "", "positions", _aligned),
 )

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from deepthink.report import experiments, statistics
-from deepthink.report.cells import (
+from deepthink.report.layouts import RULES, TASKS
+from deepthink.report.measurements import (
     BY_DEV,
     FIVE,
     ORACLE,
@@ -17,7 +18,6 @@ from deepthink.report.cells import (
     scales_of,
     shared,
 )
-from deepthink.report.layouts import RULES, TASKS
 from deepthink.report.runs import Array, Runs, Scale
 from deepthink.report.statistics import FEWEST, Estimate
 

@@ -12,10 +12,10 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from deepthink import records
-from deepthink.config import Config, Suite
-from deepthink.overrides import CONF, axes, compose, named_model, values
+from deepthink.config.job import Config, Suite
+from deepthink.config.overrides import CONF, axes, compose, named_model, values
 from deepthink.report.runs import Draw, Family, Run, Runs, Scale
+from deepthink.store import records
 
 PUBLISHED = Path("results")
 """The folder of the committed study; a user's own runs lie in `own_results()`."""

@@ -17,9 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from deepthink import records
 from deepthink.report import comparisons, experiments
-from deepthink.report.cells import (
+from deepthink.report.comparisons import RIVALS, STEP_SIZES
+from deepthink.report.layouts import TASKS
+from deepthink.report.measurements import (
     FIVE,
     ORACLE,
     VANILLA,
@@ -31,10 +32,9 @@ from deepthink.report.cells import (
     shared,
     sizes,
 )
-from deepthink.report.comparisons import RIVALS, STEP_SIZES
-from deepthink.report.layouts import TASKS
 from deepthink.report.runs import Array, Run, Runs, Scale
 from deepthink.report.tables import categories
+from deepthink.store import records
 
 # Okabe and Ito's palette, told apart with any kind of colour vision; lines also differ in style.
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = (

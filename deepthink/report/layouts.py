@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from deepthink.report.cells import BY_DEV, FIVE, ORACLE, VANILLA, Reading, at
+from deepthink.report.measurements import BY_DEV, FIVE, ORACLE, VANILLA, Reading, at
 
 TASKS = {"sst2": "SST2", "sst5": "SST5", "trec": "TREC", "mr": "MR", "agnews": "AG News"}
 SUITES = {"mmlu": "MMLU", "bbh": "BBH"}

@@ -6,21 +6,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
-from deepthink.overrides import CONF
+from deepthink.config.overrides import CONF
 from deepthink.report import (
     claims,
-    contrasts,
-    counts,
+    comparison_tables,
+    data_tables,
     experiments,
     figures,
-    finding,
-    judging,
     layouts,
     paper,
-    summary,
+    sentences,
     tables,
+    verdicts,
 )
-from deepthink.report.contrasts import Compared
+from deepthink.report.comparison_tables import Compared
 from deepthink.report.figures import Drawn
 from deepthink.report.render import Grid, gaps, grid, header, latex, long_form, markdown, so_far
 from deepthink.report.runs import Run, Runs, Scale
@@ -68,10 +67,10 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
         tex = latex(table.name, table.title, notes, header(table), blocks)
         yield f"tables/{table.name}.tex", tex
         yield f"tables/{table.name}.csv", long_form(table)
-    for name, title, content in counts.every(runs):
+    for name, title, content in data_tables.every(runs):
         yield from _plain(name, title, content)
-    compared = list(contrasts.every(runs))
-    yield "tables/comparisons.csv", contrasts.long_form(compared)
+    compared = list(comparison_tables.every(runs))
+    yield "tables/comparisons.csv", comparison_tables.long_form(compared)
     yield "README.md", "\n".join(_page(results, runs, built, compared, drawn))
 
 
@@ -200,7 +199,7 @@ _METHODS = """## How the numbers are made
 
 def _in_short(runs: Runs) -> Iterator[str]:
     for model in runs.models:
-        if found := list(summary.sentences(runs, model)):
+        if found := list(sentences.sentences(runs, model)):
             yield f"## {model} in short\n"
             yield "\n".join(f"- {sentence}" for sentence in found) + "\n"
 
@@ -349,7 +348,7 @@ def _verdicts(runs: Runs) -> Iterator[str]:
     header = ("claim", "in", "verdict", "evidence (points, 95 % intervals)")
     for model in runs.models:
         found = claims.verdicts(runs, model)
-        if all(one.verdict == judging.NOT_RUN for one in found):
+        if all(one.verdict == verdicts.NOT_RUN for one in found):
             continue
         rows = tuple((v.claim, v.where or "ours", f"**{v.verdict}**", v.evidence) for v in found)
         yield f"### {model}\n"
@@ -361,7 +360,7 @@ def _verdicts(runs: Runs) -> Iterator[str]:
     if published:
         yield (
             f"Not run on any of: {', '.join(published)}. A verdict follows from the numbers by "
-            'rule (`deepthink/report/judging.py`): "holds" if every part of the claim is '
+            'rule (`deepthink/report/verdicts.py`): "holds" if every part of the claim is '
             "significant after Holm's correction over all tests of the claim (tasks and their "
             'average, under each reading and setting it names), "in part" if some are or only the '
             'average is, "not here" if none is. It cannot say "false": an interval that holds zero '
@@ -384,12 +383,12 @@ def _pays(compared: list[Compared], drawn: Sequence[Drawn]) -> Iterator[str]:
             "demonstrations for every seed: its seeds are orders of one set.\n"
         )
         yield from _shown("thinking", drawn, model, scale)
-        yield from contrasts.markdown(mine, model, scale)
+        yield from comparison_tables.markdown(mine, model, scale)
 
 
 def _known(compared: list[Compared], thinking: bool) -> list[Compared]:
     """The comparisons of one question that have a number."""
-    asked = (one for one in compared if (one.family == contrasts.THINKING) == thinking)
+    asked = (one for one in compared if (one.family == comparison_tables.THINKING) == thinking)
     return [one for one in asked if any(one.contrast.estimates)]
 
 
@@ -412,7 +411,7 @@ def _positions(runs: Runs, compared: list[Compared], drawn: Sequence[Drawn]) -> 
     )
     for model, scale in dict.fromkeys((one.model, one.scale) for one in mine):
         yield f"### {model}: {scale}\n"
-        if text := finding.paragraph(runs, model, scale):
+        if text := sentences.paragraph(runs, model, scale):
             yield text + "\n"
         yield from _shown("positions", drawn, model, scale)
-        yield from contrasts.markdown(mine, model, scale)
+        yield from comparison_tables.markdown(mine, model, scale)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any
 
-from deepthink import records
-from deepthink.config import Config
+from deepthink.config.job import Config
 from deepthink.report import experiments
 from deepthink.report.experiments import Setting
 from deepthink.report.runs import Draw, Run, Runs
+from deepthink.store import records
 
 A100_PEAK = 312e12
 """bf16 operations per second of an A100's matrix units."""

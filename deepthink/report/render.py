@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from deepthink.report.cells import Cell, fill
+from deepthink.report.measurements import Cell, fill
 from deepthink.report.tables import Block, Row, Table
 from deepthink.report.words import interval, number
 

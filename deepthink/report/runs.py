@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deepthink import readings, records
+from deepthink.store import curves, records
 
 Array = np.ndarray
 Draw = tuple[int, int]
@@ -123,7 +123,7 @@ class Run:
     @cached_property
     def steps(self) -> tuple[int, ...]:
         """The iterations after which test was scored."""
-        return tuple(point["step"] for point in readings.of_split(self.record["curve"], "test"))
+        return tuple(point["step"] for point in curves.of_split(self.record["curve"], "test"))
 
     @cached_property
     def maker(self) -> str:
@@ -147,11 +147,11 @@ class Run:
     @property
     def has_dev(self) -> bool:
         """Whether dev was scored too."""
-        return bool(readings.of_split(self.record["curve"], "dev"))
+        return bool(curves.of_split(self.record["curve"], "dev"))
 
     def correct(self, step: int, split: str = "test") -> Array:
         """[I] of 0 and 1: which examples were right after t = step."""
-        predicted = readings.at_step(self.record["curve"], split, step)["predicted"]
+        predicted = curves.at_step(self.record["curve"], split, step)["predicted"]
         gold = self.record["gold"][split]
         pairs = zip(gold.split(), predicted.split(), strict=True)
         return np.array([label == answer for label, answer in pairs], dtype=np.int8)

@@ -29,7 +29,7 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from deepthink import readings
+from deepthink.store import curves
 
 Array = np.ndarray
 LEVEL = 0.95
@@ -108,7 +108,7 @@ def average_accuracy(
     """
     if len(corrects[0]) == 1:
         points = [{"correct": int(c.sum()), "count": c.shape[1]} for c in corrects]
-        share, low, high = readings.macro(points, level, weights)
+        share, low, high = curves.macro(points, level, weights)
         return Estimate(share, low, high, 1, sum(c.shape[1] for c in corrects))
     joined = _joined(corrects, _shares(corrects, weights))
     found = _estimated(joined, [joined], level, corrects)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from deepthink.config import Suite
+from deepthink.config.job import Suite
 from deepthink.report import experiments, paper
-from deepthink.report.cells import Cell, Measured, measure, scales_of
 from deepthink.report.experiments import Setting
 from deepthink.report.layouts import CATEGORIES, LAYOUTS, Layout, Line
+from deepthink.report.measurements import Cell, Measured, measure, scales_of
 from deepthink.report.runs import Runs, Scale
 
 WHOLE = Scale(-1, -1, -1, "bfloat16")

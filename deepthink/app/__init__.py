@@ -1,0 +1,1 @@
+"""The command line: processes of a sweep, the terminal, Weights & Biases."""

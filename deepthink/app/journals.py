@@ -1,0 +1,104 @@
+"""What became of the jobs of a shared sweep: each worker writes lines to a file, all read them.
+
+{"job": 3, "seconds": 12.3, "done": 1, "read": 0, "failed": 0, "reasons": [], "unsent": 0}
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Jobs done here, jobs found done and read, jobs that failed and the reasons, in one line each.
+
+    A reason may stand for several jobs. unsent: results that Weights & Biases is to have and could
+    not be given; the next command that reads their records sends them.
+    """
+
+    done: int = 0
+    read: int = 0
+    failed: int = 0
+    reasons: tuple[str, ...] = field(default_factory=tuple)
+    unsent: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.done + other.done,
+            self.read + other.read,
+            self.failed + other.failed,
+            self.reasons + other.reasons,
+            self.unsent + other.unsent,
+        )
+
+    @property
+    def jobs(self) -> int:
+        """All of them."""
+        return self.done + self.read + self.failed
+
+    def __str__(self) -> str:
+        return f"{self.done} done, {self.read} read, {self.failed} failed"
+
+
+def grouped(reasons: Iterable[str]) -> tuple[str, ...]:
+    """What several are said to have in common, "a: …" and "b: …", told once: "a, b: …"."""
+    names: dict[str, list[str]] = {}
+    for reason in dict.fromkeys(reasons):
+        name, colon, said = reason.partition(": ")
+        whole = not colon or " " in name  # a sentence, not a name
+        names.setdefault(reason if whole else said, []).extend([] if whole else [name])
+    told = []
+    for said, several in names.items():
+        others = f" and {len(several) - 3} more" if len(several) > 3 else ""
+        told.append(f"{', '.join(several[:3])}{others}: {said}" if several else said)
+    return tuple(told)
+
+
+class Journals:
+    """The lines of a sweep's folder, by job; no line is read from the disk twice."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Path, int] = {}
+        self._ended: dict[int, Tally] = {}
+
+    def ended(self) -> Mapping[int, Tally]:
+        """Jobs that have ended by now: of several lines on one, who did it, else who read it."""
+        for path in self._folder.glob("worker*.jsonl"):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                text = file.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            self._read[path] = self._read.get(path, 0) + len(whole)
+            for line in whole.splitlines():
+                self._take(line)
+        return self._ended
+
+    def _take(self, text: bytes) -> None:
+        try:
+            line = json.loads(text)
+            job, reasons = line["job"], tuple(line["reasons"])
+            found = Tally(line["done"], line["read"], line["failed"], reasons, line["unsent"])
+        except (ValueError, KeyError, TypeError):
+            return  # a worker was killed while it wrote
+        if not isinstance(job, int):
+            return
+
+        def rank(tally: Tally) -> tuple[int, int]:
+            return tally.done, tally.read
+
+        if job not in self._ended or rank(found) > rank(self._ended[job]):
+            self._ended[job] = found
+
+
+def add(folder: Path, worker: int, job: int, seconds: float, found: Tally) -> None:
+    """Write a line, apart from one that a killed worker left unfinished."""
+    told = {"job": job, "seconds": round(seconds, 3), **asdict(found)}
+    line = json.dumps(told).encode() + b"\n"
+    with (folder / f"worker{worker}.jsonl").open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read() == b"\n" else b"\n" + line
+        file.write(line)

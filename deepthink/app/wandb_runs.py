@@ -1,0 +1,204 @@
+"""Sending finished jobs to Weights & Biases. The records are the truth; this is a copy of them."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from deepthink.config.job import Config, Suite, WandbSpec
+from deepthink.errors import first_line
+from deepthink.hub import reachable
+from deepthink.redaction import without_secrets
+from deepthink.store import curves, leases, outbox
+from deepthink.study.jobs import Outcome
+from deepthink.study.suites import Results
+
+_PREDICTION_ROWS = 20_000
+_LONGEST_NAME, _LONGEST_TAG = 128, 64
+"""Characters that Weights & Biases takes; what is cut stands in the run's config."""
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What went wrong with a run, and whether it is still to be sent."""
+
+    told: str
+    left: bool = False
+
+
+def publish(outcome: Outcome, config: Config) -> Sending | None:
+    """Log curve, config and predictions as one run; returns what went wrong, if anything.
+
+    Never raises: a dead network or a missing login must not cost a finished job. Sent is what was
+    not sent yet, also if another process, killed since, did the job. A suite's member waits for
+    its suite.
+    """
+    if config.task.member is not None:
+        return None
+    marker = outbox.marker(config, outcome.path)
+    return _once([marker], config, lambda where: _publish(outcome, where))
+
+
+def publish_suite(suite: Suite, results: Results) -> Sending | None:
+    """Log a suite's average curve and a table of its members as one run; returns as `publish`.
+
+    A suite of which a member failed is sent when a later command completes it; so it is if any of
+    its members was not sent with this or another suite.
+    """
+    if results.failures:
+        return None
+    config = suite.jobs[0]
+    markers = [outbox.marker(config, outcome.path) for outcome in results.outcomes.values()]
+    return _once(markers, config, lambda where: _publish_suite(suite, results, where))
+
+
+def _once(
+    markers: Sequence[Path], config: Config, send: Callable[[WandbSpec], None]
+) -> Sending | None:
+    """Send if any of the records is unsent and no other process is at it."""
+    if config.wandb.mode == "disabled":
+        return None
+    try:
+        if not outbox.waiting(markers):
+            return None
+        lease = leases.of(Path(config.results)).take(f"send-{markers[0].name}")
+        if not isinstance(lease, leases.Lease):
+            return None
+        with lease:
+            if not (met := outbox.waiting(markers)):
+                return None
+            told = _sent(config.wandb, send)
+            outbox.clear(met)
+            return Sending(told) if told else None
+    except Exception as error:  # whatever a third-party client meets
+        why = without_secrets(first_line(error))
+        told = f"not sent to Weights & Biases ({why}): the record is complete without it"
+        return Sending(told, left=True)
+
+
+def _sent(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:
+    """Send, to this machine's disk where the network is dead; returns what did not work."""
+    kept = "the run is kept here, make sync uploads it"
+    import wandb
+
+    os.environ.setdefault("WANDB_SILENT", "true")
+    own = wandb.setup().settings
+    if settings.mode != "online":
+        send(settings)
+        return None
+    if not reachable(own.base_url):
+        send(replace(settings, mode="offline"))
+        return f"{own.base_url} cannot be reached: {kept}"
+    folder = Path(own.wandb_dir)
+    before = {*folder.glob("run-*")}
+    try:
+        send(settings)
+    except Exception as error:  # it answers, and still does not take the run
+        why = without_secrets(first_line(error))
+        wandb.teardown()  # else the client takes the second try for another writer of the first
+        for half in {*folder.glob("run-*")} - before:
+            shutil.rmtree(half, ignore_errors=True)
+        send(replace(settings, mode="offline"))
+        return f"not sent to {own.base_url} ({why}): {kept}"
+    return None
+
+
+@contextmanager
+def _started(
+    settings: WandbSpec, name: str, identifier: str, tags: list[str], config: dict[str, Any]
+) -> Iterator[Any]:
+    """A run whose metrics are drawn over t."""
+    import wandb
+
+    with (
+        wandb.init(
+            mode=settings.mode,  # type: ignore[arg-type]
+            project=settings.project,
+            entity=settings.entity,
+            group=settings.group and settings.group[:_LONGEST_NAME],
+            name=name[-_LONGEST_NAME:],
+            id=identifier,
+            tags=[tag[:_LONGEST_TAG] for tag in tags],
+            config=config,
+            reinit="finish_previous",
+            resume="allow" if settings.mode == "online" else None,
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=20,
+                finish_timeout=60,
+                finish_timeout_raises=True,
+                x_disable_stats=True,
+                disable_git=True,
+            ),
+        ) as run
+    ):
+        run.define_metric("*", step_metric="t")
+        yield run
+
+
+def _publish_suite(suite: Suite, results: Results, settings: WandbSpec) -> None:
+    import wandb
+
+    outcomes = list(results.outcomes.values())
+    each = [curves.of_split(outcome.record["curve"], "test") for outcome in outcomes]
+    first, name = outcomes[0], suite.spec.name
+    ids = "".join(outcome.path.stem for outcome in outcomes)
+    rows = [
+        {"member": member, **{name: point[name] for name in ("step", "correct", "count")}}
+        for member, points in zip(results.outcomes, each, strict=True)
+        for point in points
+    ]
+    with _started(
+        settings,
+        f"{name}-{first.path.parent.name}",
+        sha256(ids.encode()).hexdigest()[:8],
+        [suite.jobs[0].model.name, name],
+        {**first.record["config"], "task": asdict(suite.spec)},
+    ) as run:
+        for points in zip(*each, strict=True):
+            macro, micro = (average(points)[0] for average in (curves.macro, curves.micro))
+            run.log({"t": points[0]["step"], "test/macro": macro, "test/micro": micro})
+        run.log({"members": wandb.Table(dataframe=pd.DataFrame(rows))})
+
+
+def _publish(outcome: Outcome, settings: WandbSpec) -> None:
+    import wandb
+
+    record, scores = outcome.record, outcome.scores
+    if scores is None:
+        scores = pd.read_parquet(outcome.path.with_suffix(".parquet"))
+    key = record["identity"]
+    step = scores["step"].max()
+    last = scores[scores["step"] == step]
+    wide = last.pivot(index=["split", "query", "label"], columns="candidate", values="score")
+    names = key["task"]["labels"] or list(wide.columns)
+    wide = wide.set_axis([f"score {name}" for name in names], axis=1).reset_index()
+    wide["prediction"] = [
+        int(label)
+        for split in wide["split"].unique()
+        for label in curves.at_step(record["curve"], split, step)["predicted"].split()
+    ]
+    with _started(
+        settings,
+        outcome.path.stem,
+        outcome.path.stem.rpartition("-")[2],
+        [record["config"]["model"]["name"], key["task"]["name"]],
+        {"identity": key, **record["config"]},
+    ) as run:
+        for step in sorted({p["step"] for p in record["curve"]}):
+            points = [p for p in record["curve"] if p["step"] == step]
+            run.log(
+                {"t": step, **{f"{p['split']}/accuracy": p["correct"] / p["count"] for p in points}}
+            )
+        chosen = curves.by_dev(record["curve"])
+        if chosen is not None:
+            run.summary["t by dev"] = chosen["step"]
+            run.summary["test accuracy at t by dev"] = chosen["correct"] / chosen["count"]
+        run.log({"predictions": wandb.Table(dataframe=wide.head(_PREDICTION_ROWS))})

@@ -1,0 +1,64 @@
+"""What any value of a config must be, told in one line."""
+
+import re
+from typing import Any
+
+from pydantic import ConfigDict
+
+from deepthink.errors import UserError, unknown
+
+STRICT = ConfigDict(strict=True, extra="forbid")
+
+
+MOST = 2**63 - 1
+"""The largest number that arrays and files hold."""
+
+
+def check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
+    """Raise UserError for a value that is none of the valid ones."""
+    if value not in valid:
+        raise unknown(f"value of {name}", value, valid)
+
+
+def check_at_least(name: str, value: int | None, least: int) -> None:
+    """Raise UserError for a number below the least; None passes."""
+    if value is not None and value < least:
+        raise UserError(f"{name} is {value}: it must be {least} or more")
+
+
+_LONGEST_NAME = 200
+"""Bytes: file systems take 255 for one part of a path."""
+
+
+_NO_NAME = re.compile(r"""^$|^[.~\s-]|[.\s]$|[\x00-\x1f\x7f/\\:*?"<>|\[\]]""")
+"""What makes a text more than a name: part of a path, a pattern or an option, or not visible."""
+
+
+def check_name(key: str, name: str) -> None:
+    """Records lie in folders of this name, so it must be one."""
+    if _NO_NAME.search(name) or not name.isprintable():
+        raise UserError(
+            f"{key} is {shown(name)}: it names a folder of the results, so it must be a plain "
+            "name, such as gpt2-large"
+        )
+    if len(name.encode()) > _LONGEST_NAME:
+        raise UserError(
+            f"{key} is {shown(name)}: it has {len(name.encode())} bytes, a folder's name takes "
+            f"{_LONGEST_NAME}"
+        )
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}…{text[-10:]}"
+
+
+def check_text(key: str, value: str) -> None:
+    """Raise UserError for bytes that are no text, which no file and no tokenizer takes."""
+    try:
+        whole = "\0" not in value and value.encode()
+    except UnicodeEncodeError:
+        whole = False
+    if whole is False:
+        raise UserError(f"{key} is {shown(value)}: it holds bytes that are no text")

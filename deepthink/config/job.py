@@ -1,0 +1,257 @@
+"""One job as frozen, checked data, and a suite of them."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from pydantic import with_config
+
+from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, shown
+from deepthink.config.tasks import SuiteSpec, TaskSpec
+from deepthink.errors import UserError
+from deepthink.settings import (
+    ANSWER_SCORES,
+    LABELS,
+    MOST_COPIES,
+    OVERFLOWS,
+    OVERLAPS,
+    SCORED,
+    SEAMS,
+    check_thinking,
+    scored_steps,
+)
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+WANDB_MODES = ("offline", "online", "disabled")
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class ModelSpec:
+    """A causal language model: `hub_id` at `revision`, or the GGUF file of an installed `package`.
+
+    dtype: "auto" is bfloat16 on CUDA and float32 elsewhere.
+    parameters: how many there are, for estimates of time; null: unknown.
+    """
+
+    name: str
+    hub_id: str
+    revision: str
+    package: str | None
+    dtype: str
+    parameters: int | None = None
+
+    def __post_init__(self) -> None:
+        check_name("model.name", self.name)
+        check_choice("model.dtype", self.dtype, DTYPES)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class MethodSpec:
+    """A selector of demonstrations and how they are thought over; T = 1 is vanilla ICL.
+
+    selector: `name` of a module in deepthink/selection/rules and the options of its `select`.
+    copies: how often the prompt repeats the demonstrations.
+    scored: after which iterations queries are scored, see `options.scored_steps`.
+    The rest are the arguments of `deepthink.think`.
+    """
+
+    selector: dict[str, Any]
+    copies: int
+    scored: str
+    iterations: int
+    step_size: float
+    momentum: float
+    positions: str
+    memory_dtype: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(name := self.selector.get("name"), str):
+            raise UserError(
+                f"method.selector.name is {shown(name)}: it must name a selector, such as "
+                "method=vanilla does"
+            )
+        check_name("method.selector.name", name)
+        check_at_least("method.copies", self.copies, 1)
+        if self.copies > MOST_COPIES:
+            raise UserError(f"method.copies is {self.copies}: it must be {MOST_COPIES:,} or less")
+        check_choice("method.scored", self.scored, SCORED)
+        check_thinking(**self.thinking)
+
+    @property
+    def thinking(self) -> dict[str, Any]:
+        """The keyword arguments of `think`."""
+        others = ("selector", "copies", "scored")
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
+
+    @property
+    def steps(self) -> list[int]:
+        """The iterations t after which queries are scored."""
+        return scored_steps(self.scored, self.iterations)
+
+    @property
+    def label(self) -> str:
+        """What this method is called in paths and tables."""
+        chosen = self.selector["name"]
+        parts = [] if chosen == "random" else [chosen]
+        parts += ["repeat"] * (self.copies > 1) + ["deepthink"] * (self.iterations > 1)
+        return "+".join(parts) or "vanilla"
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class DemonstrationSpec:
+    """How many are shown, and with which labels.
+
+    count: null takes the task's own number. labels: "gold", "flipped" or "random", see
+    `deepthink.tasks.labels`; demonstrations are chosen by their gold labels in any case.
+    """
+
+    count: int | None
+    labels: str
+
+    def __post_init__(self) -> None:
+        check_at_least("demonstrations.count", self.count, 1)
+        check_choice("demonstrations.labels", self.labels, LABELS)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class PoolSpec:
+    """Which training rows demonstrations may come from.
+
+    overlap: "drop" leaves out rows whose text is also a dev or test row's, "keep" does not.
+    """
+
+    overlap: str
+
+    def __post_init__(self) -> None:
+        check_choice("pool.overlap", self.overlap, OVERLAPS)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class PromptSpec:
+    """How text becomes tokens; see `deepthink.tasks.prompts`."""
+
+    seam: str
+    overflow: str
+
+    def __post_init__(self) -> None:
+        check_choice("prompt.seam", self.seam, SEAMS)
+        check_choice("prompt.overflow", self.overflow, OVERFLOWS)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class WandbSpec:
+    """Where finished jobs are also sent."""
+
+    mode: str
+    project: str
+    entity: str | None
+    group: str | None
+
+    def __post_init__(self) -> None:
+        check_choice("wandb.mode", self.mode, WANDB_MODES)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class Config:
+    """One job. `records` says which of its fields can change a number, and how."""
+
+    model: ModelSpec
+    task: TaskSpec
+    method: MethodSpec
+    demonstrations: DemonstrationSpec
+    prompt: PromptSpec
+    pool: PoolSpec
+    answer_score: str
+    seed: int
+    order: int
+    test_size: int | None
+    dev_size: int | None
+    pool_size: int | None
+    data_root: str | None
+    results: str
+    force: bool
+    device: str
+    token_budget: int | None
+    wandb: WandbSpec
+
+    def __post_init__(self) -> None:
+        check_choice("answer_score", self.answer_score, ANSWER_SCORES)
+        check_choice("device", self.device, DEVICES)
+        check_at_least("seed", self.seed, 0)
+        check_at_least("order", self.order, 0)
+        check_at_least("test_size", self.test_size, 1)
+        check_at_least("dev_size", self.dev_size, 0)
+        check_at_least("pool_size", self.pool_size, 1)
+        check_at_least("token_budget", self.token_budget, 1)
+        if self.task.given:
+            self._check_given()
+
+    def _check_given(self) -> None:
+        name = self.task.name.partition("/")[0]
+        selector = self.method.selector.get("name")
+        if selector != "random":
+            raise UserError(
+                f"selector {selector} has nothing to choose from: the demonstrations of {name} "
+                "are the benchmark's own, use method=vanilla or method=deepthink"
+            )
+        if self.dev_size:
+            raise UserError(
+                f"dev_size is {self.dev_size}, but {name} has no training rows to set aside: "
+                "leave it out (a subset for suites is scale=cpu_suite)"
+            )
+        if self.pool_size:
+            raise UserError(
+                f"pool_size is {self.pool_size}, but the demonstrations of {name} are given: "
+                "leave it out"
+            )
+
+    @property
+    def count(self) -> int:
+        """k: how many demonstrations are drawn."""
+        return self.demonstrations.count or self.task.demonstrations
+
+    @property
+    def draw(self) -> int:
+        """The seed, or 0 where no seed changes anything: given demonstrations, as they are."""
+        return 0 if self.task.given and self.demonstrations.labels != "random" else self.seed
+
+    @property
+    def label(self) -> str:
+        """What this job's method is called in paths and tables, with the labels it shows."""
+        labels = self.demonstrations.labels
+        return self.method.label + (f"-{labels}" if labels != "gold" else "")
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole config as plain values, for the record."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A request for many jobs that differ in their task alone: the chosen members of `spec`."""
+
+    spec: SuiteSpec
+    jobs: tuple[Config, ...]
+
+
+def in_group(request: Config | Suite, group: str) -> Config | Suite:
+    """The same, its W&B runs in this group unless the user named one."""
+    if isinstance(request, Suite):
+        jobs = tuple(replace(job, wandb=_grouped(job.wandb, group)) for job in request.jobs)
+        return replace(request, jobs=jobs)
+    return replace(request, wandb=_grouped(request.wandb, group))
+
+
+def _grouped(settings: WandbSpec, group: str) -> WandbSpec:
+    return replace(settings, group=settings.group or group)

@@ -1,0 +1,234 @@
+"""Command lines as configs, and what is wrong with them in one line."""
+
+import getpass
+import os
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+import yaml
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+
+from deepthink.config.checks import check_text
+from deepthink.config.job import Config, Suite
+from deepthink.config.parsing import parse
+from deepthink.errors import UserError, first_line, unknown
+from deepthink.redaction import refuse_secrets
+
+CONF = Path(__file__).resolve().parent.parent.parent / "conf"
+
+
+def _scratch() -> str:
+    """A folder of this user's own for what Hydra writes about a sweep and nobody reads."""
+    user = getattr(os, "getuid", getpass.getuser)
+    return str(Path(tempfile.gettempdir(), f"deepthink-{user()}"))
+
+
+OmegaConf.register_new_resolver("scratch", _scratch, replace=True)
+
+
+def translate(error: Exception) -> str:
+    """Hydra's own errors in one line, with the nearest valid names."""
+    text = str(error)
+    if isinstance(error, OverrideParseException):
+        return _not_understood(str(error.override))
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group == "hydra/launcher":
+            return f"launcher {name} is not installed: make {name}"
+        names = [path.stem for path in (CONF / group).glob("[!_]*.yaml")]
+        return str(unknown(group or "config", name, names))
+    if found := re.search(r"Could not override '([^']+)'", text):
+        key = found[1].partition("@")[0]
+        if key in (keys := _keys()):
+            return f"{key} cannot be set, since another word takes away what it belongs to (~)"
+        return str(unknown("key", key, keys))
+    if "Ambiguous value" in text or "requires --multirun" in text:
+        return f"{first_line(error)}: add -m to run every value"
+    return f"{first_line(error)} (python run.py --help shows the keys and examples)"
+
+
+def _not_understood(word: str) -> str:
+    """What to say of a word that does not follow Hydra's grammar."""
+    key, equals, value = word.partition("=")
+    if not equals or {"'", '"'} & set(value):
+        return f"{word} is not understood: python run.py --help shows keys and examples"
+    items = value[1:-1].split(",") if value.startswith("[") and value.endswith("]") else None
+    if items is None:
+        typed = f'"{value}"'
+    else:  # in quotation marks as a whole it would be no list
+        typed = "[" + ",".join(f'"{item.strip()}"' for item in items) + "]"
+    quoted = shlex.quote(f"{key}={typed}")
+    return f"{word} is not understood: such a value needs quotation marks of its own, {quoted}"
+
+
+def compose(words: Sequence[str]) -> Config | Suite:
+    """The checked request of a command line; UserError as there."""
+    return parse(composed(words))
+
+
+def composed(words: Sequence[str]) -> DictConfig:
+    """What Hydra makes of a command line, not checked yet; UserError for what it refuses."""
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return hydra.compose("config", overrides=[*words])
+    except Exception as error:  # Hydra's own of many kinds, and what its plugins raise
+        raise UserError(translate(error)) from error
+
+
+def expand(words: Sequence[str]) -> list[list[str]]:
+    """The overrides of each job of a sweep: every combination of the listed values.
+
+    The axes of an `experiment=` come first, as its file has them unless `words` narrow them.
+    UserError as in `compose`.
+    """
+    try:
+        given = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides([*words])}
+        named = given.get("experiment")
+        check_experiment(words)
+        swept = axes(str(named.value())) if named else {}
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(translate(error)) from error
+    choices = {
+        key: [f"{key}={value}" for value in values]
+        for key, values in swept.items()
+    }  # fmt: skip
+    for key, override in given.items():
+        choices[key] = (
+            [f"{key}={value!s}" for value in override.sweep_string_iterator()]
+            if override.is_sweep_override()
+            else [str(override.input_line)]
+        )
+    return [list(combination) for combination in product(*choices.values())]
+
+
+def members(words: Sequence[str]) -> list[list[str]] | None:
+    """The overrides of each member of a suite's job; None for a job of one task.
+
+    So for one that is wrong: whoever does it says why.
+    """
+    fixed = any("${" in word for word in words)  # a task that follows another key
+    about = [word for word in words if fixed or not word.startswith(("model=", "seed=", "order="))]
+    names = _members(tuple(about))
+    if names is None:
+        return None
+    return [[*words, f"task.members=[{name}]"] for name in names]
+
+
+@lru_cache
+def _members(words: tuple[str, ...]) -> list[str] | None:
+    try:
+        request = compose(words)
+    except UserError:
+        return None
+    if not isinstance(request, Suite):
+        return None
+    return [name for names in request.spec.chosen.values() for name in names]
+
+
+def check(words: Sequence[str]) -> None:
+    """Raise UserError for words that Hydra must not see, which stores and runs what it is told.
+
+    They hold a secret, take the jobs from elsewhere, or are flags there are none of.
+    """
+    for word in words:
+        check_text("a word of the command line", word)
+    refuse_secrets((word.partition("=")[0], part) for word in words for part in _parts(word))
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        what, _, left = message.partition(": ")
+        if what == "unrecognized arguments" and not re.search(r"(^|\s)-", left):
+            message = f"flags such as -m go before all other words or after all, not before {left}"
+        raise UserError(f"{message} (python run.py --help shows the keys and examples)")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    flags = parser.parse_args([*words])
+    if flags.experimental_rerun is not None:
+        refuse("--experimental-rerun takes a pickled job, which may run anything: give its words")
+    elsewhere = [flags.config_path, flags.config_name, flags.config_dir]
+    if any(value is not None for value in elsewhere):
+        refuse(f"the configs are those in {CONF}: put yours there, beside the others")
+    check_experiment(words)
+
+
+def _parts(word: str) -> tuple[str, str]:
+    """A word, and the value in it."""
+    return word, word.partition("=")[2]
+
+
+def check_experiment(words: Sequence[str]) -> None:
+    """Raise UserError for a list of experiments, each of which is a sweep of its own."""
+    asked = [word for word in words if re.match(r"experiment=.*[,(]", word)]
+    if asked:
+        raise UserError(f"{asked[0]}: an experiment is a sweep, give one command for each")
+
+
+def group(words: Sequence[str]) -> str:
+    """What W&B calls the runs of a sweep: the same for the same jobs, however it is started."""
+    about = ("-", "launcher=", "workers=", "hydra.", "results=", "wandb.")
+    kept = sorted(word for word in words if not word.startswith(about))
+    named = [word.partition("=")[2] for word in kept if word.startswith("experiment=")]
+    return f"{named[0] if named else 'sweep'}-{sha256(' '.join(kept).encode()).hexdigest()[:6]}"
+
+
+@lru_cache
+def axes(experiment: str) -> dict[str, list[str]]:
+    """Each axis of an experiment's sweep with its values, as conf/experiment has them.
+
+    UserError for an experiment that does not exist.
+    """
+    names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+    if experiment not in names:
+        raise unknown("experiment", experiment, names)
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose(
+            "config", overrides=[f"experiment={experiment}"], return_hydra_config=True
+        )
+    params = composed.hydra.sweeper.params or {}
+    return {key: values(f"{key}={value}") for key, value in params.items()}
+
+
+@lru_cache
+def named_model(name: str) -> dict[str, Any]:
+    """What conf/model says of a model; nothing if it is not there."""
+    path = CONF / "model" / f"{name}.yaml"
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def values(override: str) -> list[str]:
+    """The values an override gives its key, one or many."""
+    (parsed,) = OverridesParser.create().parse_overrides([override])
+    if parsed.is_sweep_override():
+        return [str(value) for value in parsed.sweep_string_iterator()]
+    return [str(parsed.get_value_element_as_str())]
+
+
+def _keys() -> list[str]:
+    """Every key the asked task and method can set, dotted, and every config group."""
+    named = [word for word in sys.argv if re.fullmatch(r"(task|method)=\w+", word)]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose("config", overrides=named)
+    found = {path.name for path in CONF.iterdir() if path.is_dir()}
+
+    def visit(node: DictConfig, prefix: str) -> None:
+        for key, value in node.items_ex(resolve=False):
+            found.add(f"{prefix}{key!s}")
+            if isinstance(value, DictConfig):
+                visit(value, f"{prefix}{key!s}.")
+
+    visit(composed, "")
+    return sorted(found)

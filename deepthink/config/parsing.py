@@ -1,0 +1,123 @@
+"""From Hydra's composed config to one frozen, checked request. The only reader of omegaconf."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+
+from deepthink.config.checks import MOST, check_text, shown
+from deepthink.config.job import Config, Suite
+from deepthink.config.tasks import SuiteSpec, with_breaks
+from deepthink.errors import UserError, first_line
+from deepthink.files import at_home
+from deepthink.redaction import refuse_secrets
+
+SHARING = ("workers", "worker", "sweep")
+"""Keys of a sweep that several processes share, not of a job."""
+
+
+def parse(composed: DictConfig) -> Config | Suite:
+    """Check a composed config and freeze it; UserError names the first key that is wrong."""
+    try:
+        values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(first_line(error)) from error
+    except RecursionError as error:
+        raise UserError("a key of the config refers to itself: set it to a value") from error
+    for name in SHARING:
+        values.pop(name, None)
+    for key, value in _leaves(values):
+        _check_leaf(key, value)
+    refuse_secrets((key, value) for key, value in _leaves(values) if isinstance(value, str))
+    _keep_plain(values)
+    if isinstance(results := values.get("results"), str):
+        values["results"] = at_home(results)
+    task = values.get("task")
+    if isinstance(task, dict):
+        for name in ("template", "delimiter"):
+            if isinstance(typed := task.get(name), str):
+                task[name] = with_breaks(typed)
+    if not (isinstance(task, dict) and "categories" in task):
+        return _checked(Config, values)
+    spec = _checked(SuiteSpec, task, "task.")
+    members = [spec.member(name) for names in spec.chosen.values() for name in names]
+    first = _checked(Config, {**values, "task": asdict(members[0])})
+    return Suite(spec, tuple(replace(first, task=task) for task in members))
+
+
+def notes(composed: DictConfig) -> tuple[str, ...]:
+    """What a config that was parsed asked for and did not get, in one line each."""
+    method = composed.method
+    if method.get("thinks", True) or (asked := method.iterations) == 1:
+        return ()
+    return (
+        f"method=vanilla is T = 1 whatever method.iterations says ({asked} here): "
+        f"method=deepthink method.iterations={asked} thinks over the same demonstrations",
+    )
+
+
+def _keep_plain(values: dict[str, Any]) -> None:
+    """Plain in-context learning stays T = 1 in a sweep that has another T for its other methods."""
+    method = values.get("method")
+    if isinstance(method, dict) and method.pop("thinks", True) is False:
+        method["iterations"] = 1
+
+
+def _leaves(values: Any, inside: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is no list and no dict, and every name of a dict, with its dotted key."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            key = f"{inside}.{name}" if inside else str(name)
+            yield f"a name in {inside or 'the config'}", str(name)
+            yield from _leaves(value, key)
+    elif isinstance(values, list):
+        for value in values:
+            yield from _leaves(value, inside)
+    else:
+        yield inside, values
+
+
+def _check_leaf(key: str, value: Any) -> None:
+    """Raise UserError for what no key takes."""
+    match value:
+        case bool() | None:
+            return
+        case str():
+            check_text(key, value)
+        case int():
+            if abs(value) > MOST:
+                raise UserError(f"{key} has {len(str(value))} digits: no number may exceed {MOST}")
+        case float():
+            if not math.isfinite(value):
+                raise UserError(f"{key} is {value}: it must be a finite number")
+        case _:
+            raise UserError(f"{key} is {shown(value)}: it must be a text or a number")
+
+
+_Checked = TypeVar("_Checked")
+
+
+def _checked(kind: type[_Checked], values: Any, inside: str = "") -> _Checked:
+    """`values` as a dataclass of this kind; `inside` is where they stand in the whole config."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = inside + ".".join(map(str, first["loc"]))
+        if first["type"] == "unexpected_keyword_argument":
+            raise UserError(
+                f"unknown key '{where}': python run.py --help lists the keys"
+            ) from error
+        if first["type"] in ("missing", "missing_argument"):
+            raise UserError(
+                f"{where} has no value: python run.py --help shows the keys and their values"
+            ) from error
+        told = first["msg"][0].lower() + first["msg"][1:]
+        if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | None):
+            told += " (in YAML, words such as no, yes, true, null and numbers need quotation marks)"
+        raise UserError(f"{where} is {shown(first['input'])}: {told}") from error

@@ -1,0 +1,132 @@
+"""GGUF files as folders of safetensors: dequantised once, kept in the cache, checked at each use.
+
+<cache>/<name>/             what save_pretrained wrote, and CHECKSUM: a fingerprint of all of it
+<cache>/converting-<name>/  the same while it is written; what a killed process left is removed
+"""
+
+import shutil
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from gguf import GGUFReader
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
+
+from deepthink import content, hub
+from deepthink.errors import UserError, first_line
+from deepthink.models import checkpoints
+
+_CHECKSUM = "CHECKSUM"
+
+
+def converted(source: Path, name: str, tell: Callable[[str], object]) -> Path:
+    """The folder of a GGUF file, made if it is not there or not as it was written.
+
+    Raises:
+        UserError: the file cannot be read, or the cache cannot be written.
+    """
+    cache = hub.cache_folder()
+    target, staging = cache / name, cache / f"converting-{name}"
+    if _whole(target):
+        return target
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / "converting.lock"):
+            if _whole(target):  # another process was faster
+                return target
+            for left in cache.glob("converting-*/"):
+                shutil.rmtree(left)
+            if target.exists():
+                tell(f"{target} is not as it was written: {source.name} is converted anew")
+                shutil.rmtree(target)
+            try:
+                _convert(source, staging)
+                (staging / _CHECKSUM).write_text(_fingerprint(staging))
+                for file in staging.iterdir():  # some are written for their owner alone
+                    file.chmod((staging / _CHECKSUM).stat().st_mode)
+                staging.rename(target)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(
+            f"cannot keep the weights of {source.name} in {cache} ({reason}): set DEEPTHINK_CACHE "
+            "to a folder of your own that has room for them in float32 (600 MB for 135M parameters)"
+        ) from error
+    return target
+
+
+def _convert(source: Path, folder: Path) -> None:
+    where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+    try:
+        with redirect_stderr(StringIO()):  # a progress bar that cannot be switched off
+            tokenizer = AutoTokenizer.from_pretrained(**where)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                **where,
+                dtype=torch.float32,
+                quantization_config=GgufConfig(dequantize=True),
+                output_loading_info=True,
+            )
+    except Exception as error:
+        raise UserError(
+            f"transformers cannot read the GGUF file {source} ({first_line(error)}): name a folder "
+            "that save_pretrained wrote"
+        ) from error
+    model, report = loaded
+    # here, for what is saved holds every tensor: those that were missing, as random numbers
+    checkpoints.check_tensors(model, report, str(source))
+    _check_read(source, model)
+    folder.mkdir()
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+
+
+def _check_read(source: Path, model: PreTrainedModel) -> None:
+    """Raise UserError if the file says or holds what transformers passed over.
+
+    It takes no notice of scaled rotary positions, which such files keep as keys of their header or
+    as a tensor of factors, nor of tensors that it does not know.
+    """
+    reader = GGUFReader(source)
+    ropes = (model.config.get_text_config().to_dict().get("rope_parameters") or {}).items()
+    known = {value for key, value in ropes if key == "rope_type"}
+    for key, field in reader.fields.items():
+        if key.endswith(".rope.scaling.type") and {field.contents()} - {"none"} - known:
+            raise UserError(
+                f"{source} has rotary positions of type '{field.contents()}', which transformers "
+                "does not read from GGUF files: name a folder that save_pretrained wrote"
+            )
+    # an output layer may be there although it is the embedding
+    ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+    apart = {end.weight.data_ptr() for end in ends if end is not None}
+    sizes = {weight.data_ptr(): weight.numel() for weight in model.state_dict().values()}
+    wanted = sum(size for place, size in sizes.items() if place not in apart)
+    held = {
+        tensor.name: int(tensor.n_elements)
+        for tensor in reader.tensors
+        if tensor.name not in ("token_embd.weight", "output.weight")
+    }
+    if sum(held.values()) != wanted:
+        ropes_held = ", ".join(name for name in held if name.startswith("rope_"))
+        raise UserError(
+            f"{source} holds {sum(held.values()):,} weights beside the embedding, of which "
+            f"transformers knows {wanted:,}{f' (not {ropes_held})' if ropes_held else ''}: name a "
+            "folder that save_pretrained wrote"
+        )
+
+
+def _whole(folder: Path) -> bool:
+    try:
+        return (folder / _CHECKSUM).read_text() == _fingerprint(folder)
+    except (OSError, UnicodeDecodeError):  # not there, or not to be read
+        return False
+
+
+def _fingerprint(folder: Path) -> str:
+    files = [path for path in folder.iterdir() if path.name != _CHECKSUM]
+    return content.fingerprint(files, folder)

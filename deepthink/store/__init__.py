@@ -1,0 +1,1 @@
+"""Everything kept under results/, and who may write it: no torch."""

@@ -1,0 +1,88 @@
+"""What made a result: versions, code, machine, seconds and memory."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from deepthink import __version__
+
+if sys.platform != "win32":
+    import resource
+
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+)
+
+
+class Clock:
+    """Seconds per stage, summed over repetitions, and the peak memory since it was made."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.laps: dict[str, float] = {}
+        self._device = device
+        self._last = time.perf_counter()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def lap(self, stage: str) -> None:
+        """The time since the last lap belongs to `stage`."""
+        if self._device.type != "cpu":
+            torch.accelerator.synchronize(self._device)
+        now = time.perf_counter()
+        self.laps[stage] = round(self.laps.get(stage, 0.0) + now - self._last, 3)
+        self._last = now
+
+    def peak_memory(self) -> int:
+        """Bytes: of the GPU, or of this process (since its start) where there is none."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        if sys.platform == "win32":
+            return int(psutil.Process().memory_info().peak_wset)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the processor's kind and thread count."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{device.type} {platform.machine()}, {threads} thread{'s' * (threads > 1)}"
+
+
+@lru_cache
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and the libraries whose numerics matter."""
+    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), "deepthink": __version__, **found}
+
+
+@lru_cache
+def code() -> dict[str, Any]:
+    """The git commit of this package and whether its tree had changes; nulls outside a checkout."""
+    folder = Path(__file__).parent.parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changes = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changes)}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}

@@ -1,0 +1,77 @@
+"""Demonstrations from a benchmark's file of worked examples, BIG-Bench Hard's cot-prompts.
+
+Of each example its question and final answer are kept. What the file says before the first, a
+notice that the text must stay out of training corpora and the task in a sentence, is not.
+"""
+
+import re
+from pathlib import Path
+
+import pooch
+from requests import ConnectionError
+
+from deepthink import hub
+from deepthink.config.tasks import WorkedExamples
+from deepthink.errors import UserError, first_line
+from deepthink.tasks.rows import Absent
+
+HOST = "https://raw.githubusercontent.com"
+_EXAMPLE = re.compile(r"^Q: (.+?)\nA: (.+?)(?=\n\s*\nQ: |\Z)", re.DOTALL | re.MULTILINE)
+_ANSWER = re.compile(r"the answer is (.+?)\.?\s*\Z", re.DOTALL)
+
+
+def read(
+    source: WorkedExamples, member: str, root: Path | None
+) -> tuple[Path, list[tuple[str, str]]]:
+    """A suite's member's file, and its questions and final answers in the file's order.
+
+    The file is the one under `root`, else downloaded once and checked against its hash.
+
+    Raises:
+        Absent: a file that is missing or cannot be reached.
+        UserError: one that is not to be had, or without an answered question.
+    """
+    file = source.file.replace("{member}", member)
+    if root is not None:
+        path = root / source.repository / file
+        if not path.is_file():
+            raise Absent(f"data_root has no file {source.repository}/{file}")
+    else:
+        path = _download(source, file, member)
+    try:
+        found = parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({first_line(error)})") from error
+    if not found:
+        raise UserError(f"{path} holds no worked example")
+    return path, found
+
+
+def parse(text: str) -> list[tuple[str, str]]:
+    """The questions and final answers of a file of worked examples; ValueError without answer."""
+    found = []
+    for question, reasoning in _EXAMPLE.findall(text):
+        answer = _ANSWER.search(reasoning[reasoning.rfind("the answer is") :])
+        if answer is None:
+            raise ValueError(f"no answer to '{question.splitlines()[0]}'")
+        found.append((question.strip(), answer[1]))
+    return found
+
+
+def _download(source: WorkedExamples, file: str, member: str) -> Path:
+    if member not in source.sha256:
+        raise UserError(f"the config has no sha256 for {source.repository}/{file}")
+    known = f"sha256:{source.sha256[member]}"
+    url = f"{HOST}/{source.repository}/{source.commit}/{file}"
+    folder = hub.cache_folder() / source.repository / source.commit
+    pooch.get_logger().setLevel("ERROR")
+    try:
+        return Path(pooch.retrieve(url, known, fname=Path(file).name, path=folder))
+    except ConnectionError as error:
+        raise Absent(
+            f"the worked examples of {source.repository} are not cached and {HOST} cannot be "
+            "reached: set data_root to a local mirror, or run scripts/prefetch.py where there is a "
+            "network"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{url} cannot be fetched ({first_line(error)})") from error
