@@ -45,8 +45,8 @@ from deepthink.engine.flops import Costs, scoring_flops, thinking_flops
 from deepthink.engine.prepack import PackedLinear, prepack
 from deepthink.errors import UserError
 from deepthink.models import loading
+from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
-from deepthink.study import jobs
 from deepthink.tasks import prompts, sources
 
 STEP_SIZE = 0.1
@@ -174,7 +174,7 @@ def task_workload(name: str, lm: loading.LM, options: argparse.Namespace) -> Wor
     count, queries = SIZES.get(name, ("null", SUITE_QUERIES))
     config = job_of(name, f"demonstrations.count={count}")
     splits = sources.load(config.task, options.data_root, options.queries or queries, 0)
-    shots = [splits.pool[i] for i in jobs.choose(Pool(splits.pool), config).indices]
+    shots = [splits.pool[i] for i in choose(Pool(splits.pool), config).indices]
     encoded = prompts.encode(
         lm.tokenizer,
         config.task.template,

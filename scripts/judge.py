@@ -35,8 +35,8 @@ from deepthink import score, think
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
 from deepthink.models import loading
+from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
-from deepthink.study import jobs
 from deepthink.tasks import prompts, sources
 from deepthink.tasks.prompts import Encoded
 
@@ -134,7 +134,7 @@ def rows_of(name: str, lm: loading.LM, options: argparse.Namespace) -> Rows:
     config = job_of(name)
     task = config.task
     splits = sources.load(task, options.data_root, options.rows, 0)
-    examples = [splits.pool[i] for i in jobs.choose(Pool(splits.pool), config).indices]
+    examples = [splits.pool[i] for i in choose(Pool(splits.pool), config).indices]
     encoded = prompts.encode(
         lm.tokenizer,
         task.template,

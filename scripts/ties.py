@@ -24,9 +24,9 @@ from deepthink.config.overrides import compose
 from deepthink.engine import scoring
 from deepthink.errors import UserError
 from deepthink.models import loading
+from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.structures import Example
-from deepthink.study import jobs
 from deepthink.tasks import prompts, sources
 from deepthink.tasks.prediction import ties
 
@@ -77,7 +77,7 @@ def counted(task: str, seed: int, options: argparse.Namespace) -> Table:
     lm = loading.load(config.model, loading.resolve_device("cpu"))
     root = options.data_root and str(options.data_root)
     splits = sources.load(config.task, root, config.test_size, config.dev_size)
-    chosen = jobs.choose(Pool(splits.pool), config)
+    chosen = choose(Pool(splits.pool), config)
     encoded = prompts.encode(
         lm.tokenizer,
         config.task.template,

@@ -27,7 +27,7 @@ from deepthink.config.parsing import SHARING
 from deepthink.models import loading
 from deepthink.store import leases, outbox, records
 from deepthink.structures import Example
-from deepthink.study import jobs
+from deepthink.study import evaluation, jobs
 from deepthink.tasks.prediction import accuracy, predictions
 
 
@@ -78,14 +78,14 @@ def test_steps_that_are_not_scored_change_no_other(run, tmp_path):
 
 def test_drift_is_nothing_without_a_step_and_follows_the_memory(run, tmp_path, monkeypatch):
     memories = []
-    original = jobs.think
+    original = evaluation.think
 
     def watched(*args, **kwargs):
         for memory in original(*args, **kwargs):
             memories.append(memory)
             yield memory
 
-    monkeypatch.setattr(jobs, "think", watched)
+    monkeypatch.setattr(evaluation, "think", watched)
     run("method.step_size=0")
     ((_, still),) = stored(tmp_path)
     assert {far for d in still["drift"] for which in ("keys", "values") for far in d[which]} == {0}

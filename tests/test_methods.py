@@ -12,9 +12,9 @@ from deepthink.config.overrides import compose
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.selection import balance, signals
+from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.structures import Example
-from deepthink.study.jobs import choose
 from deepthink.tasks import sources
 from deepthink.tasks.labels import flipped, relabelled
 

@@ -12,9 +12,9 @@ from deepthink.config.overrides import CONF, compose
 from deepthink.errors import UserError
 from deepthink.selection import balance, rules
 from deepthink.selection.balance import shares
+from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.structures import Example
-from deepthink.study.jobs import choose
 
 POOL = Pool([Example(f"example {i}", ("a", "b", "c"), i % 3) for i in range(30)])
 

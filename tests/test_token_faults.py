@@ -377,7 +377,7 @@ def test_an_option_listed_twice_is_one_answer():
 def test_ties_are_counted_and_told(run, tmp_path, monkeypatch):
     """A model whose scores are all equal: every prediction is a draw, for every t alike."""
     monkeypatch.setattr(
-        "deepthink.study.jobs.score",
+        "deepthink.study.evaluation.score",
         lambda _model, _memory, queries, candidates, *_: [[0.0] * len(row) for row in candidates],
     )
     _, out, _ = run()
