@@ -17,6 +17,15 @@ SCORED = ("all", "sparse", "ends")
 MOST_ITERATIONS, MOST_COPIES = 10_000, 1_000
 
 
+USUAL_THINKING: dict[str, Any] = {
+    "step_size": 0.01,
+    "momentum": 0.0,
+    "positions": "continued",
+    "memory_dtype": "float32",
+}
+"""TEMPORARY."""
+
+
 def check_thinking(
     iterations: int, step_size: float, momentum: float, positions: str, memory_dtype: str
 ) -> None:

@@ -174,7 +174,7 @@ def task_workload(name: str, lm: loading.LM, options: argparse.Namespace) -> Wor
     count, queries = SIZES.get(name, ("null", SUITE_QUERIES))
     config = job_of(name, f"demonstrations.count={count}")
     splits = sources.load(config.task, options.data_root, options.queries or queries, 0)
-    shots = [splits.pool[i] for i in choose(Pool(splits.pool), config).indices]
+    shots = [splits.pool[i] for i in choose(Pool(splits.pool), config)[0].selection.indices]
     encoded = prompts.encode(
         lm.tokenizer,
         config.task.template,

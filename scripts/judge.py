@@ -134,7 +134,7 @@ def rows_of(name: str, lm: loading.LM, options: argparse.Namespace) -> Rows:
     config = job_of(name)
     task = config.task
     splits = sources.load(task, options.data_root, options.rows, 0)
-    examples = [splits.pool[i] for i in choose(Pool(splits.pool), config).indices]
+    examples = [splits.pool[i] for i in choose(Pool(splits.pool), config)[0].selection.indices]
     encoded = prompts.encode(
         lm.tokenizer,
         task.template,

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from deepthink.config.overrides import CONF, compose
 from deepthink.errors import UserError
-from deepthink.selection import balance
+from deepthink.plugins import RULES
 from deepthink.selection.pool import Pool, Usage
 from deepthink.structures import Example
 
@@ -70,8 +70,8 @@ def held() -> tuple[int, int]:
 def one(method: str, size: int) -> dict[str, float]:
     """Seconds, bytes and prompts of one selection."""
     selector = compose([f"method={method}"]).method.selector
-    select = balance.load(selector)
-    warm = balance.load(selector)
+    select = RULES.load(selector)
+    warm = RULES.load(selector)
     warm(pool_of(300), COUNT, np.random.default_rng(0))  # imports, thread pools
     before, _ = held()
     pool = pool_of(size)

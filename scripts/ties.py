@@ -77,7 +77,7 @@ def counted(task: str, seed: int, options: argparse.Namespace) -> Table:
     lm = loading.load(config.model, loading.resolve_device("cpu"))
     root = options.data_root and str(options.data_root)
     splits = sources.load(config.task, root, config.test_size, config.dev_size)
-    chosen = choose(Pool(splits.pool), config)
+    chosen = choose(Pool(splits.pool), config)[0].selection
     encoded = prompts.encode(
         lm.tokenizer,
         config.task.template,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepthink.config.overrides import compose
+from deepthink.plugins import RULES
 from deepthink.selection import balance
 from deepthink.selection.pool import Pool, Usage
 from deepthink.structures import Example
@@ -63,7 +64,7 @@ def select(name: str, pool: Pool, count: int, seed: int = 0, **options) -> balan
     selector = dict(options_of(name))
     plain = {"balance": "none", "arrangement": "picked"}
     selector |= {key: value for key, value in plain.items() if key in selector} | options
-    found = balance.load(selector)(pool, count, np.random.default_rng(seed))
+    found = RULES.load(selector)(pool, count, np.random.default_rng(seed))
     return found if isinstance(found, balance.Selection) else balance.Selection(found)
 
 

@@ -7,7 +7,17 @@ import pytest
 
 HOUSE = Path(__file__).resolve().parent.parent / "deepthink"
 FLOORS = (
-    {"errors", "structures", "settings", "progress", "files", "content", "redaction", "hub"},
+    {
+        "errors",
+        "structures",
+        "settings",
+        "progress",
+        "files",
+        "content",
+        "redaction",
+        "hub",
+        "plugins",
+    },
     {"engine", "config"},
     {"models", "tasks", "store"},
     {"selection"},

@@ -1,6 +1,8 @@
 """Every method as a job: selection, repetition, other labels, the protocols with a dev set."""
 
 import dataclasses
+import inspect
+import textwrap
 from collections import Counter
 
 import numpy as np
@@ -11,7 +13,8 @@ from conftest import assert_one_line, stored
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
 from deepthink.models import loading
-from deepthink.selection import balance, signals
+from deepthink.plugins import RULES
+from deepthink.selection import signals
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.structures import Example
@@ -230,25 +233,24 @@ def test_running_out_of_memory_while_choosing_is_one_clear_line(run, monkeypatch
     assert_one_line(code, err, "the selector tried do not fit")
 
 
-def test_a_selector_of_three_lines_is_enough(monkeypatch):
+def test_a_selector_of_three_lines_is_enough(tmp_path):
     """What the README says of adding one: a list of indices is all it must return."""
 
     def select(pool, count, rng, longest):
         order = sorted(range(len(pool)), key=lambda i: len(pool.examples[i].text), reverse=longest)
         return order[:count]
 
-    module = type("module", (), {"select": staticmethod(select)})
-    names = [type("Info", (), {"name": "by_length"})]
-    monkeypatch.setattr(balance.pkgutil, "iter_modules", lambda _: names)
-    monkeypatch.setattr(balance, "import_module", lambda _: module)
-    config = compose([])
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "by_length.py").write_text(textwrap.dedent(inspect.getsource(select)))
+    config = dataclasses.replace(compose([]), plugins=str(tmp_path))
     method = dataclasses.replace(config.method, selector={"name": "by_length", "longest": True})
     pool = Pool([Example("x" * i, ("a", "b"), i % 2) for i in range(9)])
-    chosen = choose(pool, dataclasses.replace(config, method=method))
+    (group,) = choose(pool, dataclasses.replace(config, method=method))
+    chosen = group.selection
     assert chosen.indices == [8, 7, 6, 5, 4, 3, 2, 1]
     assert chosen.values is None
     with pytest.raises(UserError, match="by_length needs option longest"):
-        balance.load({"name": "by_length"})
+        RULES.load({"name": "by_length"}, str(tmp_path))
 
 
 def test_scores_of_a_selection_are_json(run, tmp_path):

@@ -92,6 +92,7 @@ MATTERS = {
     "prompt.seam": "prompt.seam=joint",
     "prompt.overflow": "prompt.overflow=error",
     "answer_score": "answer_score=mean",
+    "calibration": "calibration=batch",
     "seed": "seed=1",
     "order": "order=1",
 }

@@ -8,9 +8,10 @@ import pytest
 from pools import made, random_pool, select
 from scipy.stats import chisquare
 
+from deepthink import plugins
 from deepthink.config.overrides import CONF, compose
 from deepthink.errors import UserError
-from deepthink.selection import balance, rules
+from deepthink.selection import rules
 from deepthink.selection.balance import shares
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
@@ -77,14 +78,14 @@ def test_labels_do_not_come_in_blocks():
 
 
 def test_order_permutes_the_same_demonstrations():
-    chosen = [choose(POOL, compose([f"order={j}"])).indices for j in (0, 1, 2)]
+    chosen = [choose(POOL, compose([f"order={j}"]))[0].selection.indices for j in (0, 1, 2)]
     assert sorted(chosen[0]) == sorted(chosen[1]) == sorted(chosen[2])
     assert len(set(map(tuple, chosen))) == 3
 
 
 def test_order_permutes_values_with_their_demonstrations():
     pool = random_pool()
-    chosen = [choose(pool, compose(["method=entropy", f"order={j}"])) for j in (0, 1)]
+    chosen = [choose(pool, compose(["method=entropy", f"order={j}"]))[0].selection for j in (0, 1)]
     pairs = [sorted(zip(c.indices, c.values, strict=True)) for c in chosen]
     assert pairs[0] == pairs[1]
     assert chosen[0].indices != chosen[1].indices
@@ -195,16 +196,16 @@ def test_bad_options_are_told_by_name(kind):
     options, hint = BAD[kind]
     selector = {**compose(["method=cal"]).method.selector, **options}
     with pytest.raises(UserError, match=hint):
-        balance.load(selector)
+        plugins.RULES.load(selector)
 
 
 def test_a_missing_option_names_the_method_that_sets_it():
     with pytest.raises(UserError, match="method=graph_cut sets it"):
-        balance.load({"name": "graph_cut", "balance": "equal"})
+        plugins.RULES.load({"name": "graph_cut", "balance": "equal"})
 
 
 def test_a_selector_that_returns_nonsense_is_refused(monkeypatch):
-    monkeypatch.setattr(balance, "load", lambda _: lambda *_: [0, 0, 1])
+    monkeypatch.setattr(plugins.Kind, "load", lambda *_: lambda *_: [0, 0, 1])
     config = compose(["demonstrations.count=3"])
     with pytest.raises(UserError, match="3 different pool indices"):
         choose(POOL, config)

@@ -54,6 +54,14 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:60]}…{text[-10:]}"
 
 
+def check_named(key: str, named: dict[str, Any], example: str) -> None:
+    """Raise UserError unless a dict of options has the plain name of what they are options of."""
+    name = named.get("name")
+    if not isinstance(name, str):
+        raise UserError(f"{key}.name is {shown(name)}: it must be a name, such as {example}")
+    check_name(f"{key}.name", name)
+
+
 def check_text(key: str, value: str) -> None:
     """Raise UserError for bytes that are no text, which no file and no tokenizer takes."""
     try:

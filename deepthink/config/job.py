@@ -5,9 +5,10 @@ from typing import Any
 
 from pydantic import with_config
 
-from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, shown
+from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, check_named
 from deepthink.config.tasks import SuiteSpec, TaskSpec
 from deepthink.errors import UserError
+from deepthink.plugins import REFINEMENTS
 from deepthink.settings import (
     ANSWER_SCORES,
     LABELS,
@@ -16,6 +17,7 @@ from deepthink.settings import (
     OVERLAPS,
     SCORED,
     SEAMS,
+    USUAL_THINKING,
     check_thinking,
     scored_steps,
 )
@@ -56,12 +58,15 @@ class MethodSpec:
     """A selector of demonstrations and how they are thought over; T = 1 is vanilla ICL.
 
     selector: `name` of a module in deepthink/selection/rules and the options of its `select`.
+    refinement: `name` of a module in deepthink/engine/refinements and the options that it has
+        beside those of `thinking`.
     copies: how often the prompt repeats the demonstrations.
     scored: after which iterations queries are scored, see `options.scored_steps`.
     The rest are the arguments of `deepthink.think`.
     """
 
     selector: dict[str, Any]
+    refinement: dict[str, Any]
     copies: int
     scored: str
     iterations: int
@@ -71,12 +76,8 @@ class MethodSpec:
     memory_dtype: str
 
     def __post_init__(self) -> None:
-        if not isinstance(name := self.selector.get("name"), str):
-            raise UserError(
-                f"method.selector.name is {shown(name)}: it must name a selector, such as "
-                "method=vanilla does"
-            )
-        check_name("method.selector.name", name)
+        check_named("method.selector", self.selector, "random")
+        check_named("method.refinement", self.refinement, "iterate")
         check_at_least("method.copies", self.copies, 1)
         if self.copies > MOST_COPIES:
             raise UserError(f"method.copies is {self.copies}: it must be {MOST_COPIES:,} or less")
@@ -86,8 +87,27 @@ class MethodSpec:
     @property
     def thinking(self) -> dict[str, Any]:
         """The keyword arguments of `think`."""
-        others = ("selector", "copies", "scored")
+        others = ("selector", "refinement", "copies", "scored")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
+
+    def refining(self, plugins: str | None) -> dict[str, Any]:
+        """The name of the refinement with the values of all its options.
+
+        Those of `thinking` belong to every refinement that names them among its arguments.
+        UserError where one that it does not take was given another value than the usual one.
+        """
+        name = self.refinement["name"]
+        options = REFINEMENTS.options(name, plugins)
+        offered = {key: value for key, value in self.thinking.items() if key != "iterations"}
+        for key, value in offered.items():
+            if key not in options and value != USUAL_THINKING[key]:
+                raise UserError(
+                    f"method.{key} is {value}, but the refinement {name} does not take it: leave "
+                    "it out"
+                )
+        usual = {k: p.default for k, p in options.items() if p.default is not p.empty}
+        taken = {key: value for key, value in offered.items() if key in options}
+        return {**usual, **taken, **self.refinement}
 
     @property
     def steps(self) -> list[int]:
@@ -99,7 +119,9 @@ class MethodSpec:
         """What this method is called in paths and tables."""
         chosen = self.selector["name"]
         parts = [] if chosen == "random" else [chosen]
-        parts += ["repeat"] * (self.copies > 1) + ["deepthink"] * (self.iterations > 1)
+        refinement = self.refinement["name"]
+        thinking = "deepthink" if refinement == "iterate" else refinement
+        parts += ["repeat"] * (self.copies > 1) + [thinking] * (self.iterations > 1)
         return "+".join(parts) or "vanilla"
 
 
@@ -173,12 +195,14 @@ class Config:
     prompt: PromptSpec
     pool: PoolSpec
     answer_score: str
+    calibration: dict[str, Any]
     seed: int
     order: int
     test_size: int | None
     dev_size: int | None
     pool_size: int | None
     data_root: str | None
+    plugins: str | None
     results: str
     force: bool
     device: str
@@ -187,6 +211,12 @@ class Config:
 
     def __post_init__(self) -> None:
         check_choice("answer_score", self.answer_score, ANSWER_SCORES)
+        check_named("calibration", self.calibration, "none")
+        if self.answer_score == "probability" and self.calibration["name"] != "none":
+            raise UserError(
+                f"calibration {self.calibration['name']} corrects log-probabilities: leave out "
+                "answer_score=probability"
+            )
         check_choice("device", self.device, DEVICES)
         check_at_least("seed", self.seed, 0)
         check_at_least("order", self.order, 0)
@@ -229,8 +259,10 @@ class Config:
     @property
     def label(self) -> str:
         """What this job's method is called in paths and tables, with the labels it shows."""
-        labels = self.demonstrations.labels
-        return self.method.label + (f"-{labels}" if labels != "gold" else "")
+        labels, calibration = self.demonstrations.labels, self.calibration["name"]
+        shown_labels = labels if labels != "gold" else ""
+        corrected = calibration if calibration != "none" else ""
+        return "-".join(filter(None, (self.method.label, shown_labels, corrected)))
 
     def resolved(self) -> dict[str, Any]:
         """The whole config as plain values, for the record."""

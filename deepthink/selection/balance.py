@@ -1,19 +1,12 @@
 """Choosing demonstrations class by class, and finding a rule by its file's name."""
 
-import inspect
-import pkgutil
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from importlib import import_module
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from deepthink.errors import UserError, unknown
-from deepthink.selection import rules
+from deepthink.errors import UserError
 from deepthink.selection.pool import Pool
 
 Balance = Literal["equal", "proportional", "none"]
@@ -45,43 +38,6 @@ Pick = Callable[
     [np.ndarray, int, np.random.Generator], tuple[Sequence[int], Sequence[float | None]]
 ]
 """A rule: of these members of the pool, the places of so many, best first, and their values."""
-
-
-def load(selector: Mapping[str, Any]) -> Select:
-    """The selector a config names, with its options; UserError for a name or option it lacks."""
-    options = dict(selector)
-    name = options.pop("name", None)
-    modules = [module.name for module in pkgutil.iter_modules(rules.__path__)]
-    names = [module for module in modules if not module.startswith("_")]
-    if name not in names:
-        raise unknown("selector", name, names)
-    select = import_module(f"{rules.__name__}.{name}").select
-    parameters = dict(list(inspect.signature(select).parameters.items())[3:])
-    for option in options:
-        if option not in parameters:
-            raise unknown(f"option of selector {name}", option, list(parameters))
-    for option, parameter in parameters.items():
-        if option not in options and parameter.default is parameter.empty:
-            raise UserError(
-                f"selector {name} needs option {option}: method={name} sets it, and combines with "
-                "method.iterations"
-            )
-    kinds = typing.get_type_hints(select, include_extras=True)
-    for option, value in options.items():
-        _check_option(name, option, value, kinds.get(option, Any))
-    return partial(select, **options)
-
-
-def _check_option(name: str, option: str, value: Any, kind: Any) -> None:
-    if typing.get_origin(kind) is Literal and value not in typing.get_args(kind):
-        raise unknown(f"value of {option} of selector {name}", value, typing.get_args(kind))
-    try:
-        TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
-    except ValidationError as error:
-        told = error.errors()[0]["msg"]
-        raise UserError(
-            f"{option} of selector {name} is {value!r}: {told[0].lower()}{told[1:]}"
-        ) from error
 
 
 def classes(labels: np.ndarray) -> dict[int, np.ndarray]:

@@ -85,7 +85,8 @@ class Pool:
     """The examples demonstrations are chosen from, and their signals, each read on first use.
 
     examples: n, all with the same candidates wherever a signal is asked for; dev: a set to try
-    demonstrations on, disjoint from the examples; stages: what has been read so far.
+    demonstrations on, disjoint from the examples; queries: the texts of the examples that will be
+    scored, without their labels; stages: what has been read so far.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class Pool:
         dev: Sequence[Example] = (),
         reader: Reader | None = None,
         watch: Watcher | None = None,
+        queries: Sequence[str] = (),
     ) -> None:
         self.examples = tuple(examples)
+        self.queries = tuple(queries)
         self.dev = tuple(dev)
         self.labels: Array = np.array([example.label for example in examples])
         self.stages: list[Stage] = []

@@ -24,6 +24,7 @@ import pandas as pd
 from deepthink.config.job import Config, ModelSpec
 from deepthink.errors import UserError
 from deepthink.files import atomically, unwritable
+from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
 from deepthink.store import schema
 
 SCHEMA = 2
@@ -39,7 +40,7 @@ THROUGH_DATA = frozenset(
 """Fields of a config that matter through the examples they lead to, whose fingerprint is taken."""
 
 IRRELEVANT = frozenset(
-    {"results", "force", "device", "token_budget", "wandb"}
+    {"results", "plugins", "force", "device", "token_budget", "wandb"}
     | {"model.name", "model.parameters", "task.rows"}
 )
 """Fields of a config that cannot change a number. (A device sets the dtype, which can.)"""
@@ -73,7 +74,6 @@ def identity(
     omitted at their old behaviour (one copy, gold labels, every step scored, answers after a
     space), so that older keys stay valid.
     """
-    thinking = config.method.thinking
     task = config.task
     own = {"answer": task.answer} if not task.labels else {}
     steps = config.method.steps
@@ -93,8 +93,9 @@ def identity(
             **({"delimiter": task.delimiter} if task.delimiter != " " else {}),
             "data": data,
         },
-        "selector": {"name": "given"} if task.given else config.method.selector,
-        "thinking": thinking if config.method.iterations > 1 else {"iterations": 1},
+        "selector": {"name": "given"} if task.given else _rule(config),
+        "thinking": _thinking(config),
+        **_calibration(config),
         **({"scored": steps} if not every else {}),
         "demonstrations": config.count,
         **({"labels": labels} if (labels := config.demonstrations.labels) != "gold" else {}),
@@ -104,6 +105,29 @@ def identity(
         "seed": config.draw,
         "order": config.order,
     }
+
+
+def _rule(config: Config) -> dict[str, Any]:
+    return RULES.described(config.method.selector, config.plugins)
+
+
+def _thinking(config: Config) -> dict[str, Any]:
+    method = config.method
+    if method.iterations == 1:
+        return {"iterations": 1}
+    if method.refinement["name"] == "iterate":
+        return method.thinking
+    refining = method.refining(config.plugins)
+    return {
+        "iterations": method.iterations,
+        "refinement": REFINEMENTS.described(refining, config.plugins),
+    }
+
+
+def _calibration(config: Config) -> dict[str, Any]:
+    if config.calibration["name"] == "none":
+        return {}
+    return {"calibration": CALIBRATIONS.described(config.calibration, config.plugins)}
 
 
 def _named(model: ModelSpec, commit: str | None) -> dict[str, str | None]:

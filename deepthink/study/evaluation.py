@@ -1,7 +1,7 @@
 """Thinking and scoring: a curve over t, the drift of the memory, and every score."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -17,7 +17,8 @@ from deepthink.models import loading
 from deepthink.progress import Watcher
 from deepthink.structures import Example, Splits
 from deepthink.study import provenance
-from deepthink.tasks import prompts
+from deepthink.study.calibrating import Calibration
+from deepthink.study.prompting import Prompts
 from deepthink.tasks.labels import flipped
 from deepthink.tasks.prediction import accuracy, gold, predictions, ties
 
@@ -31,7 +32,7 @@ class Evaluated:
         where the demonstrations show flipped labels, also how many predictions `followed` them:
         are the flipped label of the example.
     drift: how far K̃_t, Ṽ_t of every layer are from t = 1, see `Memory.drift`, four digits each.
-    scores: one row per step, split, query and candidate.
+    scores: one row per step, split, query and candidate, as the model gave them.
     """
 
     curve: list[dict[str, Any]]
@@ -41,59 +42,126 @@ class Evaluated:
 
 def evaluate(
     lm: loading.LM,
-    encoded: prompts.Encoded,
+    groups: Sequence[Prompts],
     splits: Splits,
     config: Config,
+    calibration: Calibration,
     budget: TokenBudget,
     clock: provenance.Clock,
     watch: Watcher,
 ) -> Evaluated:
-    """Think, and score dev and test after every step that is to be scored."""
+    """Think over each group's demonstrations, and score its queries after every scored step.
+
+    The points of a step follow when all groups have been scored after it.
+    """
+    scores = {step: _Scores(splits, calibration) for step in config.method.steps}
     curve: list[dict[str, Any]] = []
-    drift: list[dict[str, Any]] = []
-    tables: list[pd.DataFrame] = []
-    origin = None
-    for memory in think(lm.model, encoded.demonstrations, **config.method.thinking):
-        origin = origin or memory
-        if memory.step not in config.method.steps:
-            continue
-        clock.lap("think")
-        scores = score(
-            lm.model,
-            memory,
-            encoded.queries,
-            encoded.candidates,
-            config.answer_score,
-            budget,
-            watch.advance,
-        )
-        clock.lap("score")
-        if any(math.isnan(one) for row in scores for one in row):
-            raise UserError(
-                f"{config.model.name} gives scores that are no numbers (NaN) at t = {memory.step}: "
-                "use model.dtype=float32, or look at its weights"
+    drifts: dict[int, list[dict[str, list[float]]]] = {}
+    for group in groups:
+        origin = None
+        for memory in think(lm.model, group.encoded.demonstrations, **config.method.thinking):
+            origin = origin or memory
+            if (step := memory.step) not in scores:
+                continue
+            clock.lap("think")
+            rows = score(
+                lm.model,
+                memory,
+                group.encoded.queries,
+                group.encoded.candidates,
+                config.answer_score,
+                budget,
+                watch.advance,
             )
-        if memory.step > 1:
-            moved = {name: _rounded(far) for name, far in memory.drift(origin).items()}
-            drift.append({"step": memory.step, **moved})
-        rest = iter(scores)
-        for split, examples in splits.scored():
-            rows = list(islice(rest, len(examples)))
-            predicted = predictions(examples, rows)
-            point = {
-                "step": memory.step,
-                "split": split,
-                **accuracy(examples, predicted),
-                "predicted": in_words(predicted),
-                "ties": ties(examples, rows),
-            }
-            if config.demonstrations.labels == "flipped":
-                turned = [flipped(example) for example in examples]
-                point["followed"] = accuracy(turned, predicted)["correct"]
-            curve.append(point)
-            tables.append(_table(memory.step, split, examples, rows))
-            watch.step(point)
+            clock.lap("score")
+            if any(math.isnan(number) for row in rows for number in row):
+                raise UserError(
+                    f"{config.model.name} gives scores that are no numbers (NaN) at t = {step}: "
+                    "use model.dtype=float32, or look at its weights"
+                )
+            if step > 1:
+                drifts.setdefault(step, []).append(memory.drift(origin))
+            scores[step].add(group, rows)
+            if scores[step].complete:
+                for point in _points(step, scores[step], config):
+                    curve.append(point)
+                    watch.step(point)
+    drift = [{"step": step, **_mean_drift(parts)} for step, parts in drifts.items()]
+    tables = [table for step, found in scores.items() for table in found.tables(step)]
     return Evaluated(curve, drift, pd.concat(tables, ignore_index=True))
+
+
+class _Scores:
+    """The scores of all queries after one step, as the groups give them."""
+
+    def __init__(self, splits: Splits, calibration: Calibration) -> None:
+        self.splits = splits
+        self.calibration = calibration
+        self._examples = [example for _, part in splits.scored() for example in part]
+        self._rows: list[list[float]] = [[]] * len(self._examples)
+        self._asked: list[list[list[float]]] = [[]] * len(self._examples)
+
+    def add(self, group: Prompts, rows: list[list[float]]) -> None:
+        """A group's scores: of its queries, then of the texts that the calibration asks about."""
+        asked = rows[len(group.queries) :]
+        for place, row in zip(group.queries, rows, strict=False):
+            self._rows[place] = row
+            self._asked[place] = asked
+
+    @property
+    def complete(self) -> bool:
+        """Whether every query has its scores."""
+        return all(self._rows)
+
+    def by_split(self) -> dict[str, list[list[float]]]:
+        """The scores as the model gave them."""
+        rest = iter(self._rows)
+        return {name: list(islice(rest, len(part))) for name, part in self.splits.scored()}
+
+    def corrected(self) -> dict[str, list[list[float]]]:
+        """The scores as the calibration corrects them."""
+        rest = iter(self._asked)
+        answers = {
+            name: dict(
+                zip(
+                    self.calibration.texts,
+                    np.array(list(islice(rest, len(part)))).swapaxes(0, 1),
+                    strict=True,
+                )
+            )
+            for name, part in (self.splits.scored() if self.calibration.texts else ())
+        }
+        common = len({example.candidates for example in self._examples}) == 1
+        return self.calibration.corrected(self.by_split(), common, answers)
+
+    def tables(self, step: int) -> list[pd.DataFrame]:
+        """Every candidate's score as the model gave it, split by split."""
+        rows = self.by_split()
+        return [_table(step, name, part, rows[name]) for name, part in self.splits.scored()]
+
+
+def _points(step: int, scores: _Scores, config: Config) -> Iterator[dict[str, Any]]:
+    """The points of a curve after one step, one for each split."""
+    corrected = scores.corrected()
+    for split, examples in scores.splits.scored():
+        rows = corrected[split]
+        predicted = predictions(examples, rows)
+        point = {
+            "step": step,
+            "split": split,
+            **accuracy(examples, predicted),
+            "predicted": in_words(predicted),
+            "ties": ties(examples, rows),
+        }
+        if config.demonstrations.labels == "flipped":
+            turned = [flipped(example) for example in examples]
+            point["followed"] = accuracy(turned, predicted)["correct"]
+        yield point
+
+
+def _mean_drift(parts: Sequence[Mapping[str, list[float]]]) -> dict[str, list[float]]:
+    """The drift of every layer, averaged over the groups."""
+    return {name: _rounded(np.mean([part[name] for part in parts], axis=0)) for name in parts[0]}
 
 
 def in_words(labels: Iterable[int]) -> str:

@@ -1,7 +1,8 @@
 """One job from config to record. Read this first: it calls every other part, in order."""
 
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from deepthink.engine.scoring import TokenBudget
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.models.resolving import Resolved
+from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
 from deepthink.progress import Watcher
-from deepthink.selection import balance
+from deepthink.selection.balance import check_count
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.selection.signals import ModelReader
@@ -24,10 +26,11 @@ from deepthink.store import curves, leases, outbox, records
 from deepthink.store.leases import Busy
 from deepthink.structures import Splits
 from deepthink.study import provenance
-from deepthink.study.accounts import operations, what_was_read
+from deepthink.study.accounts import chosen_how, operations, what_was_read
+from deepthink.study.calibrating import Calibration
 from deepthink.study.evaluation import evaluate, in_words
-from deepthink.tasks import prompts, sources
-from deepthink.tasks.labels import relabelled
+from deepthink.study.prompting import prompted
+from deepthink.tasks import sources
 from deepthink.tasks.prediction import gold
 
 DEATHS = 3
@@ -148,57 +151,32 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
     if config.token_budget is not None:
         budget.tokens = config.token_budget
     watch.stage(f"{config.task.name}: {config.method.selector['name']} demonstrations")
-    pool = Pool(splits.pool, splits.dev, ModelReader(lm, config, job.key, budget), watch)
-    try:
-        with allocating():
-            chosen = choose(pool, config)
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            "the demonstrations the selector tried do not fit into the device's memory: use fewer, "
-            "a smaller model or a narrower dtype"
-        ) from error
+    reader = ModelReader(lm, config, job.key, budget)
+    scored = [example for _, part in splits.scored() for example in part]
+    pool = Pool(splits.pool, splits.dev, reader, watch, [example.text for example in scored])
+    with _fitting("the demonstrations the selector tried do not fit"):
+        chosen = choose(pool, config)
     clock.lap("select")
-    shown = [
-        relabelled(splits.pool[i], config.demonstrations.labels, config.draw, i)
-        for i in chosen.indices
-    ]
-    encoded = prompts.encode(
-        lm.tokenizer,
-        config.task.template,
-        shown,
-        splits.dev + splits.test,
-        config.prompt.seam,
-        config.prompt.overflow,
-        lm.positions,
-        config.method.copies,
-        config.method.iterations > 1,
-        config.task.delimiter,
-    )
+    texts = [example.text for example in splits.pool]
+    calibration = Calibration.of(config.calibration, config.plugins, texts, config.draw)
+    groups = [prompted(lm, group, splits.pool, scored, calibration, config) for group in chosen]
     clock.lap("tokenise")
-    watch.stage(f"{config.task.name}: {encoded.kept} demonstrations")
-    try:
-        with allocating():
-            evaluated = evaluate(lm, encoded, splits, config, budget, clock, watch)
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"{encoded.kept} demonstrations of {len(encoded.demonstrations)} tokens do not fit "
-            "into the device's memory: use fewer, a smaller model or a narrower dtype"
-        ) from error
+    longest = max((group.encoded for group in groups), key=lambda one: len(one.demonstrations))
+    watch.stage(f"{config.task.name}: {longest.kept} demonstrations")
+    told = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens do not fit"
+    with _fitting(told):
+        evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch)
     body = {
         "schema": records.SCHEMA,
         "identity": job.key,
         "config": config.resolved(),
-        **what_was_read(splits, config, chosen, shown, encoded),
-        "selection": {
-            "values": chosen.values,
-            "log": chosen.log,
-            "stages": [asdict(stage) for stage in pool.stages],
-        },
+        **what_was_read(splits, config, groups),
+        "selection": chosen_how(groups, pool),
         "gold": {name: in_words(map(gold, examples)) for name, examples in splits.scored()},
         "curve": evaluated.curve,
         "step_by_dev": (best := curves.by_dev(evaluated.curve)) and best["step"],
         "drift": evaluated.drift,
-        "flops": operations(lm, encoded, config, pool),
+        "flops": operations(lm, groups, config, pool),
         "seconds": clock.laps,
         "peak_memory_bytes": clock.peak_memory(),
         "execution": {"device": provenance.device_name(device), "token_budget": budget.tokens},
@@ -210,8 +188,23 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
     return body, evaluated.scores
 
 
+@contextmanager
+def _fitting(what: str) -> Iterator[None]:
+    """Turn running out of memory into a line that says what does not fit, and what to do."""
+    try:
+        with allocating():
+            yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"{what} into the device's memory: use fewer, a smaller model or a narrower dtype"
+        ) from error
+
+
 def check(job: Job) -> None:
     """Raise UserError for what would only be found after minutes of work on a job."""
     records.check_writable(job.path.parent)
-    balance.load(job.config.method.selector)
-    balance.check_count(len(job.splits.pool), job.config.count)
+    RULES.load(job.config.method.selector, job.config.plugins)
+    check_count(len(job.splits.pool), job.config.count)
+    CALIBRATIONS.load(job.config.calibration, job.config.plugins)
+    if job.config.method.iterations > 1:
+        REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)

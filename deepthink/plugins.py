@@ -1,0 +1,320 @@
+"""Rules, refinements and calibrations: one file each, found by its name, here and outside.
+
+A file belongs to one kind and holds one function. Its options are the function's further arguments,
+whose annotations say what they may be; a config names the file and gives the options' values:
+
+    {"name": "herding", "balance": "equal", …}
+
+It is looked for in this package, then in the folders of installed plugins and of `plugins=FOLDER`:
+
+    FOLDER/rules/<name>.py           select(pool, count, rng, **options)
+    FOLDER/refinements/<name>.py     refine(shown, **options)
+    FOLDER/calibrations/<name>.py    calibrate(scores, ask, **options)
+    FOLDER/conf/…                    further methods, tasks and models, as in conf/
+
+An installed package is a plugin if it has an entry point of the group `deepthink.plugins`, which
+names the package that is such a folder. A file whose name begins with `_` is a part that others
+import, with `from . import _name`.
+
+A number depends on what such a file does, so the SHA-256 of a file from outside is part of the
+identity of every job that uses it; see `Kind.described`. Files that it imports are not.
+"""
+
+import inspect
+import sys
+import traceback
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial, wraps
+from hashlib import sha256
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.metadata import entry_points
+from importlib.util import find_spec, module_from_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from deepthink import content
+from deepthink.errors import UserError, first_line, unknown
+from deepthink.files import at_home
+
+GROUP = "deepthink.plugins"
+"""The group of entry points by which installed packages are found."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file that may be added.
+
+    name: what messages call such a file. folder: its folder in a plugin. package: where this
+    package's own files lie. function: what a file must define. given: the arguments that come
+    before the options, by name. remedy: what to do where an option is missing, with {name} for the
+    file's name.
+    """
+
+    name: str
+    folder: str
+    package: str
+    function: str
+    given: tuple[str, ...]
+    remedy: str
+
+    def files(self, plugins: str | None = None) -> dict[str, Path]:
+        """Every file of this kind by its name, this package's own first.
+
+        Raises UserError where two have one name, since neither may stand for the other.
+        """
+        own = _folder(self.package)
+        files: dict[str, Path] = {}
+        for folder in (own, *(folder / self.folder for folder in folders(plugins))):
+            for path in sorted(folder.glob("[!_]*.py")):
+                other = files.setdefault(path.stem, path)
+                if other != path:
+                    raise UserError(
+                        f"there are two files of {self.name} {path.stem}, {other} and {path}: "
+                        "give one of them another name"
+                    )
+        return files
+
+    def load(self, named: Mapping[str, Any], plugins: str | None = None) -> Callable[..., Any]:
+        """The function of the file that a config names, with the config's options bound.
+
+        Raises UserError for a name or an option that does not exist, a value that an option does
+        not take, an option without a value, and a file that cannot be imported or lacks the
+        function.
+        """
+        options = dict(named)
+        name = options.pop("name", None)
+        files = self.files(plugins)
+        if not isinstance(name, str) or name not in files:
+            raise unknown(self.name, name, files)
+        function = self._function(name, files[name])
+        parameters = self._options(name, function)
+        for option in options:
+            if option not in parameters:
+                raise unknown(f"option of {self.name} {name}", option, list(parameters))
+        for option, parameter in parameters.items():
+            if option not in options and parameter.default is parameter.empty:
+                remedy = self.remedy.format(name=name)
+                raise UserError(f"{self.name} {name} needs option {option}: {remedy}")
+        kinds = typing.get_type_hints(function, include_extras=True)
+        for option, value in options.items():
+            self._check_option(name, option, value, kinds.get(option, Any))
+        return partial(function, **options)
+
+    def options(self, name: str, plugins: str | None = None) -> dict[str, inspect.Parameter]:
+        """The options of a file's function; UserError as `load`."""
+        files = self.files(plugins)
+        if name not in files:
+            raise unknown(self.name, name, files)
+        return self._options(name, self._function(name, files[name]))
+
+    def described(self, named: Mapping[str, Any], plugins: str | None = None) -> dict[str, Any]:
+        """What a number depends on: as the config has it, of a file from outside also its defaults.
+
+        `source` is then the SHA-256 of the file.
+        """
+        path = self.files(plugins).get(named["name"])
+        if path is None or path.parent == _folder(self.package):
+            return dict(named)
+        options = self.options(named["name"], plugins)
+        usual = {key: p.default for key, p in options.items() if p.default is not p.empty}
+        return {**usual, **named, "source": content.digest(path)}
+
+    def part(
+        self, function: str, named: Mapping[str, Any], plugins: str | None = None
+    ) -> Callable[..., Any] | None:
+        """A further function of the file that a config names; None if the file has none."""
+        name = named["name"]
+        path = self.files(plugins)[name]
+        if path.parent == _folder(self.package):
+            found = getattr(import_module(f"{self.package}.{name}"), function, None)
+        else:
+            with blamed(self.name, name, path):
+                found = getattr(_module(path), function, None)
+            found = found and _blaming(found, self.name, name, path)
+        return typing.cast(Callable[..., Any] | None, found)
+
+    def _function(self, name: str, path: Path) -> Callable[..., Any]:
+        """The function of a file; that of a file from outside says where it fails."""
+        if path.parent == _folder(self.package):
+            return typing.cast(
+                Callable[..., Any], getattr(import_module(f"{self.package}.{name}"), self.function)
+            )
+        with blamed(self.name, name, path):
+            function = getattr(_module(path), self.function, None)
+        shape = f"{self.function}({', '.join(self.given)}, …)"
+        if not callable(function):
+            raise UserError(f"{path} has no function {shape}: every {self.name} needs one")
+        with blamed(self.name, name, path):
+            first = list(inspect.signature(function).parameters)[: len(self.given)]
+            typing.get_type_hints(function, include_extras=True)
+        if tuple(first) != self.given:
+            raise UserError(
+                f"{self.function} of {path} takes {', '.join(first) or 'nothing'} first: "
+                f"it must begin as {shape} does"
+            )
+        return _blaming(function, self.name, name, path)
+
+    def _options(self, name: str, function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+        parameters = list(inspect.signature(function).parameters.values())[len(self.given) :]
+        for parameter in parameters:
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise UserError(
+                    f"{self.function} of {self.name} {name} takes *{parameter.name}: its options "
+                    "must be arguments with names"
+                )
+        return {parameter.name: parameter for parameter in parameters}
+
+    def _check_option(self, name: str, option: str, value: Any, kind: Any) -> None:
+        if typing.get_origin(kind) is Literal and value not in typing.get_args(kind):
+            what = f"value of {option} of {self.name} {name}"
+            raise unknown(what, value, map(str, typing.get_args(kind)))
+        try:
+            TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise UserError(
+                f"{option} of {self.name} {name} is {value!r}: {reason[0].lower()}{reason[1:]}"
+            ) from error
+
+
+RULES = Kind(
+    name="selector",
+    folder="rules",
+    package="deepthink.selection.rules",
+    function="select",
+    given=("pool", "count", "rng"),
+    remedy="method={name} sets it, and combines with method.iterations",
+)
+"""Which demonstrations are shown: see `deepthink.selection.rules`."""
+
+REFINEMENTS = Kind(
+    name="refinement",
+    folder="refinements",
+    package="deepthink.engine.refinements",
+    function="refine",
+    given=("shown",),
+    remedy="set +method.refinement.OPTION=VALUE",
+)
+"""How a memory is thought over: see `deepthink.engine.refinements`."""
+
+CALIBRATIONS = Kind(
+    name="calibration",
+    folder="calibrations",
+    package="deepthink.study.calibrations",
+    function="calibrate",
+    given=("scores", "ask"),
+    remedy="set +calibration.OPTION=VALUE",
+)
+"""How scores are corrected before the highest wins: see `deepthink.study.calibrations`."""
+
+
+FOLDERS = (*(kind.folder for kind in (RULES, REFINEMENTS, CALIBRATIONS)), "conf")
+"""What a plugin may hold."""
+
+
+def folders(plugins: str | None) -> tuple[Path, ...]:
+    """The folders of plugins: those of installed packages, then the user's own.
+
+    plugins: the folder that the key `plugins` names, or None. UserError where it is none.
+    """
+    return (*_installed(), *((_user_folder(plugins),) if plugins else ()))
+
+
+@cache
+def _installed() -> tuple[Path, ...]:
+    """The folders of installed plugin packages, by the names of their entry points."""
+    found = []
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            spec = find_spec(point.value)
+        except ImportError:
+            spec = None
+        if spec is None or not spec.submodule_search_locations:
+            raise UserError(
+                f"the plugin {point.name} names {point.value}, which is no package: reinstall or "
+                "remove the distribution that brings it"
+            )
+        found.append(Path(spec.submodule_search_locations[0]).resolve())
+    return tuple(found)
+
+
+def _user_folder(plugins: str) -> Path:
+    folder = Path(at_home(plugins)).resolve()
+    listed = f"{', '.join(FOLDERS[:-1])} and {FOLDERS[-1]}"
+    if not folder.is_dir():
+        raise UserError(f"plugins is {plugins}, which is no folder: it holds folders {listed}")
+    if not any((folder / name).is_dir() for name in FOLDERS):
+        raise UserError(
+            f"{plugins} has none of the folders {listed}: a rule of your own is rules/NAME.py there"
+        )
+    return folder
+
+
+@cache
+def _folder(package: str) -> Path:
+    """The folder of one of this package's own packages."""
+    spec = find_spec(package)
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]).resolve()
+
+
+def _module(path: Path) -> ModuleType:
+    """A file as a module of the package that its folder is, imported anew if it was changed."""
+    package = f"deepthink_plugin_{sha256(str(path.parent).encode()).hexdigest()[:12]}"
+    if package not in sys.modules:
+        spec = ModuleSpec(package, None, is_package=True)
+        spec.submodule_search_locations = [str(path.parent)]
+        sys.modules[package] = module_from_spec(spec)
+    name, digest = f"{package}.{path.stem}", content.digest(path)
+    known = sys.modules.get(name)
+    if known is None or known.__dict__.get("__digest__") != digest:
+        sys.modules.pop(name, None)
+        known = import_module(name)
+        known.__dict__["__digest__"] = digest
+    return known
+
+
+@contextmanager
+def blamed(kind: str, name: str, path: Path) -> Iterator[None]:
+    """Turn what a file from outside raises into one line that names the file and the place.
+
+    A UserError passes as it is, and so does running out of memory, which its caller answers.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":
+            raise
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+        where = f"{path}, line {line}" if line else str(path)
+        raise UserError(
+            f"{kind} {name} failed ({type(error).__name__}: {first_line(error)}): see {where}"
+        ) from error
+
+
+def _blaming(function: Callable[..., Any], kind: str, name: str, path: Path) -> Callable[..., Any]:
+    """The same function, whose errors are `blamed`, those of a generator while it runs too."""
+
+    @wraps(function)
+    def called(*given: Any, **options: Any) -> Any:
+        with blamed(kind, name, path):
+            result = function(*given, **options)
+        return _yielding(result, kind, name, path) if inspect.isgenerator(result) else result
+
+    return called
+
+
+def _yielding(values: Iterator[Any], kind: str, name: str, path: Path) -> Iterator[Any]:
+    with blamed(kind, name, path):
+        yield from values

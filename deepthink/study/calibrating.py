@@ -1,0 +1,130 @@
+"""What a calibration is given, and how it is applied to one step's scores."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from deepthink.errors import UserError
+from deepthink.plugins import CALIBRATIONS
+
+Array = np.ndarray
+Rows = Sequence[Sequence[float]]
+"""One row of scores for each query, as long as the query has candidates."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a calibration may know beside the scores of a split, all of it after the same memory.
+
+    name: the calibration's. split: "dev" or "test". common: whether all queries have the same
+    candidates, so that a column of the scores means one answer. dev: [R, C], the scores of the dev
+    rows; None without any. answers: [Q, C] for each text that was asked about, the scores of the
+    same candidates where this text takes the place of the instance; a row for each query, since
+    queries may have demonstrations of their own.
+    """
+
+    name: str
+    split: str
+    common: bool
+    dev: Array | None = None
+    answers: Mapping[str, Array] = field(default_factory=dict)
+
+    def __call__(self, texts: Sequence[str]) -> Array:
+        """[Q, n, C]: the scores of these texts; UserError for one that was not asked about."""
+        missing = [text for text in texts if text not in self.answers]
+        if missing:
+            raise UserError(
+                f"calibration {self.name} asks about {missing[0]!r}, which was not scored: its "
+                "texts(pool, rng) must return every text that it asks about"
+            )
+        return np.stack([self.answers[text] for text in texts], axis=1)
+
+    def need_common_candidates(self) -> None:
+        """Raise UserError where queries have candidates of their own."""
+        if not self.common:
+            raise UserError(
+                f"calibration {self.name} compares label words, but the rows of this task have "
+                "answers of their own: leave out calibration"
+            )
+
+    def dev_scores(self) -> Array:
+        """`dev`; UserError without dev rows."""
+        if self.dev is None:
+            raise UserError(f"calibration {self.name} needs dev rows: leave out dev_size=0")
+        return self.dev
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A calibration with its options bound, and the texts that it asks about.
+
+    >>> Calibration.of({"name": "none"}).corrected({"test": [[-1.0, -2.0]]}, common=True)
+    {'test': [[-1.0, -2.0]]}
+    """
+
+    name: str
+    calibrate: Callable[[Array, Ask], Array]
+    texts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        named: Mapping[str, Any],
+        plugins: str | None = None,
+        pool: Sequence[str] = (),
+        seed: int = 0,
+    ) -> "Calibration":
+        """The calibration that a config names; UserError as `plugins.Kind.load`.
+
+        pool: the texts of the pool's examples, from which a calibration may make texts of its own.
+        """
+        name = named["name"]
+        calibrate = CALIBRATIONS.load(named, plugins)
+        texts = CALIBRATIONS.part("texts", named, plugins)
+        asked = texts(pool, np.random.default_rng([seed, 1])) if texts else ()
+        if not all(isinstance(text, str) for text in asked):
+            raise UserError(f"texts of calibration {name} must return a list of texts")
+        return cls(name, calibrate, tuple(asked))
+
+    def corrected(
+        self,
+        rows: Mapping[str, Rows],
+        common: bool,
+        answers: Mapping[str, Mapping[str, Array]] | None = None,
+    ) -> dict[str, list[list[float]]]:
+        """The corrected scores of every split after one step.
+
+        rows: split → its queries' scores. answers: split → text → [Q, C]. common: as `Ask`.
+        UserError where a calibration returns other than a number for every candidate.
+        """
+        scores = {split: _padded(part) for split, part in rows.items()}
+        return {
+            split: self._checked(
+                Ask(self.name, split, common, scores.get("dev"), (answers or {}).get(split, {})),
+                scores[split],
+                part,
+            )
+            for split, part in rows.items()
+        }
+
+    def _checked(self, ask: Ask, scores: Array, rows: Rows) -> list[list[float]]:
+        result = np.asarray(self.calibrate(scores.copy(), ask), dtype=np.float64)
+        if result.shape != scores.shape:
+            raise UserError(
+                f"calibration {self.name} returned scores of shape {result.shape} for "
+                f"{scores.shape}: it must return one number per candidate"
+            )
+        trimmed = [line[: len(row)] for line, row in zip(result, rows, strict=True)]
+        if any(np.isnan(line).any() for line in trimmed):
+            raise UserError(f"calibration {self.name} returned scores that are no numbers (NaN)")
+        return [line.tolist() for line in trimmed]
+
+
+def _padded(rows: Rows) -> Array:
+    """[Q, C] float64, -inf beyond a query's own candidates."""
+    padded = np.full((len(rows), max(map(len, rows))), -np.inf)
+    for line, row in zip(padded, rows, strict=True):
+        line[: len(row)] = row
+    return padded

@@ -1,0 +1,70 @@
+"""A group of demonstrations and queries as token ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deepthink.config.job import Config
+from deepthink.errors import UserError
+from deepthink.models import loading
+from deepthink.selection.balance import Selection
+from deepthink.selection.choosing import Group
+from deepthink.structures import Example
+from deepthink.study.calibrating import Calibration
+from deepthink.tasks import prompts
+from deepthink.tasks.labels import relabelled
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A group as it is read.
+
+    selection: its demonstrations, and shown: the same as examples, with the labels they show.
+    queries: the places of its queries among all that are scored, dev first.
+    encoded: the token ids of its demonstrations, of its queries, and behind these of the texts that
+    the calibration asks about.
+    """
+
+    selection: Selection
+    shown: tuple[Example, ...]
+    queries: tuple[int, ...]
+    encoded: prompts.Encoded
+
+
+def prompted(
+    lm: loading.LM,
+    group: Group,
+    pool: Sequence[Example],
+    scored: Sequence[Example],
+    calibration: Calibration,
+    config: Config,
+) -> Prompts:
+    """Encode a group for a model; UserError as `prompts.encode`.
+
+    pool, scored: the examples that the group's indices and queries are of.
+    """
+    shown = tuple(
+        relabelled(pool[i], config.demonstrations.labels, config.draw, i)
+        for i in group.selection.indices
+    )
+    queries = [scored[place] for place in group.queries]
+    if calibration.texts:
+        candidates = {example.candidates for example in scored}
+        if len(candidates) > 1:
+            raise UserError(
+                f"calibration {calibration.name} compares label words, but the rows of "
+                f"{config.task.name} have answers of their own: leave out calibration"
+            )
+        queries += [Example(text, scored[0].candidates, 0) for text in calibration.texts]
+    encoded = prompts.encode(
+        lm.tokenizer,
+        config.task.template,
+        shown,
+        queries,
+        config.prompt.seam,
+        config.prompt.overflow,
+        lm.positions,
+        config.method.copies,
+        config.method.iterations > 1,
+        config.task.delimiter,
+    )
+    return Prompts(group.selection, shown, group.queries, encoded)
