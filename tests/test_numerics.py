@@ -10,7 +10,8 @@ from models import CONFIGS, VOCABULARY, tiny
 
 from deepthink import score, think
 from deepthink.engine import reference
-from deepthink.engine.attention import Forward, attend, attend_plainly
+from deepthink.engine.attention import attend, attend_plainly
+from deepthink.engine.forward import Forward
 from deepthink.engine.packing import pack
 from deepthink.engine.scoring import TokenBudget
 

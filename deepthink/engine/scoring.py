@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from deepthink.engine.attention import Forward
+from deepthink.engine.forward import Forward
 from deepthink.engine.layout import single
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import allocating
