@@ -166,7 +166,10 @@ def routed(model: PreTrainedModel, differentiable: bool = False) -> Iterator[For
     """Route a model's attention through this module, unchecked: see `support.iterated`."""
     local = [module for module in model.modules() if isinstance(module, GPTNeoSelfAttention)]
     previous = model.config._attn_implementation
-    with torch.set_grad_enabled(differentiable), _frozen(model) if differentiable else nullcontext():
+    with (
+        torch.set_grad_enabled(differentiable),
+        _frozen(model) if differentiable else nullcontext(),
+    ):
         try:
             for module in local:
                 module.__dict__["_attn"] = _gpt_neo_attention(module)

@@ -63,7 +63,11 @@ class Memory:
 
     def detached(self) -> "Memory":
         """The same numbers, which autograd does not follow; no copy is made."""
-        return self._map(torch.Tensor.detach)
+        return self._map(Tensor.detach)
+
+    def copy(self) -> "Memory":
+        """The same numbers in tensors of its own, which autograd does not follow."""
+        return self._map(lambda tensor: tensor.detach().clone())
 
     def leaves(self) -> "Memory":
         """A copy whose tensors are leaves that require a gradient.
@@ -75,7 +79,7 @@ class Memory:
                  [3.]]]), tensor([[[2.],
                  [2.]]]))
         """
-        return self._map(lambda tensor: tensor.detach().clone().requires_grad_())
+        return self.copy()._map(Tensor.requires_grad_)
 
     def gradient(self, loss: Tensor) -> "Memory":
         """The gradient of a scalar loss with regard to this memory's tensors, see `leaves`.

@@ -32,7 +32,7 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[…, in] to […, out]."""
-        product: Tensor = _Product.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        product: Tensor = _Product.apply(x, self.weight, self.bias)
         return product
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deepthink.config.job import Config
-from deepthink.engine.flops import Costs, scoring_flops, thinking_flops
+from deepthink.engine.flops import Costs, scoring_flops
 from deepthink.models import loading
 from deepthink.selection.balance import Selection
 from deepthink.selection.pool import Pool
@@ -13,9 +13,11 @@ from deepthink.tasks import prompts
 
 
 def operations(
-    lm: loading.LM, encoded: prompts.Encoded, config: Config, pool: Pool
+    lm: loading.LM, encoded: prompts.Encoded, thinking: list[int], pool: Pool
 ) -> dict[str, int | list[int]]:
     """A record's operations: of selection, of each iteration, of scoring dev and test once.
+
+    thinking: of each iteration, as they were counted.
 
     Selection counts the linear layers of every token its answers took, also of those that were
     known from before; attention is left out there.
@@ -24,9 +26,7 @@ def operations(
     length = len(encoded.demonstrations)
     return {
         "selection": costs.token * sum(stage.tokens for stage in pool.stages),
-        "thinking": [
-            thinking_flops(costs, length, step) for step in range(1, config.method.iterations + 1)
-        ],
+        "thinking": thinking,
         "scoring": scoring_flops(costs, length, encoded.queries, encoded.candidates),
     }
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 import pandas as pd
 
 from deepthink.config.job import Config
-from deepthink.engine.scoring import TokenBudget, score
-from deepthink.engine.thinking import think
+from deepthink.engine.demonstrations import Demonstrations
+from deepthink.engine.refinements import iterate
+from deepthink.engine.scoring import Scorer
+from deepthink.engine.thinking import refined
+from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.progress import Watcher
@@ -31,11 +35,13 @@ class Evaluated:
         where the demonstrations show flipped labels, also how many predictions `followed` them:
         are the flipped label of the example.
     drift: how far K̃_t, Ṽ_t of every layer are from t = 1, see `Memory.drift`, four digits each.
+    thinking: operations of each iteration.
     scores: one row per step, split, query and candidate.
     """
 
     curve: list[dict[str, Any]]
     drift: list[dict[str, Any]]
+    thinking: list[int]
     scores: pd.DataFrame
 
 
@@ -52,21 +58,19 @@ def evaluate(
     curve: list[dict[str, Any]] = []
     drift: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
+    thinking: list[int] = []
+    options = config.method.thinking
+    iterations = options.pop("iterations")
+    shown = Demonstrations(lm.model, encoded.demonstrations)
+    scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
     origin = None
-    for memory in think(lm.model, encoded.demonstrations, **config.method.thinking):
+    for memory in refined(shown, partial(iterate.refine, **options), iterations):
+        thinking.append(shown.operations - sum(thinking))
         origin = origin or memory
         if memory.step not in config.method.steps:
             continue
         clock.lap("think")
-        scores = score(
-            lm.model,
-            memory,
-            encoded.queries,
-            encoded.candidates,
-            config.answer_score,
-            budget,
-            watch.advance,
-        )
+        scores = scorer.score(memory, encoded.queries, encoded.candidates)
         clock.lap("score")
         if any(math.isnan(one) for row in scores for one in row):
             raise UserError(
@@ -93,7 +97,7 @@ def evaluate(
             curve.append(point)
             tables.append(_table(memory.step, split, examples, rows))
             watch.step(point)
-    return Evaluated(curve, drift, pd.concat(tables, ignore_index=True))
+    return Evaluated(curve, drift, thinking, pd.concat(tables, ignore_index=True))
 
 
 def in_words(labels: Iterable[int]) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from deepthink.config.job import Config
 from deepthink.engine.out_of_memory import allocating
-from deepthink.engine.scoring import TokenBudget
+from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.models.resolving import Resolved
@@ -198,7 +198,7 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
         "curve": evaluated.curve,
         "step_by_dev": (best := curves.by_dev(evaluated.curve)) and best["step"],
         "drift": evaluated.drift,
-        "flops": operations(lm, encoded, config, pool),
+        "flops": operations(lm, encoded, evaluated.thinking, pool),
         "seconds": clock.laps,
         "peak_memory_bytes": clock.peak_memory(),
         "execution": {"device": provenance.device_name(device), "token_budget": budget.tokens},
