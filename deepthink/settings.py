@@ -1,5 +1,6 @@
 """The choices the paper leaves open, by name. Free of heavy imports, so a typo is told at once."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from deepthink.errors import UserError, unknown
@@ -17,29 +18,41 @@ SCORED = ("all", "sparse", "ends")
 MOST_ITERATIONS, MOST_COPIES = 10_000, 1_000
 
 
-USUAL_THINKING: dict[str, Any] = {
-    "step_size": 0.01,
-    "momentum": 0.0,
-    "positions": "continued",
-    "memory_dtype": "float32",
-}
-"""TEMPORARY."""
+@dataclass(frozen=True)
+class Thinking:
+    """The arguments of `deepthink.think`, with the paper's values (§4.3) as defaults.
+
+    iterations: T. step_size: η. momentum: β. See `deepthink.think`.
+
+    >>> Thinking().step_size
+    0.01
+    """
+
+    iterations: int = 5
+    step_size: float = 0.01
+    momentum: float = 0.0
+    positions: str = "continued"
+    memory_dtype: str = "float32"
+
+
+THINKING = Thinking()
+"""The defaults of `think`, of its reference, of the refinement `iterate` and of conf/method."""
 
 
 def check_thinking(
     iterations: int, step_size: float, momentum: float, positions: str, memory_dtype: str
 ) -> None:
-    """Raise UserError for arguments of `think` that are out of range."""
+    """Raise UserError for arguments of `think` that are out of range.
+
+    >>> check_thinking(5, 2.0, 0.0, "aligned", "float32")
+    Traceback (most recent call last):
+    deepthink.errors.UserError: step_size is 2.0: η must lie between 0 and 1
+    """
+    check_iterations(iterations)
     given: dict[str, Any] = {"step_size": step_size, "momentum": momentum}
-    if not hasattr(iterations, "__index__"):
-        raise UserError(f"iterations is {iterations!r}: T must be a whole number")
     for name, value in given.items():
         if not hasattr(value, "__float__"):
             raise UserError(f"{name} is {value!r}: it must be a number")
-    if iterations < 1:
-        raise UserError(f"iterations is {iterations}: T must be 1 (vanilla) or more")
-    if iterations > MOST_ITERATIONS:
-        raise UserError(f"iterations is {iterations}: T must be {MOST_ITERATIONS:,} or less")
     if not 0 <= step_size <= 1:
         raise UserError(f"step_size is {step_size}: η must lie between 0 and 1")
     if not 0 <= momentum < 1:
@@ -50,10 +63,23 @@ def check_thinking(
         raise unknown("value of memory_dtype", memory_dtype, MEMORY_DTYPES)
 
 
+def check_iterations(iterations: int) -> None:
+    """Raise UserError unless T is a whole number from 1 to `MOST_ITERATIONS`."""
+    if not hasattr(iterations, "__index__"):
+        raise UserError(f"iterations is {iterations!r}: T must be a whole number")
+    if iterations < 1:
+        raise UserError(f"iterations is {iterations}: T must be 1 (vanilla) or more")
+    if iterations > MOST_ITERATIONS:
+        raise UserError(f"iterations is {iterations}: T must be {MOST_ITERATIONS:,} or less")
+
+
 def scored_steps(scored: str, iterations: int) -> list[int]:
     """After which of T iterations queries are scored, t = 1 and T always among them.
 
     "all"; "sparse", 1 to 5 and from there each half as much again (7, 10, 15, 22, …); "ends".
+
+    >>> scored_steps("sparse", 12)
+    [1, 2, 3, 4, 5, 7, 10, 12]
     """
     if scored == "all":
         return list(range(1, iterations + 1))

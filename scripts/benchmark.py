@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,15 @@ from transformers import (
     PreTrainedModel,
 )
 
-from deepthink import score, think
+from deepthink import score
 from deepthink.config.job import Config
 from deepthink.config.overrides import compose
 from deepthink.engine import reference
-from deepthink.engine.flops import Costs, scoring_flops, thinking_flops
+from deepthink.engine.demonstrations import Demonstrations
+from deepthink.engine.flops import Costs, scoring_flops
 from deepthink.engine.prepack import PackedLinear, prepack
+from deepthink.engine.refinements import iterate
+from deepthink.engine.thinking import refined
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.selection.choosing import choose
@@ -222,9 +226,10 @@ def measure(
     """Alternate the two paths; the first engine round warms up and is not counted."""
     shots, queries, candidates = workload.demonstrations, workload.queries, workload.candidates
     iterations = options.iterations
+    shown = Demonstrations(fast, shots)
 
     def engine() -> list[list[list[float]]]:
-        memories = think(fast, shots, iterations, STEP_SIZE)
+        memories = refined(shown, partial(iterate.refine, step_size=STEP_SIZE), iterations)
         return [score(fast, memory, queries, candidates) for memory in memories]
 
     def straightforward() -> list[list[list[float]]]:
@@ -232,6 +237,9 @@ def measure(
         return [reference.score(plain, memory, queries, candidates) for memory in memories]
 
     engine()
+    useful = shown.operations + iterations * scoring_flops(
+        Costs.of(fast), len(shots), queries, candidates
+    )
     times: dict[str, list[float]] = {"engine": [], "straightforward": []}
     for turn in range(options.rounds):
         with console.status(f"{workload.name}: round {turn + 1} of {options.rounds}"):
@@ -240,12 +248,6 @@ def measure(
                 times["engine"].append(seconds)
             seconds, theirs = timed(straightforward, plain.device)
             times["straightforward"].append(seconds)
-    costs = Costs.of(fast)
-    useful = sum(
-        thinking_flops(costs, len(shots), step + 1)
-        + scoring_flops(costs, len(shots), queries, candidates)
-        for step in range(iterations)
-    )
     apart = max(
         abs(a - b)
         for step, other in zip(ours, theirs, strict=True)

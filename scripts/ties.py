@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from deepthink import think
+from deepthink import score, think
 from deepthink.config.overrides import compose
-from deepthink.engine import scoring
+from deepthink.engine import output_layer
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.selection.choosing import choose
@@ -93,9 +93,9 @@ def counted(task: str, seed: int, options: argparse.Namespace) -> Table:
         table.add_column(heading, justify="right")
     for memory in think(lm.model, encoded.demonstrations, **config.method.thinking):
         asked = (lm.model, memory, encoded.queries, encoded.candidates)
-        with patch.object(scoring, "_wide_logits", nn.Linear.forward):
-            narrow = count(splits.test, scoring.score(*asked))
-        wide = count(splits.test, scoring.score(*asked))
+        with patch.object(output_layer, "wide_logits", nn.Linear.forward):
+            narrow = count(splits.test, score(*asked))
+        wide = count(splits.test, score(*asked))
         right = str(wide.first) if wide.first == wide.last else f"{wide.first}-{wide.last}"
         numbers = (memory.step, narrow.ties, narrow.first, narrow.last, wide.ties)
         table.add_row(*map(str, numbers), right)

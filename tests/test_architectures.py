@@ -15,7 +15,7 @@ from transformers import (
 
 from deepthink import score, think
 from deepthink.engine import reference
-from deepthink.engine.attention import Forward
+from deepthink.engine.forward import Forward
 from deepthink.engine.prepack import PackedLinear, prepack
 from deepthink.engine.support import iterated
 from deepthink.errors import UserError

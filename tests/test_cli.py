@@ -78,14 +78,14 @@ def test_steps_that_are_not_scored_change_no_other(run, tmp_path):
 
 def test_drift_is_nothing_without_a_step_and_follows_the_memory(run, tmp_path, monkeypatch):
     memories = []
-    original = evaluation.think
+    original = evaluation.refined
 
     def watched(*args, **kwargs):
         for memory in original(*args, **kwargs):
             memories.append(memory)
             yield memory
 
-    monkeypatch.setattr(evaluation, "think", watched)
+    monkeypatch.setattr(evaluation, "refined", watched)
     run("method.step_size=0")
     ((_, still),) = stored(tmp_path)
     assert {far for d in still["drift"] for which in ("keys", "values") for far in d[which]} == {0}

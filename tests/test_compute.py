@@ -5,7 +5,7 @@ import torch
 from models import CONFIGS, tiny
 from torch.utils.flop_counter import FlopCounterMode
 
-from deepthink.engine.flops import Costs, scoring_flops, thinking_flops
+from deepthink.engine.flops import Costs, scoring_flops
 from deepthink.engine.prepack import prepack
 
 
@@ -32,9 +32,6 @@ def test_packed_layers_count_the_same():
 
 def test_work_by_hand():
     costs = Costs(token=100, key=10, row=1000)
-    # three tokens see 1 + 2 + 3 keys, from the second step on 3 more each
-    assert thinking_flops(costs, 3, step=1) == 300 + 60
-    assert thinking_flops(costs, 3, step=2) == 300 + 60 + 90
     # L = 5; queries (1 2) and (1 3 4) share their first token: 1 | 2, 3, 4 and the node 7 of (7 8)
     # after each: keys 6 | 7, 8 and 7, 8, 9; rows: two for each query
     queries, candidates = [[1, 2], [1, 3, 4]], [[[7, 8], [9]]] * 2

@@ -228,7 +228,7 @@ def test_running_out_of_memory_while_choosing_is_one_clear_line(run, monkeypatch
     def full(*_args, **_kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(signals, "score_with_states", full)
+    monkeypatch.setattr(signals.Scorer, "with_states", full)
     code, _, err = run("method=herding")
     assert_one_line(code, err, "the selector tried do not fit")
 

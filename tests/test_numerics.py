@@ -10,9 +10,10 @@ from models import CONFIGS, VOCABULARY, tiny
 
 from deepthink import score, think
 from deepthink.engine import reference
-from deepthink.engine.attention import Forward, attend, attend_plainly
+from deepthink.engine.attention import attend, attend_plainly
+from deepthink.engine.forward import Forward
 from deepthink.engine.packing import pack
-from deepthink.engine.scoring import TokenBudget
+from deepthink.engine.token_budget import TokenBudget
 
 # Transformers computes GPT-Neo's queries, keys and softmax in float32 whatever the model's dtype;
 # the engine stays in float64 there.

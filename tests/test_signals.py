@@ -12,7 +12,8 @@ from deepthink import hub
 from deepthink.config.overrides import compose
 from deepthink.engine import reference
 from deepthink.engine.packing import common_beginning
-from deepthink.engine.scoring import TokenBudget, score, score_after, score_with_states
+from deepthink.engine.scoring import Scorer, score
+from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.selection import signals
@@ -46,14 +47,11 @@ TOLERANCE = {"gpt_neo": 1e-5}  # it computes attention in float32 whatever its d
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("trees", [True, False])
-def test_scores_after_plain_prompts_are_the_stock_models(name, trees, monkeypatch):
+def test_scores_after_plain_prompts_are_the_stock_models(name, trees):
     """Both ways: contexts with their queries as trees, and contexts remembered."""
-    if not trees:
-        monkeypatch.setattr("deepthink.engine.scoring._TREE_TOKENS", 0)
     model = tiny(name)
-    found = score_after(
-        model, CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4, budget=TokenBudget(60)
-    )
+    scorer = Scorer(model, budget=TokenBudget(60), tree_tokens=512 if trees else 0)
+    found = scorer.after(CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4)
     expected = [
         [[plainly(model, context + q, c) for c in CANDIDATES] for q in QUERIES]
         for context in CONTEXTS
@@ -66,7 +64,7 @@ def test_states_are_what_the_stock_model_feeds_its_output_layer(name):
     model = tiny(name)
     seen = []
     head = model.get_output_embeddings()
-    scores, states = score_with_states(model, QUERIES, [CANDIDATES] * 4, budget=TokenBudget(20))
+    scores, states = Scorer(model, budget=TokenBudget(20)).with_states(QUERIES, [CANDIDATES] * 4)
     handle = head.register_forward_pre_hook(lambda _, args: seen.append(args[0][0, -1]))
     for query in QUERIES:
         with torch.no_grad():
@@ -89,18 +87,18 @@ def test_zero_shot_scores_are_the_plain_implementations():
 def test_neither_budget_nor_company_changes_a_score():
     model = tiny("gpt_neox")
     alone = [
-        score_after(model, [context], [QUERIES], [[CANDIDATES] * 4])[0] for context in CONTEXTS
+        Scorer(model).after([context], [QUERIES], [[CANDIDATES] * 4])[0] for context in CONTEXTS
     ]
     for budget in (1, 40, 10_000):
-        together = score_after(
-            model, CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4, budget=TokenBudget(budget)
-        )
+        scorer = Scorer(model, budget=TokenBudget(budget))
+        together = scorer.after(CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4)
         assert np.array(together) == pytest.approx(np.array(alone), abs=1e-9)
 
 
 def test_progress_counts_every_query():
     model, told = tiny("gpt2"), []
-    score_after(model, CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4, progress=told.append)
+    scorer = Scorer(model, progress=told.append)
+    scorer.after(CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4)
     assert sum(told) == 16
 
 

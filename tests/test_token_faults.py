@@ -377,8 +377,8 @@ def test_an_option_listed_twice_is_one_answer():
 def test_ties_are_counted_and_told(run, tmp_path, monkeypatch):
     """A model whose scores are all equal: every prediction is a draw, for every t alike."""
     monkeypatch.setattr(
-        "deepthink.study.evaluation.score",
-        lambda _model, _memory, queries, candidates, *_: [[0.0] * len(row) for row in candidates],
+        "deepthink.study.evaluation.Scorer.score",
+        lambda _scorer, _memory, _queries, candidates: [[0.0] * len(row) for row in candidates],
     )
     _, out, _ = run()
     assert "the highest score was shared in 24 dev queries at t = 1" in out
@@ -418,7 +418,7 @@ def scaled(kind):
 @pytest.mark.parametrize("kind", ["llama", "opt", "cohere", "granite"])
 def test_logits_of_half_precision_are_float32(kind, dtype, monkeypatch):
     """The states are the model's; the layer behind them, and what follows it, is in float32."""
-    monkeypatch.setattr("deepthink.engine.scoring._HEAD_WEIGHTS", 32 * 40)  # in three parts
+    monkeypatch.setattr("deepthink.engine.output_layer.WIDENED_WEIGHTS", 32 * 40)  # in three parts
     model = tiny(kind) if kind in ("llama", "opt") else scaled(kind)
     model = model.to(dtype).eval()
     head, seen = model.get_output_embeddings(), []
@@ -442,7 +442,7 @@ def test_logits_of_half_precision_are_float32(kind, dtype, monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_output_layer_of_wider_models_is_their_own(dtype, monkeypatch):
     monkeypatch.setattr(
-        "deepthink.engine.scoring._wide_logits", lambda *_: pytest.fail("not asked for")
+        "deepthink.engine.output_layer.wide_logits", lambda *_: pytest.fail("not asked for")
     )
     assert score(tiny("llama", dtype), None, [[5, 9]], [[[7], [8]]])
 

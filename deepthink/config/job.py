@@ -17,7 +17,7 @@ from deepthink.settings import (
     OVERLAPS,
     SCORED,
     SEAMS,
-    USUAL_THINKING,
+    THINKING,
     check_thinking,
     scored_steps,
 )
@@ -100,7 +100,7 @@ class MethodSpec:
         options = REFINEMENTS.options(name, plugins)
         offered = {key: value for key, value in self.thinking.items() if key != "iterations"}
         for key, value in offered.items():
-            if key not in options and value != USUAL_THINKING[key]:
+            if key not in options and value != getattr(THINKING, key):
                 raise UserError(
                     f"method.{key} is {value}, but the refinement {name} does not take it: leave "
                     "it out"

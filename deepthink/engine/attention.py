@@ -1,52 +1,23 @@
-"""Iterative Enhanced Attention (Eq. 3 and 6) for any transformers decoder, over packed tokens.
+"""Exact attention over a memory and a token's own sequence, each with its log-sum-exp.
 
-One forward carries the tokens of many sequences side by side, without padding. In every layer
-each token attends to two blocks, whose softmaxes are joined exactly by their log-sum-exps:
+In every layer each packed token attends to two blocks (Eq. 3 and 6), whose softmaxes are joined
+exactly by their log-sum-exps:
 
     slots     0 ........ L-1 | L ...................
               the memory     | the token's own sequence
               (K̃, Ṽ), shared | present keys and values
               by all         | (causal, or a tree where candidates branch off a query)
 
-so the memory is neither copied for a batch nor attended sequence by sequence. The model's own
-code computes everything else; nothing in it is changed after the forward.
+so the memory is neither copied for a batch nor attended sequence by sequence. Pure functions of
+tensors: no model. All are differentiable.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, PreTrainedModel
-from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoSelfAttention
 
 from deepthink.engine.layout import Layout
-from deepthink.engine.memory import Memory
-from deepthink.errors import UserError
-from deepthink.structures import Tokens
-
-_IMPLEMENTATION = "deepthink_iterated"
-
-
-_UNSUPPORTED = ("softcap", "s_aux", "position_bias", "head_mask")
-
-
-@dataclass
-class _Pass:
-    """What the attention function needs to know during one forward."""
-
-    layout: Layout
-    memory: Memory | None
-    capture: bool
-    layer: int = 0
-    keys: list[Tensor] = field(default_factory=list)
-    values: list[Tensor] = field(default_factory=list)
-
-
-_ACTIVE: ContextVar[_Pass] = ContextVar("deepthink_pass")
 
 
 def attend(
@@ -57,16 +28,30 @@ def attend(
     query [B, H, M, D], key and value [B, H, S, D]; mask bool, broadcast to [B, H, M, S], True
     where a token may look, or None; causal: row i sees columns up to i. Returns [B, H, M, D] and
     [B, H, M] (float32 or wider). A row that sees nothing gets a log-sum-exp of -inf and finite
-    output. The fused kernels return the log-sum-exp only through PyTorch's inner interface.
+    output. The fused kernels return the log-sum-exp only through PyTorch's inner interface, and
+    do not differentiate it: where a gradient is wanted, the scores are held in memory.
+
+    One query that is orthogonal to both keys weighs their values alike, ln 2 = 0.6931…:
+
+        >>> query, key = torch.zeros(1, 1, 1, 2), torch.ones(1, 1, 2, 2)
+        >>> value = torch.tensor([[[[1.0, 0.0], [3.0, 4.0]]]])
+        >>> out, total = attend(query, key, value, 1.0, None, causal=False)
+        >>> out.flatten().tolist(), round(total.item(), 4)
+        ([2.0, 2.0], 0.6931)
     """
     kernels = torch.ops.aten
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value)):
+        return attend_plainly(query, key, value, scale, mask, causal)
     if query.device.type == "cpu" and query.dtype != torch.float16:
-        bias = None
-        if mask is not None:
-            bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, -math.inf)
-        return kernels._scaled_dot_product_flash_attention_for_cpu(
+        if mask is None:
+            return kernels._scaled_dot_product_flash_attention_for_cpu(
+                query, key, value, 0.0, causal, scale=scale
+            )
+        bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, -math.inf)
+        out, total = kernels._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=bias, scale=scale
         )
+        return out, total.masked_fill(~mask.any(-1), -math.inf)  # where the kernel says 0
     if mask is None and _can_flash(query):
         return kernels._scaled_dot_product_flash_attention.default(
             query, key, value, 0.0, causal, False, scale=scale
@@ -89,7 +74,18 @@ def _can_flash(query: Tensor) -> bool:
 def attend_plainly(
     query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    """`attend` by its definition, in float32 or wider: the scores are held in memory."""
+    """`attend` by its definition, in float32 or wider: the scores are held in memory.
+
+    Differentiable in query, key and value, the log-sum-exp too. Arguments, returned values and
+    their shapes are `attend`'s.
+
+        >>> query = torch.tensor([[[[1.0]]]], requires_grad=True)
+        >>> key = value = torch.tensor([[[[0.0], [1.0]]]])
+        >>> out, total = attend_plainly(query, key, value, 1.0, None, causal=False)
+        >>> total.backward()  # d/dq ln(1 + e^q) = e / (1 + e)
+        >>> round(query.grad.item(), 4) == round(out.item(), 4) == 0.7311
+        True
+    """
     wide = torch.promote_types(query.dtype, torch.float32)
     scores = (query.to(wide) @ key.to(wide).mT) * scale
     if causal:
@@ -101,7 +97,7 @@ def attend_plainly(
     return (weights @ value.to(wide)).to(value.dtype), total
 
 
-def _merge(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> Tensor:
+def merge(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> Tensor:
     """Two attentions over disjoint keys, each with its log-sum-exp, joined into the one over both.
 
     With weights w = e^{total_a} / (e^{total_a} + e^{total_b}), the joint output is w·a + (1-w)·b.
@@ -111,7 +107,7 @@ def _merge(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> Tensor:
     return torch.lerp(out_b.to(weight.dtype), out_a.to(weight.dtype), weight).to(out_a.dtype)
 
 
-def _own(
+def over_itself(
     q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layout: Layout
 ) -> tuple[Tensor, Tensor]:
     """Each token over its own sequence: q [H, N, D], k and v [G, N, D] to [H, N, D] and [H, N]."""
@@ -140,17 +136,16 @@ def _own(
     return out, total.transpose(0, 1).flatten(1, 2)[:, layout.scatter]
 
 
-def _remembered(
-    q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, depths: Tensor
+def over_memory(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layout: Layout
 ) -> tuple[Tensor, Tensor]:
     """Each token over the memory: q [H, N, D], k and v [G, L, D] to [H, N, D] and [H, N]."""
     heads, tokens, width = q.shape
     groups, length = k.shape[:2]
-    if window is not None and length + int(depths.max()) >= window:
+    mask = _visible(length, window, layout)
+    if mask is not None:
         k, v = (x.repeat_interleave(heads // groups, dim=0) for x in (k, v))
-        slots = torch.arange(length, device=q.device)
-        near = length + depths[:, None] - slots[None] < window
-        out, total = attend_plainly(q[None], k[None], v[None], scale, near[None, None], False)
+        out, total = attend_plainly(q[None], k[None], v[None], scale, mask[None, None], False)
     else:
         # the query heads that share a key head become further rows: nothing is repeated
         folded = q.reshape(1, groups, heads // groups * tokens, width)
@@ -158,143 +153,11 @@ def _remembered(
     return out.reshape(heads, tokens, width), total.reshape(heads, tokens)
 
 
-def _iterated_attention(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None = None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    sliding_window: int | None = None,
-    **kwargs: object,
-) -> tuple[Tensor, None]:
-    """Transformers' attention interface: query [1, H, N, D], key and value [1, G, N, D]."""
-    if bad := [name for name in _UNSUPPORTED if kwargs.get(name) is not None]:
-        raise UserError(
-            f"{type(module).__name__} uses {bad[0]}, which iterated attention does not support"
-        )
-    current = _ACTIVE.get()
-    q, k, v = query[0], key[0], value[0]
-    scale = scaling if scaling is not None else q.shape[-1] ** -0.5
-    if current.capture:
-        current.keys.append(k)
-        current.values.append(v)
-    out, total = _own(q, k, v, scale, sliding_window, current.layout)
-    if current.memory is not None:
-        past_k = current.memory.keys[current.layer].to(k)
-        past_v = current.memory.values[current.layer].to(v)
-        if past_k[:, :1].shape != k[:, :1].shape or past_v[:, :1].shape != v[:, :1].shape:
-            raise _another(module)
-        past = _remembered(q, past_k, past_v, scale, sliding_window, current.layout.depths)
-        out = _merge(past, (out, total))
-    current.layer += 1
-    return out.transpose(0, 1).contiguous()[None], None  # some models look at it with `view`
-
-
-def _another(module: torch.nn.Module) -> UserError:
-    return UserError(
-        f"{type(module).__name__} has other layers or heads than the memory: score with the model "
-        "that made it"
-    )
-
-
-def _gpt_neo_attention(attention: GPTNeoSelfAttention) -> Callable[..., tuple[Tensor, None]]:
-    """GPT-Neo computes attention in its own code: unscaled, in float32 at least, some local."""
-    window = attention.config.window_size if attention.attention_type == "local" else None
-
-    def call(
-        query: Tensor, key: Tensor, value: Tensor, attention_mask: object = None
-    ) -> tuple[Tensor, None]:
-        wide = torch.promote_types(query.dtype, torch.float32)
-        out, _ = _iterated_attention(
-            attention,
-            query.to(wide),
-            key.to(wide),
-            value.to(wide),
-            scaling=1.0,
-            sliding_window=window,
-        )
-        return out.transpose(1, 2).to(value.dtype), None
-
-    return call
-
-
-AttentionInterface.register(_IMPLEMENTATION, _iterated_attention)
-
-
-@dataclass(frozen=True)
-class Forward:
-    """Runs packed forwards of one model; got from `iterated`."""
-
-    model: PreTrainedModel
-
-    def __call__(
-        self,
-        tokens: Tokens,
-        layout: Layout,
-        memory: Memory | None,
-        start: int,
-        rows: Tensor | None = None,
-        capture: bool = False,
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """One forward over N packed tokens that see `memory` and their own sequences.
-
-        tokens: N ids; start: the position of every sequence's first token; rows: packed indices
-        whose next-token logits are wanted (default: the last). Returns logits [len(rows), V] and,
-        if capture, the present keys and values of each layer, [G, N, D] (else empty lists).
-        """
-        device = self.model.device
-        layers = self.model.config.get_text_config().num_hidden_layers
-        if memory is not None and len(memory.keys) != layers:
-            raise _another(self.model)
-        if rows is None:
-            rows = torch.tensor([len(tokens) - 1], device=device)
-        current = _Pass(layout, memory, capture)
-        token = _ACTIVE.set(current)
-        try:
-            logits = self.model(
-                input_ids=torch.tensor([tokens], device=device),
-                position_ids=(start + layout.depths)[None],
-                # a mask of four axes is handed through unread: no mask is ever built
-                attention_mask=torch.ones(1, 1, 1, 1, device=device),
-                use_cache=False,
-                logits_to_keep=rows,
-            ).logits[0]
-        except IndexError as error:  # of positions that are learnt
-            raise UserError(
-                f"a prompt of {start + int(layout.depths.max()) + 1} positions does not fit into "
-                f"{type(self.model).__name__}: use fewer or shorter demonstrations, which thinking "
-                "doubles"
-            ) from error
-        finally:
-            _ACTIVE.reset(token)
-        if current.layer != layers:
-            raise UserError(
-                f"{type(self.model).__name__} passes {current.layer} of its {layers} layers "
-                "through transformers' attention interface: its memory cannot be iterated"
-            )
-        return logits, current.keys, current.values
-
-
-@contextmanager
-def routed(model: PreTrainedModel) -> Iterator[Forward]:
-    """Route a model's attention through this module, unchecked: see `support.iterated`."""
-    local = [module for module in model.modules() if isinstance(module, GPTNeoSelfAttention)]
-    previous = model.config._attn_implementation
-    with torch.no_grad():
-        try:
-            for module in local:
-                module.__dict__["_attn"] = _gpt_neo_attention(module)
-            if not local:
-                if not model._can_set_attn_implementation():
-                    raise UserError(
-                        f"{type(model).__name__} computes attention outside transformers' interface"
-                    )
-                model.set_attn_implementation(_IMPLEMENTATION)
-            yield Forward(model)
-        finally:
-            for module in local:
-                module.__dict__.pop("_attn", None)
-            if not local:
-                model.set_attn_implementation(previous)
+def _visible(length: int, window: int | None, layout: Layout) -> Tensor | None:
+    """Which of L slots each token sees, [N, L] bool; None if it sees all of them."""
+    depths = layout.depths
+    if window is None or length + int(depths.max()) < window:
+        return layout.slots
+    slots = torch.arange(length, device=depths.device)
+    near = length + depths[:, None] - slots[None] < window
+    return near if layout.slots is None else near & layout.slots

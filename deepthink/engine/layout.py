@@ -1,4 +1,4 @@
-"""Where the packed tokens of one forward stand."""
+"""Where the packed tokens of one forward stand, and what each of them sees."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,24 @@ class Layout:
         there is one sequence only.
     scatter: [N], the inverse: each token's index into B·M.
     tree: [B, 1, M, M] bool, True where the row token sees the column token; None if plainly causal.
+    slots: [N, L] bool, True where the token sees the memory's slot; None if it sees all of them.
+        A model's sliding window hides further ones. A token may see no slot at all.
+
+    >>> Layout(torch.arange(3), slots=torch.tensor([[True], [True], [False]])).slots.shape
+    torch.Size([3, 1])
     """
 
     depths: Tensor
     gather: Tensor | None = None
     scatter: Tensor | None = None
     tree: Tensor | None = None
+    slots: Tensor | None = None
 
 
 def single(length: int, device: torch.device) -> Layout:
-    """The layout of one causal sequence."""
+    """The layout of one causal sequence, which sees the whole memory.
+
+    >>> single(3, torch.device("cpu")).depths
+    tensor([0, 1, 2])
+    """
     return Layout(torch.arange(length, device=device))

@@ -1,6 +1,6 @@
 """The memory of the demonstrations, the only thing thinking leaves behind."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,15 @@ class Memory:
 
     keys, values: one tensor [G, L, D] per layer, keys already rotated where the model rotates.
     step: the iteration t that made them, 1 for plain in-context learning.
+
+    Sums and differences are taken layer by layer, and keep this memory's step:
+
+        >>> ones, twos = (Memory((torch.full((1, 2, 1), n),), (torch.zeros(1, 2, 1),), step=1)
+        ...               for n in (1.0, 2.0))
+        >>> ones.plus(twos.minus(ones), scale=0.25).keys[0].flatten().tolist()
+        [1.25, 1.25]
+        >>> twos.length
+        2
     """
 
     keys: tuple[Tensor, ...]
@@ -24,20 +33,73 @@ class Memory:
         """L: the number of token slots, and the position at which queries begin."""
         return self.keys[0].shape[-2]
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Every layer's keys, then every layer's values."""
+        return (*self.keys, *self.values)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether autograd follows any of the tensors."""
+        return any(tensor.requires_grad for tensor in self.tensors)
+
     def to(self, dtype: torch.dtype) -> "Memory":
         """The same memory in another dtype (itself where nothing changes)."""
         if self.keys[0].dtype == dtype:
             return self
-        return Memory(
-            tuple(k.to(dtype) for k in self.keys),
-            tuple(v.to(dtype) for v in self.values),
-            self.step,
-        )
+        return self._map(lambda tensor: tensor.to(dtype))
+
+    def minus(self, other: "Memory") -> "Memory":
+        """Self - other."""
+        return self._map(torch.sub, other)
+
+    def plus(self, other: "Memory", scale: float = 1.0) -> "Memory":
+        """Self + scale · other."""
+        return self._map(lambda own, added: own.add(added, alpha=scale), other)
+
+    def times(self, scale: float) -> "Memory":
+        """Scale · self."""
+        return self._map(lambda tensor: tensor * scale)
+
+    def detached(self) -> "Memory":
+        """The same numbers, which autograd does not follow; no copy is made."""
+        return self._map(Tensor.detach)
+
+    def copy(self) -> "Memory":
+        """The same numbers in tensors of its own, which autograd does not follow."""
+        return self._map(lambda tensor: tensor.detach().clone())
+
+    def leaves(self) -> "Memory":
+        """A copy whose tensors are leaves that require a gradient.
+
+        >>> memory = Memory((torch.ones(1, 2, 1),), (torch.ones(1, 2, 1),), step=1)
+        >>> leaves = memory.leaves()
+        >>> leaves.gradient((3 * leaves.keys[0] + leaves.values[0] ** 2).sum()).tensors
+        (tensor([[[3.],
+                 [3.]]]), tensor([[[2.],
+                 [2.]]]))
+        """
+        return self.copy()._map(Tensor.requires_grad_)
+
+    def gradient(self, loss: Tensor) -> "Memory":
+        """The gradient of a scalar loss with regard to this memory's tensors, see `leaves`.
+
+        Raises RuntimeError, as `torch.autograd.grad`, where the loss does not depend on all of
+        them: a part of the gradient is never missing in silence.
+        """
+        gradients = torch.autograd.grad(loss, self.tensors)
+        layers = len(self.keys)
+        return Memory(gradients[:layers], gradients[layers:], self.step)
 
     def drift(self, origin: "Memory") -> dict[str, list[float]]:
         """How far each layer is from `origin`: ‖K̃ - K̃₀‖ / ‖K̃₀‖ (Frobenius), the same for Ṽ.
 
         A layer whose keys are all zero, and stay so, is at 0.
+
+        >>> then, now = (Memory((torch.full((1, 2, 1), n),), (torch.zeros(1, 2, 1),), step=1)
+        ...              for n in (2.0, 3.0))
+        >>> now.drift(then)
+        {'keys': [0.5], 'values': [0.0]}
         """
         norm = torch.linalg.vector_norm
 
@@ -57,8 +119,15 @@ class Memory:
 
     def extended(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> "Memory":
         """This memory followed by the keys and values, each [G, n, D], of n further tokens."""
+        further = Memory(tuple(keys), tuple(values), self.step)
+        return self._map(lambda *pair: torch.cat(pair, dim=-2), further)
+
+    def _map(self, function: Callable[..., Tensor], *others: "Memory") -> "Memory":
+        """A function of every tensor and of the others' tensors at its place."""
+        keys = zip(self.keys, *(other.keys for other in others), strict=True)
+        values = zip(self.values, *(other.values for other in others), strict=True)
         return Memory(
-            tuple(torch.cat(pair, dim=-2) for pair in zip(self.keys, keys, strict=True)),
-            tuple(torch.cat(pair, dim=-2) for pair in zip(self.values, values, strict=True)),
+            tuple(function(*tensors) for tensors in keys),
+            tuple(function(*tensors) for tensors in values),
             self.step,
         )

@@ -5,6 +5,8 @@ on every call can be paid once. PyTorch's compiler does the same behind its free
 calls the two operators it uses, without a compiler.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -12,7 +14,16 @@ from transformers.pytorch_utils import Conv1D
 
 
 class PackedLinear(nn.Module):
-    """x ↦ xWᵀ + b with W [out, in] held only in the blocked layout; float32 on a CPU."""
+    """x ↦ xWᵀ + b with W [out, in] held only in the blocked layout; float32 on a CPU.
+
+    Differentiable in x; W and b are frozen.
+
+    >>> double = PackedLinear(torch.tensor([[2.0]]), torch.tensor([1.0]))
+    >>> x = torch.tensor([[3.0]], requires_grad=True)
+    >>> double(x).backward()
+    >>> double(x).item(), x.grad.item()
+    (7.0, 2.0)
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
@@ -21,7 +32,22 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[…, in] to […, out]."""
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        product: Tensor = _Product.apply(x, self.weight, self.bias)
+        return product
+
+
+class _Product(torch.autograd.Function):
+    """The blocked product, of which PyTorch knows no derivative: ∂/∂x = (∂/∂y) W."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.weight = weight
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """The weight is converted back, one layer at a time: a copy, which costs no product."""
+        return gradient @ ctx.weight.to_dense(), None, None
 
 
 def prepack(model: PreTrainedModel) -> PreTrainedModel:
@@ -30,6 +56,11 @@ def prepack(model: PreTrainedModel) -> PreTrainedModel:
     The output embedding stays as it is. In the blocked layout its sums are rounded half as finely,
     and answers of many tokens add that up; it would gain one to four percent of the time.
     Any other model, or a PyTorch without oneDNN, is returned untouched.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)).eval()
+    >>> prepack(model) is model
+    True
     """
     if model.device.type != "cpu" or model.dtype != torch.float32:
         return model

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from deepthink.settings import THINKING
 from deepthink.structures import Tokens
 
 KeyValues = list[tuple[Tensor, Tensor]]
@@ -23,8 +24,8 @@ def think(
     demonstration_ids: Tokens,
     iterations: int,
     step_size: float,
-    momentum: float = 0.0,
-    positions: str = "continued",
+    momentum: float = THINKING.momentum,
+    positions: str = THINKING.positions,
 ) -> Iterator[KeyValues]:
     """Yield each layer's (K̃_t, Ṽ_t), [1, G, L, D] in the model's dtype, for t = 1 … T."""
     ids = torch.tensor([list(demonstration_ids)], device=model.device)

@@ -5,67 +5,27 @@ Tokens are packed without padding, and no token is computed twice: see `packing`
 (the template's first words) is computed once and joins the memory.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from itertools import accumulate, islice, takewhile
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from deepthink.engine.attention import Forward
-from deepthink.engine.layout import single
+from deepthink.engine.forward import Forward
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import allocating
-from deepthink.engine.packing import Packed, branch, common_beginning, layout, pack
+from deepthink.engine.packed_scores import QueryScores, score_group, share_beginning
+from deepthink.engine.packing import Packed, branch, pack
 from deepthink.engine.support import check_model, iterated, vocabulary
+from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError, unknown
 from deepthink.settings import ANSWER_SCORES
 from deepthink.structures import Tokens, token_ids
 
-_HEAD_ROWS = 64
-"""Rows of logits normalised at a time, so that the vocabulary-wide intermediates stay small."""
-
-_HEAD_WEIGHTS = 1 << 22
-"""Weights of the output layer widened to float32 at a time (16 MiB)."""
-
-_TREE_TOKENS = 512
-"""The most a tree of one context and its queries may hold: every token attends to all of them."""
-
-
-@dataclass
-class TokenBudget:
-    """How many tokens one forward may carry; halved for good whenever memory runs out."""
-
-    tokens: int
-
-    @classmethod
-    def default(cls, device: torch.device) -> "TokenBudget":
-        """1,024 on a CPU, where more gains nothing; 16,384 on an accelerator."""
-        return cls(1024 if device.type == "cpu" else 16_384)
-
-    def give_way(self, group: Sequence[Packed]) -> None:
-        """Halve after `group` ran out of memory; UserError if it was a single query."""
-        if len(group) == 1:
-            raise UserError(
-                f"a single query of {len(group[0].tokens)} tokens does not fit into memory: "
-                "use a smaller model or a narrower dtype"
-            )
-        self.tokens = sum(len(packed.tokens) for packed in group) // 2
-
-
-@dataclass(frozen=True)
-class Read:
-    """What came out for one packed query: a score per candidate, and its state.
-
-    state: [d], the input of the output layer at the query's last token, before any answer.
-    """
-
-    scores: list[float]
-    state: Tensor
+Progress = Callable[[int], object]
+"""Called with the number of queries just finished."""
 
 
 def score(
@@ -75,9 +35,13 @@ def score(
     candidates: Sequence[Sequence[Tokens]],
     answer_score: str = "sum",
     budget: TokenBudget | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> list[list[float]]:
     """Score each query's candidates given the memory of the demonstrations (Eq. 1 and 6).
+
+    The score of the candidate y = y_1 … y_n of the query x is, for "sum",
+
+        log p(y | K̃, Ṽ, x) = Σ_i log p(y_i | K̃, Ṽ, x, y_1 … y_{i-1})
 
     Args:
         model: the model the memory was made with, in eval mode.
@@ -96,73 +60,169 @@ def score(
     Raises:
         UserError: an empty query or candidate, ids that are not the model's, a memory of another
             model, or a single query that does not fit into memory.
+
+    Example:
+        A model whose output layer is zero gives each of its 8 tokens the probability 1/8:
+
+        >>> from transformers import GPT2Config, GPT2LMHeadModel
+        >>> from deepthink import think
+        >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=8)
+        >>> model = GPT2LMHeadModel(config).eval()
+        >>> _ = torch.nn.init.zeros_(model.lm_head.weight)
+        >>> (memory,) = think(model, [1, 2, 3], iterations=1)
+        >>> rows = score(model, memory, [[4], [5, 6]], [[[1], [2, 3]], [[1]]])
+        >>> [[round(nats, 4) for nats in row] for row in rows]
+        [[-2.0794, -4.1589], [-2.0794]]
     """
-    read = _read(model, memory, queries, candidates, answer_score, budget, progress)
-    return [one.scores for one in read]
+    return Scorer(model, answer_score, budget, progress).score(memory, queries, candidates)
 
 
-def score_with_states(
-    model: PreTrainedModel,
-    queries: Sequence[Tokens],
-    candidates: Sequence[Sequence[Tokens]],
-    answer_score: str = "sum",
-    budget: TokenBudget | None = None,
-    progress: Callable[[int], object] | None = None,
-) -> tuple[list[list[float]], Tensor]:
-    """The zero-shot scores of `score`, and from the same forwards the queries' states.
+class Scorer:
+    """Scores queries with one model, one way and within one budget of tokens per forward.
 
-    Returns the scores and [Q, d] float32 on the CPU: the input of the output layer (after the
-    final norm, where there is one) at each query's last token. Arguments and errors as `score`'s.
+    Args:
+        model: a causal language model in eval mode.
+        answer_score, budget, progress: as `score`'s. A budget that was halved stays so.
+        tree_tokens: the most tokens that a tree of one context and its queries may hold, each of
+            which attends to all of them; see `after`.
+
+    Raises:
+        UserError: an answer_score that does not exist.
+
+    Example:
+        >>> from transformers import GPT2Config, GPT2LMHeadModel
+        >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=8)
+        >>> model = GPT2LMHeadModel(config).eval()
+        >>> _ = torch.nn.init.zeros_(model.lm_head.weight)
+        >>> scorer = Scorer(model, answer_score="probability")
+        >>> scorer.score(None, [[4]], [[[1], [2, 3]]])
+        [[0.125, 0.25]]
+        >>> scores, states = scorer.with_states([[4], [5, 6]], [[[1]], [[2]]])
+        >>> scores, states.shape
+        ([[0.125], [0.125]], torch.Size([2, 8]))
+        >>> scorer.after([[1, 2], []], [[[4]], [[5]]], [[[[1]]], [[[2], [3]]]])
+        [[[0.125]], [[0.125, 0.125]]]
     """
-    read = _read(model, None, queries, candidates, answer_score, budget, progress)
-    return [one.scores for one in read], torch.stack([one.state for one in read]).float().cpu()
 
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        answer_score: str = "sum",
+        budget: TokenBudget | None = None,
+        progress: Progress | None = None,
+        tree_tokens: int = 512,
+    ) -> None:
+        if answer_score not in ANSWER_SCORES:
+            raise unknown("value of answer_score", answer_score, ANSWER_SCORES)
+        check_model(model)
+        self._model = model
+        self._answer_score = answer_score
+        self._budget = budget or TokenBudget.default(model.device)
+        self._progress = progress or (lambda queries: None)
+        self._tree_tokens = tree_tokens
 
-def score_after(
-    model: PreTrainedModel,
-    contexts: Sequence[Tokens],
-    queries: Sequence[Sequence[Tokens]],
-    candidates: Sequence[Sequence[Sequence[Tokens]]],
-    answer_score: str = "sum",
-    budget: TokenBudget | None = None,
-    progress: Callable[[int], object] | None = None,
-) -> list[list[list[float]]]:
-    """Score queries after each of many plain prompts (T = 1), many prompts in a forward.
+    def score(
+        self,
+        memory: Memory | None,
+        queries: Sequence[Tokens],
+        candidates: Sequence[Sequence[Tokens]],
+    ) -> list[list[float]]:
+        """As the function `score`."""
+        return [query.scores for query in self._queries(memory, queries, candidates)]
 
-    A context and its queries are one tree, in which the context and whatever queries share at
-    their beginning is computed once; trees are packed side by side. A context with more queries
-    than a tree should hold is read once and remembered for them.
+    def with_states(
+        self, queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]
+    ) -> tuple[list[list[float]], Tensor]:
+        """The zero-shot scores, and from the same forwards the states of the queries.
 
-    contexts are S lists of token ids, which may be empty (zero-shot); queries and candidates, for
-    each context, are as in `score`, and so are the other arguments and errors. Returns for each
-    context the rows that `score` returns.
-    """
-    results: list[list[list[float]]] = [[] for _ in contexts]
-    small: list[int] = []
-    for index, (context, own, answers) in enumerate(
-        zip(contexts, queries, candidates, strict=True)
-    ):
-        _check(own, answers)
-        if len(context) and len(context) + sum(map(len, own)) <= _TREE_TOKENS:
-            small.append(index)
-            continue
-        whole = [[*context, *query] for query in own]
-        results[index] = score(model, None, whole, answers, answer_score, budget, progress)
-    if not small:
-        return results
-    with iterated(model) as forward:
+        Returns the scores and [Q, d] float32 on the CPU: the input of the output layer (after the
+        final norm, where there is one) at each query's last token. Arguments and errors as
+        `score`'s.
+        """
+        scored = self._queries(None, queries, candidates)
+        states = torch.stack([query.state for query in scored]).float().cpu()
+        return [query.scores for query in scored], states
+
+    def after(
+        self,
+        contexts: Sequence[Tokens],
+        queries: Sequence[Sequence[Tokens]],
+        candidates: Sequence[Sequence[Sequence[Tokens]]],
+    ) -> list[list[list[float]]]:
+        """Score queries after each of many plain prompts (T = 1), many prompts in a forward.
+
+        A context and its queries are one tree, in which the context and whatever queries share at
+        their beginning is computed once; trees are packed side by side. A context with more
+        queries than a tree should hold is read once and remembered for them.
+
+        contexts are S lists of token ids, which may be empty (zero-shot); queries and candidates,
+        for each context, are as in `score`, and so are the errors. Returns for each context the
+        rows that `score` returns.
+        """
+        results: list[list[list[float]]] = [[] for _ in contexts]
+        small: list[int] = []
+        for index, (context, asked, answers) in enumerate(
+            zip(contexts, queries, candidates, strict=True)
+        ):
+            _check(asked, answers)
+            if len(context) and len(context) + sum(map(len, asked)) <= self._tree_tokens:
+                small.append(index)
+            else:
+                whole = [[*context, *query] for query in asked]
+                results[index] = self.score(None, whole, answers)
+        if not small:
+            return results
         trees = [branch(contexts[i], queries[i], candidates[i]) for i in small]
-        sizes = [len(queries[i]) for i in small]
+        with iterated(self._model) as forward:
+            scored = self._packs(forward, None, trees, [len(queries[i]) for i in small])
+        for index, tree in zip(small, scored, strict=True):
+            numbers = iter(tree.scores)
+            results[index] = [list(islice(numbers, len(row))) for row in candidates[index]]
+        return results
 
-        def advance(done: Sequence[int]) -> None:
-            if progress:
-                progress(sum(sizes[i] for i in done))
+    def _queries(
+        self,
+        memory: Memory | None,
+        queries: Sequence[Tokens],
+        candidates: Sequence[Sequence[Tokens]],
+    ) -> list[QueryScores]:
+        queries, candidates = _plain(self._model, queries, candidates)
+        _check(queries, candidates)
+        if not queries:
+            return []
+        if not isinstance(memory, Memory | None):
+            raise UserError(
+                f"memory must be one of those that think yields, not {type(memory).__name__}"
+            )
+        memory = memory.to(self._model.dtype) if memory else None
+        with iterated(self._model) as forward:
+            memory, queries = share_beginning(forward, memory, queries)
+            packs = [pack(q, row) for q, row in zip(queries, candidates, strict=True)]
+            return self._packs(forward, memory, packs, [1] * len(packs))
 
-        reads = _read_packed(forward, None, trees, answer_score, budget, advance)
-    for index, read in zip(small, reads, strict=True):
-        numbers = iter(read.scores)
-        results[index] = [list(islice(numbers, len(row))) for row in candidates[index]]
-    return results
+    def _packs(
+        self,
+        forward: Forward,
+        memory: Memory | None,
+        packs: Sequence[Packed],
+        sizes: Sequence[int],
+    ) -> list[QueryScores]:
+        """Forward packs of so many queries each, shortest first, as many as the budget holds."""
+        waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
+        scored: dict[int, QueryScores] = {}
+        while waiting:
+            taken = waiting[: self._budget.fitting([packs[i] for i in waiting])]
+            group = [packs[i] for i in taken]
+            try:
+                with allocating():
+                    scores = score_group(forward, memory, group, self._answer_score)
+            except torch.OutOfMemoryError:
+                self._budget.give_way(group)
+                continue
+            scored.update(zip(taken, scores, strict=True))
+            del waiting[: len(taken)]
+            self._progress(sum(sizes[i] for i in taken))
+        return [scored[i] for i in range(len(packs))]
 
 
 def _check(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> None:
@@ -186,159 +246,3 @@ def _plain(
         raise UserError(
             "queries must be a list of lists of token ids, candidates for each query such a list"
         ) from error
-
-
-def _read(
-    model: PreTrainedModel,
-    memory: Memory | None,
-    queries: Sequence[Tokens],
-    candidates: Sequence[Sequence[Tokens]],
-    answer_score: str,
-    budget: TokenBudget | None,
-    progress: Callable[[int], object] | None,
-) -> list[Read]:
-    check_model(model)
-    queries, candidates = _plain(model, queries, candidates)
-    _check(queries, candidates)
-    if not queries:
-        return []
-    if not isinstance(memory, Memory | None):
-        raise UserError(
-            f"memory must be one of those that think yields, not {type(memory).__name__}"
-        )
-    with iterated(model) as forward:
-        memory, queries = share_beginning(
-            forward, memory.to(model.dtype) if memory else None, queries
-        )
-        packs = [pack(q, row) for q, row in zip(queries, candidates, strict=True)]
-
-        def advance(done: Sequence[int]) -> None:
-            if progress:
-                progress(len(done))
-
-        return _read_packed(forward, memory, packs, answer_score, budget, advance)
-
-
-def _read_packed(
-    forward: Forward,
-    memory: Memory | None,
-    packs: Sequence[Packed],
-    answer_score: str,
-    budget: TokenBudget | None,
-    advance: Callable[[Sequence[int]], None],
-) -> list[Read]:
-    """Forward the packs, shortest first, as many at a time as the budget holds."""
-    if answer_score not in ANSWER_SCORES:
-        raise unknown("value of answer_score", answer_score, ANSWER_SCORES)
-    budget = budget or TokenBudget.default(forward.model.device)
-    waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
-    found: dict[int, Read] = {}
-    while waiting:
-        taken = waiting[: _fitting(waiting, packs, budget.tokens)]
-        group = [packs[i] for i in taken]
-        try:
-            with allocating():
-                reads = _read_group(forward, memory, group, answer_score)
-        except torch.OutOfMemoryError:
-            budget.give_way(group)
-            continue
-        found.update(zip(taken, reads, strict=True))
-        del waiting[: len(taken)]
-        advance(taken)
-    return [found[i] for i in range(len(packs))]
-
-
-def share_beginning(
-    forward: Forward, memory: Memory | None, queries: Sequence[Tokens]
-) -> tuple[Memory | None, Sequence[Tokens]]:
-    """Move the tokens that all queries begin with into the memory, or make one of them.
-
-    Exact, since every query sees those tokens in the same context: the memory alone.
-    """
-    shared = common_beginning(queries)
-    if not shared:
-        return memory, queries
-    places = single(shared, forward.model.device)
-    beginning = queries[0][:shared]
-    _, keys, values = forward(beginning, places, memory, start=_begin(memory), capture=True)
-    rest = [query[shared:] for query in queries]
-    if memory is None:
-        return Memory(tuple(keys), tuple(values), step=1), rest
-    return memory.extended(keys, values), rest
-
-
-def _begin(memory: Memory | None) -> int:
-    """The position of a query's first token."""
-    return memory.length if memory else 0
-
-
-def _fitting(waiting: Sequence[int], packs: Sequence[Packed], budget: int) -> int:
-    """How many of the waiting queries, at least one, stay within the budget together."""
-    totals = accumulate(len(packs[i].tokens) for i in waiting)
-    return max(1, sum(1 for _ in takewhile(lambda total: total <= budget, totals)))
-
-
-def _read_group(
-    forward: Forward,
-    memory: Memory | None,
-    group: Sequence[Packed],
-    answer_score: str,
-) -> list[Read]:
-    """One forward: the scores of every candidate of the group's queries."""
-    device = forward.model.device
-    places, starts = layout(group, device)
-    reads = [
-        start + index
-        for start, packed in zip(starts, group, strict=True)
-        for candidate in packed.reads
-        for index in candidate
-    ]
-    targets = [token for packed in group for candidate in packed.candidates for token in candidate]
-    rows, inverse = torch.tensor(reads, device=device).unique(return_inverse=True)
-    tokens = [token for packed in group for token in packed.tokens]
-    with _output_layer(forward.model) as inputs:
-        logits, _, _ = forward(tokens, places, memory, start=_begin(memory), rows=rows)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    totals = torch.cat([part.logsumexp(-1) for part in logits.split(_HEAD_ROWS)])
-    logs = logits[inverse, torch.tensor(targets, device=device)] - totals[inverse]
-    if logs.isnan().any():
-        raise UserError("the model's scores are not numbers: use model.dtype=bfloat16 or float32")
-    per_token = iter((logs.exp() if answer_score == "probability" else logs).tolist())
-    scores = [
-        [
-            sum(islice(per_token, len(candidate)))
-            / (len(candidate) if answer_score == "mean" else 1)
-            for candidate in packed.candidates
-        ]
-        for packed in group
-    ]
-    asked = [start + packed.reads[0][0] for start, packed in zip(starts, group, strict=True)]
-    last = inputs[0][0, torch.searchsorted(rows, torch.tensor(asked, device=device))]
-    return [Read(*pair) for pair in zip(scores, last, strict=True)]
-
-
-@contextmanager
-def _output_layer(model: PreTrainedModel) -> Iterator[list[Tensor]]:
-    """Collects the inputs [1, rows, d] of the output layer, which computes in float32 or wider.
-
-    Logits of half precision are so coarse that candidates get equal scores. Whatever the model
-    does with its logits afterwards (a scale, a soft cap) is then done in float32 too.
-    """
-    inputs: list[Tensor] = []
-    head = model.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
-    if head.weight.dtype.itemsize < torch.float32.itemsize:
-        head.__dict__["forward"] = partial(_wide_logits, head)
-    try:
-        yield inputs
-    finally:
-        hook.remove()
-        head.__dict__.pop("forward", None)
-
-
-def _wide_logits(head: nn.Linear, inputs: Tensor) -> Tensor:
-    """The output layer in float32, whose weights are widened a part of the vocabulary at a time."""
-    rows = inputs.float()
-    words = max(1, _HEAD_WEIGHTS // rows.shape[-1])
-    logits = torch.cat([rows @ part.float().T for part in head.weight.split(words)], dim=-1)
-    return logits if head.bias is None else logits + head.bias.float()

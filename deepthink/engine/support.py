@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from deepthink.engine.attention import Forward, routed
+from deepthink.engine.forward import Forward, routed
 from deepthink.engine.layout import Layout, single
 from deepthink.engine.memory import Memory
 from deepthink.errors import UserError, first_line
@@ -43,11 +43,24 @@ def vocabulary(model: PreTrainedModel) -> int:
 
 
 @contextmanager
-def iterated(model: PreTrainedModel) -> Iterator[Forward]:
+def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[Forward]:
     """Route the model's attention through this module, and restore it afterwards.
+
+    differentiable: record the forwards for autograd, so that a gradient goes through keys and
+    values of every layer to the memory. Weights are frozen meanwhile, and get none. Without it no
+    forward is recorded, whatever the caller's grad mode.
 
     Raises UserError for a model that cannot be iterated: no key/value attention, no route through
     transformers' interface, biases or positions it cannot follow, dropout switched on.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)
+    >>> model = GPT2LMHeadModel(config).eval()
+    >>> with iterated(model) as forward:
+    ...     layout = single(3, model.device)
+    ...     logits, keys, values = forward([5, 6, 7], layout, None, start=0, capture=True)
+    >>> logits.shape, len(keys), keys[0].shape, logits.requires_grad
+    (torch.Size([1, 11]), 1, torch.Size([2, 3, 4]), False)
     """
     if model.training:
         name = type(model).__name__
@@ -58,7 +71,7 @@ def iterated(model: PreTrainedModel) -> Iterator[Forward]:
         if model.config.model_type not in PROVEN:
             _probe(model)
         _probed.add(model)
-    with routed(model) as forward:
+    with routed(model, differentiable) as forward:
         yield forward
 
 

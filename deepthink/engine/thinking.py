@@ -1,27 +1,31 @@
 """The Deep-Thinking stage (§3.1): a frozen model reads its demonstrations T times."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel
 
-from deepthink.engine.layout import single
+from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.memory import Memory
-from deepthink.engine.support import check_model, iterated, vocabulary
+from deepthink.engine.refinements import iterate
 from deepthink.errors import UserError
-from deepthink.settings import check_thinking
-from deepthink.structures import Tokens, token_ids
+from deepthink.settings import THINKING, check_iterations, check_thinking
+from deepthink.structures import Tokens
+
+Refinement = Callable[[Demonstrations], Iterator[Memory]]
+"""Yields memories of the demonstrations without end, its options bound: see `refinements`."""
 
 
 def think(
     model: PreTrainedModel,
     demonstration_ids: Tokens,
-    iterations: int = 5,
-    step_size: float = 0.01,
-    momentum: float = 0.0,
-    positions: str = "continued",
-    memory_dtype: str = "float32",
+    iterations: int = THINKING.iterations,
+    step_size: float = THINKING.step_size,
+    momentum: float = THINKING.momentum,
+    positions: str = THINKING.positions,
+    memory_dtype: str = THINKING.memory_dtype,
 ) -> Iterator[Memory]:
     """Yield the memory K̃_t, Ṽ_t of the demonstrations for t = 1 … T (Eq. 2-5).
 
@@ -35,55 +39,105 @@ def think(
     Args:
         model: a transformers causal language model in eval mode.
         demonstration_ids: L token ids, special tokens included.
-        iterations: T ≥ 1.
-        step_size: η in [0, 1]; 0 leaves the history as it is.
-        momentum: β in [0, 1); the authors' program defaults to 0.9, Eq. 4 has none.
+        iterations: T ≥ 1, by default 5.
+        step_size: η in [0, 1], by default 0.01; 0 leaves the history as it is.
+        momentum: β in [0, 1), by default 0; the authors' program defaults to 0.9, Eq. 4 has none.
         positions: where the present tokens stand at t ≥ 2: "continued" after the history,
-            L … 2L-1 (Appendix D), or "aligned" with it, 0 … L-1.
-        memory_dtype: "float32" keeps a master copy at least that wide whatever the model's dtype;
-            "model" keeps the memory in the model's dtype, as the authors' bf16 program does.
+            L … 2L-1 (Appendix D), the default, or "aligned" with it, 0 … L-1.
+        memory_dtype: "float32", the default, keeps a master copy at least that wide whatever the
+            model's dtype; "model" keeps the memory in the model's dtype, as the authors' bf16
+            program does.
 
     Yields:
         Memory with L slots; the t-th has `step` t. Earlier ones stay valid.
 
     Raises:
-        UserError: an argument out of range, ids that are not the model's, or a model whose
-            attention cannot be iterated.
+        UserError: an argument out of range, ids that are not the model's, a model whose attention
+            cannot be iterated, or a memory that does not stay finite.
+
+    Example:
+        >>> from transformers import GPT2Config, GPT2LMHeadModel
+        >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)
+        >>> model = GPT2LMHeadModel(config).eval()
+        >>> [(memory.step, memory.keys[0].shape) for memory in think(model, [5, 6, 7], 2)]
+        [(1, torch.Size([2, 3, 4])), (2, torch.Size([2, 3, 4]))]
     """
     check_thinking(iterations, step_size, momentum, positions, memory_dtype)
-    check_model(model)
-    demonstration_ids = token_ids(demonstration_ids, vocabulary(model), "demonstration_ids")
-    if not demonstration_ids:
-        raise UserError("think needs at least one demonstration token")
-    length = len(demonstration_ids)
-    wide = torch.promote_types(model.dtype, torch.float32)
-    dtype = wide if memory_dtype == "float32" else model.dtype
-    layout = single(length, model.device)
-    start = length if positions == "continued" else 0
+    shown = Demonstrations(model, demonstration_ids)
+    refine = partial(
+        iterate.refine,
+        step_size=step_size,
+        momentum=momentum,
+        positions=positions,
+        memory_dtype=memory_dtype,
+    )
+    yield from refined(shown, refine, iterations)
 
+
+def refined(
+    shown: Demonstrations, refine: Refinement, iterations: int = THINKING.iterations
+) -> Iterator[Memory]:
+    """Yield the memories of any refinement for t = 1 … T, numbered and checked.
+
+    Args:
+        shown: the demonstrations, which count the operations of what is read of them.
+        refine: a refinement with its options bound, see `deepthink.engine.refinements`.
+        iterations: T ≥ 1.
+
+    Yields:
+        Memory with L slots, which autograd does not follow; the t-th has `step` t.
+
+    Raises:
+        UserError: T out of range, or a refinement whose first memory is not the plain reading,
+            which ends before T, which yields what is no memory of this model and these L tokens,
+            numbers that are not finite, or a memory that it writes into afterwards.
+
+    Example:
+        >>> from transformers import GPT2Config, GPT2LMHeadModel
+        >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)
+        >>> shown = Demonstrations(GPT2LMHeadModel(config).eval(), [5, 6, 7])
+        >>> [memory.step for memory in refined(shown, iterate.refine, 3)]
+        [1, 2, 3]
+    """
+    check_iterations(iterations)
+    name = f"the refinement {getattr(refine, 'func', refine).__module__.rpartition('.')[2]}"
+    memories = iter(refine(shown))
     memory: Memory | None = None
-    velocity: tuple[list[Tensor], list[Tensor]] | None = None
+    shapes: list[torch.Size] = []
     for step in range(1, iterations + 1):
-        with iterated(model) as forward:
-            _, *present = forward(
-                demonstration_ids, layout, memory, start if memory else 0, capture=True
+        before = _versions(memory)
+        following = next(memories, None)
+        if before != _versions(memory):
+            raise UserError(
+                f"{name} writes into the memory that it yielded at t = {step - 1}: yield a copy"
             )
-        keys, values = ([x.to(dtype, copy=True) for x in tensors] for tensors in present)
-        if memory is not None:
-            gradient = (_minus(keys, memory.keys), _minus(values, memory.values))
-            if velocity is None or momentum == 0:
-                velocity = gradient
-            else:
-                for old, new in zip(velocity, gradient, strict=True):
-                    torch._foreach_mul_(old, momentum)
-                    torch._foreach_add_(old, new)
-            keys, values = (
-                [h.add(m, alpha=step_size) for h, m in zip(history, moved, strict=True)]
-                for history, moved in zip((memory.keys, memory.values), velocity, strict=True)
-            )
-        memory = Memory(tuple(keys), tuple(values), step)
+        if following is None:
+            raise UserError(f"{name} ends after {step - 1} of {iterations} iterations")
+        if not isinstance(following, Memory):
+            raise UserError(f"{name} yields {type(following).__name__} at t = {step}, no Memory")
+        memory = replace(following.detached(), step=step)
+        del following  # and with it the graph that it may hold
+        if step == 1 and not shown.is_plain(memory):
+            raise UserError(f"{name} must yield the plain reading first, which is shown.read()")
+        shapes = shapes or [tensor.shape for tensor in memory.tensors]
+        _check(memory, shapes, name)
         yield memory
 
 
-def _minus(present: Sequence[Tensor], history: Sequence[Tensor]) -> list[Tensor]:
-    return [new - old for new, old in zip(present, history, strict=True)]
+def _versions(memory: Memory | None) -> list[int]:
+    """How often each tensor has been written into."""
+    return [tensor._version for tensor in memory.tensors] if memory else []
+
+
+def _check(memory: Memory, shapes: list[torch.Size], name: str) -> None:
+    """UserError unless a memory is shaped as the plain reading, and finite."""
+    if [tensor.shape for tensor in memory.tensors] != shapes:
+        raise UserError(
+            f"{name} yields at t = {memory.step} a memory of other layers, heads or slots than the "
+            "demonstrations have"
+        )
+    if not torch.stack([tensor.isfinite().all() for tensor in memory.tensors]).all():
+        raise UserError(
+            f"{name} yields at t = {memory.step} a memory that is not finite: take smaller steps, "
+            "or use model.dtype=bfloat16 or float32"
+        )

@@ -22,7 +22,8 @@ from safetensors.numpy import save_file
 
 from deepthink import hub
 from deepthink.config.job import Config
-from deepthink.engine.scoring import TokenBudget, score_after, score_with_states
+from deepthink.engine.scoring import Scorer
+from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
 from deepthink.files import atomically
 from deepthink.models.loading import LM
@@ -68,19 +69,16 @@ class ModelReader:
 
     def zero_shot(self, examples: Sequence[Example], progress: Progress) -> tuple[Array, Array]:
         """As `pool.Reader`, float32."""
+        scorer = Scorer(self._lm.model, self.answer_score, self._budget, progress)
         parts = []
         for begin in range(0, len(examples), _BATCH):
             batch = examples[begin : begin + _BATCH]
 
             def read(batch: Sequence[Example] = batch) -> dict[str, Array]:
                 encoded = self._encode((), batch)
-                scores, states = score_with_states(
-                    self._lm.model,
+                scores, states = scorer.with_states(
                     [encoded.demonstrations + query for query in encoded.queries],
                     encoded.candidates,
-                    self.answer_score,
-                    self._budget,
-                    progress,
                 )
                 return {"hidden": states.numpy(), "scores": np.array(scores, np.float32)}
 
@@ -98,6 +96,7 @@ class ModelReader:
 
         The demonstrations are written and cut as a job's own are.
         """
+        scorer = Scorer(self._lm.model, self.answer_score, self._budget, progress)
         size = max(1, _BATCH // len(queries))
         questions = digest([*map(_words, queries)])
         parts = []
@@ -106,14 +105,10 @@ class ModelReader:
 
             def read(batch: Sequence[Sequence[Example]] = batch) -> dict[str, Array]:
                 encoded = [self._encode(shown, queries) for shown in batch]
-                scores = score_after(
-                    self._lm.model,
+                scores = scorer.after(
                     [one.demonstrations for one in encoded],
                     [one.queries for one in encoded],
                     [one.candidates for one in encoded],
-                    self.answer_score,
-                    self._budget,
-                    progress,
                 )
                 pairs = zip(encoded, batch, strict=True)
                 cut = sum(one.kept < len(shown) or one.truncated for one, shown in pairs)

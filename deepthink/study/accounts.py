@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from deepthink.config.job import Config
-from deepthink.engine.flops import Costs, scoring_flops, thinking_flops
+from deepthink.engine.flops import Costs, scoring_flops
 from deepthink.models import loading
 from deepthink.selection.pool import Pool
 from deepthink.structures import Splits
@@ -13,9 +13,11 @@ from deepthink.study.prompting import Prompts
 
 
 def operations(
-    lm: loading.LM, groups: Sequence[Prompts], config: Config, pool: Pool
+    lm: loading.LM, groups: Sequence[Prompts], thinking: list[int], pool: Pool
 ) -> dict[str, int | list[int]]:
     """A record's operations: of selection, of each iteration, of scoring dev and test once.
+
+    thinking: of each iteration, as they were counted.
 
     Selection counts the linear layers of every token its answers took, also of those that were
     known from before; attention is left out there. Of several groups it is the sum.
@@ -25,10 +27,7 @@ def operations(
     parts = [(n, group.encoded) for n, group in zip(lengths, groups, strict=True)]
     return {
         "selection": costs.token * sum(stage.tokens for stage in pool.stages),
-        "thinking": [
-            sum(thinking_flops(costs, length, step) for length in lengths)
-            for step in range(1, config.method.iterations + 1)
-        ],
+        "thinking": thinking,
         "scoring": sum(scoring_flops(costs, n, e.queries, e.candidates) for n, e in parts),
     }
 

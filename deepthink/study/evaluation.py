@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 
 from deepthink.config.job import Config
-from deepthink.engine.scoring import TokenBudget, score
-from deepthink.engine.thinking import think
+from deepthink.engine.demonstrations import Demonstrations
+from deepthink.engine.scoring import Scorer
+from deepthink.engine.thinking import refined
+from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
 from deepthink.models import loading
+from deepthink.plugins import REFINEMENTS
 from deepthink.progress import Watcher
 from deepthink.structures import Example, Splits
 from deepthink.study import provenance
@@ -32,11 +35,13 @@ class Evaluated:
         where the demonstrations show flipped labels, also how many predictions `followed` them:
         are the flipped label of the example.
     drift: how far K̃_t, Ṽ_t of every layer are from t = 1, see `Memory.drift`, four digits each.
+    thinking: operations of each iteration, of several groups their sum.
     scores: one row per step, split, query and candidate, as the model gave them.
     """
 
     curve: list[dict[str, Any]]
     drift: list[dict[str, Any]]
+    thinking: list[int]
     scores: pd.DataFrame
 
 
@@ -57,22 +62,20 @@ def evaluate(
     scores = {step: _Scores(splits, calibration) for step in config.method.steps}
     curve: list[dict[str, Any]] = []
     drifts: dict[int, list[dict[str, list[float]]]] = {}
+    thinking = [0] * config.method.iterations
+    refine = REFINEMENTS.load(config.method.refining(config.plugins), config.plugins)
+    scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
     for group in groups:
-        origin = None
-        for memory in think(lm.model, group.encoded.demonstrations, **config.method.thinking):
+        encoded, origin, before = group.encoded, None, 0
+        shown = Demonstrations(lm.model, encoded.demonstrations, seed=config.draw)
+        for memory in refined(shown, refine, config.method.iterations):
+            thinking[memory.step - 1] += shown.operations - before
+            before = shown.operations
             origin = origin or memory
             if (step := memory.step) not in scores:
                 continue
             clock.lap("think")
-            rows = score(
-                lm.model,
-                memory,
-                group.encoded.queries,
-                group.encoded.candidates,
-                config.answer_score,
-                budget,
-                watch.advance,
-            )
+            rows = scorer.score(memory, encoded.queries, encoded.candidates)
             clock.lap("score")
             if any(math.isnan(number) for row in rows for number in row):
                 raise UserError(
@@ -88,7 +91,7 @@ def evaluate(
                     watch.step(point)
     drift = [{"step": step, **_mean_drift(parts)} for step, parts in drifts.items()]
     tables = [table for step, found in scores.items() for table in found.tables(step)]
-    return Evaluated(curve, drift, pd.concat(tables, ignore_index=True))
+    return Evaluated(curve, drift, thinking, pd.concat(tables, ignore_index=True))
 
 
 class _Scores:

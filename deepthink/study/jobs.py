@@ -12,7 +12,7 @@ import torch
 
 from deepthink.config.job import Config
 from deepthink.engine.out_of_memory import allocating
-from deepthink.engine.scoring import TokenBudget
+from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.models.resolving import Resolved
@@ -176,7 +176,7 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
         "curve": evaluated.curve,
         "step_by_dev": (best := curves.by_dev(evaluated.curve)) and best["step"],
         "drift": evaluated.drift,
-        "flops": operations(lm, groups, config, pool),
+        "flops": operations(lm, groups, evaluated.thinking, pool),
         "seconds": clock.laps,
         "peak_memory_bytes": clock.peak_memory(),
         "execution": {"device": provenance.device_name(device), "token_budget": budget.tokens},
@@ -206,5 +206,4 @@ def check(job: Job) -> None:
     RULES.load(job.config.method.selector, job.config.plugins)
     check_count(len(job.splits.pool), job.config.count)
     CALIBRATIONS.load(job.config.calibration, job.config.plugins)
-    if job.config.method.iterations > 1:
-        REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
+    REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
