@@ -8,8 +8,9 @@ import pytest
 from pools import gradients, made, random_pool, select
 from scipy.special import softmax
 
-from deepthink.selection.pool import Outer, Pool
-from deepthink.selection.rules import cal, craig, facility_location, grad_match, graph_cut
+from deepthink.selection.outer import Outer
+from deepthink.selection.pool import Pool
+from deepthink.selection.rules import cal, facility_location, grad_match, graph_cut
 from deepthink.selection.rules._lazy_greedy import lazy_greedy
 
 
@@ -593,18 +594,17 @@ def test_lazy_greedy_evaluates_few():
 
 def test_blocks_change_nothing(monkeypatch):
     """No matrix of all pairs is made: the parts it is made in do not show."""
-    from deepthink.selection import pool as pool_module
+    from deepthink.selection import outer
 
     pool = random_pool(n=100)
     whole = {name: select(name, pool, 9).indices for name in ("craig", "facility_location")}
-    monkeypatch.setattr(pool_module, "_CELLS", 1)
-    monkeypatch.setattr(pool_module, "_ROWS", 7)
+    monkeypatch.setattr(outer, "_CELLS", 1)
+    monkeypatch.setattr(outer, "_ROWS", 7)
     for name, chosen in whole.items():
         assert select(name, pool, 9).indices == chosen
-    assert ceil(100 / 16) == len(list(pool_module.column_blocks(np.arange(100), 100)))
+    assert ceil(100 / 16) == len(list(outer.column_blocks(np.arange(100), 100)))
 
 
 def test_probabilities_are_those_of_the_label_words():
     pool = random_pool()
     assert pool.probabilities == pytest.approx(softmax(pool.scores.astype(float), axis=1))
-    assert craig.Outer is Outer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import stored
-from models import CONFIGS, VOCABULARY, tiny
+from tiny_models import CONFIGS, VOCABULARY, tiny
 
 from deepthink import hub
 from deepthink.config.overrides import compose

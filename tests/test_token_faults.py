@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import assert_one_line, byte_level_tokenizer, stored
-from models import SMALL, VOCABULARY, tiny
 from pools import made
 from test_prompts import sentencepiece_tokenizer
+from tiny_models import SMALL, VOCABULARY, tiny
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers import models as tokenizer_models
 from torch import nn

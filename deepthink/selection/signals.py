@@ -26,7 +26,8 @@ from deepthink.engine.scoring import TokenBudget, score_after, score_with_states
 from deepthink.errors import UserError
 from deepthink.files import atomically
 from deepthink.models.loading import LM
-from deepthink.selection.pool import Array, Progress, Usage
+from deepthink.selection.outer import Array
+from deepthink.selection.pool import Progress, Usage
 from deepthink.store.records import digest
 from deepthink.structures import Example
 from deepthink.tasks import prompts

@@ -4,7 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from deepthink.selection.pool import Center, Outer, Pool
+from deepthink.selection.outer import Outer
+from deepthink.selection.pool import Center, Pool
 
 Features = Literal["gradient", "embedding"]
 

@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, Variant, by_class
-from deepthink.selection.pool import Center, Outer, Pool, column_blocks
+from deepthink.selection.outer import Outer, column_blocks
+from deepthink.selection.pool import Center, Pool
 from deepthink.selection.rules._lazy_greedy import lazy_greedy
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, by_class
-from deepthink.selection.pool import Center, Outer, Pool, column_blocks
+from deepthink.selection.outer import Outer, column_blocks
+from deepthink.selection.pool import Center, Pool
 from deepthink.selection.rules._lazy_greedy import lazy_greedy
 from deepthink.selection.rules._similarity import Features, column_sums, similarity, unit_features
 

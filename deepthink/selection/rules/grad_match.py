@@ -7,7 +7,8 @@ from pydantic import Field
 from scipy.optimize import nnls
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, Variant, by_class
-from deepthink.selection.pool import Center, Outer, Pool
+from deepthink.selection.outer import Outer
+from deepthink.selection.pool import Center, Pool
 
 
 def select(

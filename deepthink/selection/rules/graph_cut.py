@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, by_class
-from deepthink.selection.pool import Center, Outer, Pool
+from deepthink.selection.outer import Outer
+from deepthink.selection.pool import Center, Pool
 from deepthink.selection.rules._similarity import Features, column_sums, similarity, unit_features
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, Variant, by_class
-from deepthink.selection.pool import Center, Pool, blocks
+from deepthink.selection.outer import blocks
+from deepthink.selection.pool import Center, Pool
 
 
 def select(

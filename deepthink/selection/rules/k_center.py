@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, by_class
-from deepthink.selection.pool import Center, Pool, blocks
+from deepthink.selection.outer import blocks
+from deepthink.selection.pool import Center, Pool
 
 
 def select(
