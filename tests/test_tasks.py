@@ -6,7 +6,8 @@ import pytest
 from deepthink.config.overrides import compose
 from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError
-from deepthink.tasks.sources import fingerprint, load, read, stratified_order
+from deepthink.tasks.sources import fingerprint, load, read
+from deepthink.tasks.splitting import stratified_order
 
 TASKS = ["sst2", "sst5", "trec", "mr", "agnews"]
 

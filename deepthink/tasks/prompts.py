@@ -6,7 +6,7 @@ With the template "Review: {text}\nSentiment:" a prompt reads
     special tokens, demonstrations                 | query                         | candidate
     └ demonstration ids ─────────────────────────┘ └ query ids ──────────────────┘ └ its ids ┘
 
-Special tokens stand once, in front of the demonstrations; what looks like one in a text is text.
+Special tokens stand once, in front of the demonstrations. What looks like one in a text is text.
 An answer is the delimiter (here a space) and a candidate, in a demonstration and where it is
 scored.
 """
@@ -111,15 +111,15 @@ def encode(
         exceeds `limit`, "drop" leaves out whole demonstrations from the front, "truncate" tokens
         from the left, "error" refuses.
     limit: the model's positions; None sets no limit.
-    copies: the demonstrations that rule leaves are written so often in a row, or as often as fits
-        in front of a query, twice over if the model `thinks` about them. "error" refuses fewer;
-        truncated demonstrations are written once.
+    copies: how often the demonstrations that the overflow rule leaves are written in a row. Where
+        so many do not fit in front of a query (or, if the model `thinks` about them, twice into
+        `limit`), fewer are written, or "error" refuses. Truncated demonstrations are written once.
     delimiter: what joins the template and an answer.
 
     Raises:
-        UserError: nothing fits; what is no template or no example; a special token in the template;
-            candidates that the tokenizer does not know or cannot tell apart, or whose tokens merge
-            with the template's.
+        UserError: nothing fits; an argument is no template or no example; the template holds a
+            special token; the tokenizer does not know a candidate, cannot tell two label words
+            apart, or merges an answer with the template.
     """
     _check_settings(template, seam, overflow, copies)
     demonstrations, queries = _examples(demonstrations), _examples(queries)
@@ -133,7 +133,7 @@ def encode(
 
 @dataclass(frozen=True)
 class _Prompts:
-    """A job's prompts as text, to be tokenised with any of the demonstrations."""
+    """A job's prompts as text, to be tokenised with some of the demonstrations or all."""
 
     tokenizer: "PreTrainedTokenizerBase"
     shots: Sequence[Shot]
@@ -230,7 +230,7 @@ def _check_settings(template: str, seam: str, overflow: str, copies: int) -> Non
 
 
 def _examples(given: Iterable[Example]) -> tuple[Example, ...]:
-    """What was given, a generator too, as examples with an answer each."""
+    """A list or a generator of examples as a checked tuple."""
     if isinstance(given, str | Example) or not isinstance(given, Iterable):
         raise UserError(f"a list of examples is needed, not {type(given).__name__}")
     examples = tuple(given)
@@ -256,7 +256,7 @@ def _check_candidates(example: Example) -> None:
 
 
 def _check_different(ids_of: Mapping[str, Tokens]) -> None:
-    """Refuse label words that are one to the tokenizer: the first would always win."""
+    """Raise UserError for label words with the same tokens: the first of them would always win."""
     seen: dict[tuple[int, ...], str] = {}
     for word, ids in ids_of.items():
         if (other := seen.setdefault(tuple(ids), word)) != word:
@@ -273,6 +273,6 @@ def _sizes(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) ->
 
 
 def _holds_beginning(candidates: Sequence[Tokens]) -> bool:
-    """Whether one of the candidates begins another."""
+    """Whether the tokens of one candidate begin those of another."""
     whole = {tuple(ids) for ids in candidates}
     return any(ids[:end] in whole for ids in whole for end in range(1, len(ids)))
