@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import with_config
 
-from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, shown
+from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name
 from deepthink.config.tasks import SuiteSpec, TaskSpec
-from deepthink.errors import UserError
+from deepthink.errors import UserError, shown
 from deepthink.settings import (
     ANSWER_SCORES,
     LABELS,
