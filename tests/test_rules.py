@@ -203,7 +203,7 @@ def test_cal_has_nothing_to_say_where_all_predictions_agree():
 
 def test_neighbours_leave_out_the_example_itself_even_among_duplicates():
     vectors = np.array([[0.0]] * 5 + [[1.0], [1.1]], dtype=np.float32)
-    near = cal._nearest(vectors, 2)
+    near = cal.nearest(vectors, 2)
     assert all(i not in row for i, row in enumerate(near))
     assert (near[:5] < 5).all()
     assert sorted(near[6]) != [6]
@@ -215,7 +215,7 @@ def test_neighbours_match_brute_force():
     distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
     np.fill_diagonal(distances, np.inf)
     expected = np.sort(distances.argsort(axis=1)[:, :4], axis=1)
-    assert (np.sort(cal._nearest(vectors, 4), axis=1) == expected).all()
+    assert (np.sort(cal.nearest(vectors, 4), axis=1) == expected).all()
 
 
 def test_scope_of_a_class_looks_at_it_alone():
@@ -598,8 +598,8 @@ def test_blocks_change_nothing(monkeypatch):
 
     pool = random_pool(n=100)
     whole = {name: select(name, pool, 9).indices for name in ("craig", "facility_location")}
-    monkeypatch.setattr(outer, "_CELLS", 1)
-    monkeypatch.setattr(outer, "_ROWS", 7)
+    monkeypatch.setattr(outer, "CELLS", 1)
+    monkeypatch.setattr(outer, "ROWS", 7)
     for name, chosen in whole.items():
         assert select(name, pool, 9).indices == chosen
     assert ceil(100 / 16) == len(list(outer.column_blocks(np.arange(100), 100)))

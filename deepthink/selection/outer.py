@@ -1,4 +1,4 @@
-"""Outer products that are never multiplied out: gradients of a last layer, and what rules ask.
+"""Outer products that are never multiplied out, as gradients of a last layer are.
 
 n  vectors    a, b  widths of their left and right factors
 """
@@ -10,11 +10,11 @@ import numpy as np
 
 Array = np.ndarray
 
-_ROWS = 4096
-"""Rows that are widened to float64 at a time."""
+ROWS = 4096
+"""How many rows are widened to float64 at a time."""
 
-_CELLS = 1 << 22
-"""Entries of a matrix of pairs that is held at once."""
+CELLS = 1 << 22
+"""How many entries of a matrix of pairs are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Outer:
     """n vectors left_i ⊗ right_i, kept as their factors left [n, a] and right [n, b].
 
     Products follow from <l ⊗ r, l' ⊗ r'> = <l, l'> <r, r'>, so no vector of a·b numbers is made.
+
+    >>> vectors = Outer(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]))  # [3, 4, 6, 8] flattened
+    >>> vectors.squares()
+    array([125.])
     """
 
     left: Array
@@ -29,34 +33,34 @@ class Outer:
 
     @classmethod
     def of(cls, vectors: Array) -> "Outer":
-        """Plain vectors [n, b]."""
+        """Plain vectors [n, b], as products with 1."""
         return cls(np.ones((len(vectors), 1)), vectors)
 
     def __len__(self) -> int:
         return len(self.left)
 
     def take(self, members: Array) -> "Outer":
-        """Only these vectors."""
+        """The vectors at these indices."""
         return Outer(self.left[members], self.right[members])
 
     def unit(self) -> "Outer":
-        """Each scaled to length one, in float32; zero vectors stay."""
+        """The vectors scaled to length one, in float32; zero vectors stay zero."""
         return Outer(_unit(self.left), _unit(self.right))
 
     def wide(self) -> "Outer":
-        """In float64."""
+        """The same vectors in float64."""
         return Outer(self.left.astype(np.float64), self.right.astype(np.float64))
 
     def inner(self, columns: Array) -> Array:
-        """[n, len(columns)] products of every vector with these."""
+        """[n, len(columns)]: the products of every vector with those at these indices."""
         return (self.left @ self.left[columns].T) * (self.right @ self.right[columns].T)
 
     def squares(self) -> Array:
-        """[n] squared lengths."""
+        """[n] float64: the squared lengths."""
         return squares(self.left) * squares(self.right)
 
     def total(self, weights: Array | None = None) -> Array:
-        """[a, b] float64: the (weighted) sum of all vectors, as a matrix."""
+        """[a, b] float64: the sum of all vectors, weighted or not, as a matrix."""
         left = self.left if weights is None else self.left * weights[:, None]
         whole = np.zeros((left.shape[1], self.right.shape[1]))
         for at in blocks(len(self)):
@@ -64,7 +68,7 @@ class Outer:
         return whole
 
     def against(self, matrix: Array) -> Array:
-        """[n] float64: the product of every vector with one given as a matrix [a, b]."""
+        """[n] float64: the product of every vector with another, given as a matrix [a, b]."""
         return np.concatenate(
             [
                 np.einsum(
@@ -79,11 +83,11 @@ class Outer:
 
 def blocks(count: int) -> Iterator[slice]:
     """Slices that cut `count` rows into parts small enough to widen at once."""
-    return (slice(begin, begin + _ROWS) for begin in range(0, count, _ROWS))
+    return (slice(begin, begin + ROWS) for begin in range(0, count, ROWS))
 
 
 def squares(matrix: Array) -> Array:
-    """[n] float64 squared lengths of the rows."""
+    """[n] float64: the squared lengths of the rows."""
     parts = [matrix[at].astype(np.float64) for at in blocks(len(matrix))]
     return np.concatenate([np.einsum("nd,nd->n", part, part) for part in parts])
 
@@ -98,6 +102,6 @@ def _unit(matrix: Array) -> Array:
 
 
 def column_blocks(columns: Array, rows: int) -> Iterator[Array]:
-    """Parts of the columns such that a matrix of `rows` rows and a part's columns stays small."""
-    size = max(16, _CELLS // rows)
+    """The columns in parts, so that a matrix of `rows` rows and one part's columns stays small."""
+    size = max(16, CELLS // rows)
     return (columns[begin : begin + size] for begin in range(0, len(columns), size))

@@ -22,6 +22,8 @@ def select(
 
     features: last-layer gradients as in DeepCore, or hidden states ("embedding"). values: the gain
     of each pick. O(n² · d) time in blocks, O(n · d) memory; the first pick takes O(n · C · d).
+
+    Not measured: features, balance, arrangement, center.
     """
     units = unit_features(pool, features, center)
 
