@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-_TICK = 2_000_000_000
+TICK = 2_000_000_000
 """Nanoseconds within which two changes of a file may get the same time, also on network disks."""
 
 _known: dict[tuple[int, ...], str] = {}
@@ -25,7 +25,7 @@ def digest(path: Path) -> str:
         state = _state(file.fileno())
         if (known := _known.get(state)) is not None:
             return known
-        settled = time.time_ns() - state[-1] > _TICK
+        settled = time.time_ns() - state[-1] > TICK
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
         if settled and _state(file.fileno()) == state:
             _known[state] = checksum

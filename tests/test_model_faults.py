@@ -53,7 +53,7 @@ def nothing_loaded(tmp_path, monkeypatch):
 @pytest.fixture
 def settled(monkeypatch):
     """Files count as settled at once, as they do two seconds after they were written."""
-    monkeypatch.setattr(content, "_TICK", -1)
+    monkeypatch.setattr(content, "TICK", -1)
 
 
 @pytest.fixture
