@@ -58,7 +58,11 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> str:
-    """The dtype a config names; "auto" is bfloat16 on CUDA and float32 elsewhere."""
+    """The dtype a config names; "auto" is bfloat16 on CUDA and float32 elsewhere.
+
+    >>> resolve_dtype("auto", torch.device("cpu"))
+    'float32'
+    """
     if dtype != "auto":
         return dtype
     return "bfloat16" if device.type == "cuda" else "float32"

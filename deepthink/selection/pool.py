@@ -86,6 +86,11 @@ class Pool:
     examples: n of them. Where a signal is used, all must have the same candidates.
     dev: examples to try demonstrations on, disjoint from the pool.
     stages: what has been read so far.
+
+    >>> words = ("bad", "good")
+    >>> pool = Pool([Example("so dull", words, 0), Example("what fun", words, 1)])
+    >>> len(pool), pool.labels.tolist()
+    (2, [0, 1])
     """
 
     def __init__(

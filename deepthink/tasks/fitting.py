@@ -57,6 +57,14 @@ def fit(
 ) -> Fit:
     """What of `shots` demonstrations fits into `limit` positions; the rest as in `prompts.encode`.
 
+    >>> def measure(first, copies):  # four demonstrations of ten tokens after one special token
+    ...     return Sizes(special=1, shown=1 + 10 * (4 - first) * copies, queries=[5])
+    >>> question = Example("what fun", ("bad", "good"), 1)
+    >>> fit(measure, 4, [question], "drop", limit=64, copies=1, thinks=True)
+    Fit(first=1, copies=1, cut=0)
+    >>> fit(measure, 4, [question], "truncate", limit=64, copies=1, thinks=True)
+    Fit(first=0, copies=1, cut=9)
+
     Raises:
         UserError: not even one demonstration fits, or `overflow` is "error" and not all of them do.
     """

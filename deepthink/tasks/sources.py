@@ -47,6 +47,11 @@ def load(
     split. Given demonstrations cannot be left out, so there the test rows are. "keep" leaves all
     rows in and only counts them.
 
+    >>> from deepthink.config.overrides import compose
+    >>> splits = load(compose(["task=verdicts"]).task, test_size=10)  # the package carries its rows
+    >>> len(splits.pool), len(splits.dev), len(splits.test)
+    (160, 10, 10)
+
     Raises:
         UserError: data that is missing, unreachable or not as the config says, or too few rows.
     """
@@ -59,8 +64,8 @@ def fingerprint(splits: Splits, task: TaskSpec) -> str:
     digest = hashlib.sha256()
     for name in ("pool", "dev", "test"):
         for example in getattr(splits, name):
-            own = () if task.labels else (*example.candidates, *_listed_twice(example, name))
-            parts = (name, example.text, str(example.label), *own)
+            options = () if task.labels else (*example.candidates, *_listed_twice(example, name))
+            parts = (name, example.text, str(example.label), *options)
             digest.update(("\x1f".join(parts) + "\x1e").encode())
     return digest.hexdigest()
 
@@ -88,14 +93,14 @@ def read(task: TaskSpec, data_root: str | None) -> Source:
     absent: list[str] = []
     for source in task.sources:
         try:
-            rows_read = _read(source, task, root)
+            complete = _read(source, task, root)
         except Absent as error:
             absent.append(str(error))
             continue
         except UserError as error:
             raise UserError(f"{task.name}: {error}") from error
-        told = [f"the rows are those of {rows_read.repository}: {reason}" for reason in absent]
-        return replace(rows_read, told=tuple(told))
+        told = [f"the rows are those of {complete.repository}: {reason}" for reason in absent]
+        return replace(complete, told=tuple(told))
     others = ", ".join(source.repository for source in task.sources[1:])
     raise UserError(f"{task.name}: {absent[0]}" + (f" (also tried {others})" if others else ""))
 

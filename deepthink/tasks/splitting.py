@@ -1,7 +1,7 @@
 """How a source's rows are divided into pool, dev and test, with one seed for all jobs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,29 @@ from deepthink.structures import Example, Source, Splits
 from deepthink.tasks import overlaps
 
 _SEED = 20240811
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The rows that a split may have, before it is cut to its size."""
+
+    name: str
+    size: int | None
+    rows: Sequence[int]
+    what: str
+    may_be_empty: bool = False
+
+    def check(self, task: TaskSpec) -> None:
+        """Raise UserError for fewer rows than the size asks for, or for none."""
+        if not self.rows and not self.may_be_empty:
+            raise UserError(
+                f"{task.name} has no {self.what} whose text is not in another split too: choose "
+                "other splits, or keep them with pool.overlap=keep"
+            )
+        if self.size is not None and self.size > len(self.rows):
+            raise UserError(
+                f"{self.name}_size is {self.size}, but {task.name} has {len(self.rows)} {self.what}"
+            )
 
 
 def divide(
@@ -30,17 +53,14 @@ def divide(
     order, tested = _order(pool), _order(test)
     reserved = 0 if task.given else min(len(test), len(pool) // 2)
     free, aside = order[reserved:], order[:reserved]
-    twice = overlaps.find(source, free, aside, task)
+    overlapping = overlaps.find(source, free, aside, task)
     if overlap == "drop":
-        free = [i for i in free if i not in twice.pool]
-        aside = [i for i in aside if i not in twice.dev]
-        tested = [i for i in tested if i not in twice.test]
-    _check_sizes(
-        task,
-        ("test_size", test_size, tested, "test examples"),
-        ("dev_size", dev_size, aside, "dev examples"),
-        ("pool_size", pool_size, free, "examples to choose from"),
-    )
+        free = [i for i in free if i not in overlapping.pool]
+        aside = [i for i in aside if i not in overlapping.dev]
+        tested = [i for i in tested if i not in overlapping.test]
+    _Part("test", test_size, tested, "test examples").check(task)
+    _Part("pool", pool_size, free, "examples to choose from").check(task)
+    _Part("dev", dev_size, aside, "dev examples", may_be_empty=True).check(task)
     wanted = len(tested[:test_size]) if dev_size is None else dev_size
     splits = Splits(
         pool=tuple(pool[i] for i in sorted(free[:pool_size])),
@@ -50,30 +70,14 @@ def divide(
         commit=source.commit,
         read_rows={"pool": len(pool), "test": len(test)},
         left_out=source.left_out,
-        overlap=twice.counts,
+        overlap=overlapping.counts,
     )
-    told = (*source.told, *twice.told(overlap), *_told_of_classes(splits, task))
+    told = (*source.told, *overlapping.told(overlap), *_told_of_classes(splits, task))
     return replace(splits, told=told)
 
 
 def _order(examples: Sequence[Example]) -> list[int]:
     return stratified_order([e.label for e in examples], np.random.default_rng(_SEED))
-
-
-def _check_sizes(task: TaskSpec, *parts: tuple[str, int | None, Sequence[int], str]) -> None:
-    """Raise UserError for a split with fewer rows than its size, or without any where some are due.
-
-    parts: for each split the name of its size, the size, its rows, and what they are called.
-    """
-    for name, _, rows, what in parts:
-        if name != "dev_size" and not rows:
-            raise UserError(
-                f"{task.name} has no {what} whose text is not in another split too: choose other "
-                "splits, or keep them with pool.overlap=keep"
-            )
-    for name, size, rows, what in parts:
-        if size is not None and size > len(rows):
-            raise UserError(f"{name} is {size}, but {task.name} has {len(rows)} {what}")
 
 
 def stratified_order(labels: Sequence[int], rng: np.random.Generator) -> list[int]:

@@ -31,6 +31,10 @@ def lazy_greedy(
     gains: the gains of these elements now.
     add: called with each pick.
 
+    >>> worth = np.array([3.0, 1.0, 2.0])
+    >>> lazy_greedy(2, worth, gains=lambda indices: worth[indices], add=lambda pick: None)
+    ([0, 2], [3.0, 2.0])
+
     Returns:
         The picks in order, and the gain of each when it was picked.
     """
