@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Writing files so that they are either whole or absent."""
 
 import os
 import tempfile
@@ -9,7 +9,11 @@ from deepthink.errors import UserError
 
 
 def atomically(path: Path, write_to: Callable[[Path], object]) -> None:
-    """Have `write_to` fill a temporary file beside `path`, then rename it; OSError as it comes."""
+    """Have `write_to` fill a temporary file beside `path`, then rename it.
+
+    Raises:
+        OSError: whatever writing raises. What was at `path` is as it was.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
@@ -22,11 +26,11 @@ def atomically(path: Path, write_to: Callable[[Path], object]) -> None:
 
 
 def unwritable(folder: Path, error: OSError) -> UserError:
-    """What to say of a folder of results that cannot be written."""
+    """The error for a folder of results that cannot be written."""
     reason = error.strerror or error
     return UserError(f"cannot write to {folder} ({reason}): free it, or set results=FOLDER")
 
 
 def at_home(path: str) -> str:
-    """A path whose `~` is the user's folder; as it is where there is no such user."""
-    return os.path.expanduser(path)  # noqa: PTH111 (Path's raises then)
+    """A path with `~` replaced by the user's folder, or unchanged if there is no such user."""
+    return os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises then)

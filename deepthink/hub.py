@@ -1,4 +1,4 @@
-"""Where files come from: the hub, if there is one, and the caches on this machine."""
+"""Where files come from: the hub, if it can be reached, and the caches on this machine."""
 
 import os
 import socket
@@ -22,8 +22,8 @@ from deepthink import content
 def settle() -> None:
     """Switch the hub's client to offline mode where its host cannot be reached.
 
-    By itself it would retry for most of a minute before it looks into its cache. Where the user's
-    token cannot be read, the hub is asked without one: see `token_trouble`.
+    By itself the client would retry for most of a minute before it looks into its cache. Where the
+    user's token cannot be read, the hub is asked without one; see `token_trouble`.
     """
     if token_trouble() is not None:
         constants.HF_HUB_DISABLE_IMPLICIT_TOKEN = True
@@ -33,7 +33,7 @@ def settle() -> None:
 
 
 def token_trouble() -> str | None:
-    """Why the user's token for the hub cannot be read; None if it can, or if there is none."""
+    """Why the user's token for the hub cannot be read; None if it can be, or if there is none."""
     try:
         get_token()
     except OSError as error:
@@ -45,7 +45,7 @@ def token_trouble() -> str | None:
 def dataset_folder(repository: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
     """A local copy of a dataset repository's files that match the patterns, named by its commit.
 
-    Asks the hub once in a process; offline, the copy is the one in its cache.
+    The hub is asked once in a process. Offline, the copy is the one in its cache.
     """
     settle()
     disable_progress_bars("huggingface_hub.snapshot_download")  # jobs have a bar of their own
@@ -62,17 +62,17 @@ def dataset_folder(repository: str, revision: str | None, patterns: tuple[str, .
 def model_folder(repository: str, revision: str) -> Path:
     """The folder of a model repository's files in the hub's cache, named by its commit.
 
-    It holds an adapter's config, where there is one, or else the model's. Asks the hub once in a
-    process; offline, the commit is the one that the cache has for this revision.
+    It holds an adapter's config where there is one, otherwise the model's. The hub is asked once in
+    a process. Offline, the commit is the one that the cache has for this revision.
     """
     settle()
     if constants.HF_HUB_OFFLINE:
         return _snapshot(repository, revision, offline=True)
-    return _asked(repository, revision)
+    return _newest(repository, revision)
 
 
 @cache
-def _asked(repository: str, revision: str) -> Path:
+def _newest(repository: str, revision: str) -> Path:
     return _snapshot(repository, revision, offline=False)
 
 
@@ -82,28 +82,28 @@ def _snapshot(repository: str, revision: str, offline: bool) -> Path:
 
 
 def as_given(path: Path) -> bool:
-    """Whether a file in the hub's cache is what the hub gave, as far as its name can tell.
+    """Whether a file in the hub's cache is as the hub gave it, as far as its name can tell.
 
-    The cache calls what it keeps by its SHA-256 or, small files, by git's SHA-1.
+    The cache names files by their SHA-256 and small ones by git's SHA-1.
     """
     name = path.resolve().name
     if path.resolve().parent.name != "blobs" or not fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", name):
         return True
     if len(name) == 64:
         return content.digest(path) == name
-    held = path.read_bytes()  # a host other than the hub may have the file's own SHA-1
+    held = path.read_bytes()  # hosts other than the hub may use the SHA-1 of the file itself
     return name in (sha1(b"blob %d\0" % len(held) + held).hexdigest(), sha1(held).hexdigest())
 
 
 def cache_folder() -> Path:
-    """Where this package keeps files: $DEEPTHINK_CACHE, or deepthink in the user's cache."""
+    """Where this package keeps files: $DEEPTHINK_CACHE, or `deepthink` in the user's cache."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "deepthink"
     return Path(os.environ.get("DEEPTHINK_CACHE", default))
 
 
 _SECONDS = 5.0
 _AWAY = (502, 503, 504)
-"""What proxies answer for a host that does not, and hosts that are not at work."""
+"""What proxies answer for a host that does not respond, and hosts that are out of service."""
 
 
 def reachable(url: str) -> bool:
@@ -113,7 +113,7 @@ def reachable(url: str) -> bool:
     proxy = proxies.get(address.scheme) or proxies.get("all")
     if not proxy or proxy_bypass(address.netloc):
         return _answers(url, {})
-    if urlsplit(proxy).scheme.startswith("socks"):  # whether it is there is all that can be asked
+    if urlsplit(proxy).scheme.startswith("socks"):  # it can only be asked whether it is there
         return _accepts(proxy)
     return _answers(url, {address.scheme: proxy})
 
@@ -131,11 +131,11 @@ def _answers(url: str, proxies: dict[str, str]) -> bool:
     try:
         opener = build_opener(ProxyHandler(proxies))
         opener.open(Request(url, method="HEAD"), timeout=_SECONDS).close()
-    except HTTPError as error:  # it does not like the question
+    except HTTPError as error:  # the host is there, whatever it says of the request
         return error.code not in _AWAY
-    except URLError as error:  # a certificate that only the clients know is an answer too
+    except URLError as error:  # a certificate that is not trusted here is an answer too
         return isinstance(error.reason, SSLError)
-    except TimeoutError:  # it accepted, and is slow
+    except TimeoutError:  # it accepted the connection and is slow
         return True
     except (OSError, HTTPException, ValueError):
         return False

@@ -1,4 +1,4 @@
-"""What long work tells about its progress; the terminal's listener stands in `display`."""
+"""Events of long work, for whoever shows them; the terminal's listener is in `app`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,24 +6,24 @@ from typing import Any
 
 
 class Watcher:
-    """Told how a job advances; this one looks away."""
+    """Receives the events of a job. This base class ignores them."""
 
     def stage(self, text: str) -> None:
         """A stage begins."""
 
     def tell(self, text: str) -> None:
-        """Something a reader of the output should know; it stays."""
+        """A line that stays in the output."""
 
     def start(self, total: int) -> None:
-        """`total` query readings lie ahead."""
+        """The job begins, and will score `total` queries, each once for every scored step."""
 
     def advance(self, readings: int) -> None:
-        """So many more queries were read."""
+        """So many more queries were scored."""
 
     def step(self, point: dict[str, Any]) -> None:
-        """A point of the curve is known."""
+        """A point of the curve is complete: accuracy on one split after one iteration."""
 
     @contextmanager
     def aside(self, text: str, total: int) -> Iterator[Callable[[int], object]]:
-        """Work of another kind: `total` readings, told through the function this yields."""
+        """Other work of `total` prompts. Call what is yielded with how many more are done."""
         yield lambda _: None

@@ -1,4 +1,4 @@
-"""Tokens and passwords are refused in a config, and starred out of what is told, stored or sent."""
+"""Tokens and passwords: refused in a config, replaced by stars in what is printed, kept or sent."""
 
 import netrc
 import os
@@ -13,7 +13,7 @@ _VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "WA
 _SECRETIVE = re.compile(
     r"(^|_)(TOKEN|API_?KEY|ACCESS_KEY|SECRET|SECRET_KEY|PASSWORD|PASSWD)$", re.IGNORECASE
 )
-"""How the variables of other programs are called whose values are secrets too."""
+"""Names of other programs' environment variables whose values are secrets too."""
 
 _SHAPES = re.compile(
     r"hf_[A-Za-z0-9]{20,}"
@@ -24,27 +24,31 @@ _SHAPES = re.compile(
     r"|(?<=[?&])(?i:(?:access_|auth_)?token|api_?key|passw(?:or)?d|secret|(?:x-amz-)?signature|sig)"
     r"=[^&\s]+"
 )
-"""A token of the hub, W&B or GitHub, what an address holds of them, wherever they come from."""
+"""What a token of the hub, W&B or GitHub looks like, and a password or token in an address."""
 
 _TELLING = 8
-"""A known secret of fewer characters also stands in words that hold none: only the whole counts."""
+"""A shorter secret may be part of an innocent word, so it only counts as a whole text."""
 
 
 def without_secrets(text: str) -> str:
-    """A text without this user's tokens, and without what looks like one."""
+    """A text in which this user's secrets, and what looks like one, are replaced by stars.
+
+    >>> without_secrets("https://me:hunter2@host/data")
+    'https://***@host/data'
+    """
     for secret in sorted(_known(), key=len, reverse=True):
         text = text.replace(secret, "***")
     return _SHAPES.sub("***", text)
 
 
 def redacted(value: Any) -> Any:
-    """The same for every text of nested lists and dicts."""
+    """Nested lists and dicts with `without_secrets` applied to every text, keys included."""
     if isinstance(value, str):
         return without_secrets(value)
     if isinstance(value, dict):
-        return {redacted(key): redacted(one) for key, one in value.items()}
+        return {redacted(key): redacted(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [redacted(one) for one in value]
+        return [redacted(inner) for inner in value]
     return value
 
 
@@ -74,7 +78,7 @@ def _secrets() -> Iterator[str | None]:
     for name, value in os.environ.items():
         if name in _VARIABLES or (_SECRETIVE.search(name) and len(value) >= _TELLING):
             yield value
-    with suppress(OSError, RuntimeError, ValueError):  # there is none, or not for this user
+    with suppress(OSError, RuntimeError, ValueError):  # no token, or none that this user may read
         from huggingface_hub import get_token  # slow to import
 
         yield get_token()

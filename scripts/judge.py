@@ -37,7 +37,7 @@ from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
-from deepthink.tasks import prompts, sources
+from deepthink.tasks import prompts, sources, templates
 from deepthink.tasks.prompts import Encoded
 
 try:
@@ -146,9 +146,9 @@ def rows_of(name: str, lm: loading.LM, options: argparse.Namespace) -> Rows:
         delimiter=task.delimiter,
     )
     shown = examples[-encoded.kept :]
-    shots = "".join(prompts.shot(task.template, e, task.delimiter) for e in shown)
+    shots = "".join(templates.shot(task.template, e, task.delimiter).text for e in shown)
     requests = [
-        (shots + prompts.fill(task.template, example.text), task.delimiter + candidate)
+        (shots + templates.fill(task.template, example.text), task.delimiter + candidate)
         for example in splits.test
         for candidate in example.candidates
     ]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from models import SMALL, VOCABULARY, tiny
+from tiny_models import SMALL, VOCABULARY, tiny
 from transformers import (
     AutoModelForCausalLM,
     BloomConfig,

@@ -25,6 +25,7 @@ from deepthink.config.job import ModelSpec, Suite
 from deepthink.config.overrides import CONF, compose, expand
 from deepthink.config.parsing import SHARING
 from deepthink.models import loading
+from deepthink.models.faults import explain
 from deepthink.store import leases, outbox, records
 from deepthink.structures import Example
 from deepthink.study import evaluation, jobs
@@ -154,7 +155,7 @@ def test_a_sweep_loads_the_model_once(run, tmp_path, monkeypatch):
     loads = []
     original = loading.load_plain
     monkeypatch.setattr(loading, "load_plain", lambda *a: loads.append(a) or original(*a))
-    loading._loaded.clear()
+    loading.unload()
     code, _, _ = run("-m", "seed=0,1", "method=vanilla,deepthink", "method.iterations=1,2")
     assert code == 0
     assert len(loads) == 1
@@ -442,7 +443,7 @@ def test_gated_and_unknown_models_say_what_to_do(error, hint):
     try:
         raise OSError("cannot load\nthe model") from hub_error(error)
     except OSError as raised:
-        told = loading.explain(raised, SPEC)
+        told = explain(raised, SPEC)
     assert hint in told
     assert "\n" not in told
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from models import CONFIGS, tiny
+from tiny_models import CONFIGS, tiny
 from torch.utils.flop_counter import FlopCounterMode
 
 from deepthink.engine.flops import Costs, scoring_flops

@@ -7,7 +7,7 @@ from deepthink import score, think
 from deepthink.config.overrides import compose
 from deepthink.models import loading
 from deepthink.structures import Example
-from deepthink.tasks import prompts
+from deepthink.tasks import prompts, templates
 
 TEMPLATE = "Question: {text}\nType:"
 OPTIONS = ("a cup", "the kettle that sings all day", "leaks and leaks, and so on")
@@ -33,9 +33,9 @@ def test_candidates_score_as_in_lm_eval(tiny_folder):
     (memory,) = think(lm.model, encoded.demonstrations, iterations=1)
     scores = score(lm.model, memory, encoded.queries, encoded.candidates)
 
-    shots = "".join(prompts.shot(TEMPLATE, example) for example in SHOTS)
+    shots = "".join(templates.shot(TEMPLATE, example).text for example in SHOTS)
     pairs = [
-        (shots + prompts.fill(TEMPLATE, query.text), f" {candidate}")
+        (shots + templates.fill(TEMPLATE, query.text), f" {candidate}")
         for query in QUERIES
         for candidate in query.candidates
     ]

@@ -39,7 +39,7 @@ from deepthink.config.job import ModelSpec
 from deepthink.engine.memory import Memory
 from deepthink.engine.support import iterated
 from deepthink.errors import UserError
-from deepthink.models import converting, loading
+from deepthink.models import loading
 
 CPU = torch.device("cpu")
 
@@ -47,13 +47,13 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def nothing_loaded(tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path / "cache"))
-    loading._loaded.clear()
+    loading.unload()
 
 
 @pytest.fixture
 def settled(monkeypatch):
     """Files count as settled at once, as they do two seconds after they were written."""
-    monkeypatch.setattr(content, "_TICK", -1)
+    monkeypatch.setattr(content, "TICK", -1)
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_a_gguf_file_is_loaded_by_its_path(tmp_path):
     source = gguf.GGUFReader(file)
     (embedding,) = (t.data for t in source.tensors if t.name == "token_embd.weight")
     assert np.array_equal(lm.model.get_input_embeddings().weight.numpy(), embedding)
-    assert lm.found.weights == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert lm.resolved.weights == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(("without", "count"), [("layers.1.", 9), ("mlp.up_proj", 2)])
@@ -447,10 +447,10 @@ def test_weights_that_the_config_names_are_those_that_count(folder):
     shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
     before = loading.load(spec_of(folder), CPU)
     reweigh(folder, 3.0)  # of which transformers reads nothing
-    assert loading.resolve(spec_of(folder)) == before.found
+    assert loading.resolve(spec_of(folder)) == before.resolved
     shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
     after = loading.load(spec_of(folder), CPU)
-    assert after.found != before.found
+    assert after.resolved != before.resolved
     norms = [lm.model.get_parameter("model.norm.weight") for lm in (before, after)]
     assert torch.equal(norms[1], 3.0 * norms[0])
 
@@ -556,7 +556,7 @@ def test_files_that_changed_in_the_cache_of_the_hub_are_refused(run, hub_cache, 
     held = (snapshot / spoilt).read_bytes()
     changed = held[:-1] + bytes([held[-1] ^ 1]) if spoilt.startswith("model") else held + b" "
     (snapshot / spoilt).write_bytes(changed)
-    loading._loaded.clear()
+    loading.unload()
     code, _, err = run(*words)
     assert_one_line(code, err, f"is not as the hub gave {spoilt} of made/tiny")
 
@@ -589,7 +589,7 @@ def test_a_flipped_bit_in_the_converted_weights_is_noticed(package, tmp_path):
     file = tmp_path / "cache" / "made_weights-1.0" / "model.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:-2] + bytes([whole[-2] ^ 64]) + whole[-1:])
-    loading._loaded.clear()
+    loading.unload()
     loading.load(spec, CPU, told.append)
     assert told == [f"{file.parent} is not as it was written: tiny.gguf is converted anew"]
     assert file.read_bytes() == whole
@@ -611,11 +611,10 @@ def test_a_shared_cache_is_readable_and_nothing_is_left_behind(package, tmp_path
 
 
 def test_a_cache_without_room_is_said(package, tmp_path, monkeypatch):
-    def full(_source, folder):
-        folder.mkdir()
+    def full(_model, folder):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(converting, "_convert", full)
+    monkeypatch.setattr(LlamaForCausalLM, "save_pretrained", full)
     with pytest.raises(UserError, match=r"cache \(No space left on device\): set DEEPTHINK_CACHE"):
         loading.load(spec_of("made/weights", "made_weights", "1.0"), CPU)
     assert not [*(tmp_path / "cache").glob("converting-*")]

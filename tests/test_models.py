@@ -1,6 +1,7 @@
 """Loading real weights, and the rules for devices and dtypes."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from deepthink import score, think
 from deepthink.config.job import ModelSpec
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
-from deepthink.models import loading
+from deepthink.models import free_memory, loading, resolving
 
 CPU = torch.device("cpu")
 
@@ -112,12 +113,12 @@ def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(
         (tmp_path / file.name).write_bytes(data[:-9] if file.suffix == ".safetensors" else data)
     monkeypatch.setattr(loading.checkpoints, "check_layers", lambda _: None)
     size = sum(tensor.nbytes for tensor in load_file(tiny_folder / "model.safetensors").values())
-    monkeypatch.setattr(loading, "free_memory", lambda _: size - 1)
+    monkeypatch.setattr(free_memory, "free_memory", lambda _: size - 1)
     with pytest.raises(UserError, match=rf"needs {size:,} bytes .* cpu has {size - 1:,} free"):
         loading.load_plain(spec_of(tmp_path), CPU)
-    monkeypatch.setattr(loading, "free_memory", lambda _: size)
+    monkeypatch.setattr(free_memory, "free_memory", lambda _: size)
     assert loading.load_plain(spec_of(tiny_folder), CPU)
-    assert loading.free_memory(CPU) > 0
+    assert free_memory.free_memory(CPU) > 0
 
 
 def test_the_last_model_is_kept_and_only_that(tiny_folder):
@@ -125,3 +126,26 @@ def test_the_last_model_is_kept_and_only_that(tiny_folder):
     assert loading.load(spec_of(tiny_folder), CPU) is first
     loading.load(ModelSpec("other", str(tiny_folder), "main", None, "auto"), CPU)
     assert loading.load(spec_of(tiny_folder), CPU) is not first
+
+
+def test_a_model_is_resolved_once_before_it_is_read_and_once_after(tiny_folder, monkeypatch):
+    resolved = []
+    resolve = resolving.resolve
+    monkeypatch.setattr(resolving, "resolve", lambda spec: resolved.append(spec) or resolve(spec))
+    loading.unload()
+    lm = loading.load(spec_of(tiny_folder), CPU)
+    assert len(resolved) == 2
+    assert loading.load(spec_of(tiny_folder), CPU) is lm
+    assert len(resolved) == 3
+    assert loading.load(lm.resolved, CPU) is lm
+    assert len(resolved) == 3
+
+
+def test_a_model_that_changed_since_it_was_resolved_is_refused(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    resolved = loading.resolve(spec_of(folder))
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] *= 2
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="since the job began"):
+        loading.load(resolved, CPU)

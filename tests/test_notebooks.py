@@ -6,10 +6,10 @@ import shutil
 import jupytext
 import matplotlib.pyplot as plt
 import pytest
+from made_records import jobs, put
 
 from deepthink.config import overrides
 from deepthink.config.overrides import CONF, compose
-from results import jobs, put
 
 SCRIPT = CONF.parent / "scripts" / "notebooks.py"
 spec = importlib.util.spec_from_file_location("notebooks_script", SCRIPT)

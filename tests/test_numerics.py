@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 import torch
-from models import CONFIGS, VOCABULARY, tiny
+from tiny_models import CONFIGS, VOCABULARY, tiny
 
 from deepthink import score, think
 from deepthink.engine import reference

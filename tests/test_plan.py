@@ -5,11 +5,11 @@ import runpy
 import sys
 
 import pytest
+from made_records import jobs, put
 
 from deepthink.config.overrides import CONF
 from deepthink.report import plan
 from deepthink.report.runs import Runs
-from results import jobs, put
 
 SMALL = ("model=smollm2-135m", "test_size=6", "dev_size=6", "pool_size=9")
 ASKED = (*SMALL, "task=sst2", "method=deepthink_curve")

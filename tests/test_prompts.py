@@ -1,5 +1,6 @@
 """Text to tokens: seams, special tokens, answer spans and what does not fit."""
 
+import inspect
 from itertools import chain
 
 import pytest
@@ -15,9 +16,11 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
+from deepthink.config.overrides import compose
 from deepthink.errors import UserError
 from deepthink.structures import Example
-from deepthink.tasks.prompts import continuations, encode, leading_special_ids
+from deepthink.tasks.prompts import encode
+from deepthink.tasks.tokens import continuations, leading_special_ids
 
 TEMPLATE = "Review: {text}\nSentiment:"
 LABELS = ("negative", "positive")
@@ -198,3 +201,113 @@ def test_without_demonstrations_special_tokens_stand_alone(tokenizer, seam):
     assert found.queries == encoded(tokenizer).queries
     with pytest.raises(UserError, match="takes"):
         encoded(tokenizer, seam, shots=[], limit=found.longest - 1)
+
+
+# where each demonstration stands
+
+
+def written(shots=SHOTS) -> list[tuple[str, str]]:
+    """Demonstrations and their answers as text."""
+    answers = [f" {example.candidates[example.label]}" for example in shots]
+    texts = [f"Review: {example.text}\nSentiment:" for example in shots]
+    return [(f"{text}{answer}\n\n", answer) for text, answer in zip(texts, answers, strict=True)]
+
+
+def read_back(tokenizer, found) -> list[tuple[str, str]]:
+    """The same, from the ids of the spans."""
+    return [
+        tuple(tokenizer.decode([found.demonstrations[i] for i in where]) for where in pair)
+        for pair in zip(found.spans, found.answers, strict=True)
+    ]
+
+
+class PlacelessTokenizer(PreTrainedTokenizerFast):
+    """It does not say where in a text its tokens stand, as those written in Python do not."""
+
+    is_fast = False
+
+
+def merging_tokenizer(kind=PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Bytes, and tokens that reach from an answer or its blank line into what follows."""
+    merges = [("Ċ", "Ċ"), (".", "ĊĊ"), ("ĊĊ", "R")]
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *("".join(pair) for pair in merges)]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    inner = Tokenizer(models.BPE(vocabulary, merges))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    inner.decoder = decoders.ByteLevel()
+    return kind(tokenizer_object=inner)
+
+
+@pytest.mark.parametrize("seam", ["apart", "joint"])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("copies", [1, 3])
+def test_spans_hold_one_demonstration_each_and_its_answer(kind, seam, copies):
+    tokenizer = TOKENIZERS[kind]()
+    found = encoded(tokenizer, seam, copies=copies)
+    assert [(text.strip(), answer.strip()) for text, answer in read_back(tokenizer, found)] == [
+        (text.strip(), answer.strip()) for text, answer in written() * copies
+    ]
+    front = len(leading_special_ids(tokenizer, "the"))
+    everything = [*chain(*found.spans)]
+    assert everything == [*range(front, len(found.demonstrations))]
+    assert all(
+        set(answer) < set(span) for span, answer in zip(found.spans, found.answers, strict=True)
+    )
+
+
+@pytest.mark.parametrize("seam", ["apart", "joint"])
+def test_spans_are_those_of_the_demonstrations_that_are_left(tokenizer, seam):
+    limit = 2 * len(encoded(tokenizer, seam, shots=SHOTS[1:]).demonstrations)
+    found = encoded(tokenizer, seam, limit=limit)
+    assert found.kept == 2
+    assert read_back(tokenizer, found) == written(SHOTS[1:])
+    assert encoded(tokenizer, seam, shots=[]).spans == ()
+
+
+@pytest.mark.parametrize("seam", ["apart", "joint"])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_spans_move_left_by_what_is_truncated(kind, seam):
+    tokenizer = TOKENIZERS[kind]()
+    full = encoded(tokenizer, seam)
+    front = full.spans[0].start
+    for room in range(len(full.demonstrations) - 1, full.longest, -1):
+        found = encoded(tokenizer, seam, "truncate", limit=2 * room)
+        assert len(found.demonstrations) == room
+        cut = len(full.demonstrations) - room
+        left = [span for span in full.spans if span.stop > front + cut]
+        assert (found.kept, len(found.spans), len(found.answers)) == (len(left),) * 3
+        for then, now in zip(
+            chain(left, full.answers[-len(left) :]), chain(found.spans, found.answers), strict=True
+        ):
+            kept = [i - cut for i in then if i - cut >= front]
+            assert [*now] == kept
+
+
+@pytest.mark.parametrize("kind", [PreTrainedTokenizerFast, PlacelessTokenizer])
+def test_a_merged_token_belongs_to_where_it_begins(kind):
+    tokenizer = merging_tokenizer(kind)
+    shots = [Example("a", ("fine.", "dull"), label) for label in (0, 1, 0)]
+    found = encode(tokenizer, TEMPLATE, shots, QUERIES)
+    assert read_back(tokenizer, found) == [
+        ("Review: a\nSentiment: fine.\n\n", " fine.\n\n"),
+        ("Review: a\nSentiment: dull\n\nR", " dull"),
+        ("eview: a\nSentiment: fine.\n\n", " fine.\n\n"),
+    ]
+
+
+def test_the_separator_that_a_query_took_is_in_no_span():
+    tokenizer = merging_tokenizer()
+    found = encoded(tokenizer, "joint", shots=SHOTS[:2])
+    assert read_back(tokenizer, found)[1][0] == "eview: the kettle sings\nSentiment: positive"
+    assert found.spans[-1].stop == len(found.demonstrations)
+    assert tokenizer.decode(found.queries[1]) == "\n\nReview: dull\nSentiment:"
+
+
+def test_the_defaults_are_those_of_a_job():
+    defaults = {n: p.default for n, p in inspect.signature(encode).parameters.items()}
+    config = compose([])
+    assert (defaults["seam"], defaults["overflow"]) == (config.prompt.seam, config.prompt.overflow)
+    assert (defaults["copies"], defaults["delimiter"]) == (
+        config.method.copies,
+        config.task.delimiter,
+    )

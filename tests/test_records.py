@@ -6,13 +6,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from made_records import put
 from scipy.stats import binomtest
 
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
 from deepthink.settings import scored_steps
 from deepthink.store import curves, records
-from results import put
 
 
 def key(*overrides: str) -> str:

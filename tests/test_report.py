@@ -12,6 +12,7 @@ from itertools import product
 
 import pytest
 from conftest import stored
+from made_records import ROWS, jobs, put
 
 from deepthink.config.overrides import CONF, expand
 from deepthink.report import (
@@ -32,7 +33,6 @@ from deepthink.report import (
 from deepthink.report.measurements import BY_DEV, FIVE, ORACLE, VANILLA, Cell, at, fill, measure
 from deepthink.report.runs import Runs, Scale, one_per_draw
 from deepthink.report.writer import Writer
-from results import ROWS, jobs, put
 
 SCRIPTS = CONF.parent / "scripts"
 MODEL = "smollm2-135m"

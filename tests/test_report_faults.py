@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import stored
+from made_records import jobs, put
 
 from deepthink.config.overrides import CONF, compose, expand
 from deepthink.errors import UserError
@@ -22,7 +23,6 @@ from deepthink.report.layouts import LAYOUTS
 from deepthink.report.measurements import FIVE, VANILLA, Cell, fill, measure, scales_of
 from deepthink.report.runs import Run, Runs, Scale
 from deepthink.store import records, schema
-from results import jobs, put
 
 MODEL = "smollm2-135m"
 SMALL = ("test_size=6", "dev_size=6", "pool_size=9")

@@ -19,7 +19,7 @@ from deepthink.config.tasks import SourceSpec, TaskSpec
 from deepthink.errors import UserError
 from deepthink.store import records
 from deepthink.structures import Example
-from deepthink.tasks import rows, sources
+from deepthink.tasks import formats, sources
 from deepthink.tasks.labels import flipped
 
 SOURCE = {
@@ -826,16 +826,16 @@ def test_giants_and_wrecks_are_one_line_within_seconds(root, kind, capfd):
 
 
 def test_more_rows_than_anybody_needs_are_refused(root, monkeypatch):
-    monkeypatch.setattr(rows, "ROWS", 1000)
+    monkeypatch.setattr(formats, "ROWS", 1000)
     (root / "made/up/train.jsonl").unlink()
     put(root, "train.csv.gz", packed(b"text,label\n", 5000))
     assert "it has more than 1,000 rows: take a part of them" in refusal(task(), root)
-    monkeypatch.setattr(rows, "SIZE", 500)
+    monkeypatch.setattr(formats, "SIZE", 500)
     assert "it holds more than 500 characters: make parquet files of it" in refusal(task(), root)
 
 
 def test_a_parquet_file_that_unpacks_to_much_is_refused(root, monkeypatch):
-    monkeypatch.setattr(rows, "SIZE", 1000)
+    monkeypatch.setattr(formats, "SIZE", 1000)
     (root / "made/up/train.jsonl").unlink()
     frame = pd.DataFrame({"text": ["the same again"] * 1000, "label": [0] * 1000})
     frame.to_parquet(root / "made/up/train.parquet")

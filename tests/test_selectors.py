@@ -5,7 +5,7 @@ import pkgutil
 
 import numpy as np
 import pytest
-from pools import made, random_pool, select
+from pools import made, random_pool, select, stub
 from scipy.stats import chisquare
 
 from deepthink import plugins
@@ -213,6 +213,6 @@ def test_a_selector_that_returns_nonsense_is_refused(monkeypatch):
 
 def test_examples_with_options_of_their_own_cannot_be_compared():
     examples = [dataclasses.replace(e, candidates=(e.text, "other")) for e in POOL.examples]
-    pool = Pool(examples, reader=random_pool()._reader)
+    pool = Pool(examples, reader=stub(examples))
     with pytest.raises(UserError, match="options of its own"):
         select("herding", pool, 3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import stored
-from models import CONFIGS, VOCABULARY, tiny
+from tiny_models import CONFIGS, VOCABULARY, tiny
 
 from deepthink import hub
 from deepthink.config.overrides import compose
@@ -107,16 +107,16 @@ def test_progress_counts_every_query():
 
 @pytest.fixture
 def reader(tiny_folder, tmp_path, monkeypatch):
-    """Makes readers of a tiny model with a cache of their own."""
+    """Makes readers of a tiny model, which keep their answers in one cache."""
     monkeypatch.setattr(hub, "cache_folder", lambda: tmp_path / "cache")
 
-    def make(*overrides: str) -> ModelReader:
+    def make(*overrides: str, dtype: str = "float32", batch: int = 512) -> ModelReader:
         config = compose(
             ["task=sst2", f"model.hub_id={tiny_folder}", "model.package=null", *overrides]
         )
         lm = loading.load(config.model, torch.device("cpu"))
-        key = records.identity(config, "float32", "data")
-        return ModelReader(lm, config, key, TokenBudget(256))
+        key = records.identity(config, dtype, "data")
+        return ModelReader(lm, config, key, TokenBudget(256), batch)
 
     return make
 
@@ -137,7 +137,7 @@ def test_signals_are_read_once_and_shared(reader):
     assert first.usage.forwards >= 1
     (stage,) = pool.stages
     assert (stage.predicted, stage.read, stage.kept) == (12, 12, 0)
-    encoded = first._encode((), EXAMPLES)
+    encoded = first.encode((), EXAMPLES)
     whole = [encoded.demonstrations + query for query in encoded.queries]
     shared = common_beginning(whole)  # read once; the label words are single tokens, never fed
     assert stage.tokens == shared + sum(len(prompt) - shared for prompt in whole)
@@ -150,36 +150,37 @@ def test_signals_are_read_once_and_shared(reader):
 
 
 @pytest.mark.parametrize(
-    "override",
-    ["task.template='Text: {text}\\nMood:'", "model.dtype=bfloat16", "prompt.seam=joint"],
+    ("override", "dtype"),
+    [
+        ("task.template='Text: {text}\\nMood:'", "float32"),
+        ("model.dtype=bfloat16", "bfloat16"),
+        ("prompt.seam=joint", "float32"),
+    ],
 )
-def test_what_changes_a_signal_is_read_anew(reader, override):
+def test_what_changes_a_signal_is_read_anew(reader, override, dtype):
     _ = pool_of(reader()).hidden
-    other = reader(override)
-    if "dtype" in override:  # the key is resolved by the job
-        other._folder = other._folder.with_name("other")
+    other = reader(override, dtype=dtype)
     _ = pool_of(other).hidden
     assert other.usage.kept == 0
 
 
-def test_an_interrupted_reading_goes_on(reader, monkeypatch):
-    monkeypatch.setattr(signals, "_BATCH", 5)
-    whole = pool_of(reader()).scores
-    files = sorted(reader()._folder.glob("*.safetensors"))
+def test_an_interrupted_reading_goes_on(reader):
+    whole = pool_of(reader(batch=5)).scores
+    files = sorted(reader().folder.glob("*.safetensors"))
     assert len(files) == 3
     files[0].unlink()
     files[1].write_bytes(files[1].read_bytes()[:100])  # cut in the middle
-    again = reader()
+    again = reader(batch=5)
     assert (pool_of(again).scores == whole).all()
     assert again.usage.kept + again.usage.read == 12
     assert again.usage.kept in (2, 5)
-    assert not list(again._folder.glob(".*"))
+    assert not list(again.folder.glob(".*"))
 
 
 @pytest.mark.parametrize("place", [3, 40, -1, -300])
 def test_answers_that_changed_on_the_disk_are_read_anew(reader, place):
     whole = pool_of(reader()).scores
-    (file,) = reader()._folder.glob("*.safetensors")
+    (file,) = reader().folder.glob("*.safetensors")
     data = bytearray(file.read_bytes())
     data[place] ^= 1
     file.write_bytes(data)

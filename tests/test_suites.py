@@ -23,6 +23,7 @@ from deepthink.store import records
 from deepthink.study import jobs, suites
 from deepthink.study.suites import run as run_suite
 from deepthink.tasks import prompts, sources
+from deepthink.tasks.examples import examples_of
 from deepthink.tasks.rows import Rows
 
 SUITES = ("mmlu", "bbh")
@@ -382,7 +383,7 @@ def test_options_that_are_no_texts_are_refused(options):
     columns = {"question": ["Which?"], "choices": [options], "answer": [0]}
     rows = Rows(columns, [(Path("test.parquet"), 1)], {})
     with pytest.raises(UserError, match=r"row 1 of test\.parquet has options"):
-        list(sources._examples(rows, task.sources[0], task))
+        list(examples_of(rows, task.sources[0], task))
 
 
 @pytest.mark.parametrize("answer", ["text", "letter"])

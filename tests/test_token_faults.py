@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import assert_one_line, byte_level_tokenizer, stored
-from models import SMALL, VOCABULARY, tiny
 from pools import made
 from test_prompts import sentencepiece_tokenizer
+from tiny_models import SMALL, VOCABULARY, tiny
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers import models as tokenizer_models
 from torch import nn
@@ -30,7 +30,9 @@ from deepthink.engine.memory import Memory
 from deepthink.errors import UserError
 from deepthink.structures import Example
 from deepthink.tasks.prediction import accuracy, predictions, ties
-from deepthink.tasks.prompts import encode, leading_special_ids, shot
+from deepthink.tasks.prompts import encode
+from deepthink.tasks.templates import shot
+from deepthink.tasks.tokens import leading_special_ids
 
 LABELS = ("negative", "positive")
 SHOTS = [Example("the kettle leaks", LABELS, 0), Example("the kettle sings", LABELS, 1)]
@@ -94,7 +96,7 @@ def test_an_answer_has_the_tokens_of_its_demonstration(kind, template, delimiter
     found = encoded(tokenizer, template, delimiter=delimiter)
     for query, ids, row in zip(QUERIES, found.queries, found.candidates, strict=True):
         for label, answer in enumerate(row):
-            text = shot(template, Example(query.text, LABELS, label), delimiter)
+            text = shot(template, Example(query.text, LABELS, label), delimiter).text
             whole = tokenizer(text, add_special_tokens=False)["input_ids"]
             assert [*ids, *answer] == whole[: len(ids) + len(answer)]
             assert tokenizer.decode(answer).strip() == LABELS[label]

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from deepthink.errors import UserError, unknown
+from deepthink.errors import UserError, shown, unknown
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -46,12 +46,6 @@ def check_name(key: str, name: str) -> None:
             f"{key} is {shown(name)}: it has {len(name.encode())} bytes, a folder's name takes "
             f"{_LONGEST_NAME}"
         )
-
-
-def shown(value: Any) -> str:
-    """A value as a message shows it, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}…{text[-10:]}"
 
 
 def check_named(key: str, named: dict[str, Any], example: str) -> None:

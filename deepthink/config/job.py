@@ -63,6 +63,8 @@ class MethodSpec:
     copies: how often the prompt repeats the demonstrations.
     scored: after which iterations queries are scored, see `options.scored_steps`.
     The rest are the arguments of `deepthink.think`.
+
+    Not measured: momentum, memory_dtype.
     """
 
     selector: dict[str, Any]
@@ -132,6 +134,8 @@ class DemonstrationSpec:
 
     count: null takes the task's own number. labels: "gold", "flipped" or "random", see
     `deepthink.tasks.labels`; demonstrations are chosen by their gold labels in any case.
+
+    Not measured: labels.
     """
 
     count: int | None
@@ -148,6 +152,8 @@ class PoolSpec:
     """Which training rows demonstrations may come from.
 
     overlap: "drop" leaves out rows whose text is also a dev or test row's, "keep" does not.
+
+    Not measured: overlap.
     """
 
     overlap: str
@@ -159,7 +165,10 @@ class PoolSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class PromptSpec:
-    """How text becomes tokens; see `deepthink.tasks.prompts`."""
+    """How text becomes tokens; see `deepthink.tasks.prompts`.
+
+    Not measured: seam, overflow.
+    """
 
     seam: str
     overflow: str
@@ -186,7 +195,10 @@ class WandbSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class Config:
-    """One job. `records` says which of its fields can change a number, and how."""
+    """One job. `records` says which of its fields can change a number, and how.
+
+    Not measured: answer_score.
+    """
 
     model: ModelSpec
     task: TaskSpec

@@ -10,10 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from deepthink.config.checks import MOST, check_text, shown
+from deepthink.config.checks import MOST, check_text
 from deepthink.config.job import Config, Suite
 from deepthink.config.tasks import SuiteSpec, with_breaks
-from deepthink.errors import UserError, first_line
+from deepthink.errors import UserError, first_line, shown
 from deepthink.files import at_home
 from deepthink.redaction import refuse_secrets
 

@@ -76,6 +76,8 @@ class TaskSpec:
         rows to set a dev set aside from.
     member: what stands for {member} in the sources' file patterns.
     delimiter: what joins the template and an answer; empty where a language has no spaces.
+
+    Not measured: answer, delimiter.
     """
 
     name: str

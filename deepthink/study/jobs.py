@@ -140,12 +140,7 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
     device = loading.resolve_device(config.device)
     watch.stage(f"loading {config.model.name}")
     clock = provenance.Clock(device)
-    lm = loading.load(config.model, device, watch.tell)
-    if lm.found != job.model:
-        raise UserError(
-            f"the files of {config.model.name} changed after the job began: the same command "
-            "starts it with those that are there now"
-        )
+    lm = loading.load(job.model, device, watch.tell)
     clock.lap("load")
     budget = TokenBudget.default(device)
     if config.token_budget is not None:
@@ -180,7 +175,7 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
         "seconds": clock.laps,
         "peak_memory_bytes": clock.peak_memory(),
         "execution": {"device": provenance.device_name(device), "token_budget": budget.tokens},
-        "model_commit": lm.found.commit,
+        "model_commit": job.model.commit,
         "versions": provenance.versions(),
         "code": provenance.code(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

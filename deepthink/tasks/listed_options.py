@@ -1,4 +1,4 @@
-"""Questions that bring their own options, listed at their end or in a column of their own."""
+"""Questions with their own options, listed at the end of the text or in a column of their own."""
 
 import re
 import string
@@ -12,9 +12,9 @@ _OPTION = re.compile(r"(?:(?P<mark>\([A-Z]\))|-) (?P<text>.*)")
 
 @dataclass(frozen=True)
 class Listed:
-    """A text taken apart: the question, and the options listed at its end, if any.
+    """A question, and the options that were listed at its end, if any.
 
-    marks: "(A)", "(B)", … of the options, empty where they are listed without.
+    marks: "(A)", "(B)", … of the options; empty where they have none.
     """
 
     question: str
@@ -23,14 +23,18 @@ class Listed:
 
 
 def parse(text: str) -> Listed:
-    """Take the options off the end of a question, one a line under a last "Options:".
+    r"""Take the options off the end of a question: the lines below the last "Options:".
 
-    All are marked, each with a letter of its own, or none is.
+    Either every option has a mark of its own, or none has one. A text with any other ending is all
+    question.
+
+    >>> parse("Which?\nOptions:\n(A) a cup\n(B) a kettle")
+    Listed(question='Which?', marks=('(A)', '(B)'), options=('a cup', 'a kettle'))
     """
     question, heading, listing = text.rpartition(_HEADING)
-    found = [_OPTION.fullmatch(line.strip()) for line in listing.splitlines()]
-    options = [match for match in found if match]
-    if not heading or not options or len(options) < len(found):
+    lines = [_OPTION.fullmatch(line.strip()) for line in listing.splitlines()]
+    options = [match for match in lines if match]
+    if not heading or not options or len(options) < len(lines):
         return Listed(text.strip(), (), ())
     marks = tuple(match["mark"] for match in options if match["mark"])
     if len(set(marks)) not in (0, len(options)):
@@ -39,7 +43,10 @@ def parse(text: str) -> Listed:
 
 
 def with_letters(question: str, options: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """A question with its options listed under it as "A. …", and the letters.
+    r"""A question with its options listed under it as "A. …", and the letters.
+
+    >>> with_letters("Which?", ["a cup", "a kettle"])
+    ('Which?\nA. a cup\nB. a kettle', ('A', 'B'))
 
     Raises:
         ValueError: more options than letters.
@@ -52,6 +59,6 @@ def with_letters(question: str, options: Sequence[str]) -> tuple[str, tuple[str,
 
 
 def usual(numbers: Sequence[int]) -> int:
-    """The most frequent number of options; the smaller of equally frequent ones."""
+    """The most frequent number of options, and the smallest of equally frequent ones."""
     counts = Counter(numbers)
     return min(counts, key=lambda number: (-counts[number], number))

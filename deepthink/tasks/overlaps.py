@@ -1,4 +1,4 @@
-"""Rows that stand in two splits: what would show a question with its answer before it is asked."""
+"""Rows that are in two splits, so that a demonstration would show a test question's answer."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,11 @@ from deepthink.structures import Example, Source
 
 @dataclass(frozen=True)
 class Overlap:
-    """Rows by index whose text is in another split too.
+    """The indices of rows whose text is in another split too.
 
-    pool: those that may be demonstrations, of which `of_dev` are only in dev; dev: those also in
-    test; test: those that are given demonstrations.
+    pool: rows that may be demonstrations and are also in test or dev; of_dev: those of them that
+    are in dev but not in test; dev: dev rows that are also in test; test: test rows that are also
+    given demonstrations.
     """
 
     pool: frozenset[int]
@@ -24,7 +25,7 @@ class Overlap:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What a record says of them."""
+        """How many rows there are of each kind, as a record stores them."""
         return {
             "test": len(self.pool - self.of_dev) + len(self.test),
             "dev": len(self.of_dev),
@@ -32,27 +33,30 @@ class Overlap:
         }
 
     def told(self, overlap: str) -> Iterator[str]:
-        """What a reader of the output should know, a line each."""
-        done = "left out" if overlap == "drop" else "kept (pool.overlap=keep)"
+        """Lines for whoever reads the output, one for each kind of overlap."""
+        action = "left out" if overlap == "drop" else "kept (pool.overlap=keep)"
         if self.pool:
             yield (
                 f"pool rows whose text is also in test ({self.counts['test']}) or in dev "
-                f"({self.counts['dev']}): {done}"
+                f"({self.counts['dev']}): {action}"
             )
         if self.dev:
-            yield f"dev rows whose text is also in test ({len(self.dev)}): {done}"
+            yield f"dev rows whose text is also in test ({len(self.dev)}): {action}"
         if self.test:
-            yield f"test rows that are also demonstrations ({len(self.test)}): {done}"
+            yield f"test rows that are also demonstrations ({len(self.test)}): {action}"
 
 
 def find(source: Source, free: Sequence[int], aside: Sequence[int], task: TaskSpec) -> Overlap:
-    """The rows to tell of: among those free to be pool, those set aside for dev, and the test's.
+    """Find the rows of two splits.
+
+    free: indices of the training rows that may be demonstrations; aside: of those set aside for
+    dev.
 
     Raises:
         UserError: a pool that holds nothing but test rows.
     """
-    own = not task.labels
-    pool, test = ([_essence(e, own) for e in part] for part in (source.pool, source.test))
+    with_options = not task.labels
+    pool, test = ([_essence(e, with_options) for e in part] for part in (source.pool, source.test))
     if task.given:
         shown = set(pool)
         seen = frozenset(i for i, text in enumerate(test) if text in shown)
@@ -69,10 +73,11 @@ def find(source: Source, free: Sequence[int], aside: Sequence[int], task: TaskSp
     return Overlap(in_test | in_dev, in_dev, dev, frozenset())
 
 
-def _essence(example: Example, own: bool) -> tuple[str, ...]:
-    """What makes two examples one: the words, and its own options, whatever case and spaces.
+def _essence(example: Example, with_options: bool) -> tuple[str, ...]:
+    """Equal for two examples of the same words, and the same options where they have their own.
 
-    Nor does it matter how Unicode writes a letter: "é" is one character or two.
+    Case, spaces and the way in which Unicode writes a letter ("é" as one character or two) are
+    ignored.
     """
-    parts = (example.text, *(example.candidates if own else ()))
+    parts = (example.text, *(example.candidates if with_options else ()))
     return tuple(" ".join(normalize("NFKC", part).casefold().split()) for part in parts)

@@ -1,9 +1,9 @@
-"""From scores to predictions: one rule for whoever compares candidates, equal scores included.
+"""From scores to predictions, with one rule for all who compare candidates.
 
-The candidate of the highest score is predicted. Where different candidates share it, a tie, one of
-them is drawn by lot: the lot is a hash of the example's text and the candidate's, so it is the same
-for every step, seed and method, and the order of the candidates has no say in it. Candidates with
-the same text, which a few questions list, are one answer: the first of them stands for all.
+The candidate with the highest score is predicted. Where different candidates have it (a tie), one
+of them is drawn by lot. The lot is a hash of the example's text and the candidate's, so it is the
+same for every step, seed and method, and does not depend on the order of the candidates. A few
+questions list two candidates with the same text: they are one answer, and the first stands for it.
 """
 
 import hashlib
@@ -13,22 +13,26 @@ from deepthink.structures import Example
 
 
 def predictions(examples: Sequence[Example], scores: Sequence[Sequence[float]]) -> list[int]:
-    """The index of the predicted candidate of each example, from one row of scores for each."""
+    """The index of the predicted candidate of each example, from one row of scores for each.
+
+    >>> predictions([Example("so dull", ("bad", "good"), 0)], [[-0.2, -1.7]])
+    [0]
+    """
     return [_predicted(example, row) for example, row in zip(examples, scores, strict=True)]
 
 
 def ties(examples: Sequence[Example], scores: Sequence[Sequence[float]]) -> int:
-    """Of how many examples different candidates share the highest score."""
+    """How many examples have a tie: different candidates with the highest score."""
     return sum(len(_best(e, row)) > 1 for e, row in zip(examples, scores, strict=True))
 
 
 def gold(example: Example) -> int:
-    """The index that a right prediction of the example has."""
+    """The index that a right prediction of the example has: of equal texts, the first."""
     return example.candidates.index(example.candidates[example.label])
 
 
 def accuracy(examples: Sequence[Example], predicted: Sequence[int]) -> dict[str, int]:
-    """How many predictions are the gold answer, of how many."""
+    """How many predictions are the gold answer ("correct"), of how many ("count")."""
     pairs = zip(examples, predicted, strict=True)
     return {"correct": sum(gold(e) == index for e, index in pairs), "count": len(examples)}
 
@@ -40,7 +44,7 @@ def _predicted(example: Example, scores: Sequence[float]) -> int:
 
 
 def _best(example: Example, scores: Sequence[float]) -> list[str]:
-    """The different candidates of the highest score."""
+    """The different candidates with the highest score."""
     top = max(scores)
     pairs = zip(example.candidates, scores, strict=True)
     return list(dict.fromkeys(word for word, score in pairs if score == top))

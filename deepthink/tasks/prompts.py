@@ -6,24 +6,32 @@ With the template "Review: {text}\nSentiment:" a prompt reads
     special tokens, demonstrations                 | query                         | candidate
     └ demonstration ids ─────────────────────────┘ └ query ids ──────────────────┘ └ its ids ┘
 
-Special tokens stand once, in front of the demonstrations; what looks like one in a text is text.
+Special tokens stand once, in front of the demonstrations. What looks like one in a text is text.
 An answer is the delimiter (here a space) and a candidate, in a demonstration and where it is
 scored.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from deepthink.errors import UserError, unknown
 from deepthink.settings import OVERFLOWS, SEAMS
 from deepthink.structures import Example, Tokens
+from deepthink.tasks.fitting import Fit, Sizes, fit
+from deepthink.tasks.templates import Shot, anchor, fill, shot
+from deepthink.tasks.tokens import (
+    continuations,
+    count_special,
+    leading_special_ids,
+    tokenise,
+    tokenise_and_place,
+    tokenise_jointly,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-SEPARATOR = "\n\n"
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,11 @@ class Encoded:
     truncated: whether the first kept one lost its beginning.
     copies: how often the demonstrations are written, one after the other.
     looks_special: how many of the texts hold what is written like a special token.
+    spans: where each demonstration stands among the L ids, kept · copies ranges in reading order.
+        They follow each other from the special tokens to the end. A token that merges the end of
+        one with the beginning of the next belongs to the first.
+    answers: which of these ids are the answer's, the delimiter included, one range in each span. It
+        is empty where truncation took the answer.
     """
 
     demonstrations: list[int]
@@ -45,14 +58,13 @@ class Encoded:
     truncated: bool
     copies: int
     looks_special: int = 0
+    spans: tuple[range, ...] = ()
+    answers: tuple[range, ...] = ()
 
     @property
     def sizes(self) -> list[int]:
         """How many positions each query may take with its longest candidate fed."""
-        return [
-            len(query) + max(map(len, row)) - 1
-            for query, row in zip(self.queries, self.candidates, strict=True)
-        ]
+        return _sizes(self.queries, self.candidates)
 
     @property
     def longest(self) -> int:
@@ -70,157 +82,155 @@ def encode(
     template: str,
     demonstrations: Sequence[Example],
     queries: Sequence[Example],
-    seam: str,
-    overflow: str,
-    limit: int | None,
+    seam: str = "apart",
+    overflow: str = "drop",
+    limit: int | None = None,
     copies: int = 1,
     thinks: bool = False,
     delimiter: str = " ",
 ) -> Encoded:
-    """Encode demonstrations, queries and candidates so that they fit a model of `limit` positions.
+    r"""Encode demonstrations, queries and candidates so that they fit a model of `limit` positions.
 
     Without demonstrations the queries follow the special tokens alone (zero-shot).
+
+        >>> from transformers import ByT5Tokenizer  # its tokens are bytes
+        >>> words = ("bad", "good")
+        >>> shown = [Example("so dull", words, 0), Example("what fun", words, 1)]
+        >>> prompt = encode(ByT5Tokenizer(), "{text}:", shown, [Example("fine", words, 1)])
+        >>> ByT5Tokenizer().decode(prompt.demonstrations)
+        'so dull: bad\n\nwhat fun: good\n\n'
+        >>> prompt.spans, prompt.answers
+        ((range(0, 14), range(14, 30)), (range(8, 12), range(23, 28)))
+        >>> ByT5Tokenizer().decode(prompt.queries[0] + prompt.candidates[0][1])
+        'fine: good'
 
     seam: "apart" tokenises the demonstrations and each query separately, as the authors' program
         does; "joint" tokenises them as one string and cuts it at the query's first token, which
         matters where the separator merges differently with what follows.
     overflow: thinking with continued positions reaches 2L, a query L + its length. If that
         exceeds `limit`, "drop" leaves out whole demonstrations from the front, "truncate" tokens
-        from the left, "error" refuses. The rule looks at neither T nor the position scheme, so
-        that all methods read the same demonstrations.
-    copies: the demonstrations that rule leaves are written so often in a row, or as often as fits
-        in front of a query, twice over if the model `thinks` about them. "error" refuses fewer;
-        truncated demonstrations are written once.
+        from the left, "error" refuses.
+    limit: the model's positions; None sets no limit.
+    copies: how often the demonstrations that the overflow rule leaves are written in a row. Where
+        so many do not fit in front of a query (or, if the model `thinks` about them, twice into
+        `limit`), fewer are written, or "error" refuses. Truncated demonstrations are written once.
     delimiter: what joins the template and an answer.
 
     Raises:
-        UserError: nothing fits; what is no template or no example; a special token in the template;
-            candidates that the tokenizer does not know or cannot tell apart, or whose tokens merge
-            with the template's.
+        UserError: nothing fits; an argument is no template or no example; the template holds a
+            special token; the tokenizer does not know a candidate, cannot tell two label words
+            apart, or merges an answer with the template.
     """
+    _check_settings(template, seam, overflow, copies)
+    demonstrations, queries = _examples(demonstrations), _examples(queries)
+    if not queries:
+        raise UserError("a prompt needs at least one query")
+    prompts = _prompts(tokenizer, template, demonstrations, queries, seam == "joint", delimiter)
+    shots = len(demonstrations)
+    shown = fit(prompts.measure, shots, queries, overflow, limit, copies, thinks)
+    return prompts.encoded(shown)
+
+
+@dataclass(frozen=True)
+class _Prompts:
+    """A job's prompts as text, to be tokenised with some of the demonstrations or all."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    shots: Sequence[Shot]
+    queries: Sequence[str]
+    candidates: list[list[list[int]]]
+    special: list[int]
+    looks_special: int
+    separate: list[list[int]] | None
+    """The ids of the queries, where each is tokenised by itself."""
+
+    def measure(self, first: int, copies: int) -> Sizes:
+        """The sizes with the demonstrations from `first` on, so many times."""
+        text = "".join(each.text for each in self.shots[first:]) * copies
+        body, queries, _ = self._tokenised(text, ())
+        sizes = _sizes(queries, self.candidates)
+        return Sizes(len(self.special), len(self.special) + len(body), sizes)
+
+    def encoded(self, shown: Fit) -> Encoded:
+        """The prompts with these demonstrations, and where each of them stands."""
+        shots = [*self.shots[shown.first :]] * shown.copies
+        begins = accumulate((len(each.text) for each in shots), initial=0)
+        characters = [
+            begin + place
+            for begin, each in zip(begins, shots, strict=False)
+            for place in (0, *each.answer)
+        ]
+        text = "".join(each.text for each in shots)
+        body, queries, places = self._tokenised(text, characters)
+        front = len(self.special)
+        starts = [front + max(0, place - shown.cut) for place in (*places, len(body))]
+        spans = [range(*ends) for ends in pairwise(starts[::3])]
+        answers = [range(*ends) for ends in zip(starts[1::3], starts[2::3], strict=True)]
+        gone = sum(not span for span in spans) if shown.cut else 0
+        return Encoded(
+            self.special + body[shown.cut :],
+            queries,
+            self.candidates,
+            kept=len(self.shots) - shown.first - gone,
+            truncated=shown.cut > 0,
+            copies=shown.copies,
+            looks_special=self.looks_special,
+            spans=tuple(spans[gone:]),
+            answers=tuple(answers[gone:]),
+        )
+
+    def _tokenised(
+        self, text: str, characters: Sequence[int]
+    ) -> tuple[list[int], list[list[int]], list[int]]:
+        """The ids of the demonstrations and the queries, and the places of the characters."""
+        if self.separate is None:
+            return tokenise_jointly(self.tokenizer, text, self.queries, characters)
+        if not characters:
+            return tokenise(self.tokenizer, [text])[0], self.separate, []
+        body, places = tokenise_and_place(self.tokenizer, text, characters)
+        return body, self.separate, places
+
+
+def _prompts(
+    tokenizer: "PreTrainedTokenizerBase",
+    template: str,
+    demonstrations: Sequence[Example],
+    queries: Sequence[Example],
+    joint: bool,
+    delimiter: str,
+) -> _Prompts:
+    texts = [fill(template, example.text) for example in queries]
+    words = list(dict.fromkeys(word for example in queries for word in example.candidates))
+    answers = continuations(tokenizer, anchor(template), [delimiter + word for word in words])
+    ids_of = dict(zip(words, answers, strict=True))
+    if len({example.candidates for example in queries}) == 1:
+        _check_different(ids_of)
+    return _Prompts(
+        tokenizer,
+        [shot(template, example, delimiter) for example in demonstrations],
+        texts,
+        candidates=[[ids_of[word] for word in example.candidates] for example in queries],
+        looks_special=count_special(tokenizer, template, (*demonstrations, *queries)),
+        special=leading_special_ids(tokenizer, texts[0]),
+        separate=None if joint else tokenise(tokenizer, texts),
+    )
+
+
+def _check_settings(template: str, seam: str, overflow: str, copies: int) -> None:
     if seam not in SEAMS:
         raise unknown("value of seam", seam, SEAMS)
     if overflow not in OVERFLOWS:
         raise unknown("value of overflow", overflow, OVERFLOWS)
-    demonstrations, queries = _examples(demonstrations), _examples(queries)
-    if not queries:
-        raise UserError("a prompt needs at least one query")
     if "{text}" not in template:
         raise UserError(
             f"the template '{template}' has no {{text}}, where an example's text stands"
         )
     if copies < 1:
         raise UserError(f"copies is {copies}: it must be 1 or more")
-    texts = [fill(template, example.text) for example in queries]
-    words = list(dict.fromkeys(word for example in queries for word in example.candidates))
-    answers = continuations(tokenizer, anchor(template), [delimiter + word for word in words])
-    ids_of = dict(zip(words, answers, strict=True))
-    candidates = [[ids_of[word] for word in example.candidates] for example in queries]
-    if len({example.candidates for example in queries}) == 1:
-        _check_different(ids_of)
-    looks_special = _count_special(tokenizer, template, (*demonstrations, *queries))
-    shots = [shot(template, example, delimiter) for example in demonstrations]
-    special = leading_special_ids(tokenizer, texts[0])
-    separate = _tokenise(tokenizer, texts) if seam == "apart" else None
-
-    def prompt(first: int, times: int) -> Encoded:
-        """The demonstrations from `first` on, so many times."""
-        shown = "".join(shots[first:]) * times
-        if separate is None:
-            body, ids = _tokenise_jointly(tokenizer, shown, texts)
-        else:
-            body, ids = _ids(tokenizer, shown), separate
-        kept = len(shots) - first
-        return Encoded(special + body, ids, candidates, kept, False, times, looks_special)
-
-    if limit is None:
-        return prompt(0, copies)
-    for first in range(max(1, len(shots))):
-        encoded = prompt(first, 1)
-        room = min(limit // 2, limit - encoded.longest)
-        if len(encoded.demonstrations) <= room:
-            room = room if thinks else limit - encoded.longest
-            most = _most_copies(prompt, encoded, first, copies, room)
-            if most.copies < copies and overflow == "error":
-                raise UserError(
-                    f"{copies} copies of {encoded.kept} demonstrations do not fit the model's "
-                    f"{limit} positions, {most.copies} do: set method.copies={most.copies}"
-                )
-            return most
-        if overflow == "truncate" and shots and room > len(special):
-            kept_ids = encoded.demonstrations[-(room - len(special)) :]
-            kept = next(
-                n
-                for n in range(1, len(shots) + 1)
-                if len(_ids(tokenizer, "".join(shots[-n:]))) >= len(kept_ids)
-            )
-            return replace(encoded, demonstrations=special + kept_ids, kept=kept, truncated=True)
-        if overflow == "error":
-            break
-    raise _does_not_fit(encoded, queries, overflow, limit, len(special))
-
-
-def _does_not_fit(
-    encoded: Encoded, queries: Sequence[Example], overflow: str, limit: int, special: int
-) -> UserError:
-    """What to say where not even one demonstration fits beside the longest query."""
-    place = encoded.sizes.index(encoded.longest)
-    begin = " ".join(queries[place].text.split())[:40]
-    query = f"query {place + 1} of {len(queries)} ('{begin}…')"
-    if not encoded.kept or encoded.longest + special >= limit:
-        return UserError(
-            f"{query} takes {encoded.longest} tokens, which leaves no room in the model's {limit} "
-            "positions: leave its row out, or use a model with more"
-        )
-    ways = {"error": "prompt.overflow=drop or truncate", "drop": "prompt.overflow=truncate"}
-    advice = [
-        "use fewer or shorter demonstrations",
-        *([ways[overflow]] if overflow in ways else []),
-    ]
-    return UserError(
-        f"{encoded.kept} demonstration{'s' * (encoded.kept > 1)} of "
-        f"{len(encoded.demonstrations)} tokens, which thinking doubles, and {encoded.longest} of "
-        f"{query} do not fit the model's {limit} positions: {', '.join(advice)}, or a model with "
-        "more"
-    )
-
-
-def _most_copies(
-    prompt: Callable[[int, int], Encoded], once: Encoded, first: int, copies: int, room: int
-) -> Encoded:
-    """The prompt with the most copies, one at least, that fits into `room` tokens."""
-    # a merge at a seam never halves a copy
-    most = min(copies, 2 * room // max(1, len(once.demonstrations)))
-    several = (prompt(first, times) for times in range(most, 1, -1))
-    return next((found for found in several if len(found.demonstrations) <= room), once)
-
-
-def fill(template: str, text: str) -> str:
-    """The template with an instance's text; other braces stand for themselves."""
-    return template.replace("{text}", text)
-
-
-def shot(template: str, example: Example, delimiter: str = " ") -> str:
-    """A demonstration as text: the filled template, the answer, and a blank line."""
-    answer = delimiter + example.candidates[example.label]
-    return fill(template, example.text) + answer + SEPARATOR
-
-
-def anchor(template: str) -> str:
-    """The end of the template behind which an answer has the tokens it has in a whole prompt.
-
-    Its last line; where that is blank, all that follows the text, a letter in front if need be:
-    SentencePiece marks the start of a string, so blanks there are other tokens than behind words.
-    """
-    end = template.rpartition("{text}")[2]
-    line = end.rpartition("\n")[2]
-    if line.strip():
-        return line
-    return end if end.strip() else f"x{end}"
 
 
 def _examples(given: Iterable[Example]) -> tuple[Example, ...]:
-    """What was given, a generator too, as examples with an answer each."""
+    """A list or a generator of examples as a checked tuple."""
     if isinstance(given, str | Example) or not isinstance(given, Iterable):
         raise UserError(f"a list of examples is needed, not {type(given).__name__}")
     examples = tuple(given)
@@ -246,7 +256,7 @@ def _check_candidates(example: Example) -> None:
 
 
 def _check_different(ids_of: Mapping[str, Tokens]) -> None:
-    """Refuse label words that are one to the tokenizer: the first would always win."""
+    """Raise UserError for label words with the same tokens: the first of them would always win."""
     seen: dict[tuple[int, ...], str] = {}
     for word, ids in ids_of.items():
         if (other := seen.setdefault(tuple(ids), word)) != word:
@@ -256,100 +266,13 @@ def _check_different(ids_of: Mapping[str, Tokens]) -> None:
             )
 
 
+def _sizes(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> list[int]:
+    """How many positions each query takes with its longest candidate, its last token not fed."""
+    rows = zip(queries, candidates, strict=True)
+    return [len(query) + max(map(len, words)) - 1 for query, words in rows]
+
+
 def _holds_beginning(candidates: Sequence[Tokens]) -> bool:
-    """Whether one of the candidates begins another."""
+    """Whether the tokens of one candidate begin those of another."""
     whole = {tuple(ids) for ids in candidates}
     return any(ids[:end] in whole for ids in whole for end in range(1, len(ids)))
-
-
-def _count_special(
-    tokenizer: "PreTrainedTokenizerBase", template: str, examples: Iterable[Example]
-) -> int:
-    """How many examples hold what is written like a special token.
-
-    UserError if the template does, or if the tokenizer cannot read it as text (words as a whole and
-    unigrams are looked up as they stand).
-    """
-    tokens = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
-    tokens = {token for token in tokens if token.strip()}
-    if not tokens:
-        return 0
-    written = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))))
-    if found := written.search(template):
-        raise UserError(
-            f"task.template holds the special token {found[0]}, which would be read as text: "
-            "leave it out"
-        )
-    found_in = [set(written.findall("\n".join((e.text, *e.candidates)))) for e in examples]
-    for token in sorted(set().union(*found_in) - {tokenizer.unk_token}):
-        if tokenizer.convert_tokens_to_ids(token) in _ids(tokenizer, token):
-            raise UserError(
-                f"a row holds {token}, which this model's tokenizer takes for its special token in "
-                "a text too: leave the row out"
-            )
-    return sum(map(bool, found_in))
-
-
-def _tokenise(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[list[int]]:
-    """The ids of each text by itself, what is written like a special token being text."""
-    found = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)
-    return [list(ids) for ids in found["input_ids"]]
-
-
-def _ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    return _tokenise(tokenizer, [text])[0]
-
-
-def _tokenise_jointly(
-    tokenizer: "PreTrainedTokenizerBase", shots: str, queries: Sequence[str]
-) -> tuple[list[int], list[list[int]]]:
-    """Ids of the demonstrations and of each query, cut from those of the whole prompts."""
-    if not tokenizer.is_fast:
-        raise UserError(
-            "prompt.seam=joint needs to know where each token stands in the text, which "
-            f"{type(tokenizer).__name__} does not say: use prompt.seam=apart"
-        )
-    joint = tokenizer(
-        [shots + query for query in queries],
-        add_special_tokens=False,
-        split_special_tokens=True,
-        return_offsets_mapping=True,
-    )
-    cut = min(sum(end <= len(shots) for _, end in row) for row in joint["offset_mapping"])
-    body = list(joint["input_ids"][0][:cut])
-    if any(list(row[:cut]) != body for row in joint["input_ids"]):
-        raise UserError("queries change how the demonstrations tokenise: use prompt.seam=apart")
-    return body, [row[cut:] for row in joint["input_ids"]]
-
-
-def leading_special_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """The ids the tokenizer puts in front of a text (a beginning-of-sequence token, or none)."""
-    plain = _ids(tokenizer, text)
-    if not plain:
-        raise UserError(f"this model's tokenizer knows nothing of '{text}'")
-    full = list(tokenizer(text, split_special_tokens=True)["input_ids"])
-    for begin in range(len(full) - len(plain), -1, -1):
-        if full[begin : begin + len(plain)] == plain:
-            return full[:begin]
-    raise UserError("this model's tokenizer reads a text otherwise when it adds special tokens")
-
-
-def continuations(
-    tokenizer: "PreTrainedTokenizerBase", before: str, texts: Sequence[str]
-) -> list[list[int]]:
-    """The ids of each text where it follows `before`, for byte-level BPE and SentencePiece alike.
-
-    A SentencePiece tokenizer marks the start of a string, so a text alone has other ids than in a
-    sentence. UserError if the boundary is not a token boundary, or no token knows the text.
-    """
-    head, *wholes = _tokenise(tokenizer, [before, *(before + text for text in texts)])
-    for text, whole in zip(texts, wholes, strict=True):
-        if whole[: len(head)] != head:
-            raise UserError(
-                f"{text!r} merges with {before!r} in this model's tokenizer: end task.template "
-                "elsewhere, without a space, or set another task.delimiter"
-            )
-        known = [token for token in whole[len(head) :] if token != tokenizer.unk_token_id]
-        if not str(tokenizer.decode(known)).strip():
-            raise UserError(f"this model's tokenizer knows no part of the answer '{text.strip()}'")
-    return [whole[len(head) :] for whole in wholes]

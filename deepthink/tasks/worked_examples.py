@@ -1,7 +1,7 @@
-"""Demonstrations from a benchmark's file of worked examples, BIG-Bench Hard's cot-prompts.
+"""Demonstrations from a benchmark's file of worked examples, such as BIG-Bench Hard's cot-prompts.
 
-Of each example its question and final answer are kept. What the file says before the first, a
-notice that the text must stay out of training corpora and the task in a sentence, is not.
+The question and the final answer of each example are kept. What stands before the first example, a
+notice that the text must stay out of training corpora and a sentence on the task, is not.
 """
 
 import re
@@ -13,7 +13,7 @@ from requests import ConnectionError
 from deepthink import hub
 from deepthink.config.tasks import WorkedExamples
 from deepthink.errors import UserError, first_line
-from deepthink.tasks.rows import Absent
+from deepthink.tasks.split_files import Absent
 
 HOST = "https://raw.githubusercontent.com"
 _EXAMPLE = re.compile(r"^Q: (.+?)\nA: (.+?)(?=\n\s*\nQ: |\Z)", re.DOTALL | re.MULTILINE)
@@ -23,13 +23,14 @@ _ANSWER = re.compile(r"the answer is (.+?)\.?\s*\Z", re.DOTALL)
 def read(
     source: WorkedExamples, member: str, root: Path | None
 ) -> tuple[Path, list[tuple[str, str]]]:
-    """A suite's member's file, and its questions and final answers in the file's order.
+    """The file of one member of a suite, and its questions and final answers in order.
 
-    The file is the one under `root`, else downloaded once and checked against its hash.
+    The file is the one below `root`. Without a root it is downloaded once and checked against its
+    hash.
 
     Raises:
-        Absent: a file that is missing or cannot be reached.
-        UserError: one that is not to be had, or without an answered question.
+        Absent: the file is missing or cannot be reached.
+        UserError: the file cannot be fetched or read, or holds no answered question.
     """
     file = source.file.replace("{member}", member)
     if root is not None:
@@ -39,23 +40,30 @@ def read(
     else:
         path = _download(source, file, member)
     try:
-        found = parse(path.read_text(encoding="utf-8"))
+        pairs = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({first_line(error)})") from error
-    if not found:
+    if not pairs:
         raise UserError(f"{path} holds no worked example")
-    return path, found
+    return path, pairs
 
 
 def parse(text: str) -> list[tuple[str, str]]:
-    """The questions and final answers of a file of worked examples; ValueError without answer."""
-    found = []
+    r"""The questions and final answers in a file of worked examples.
+
+    >>> parse("Q: Which sings?\nA: Kettles whistle. So the answer is (B).")
+    [('Which sings?', '(B)')]
+
+    Raises:
+        ValueError: a question without a final answer.
+    """
+    pairs = []
     for question, reasoning in _EXAMPLE.findall(text):
         answer = _ANSWER.search(reasoning[reasoning.rfind("the answer is") :])
         if answer is None:
             raise ValueError(f"no answer to '{question.splitlines()[0]}'")
-        found.append((question.strip(), answer[1]))
-    return found
+        pairs.append((question.strip(), answer[1]))
+    return pairs
 
 
 def _download(source: WorkedExamples, file: str, member: str) -> Path:

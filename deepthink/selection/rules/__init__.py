@@ -1,11 +1,15 @@
-"""Which demonstrations to show: one module per method, found by its file name.
+"""Which demonstrations to show: one module per rule, loaded by its file name.
 
-A selector is a module with `select(pool, count, rng, **options)` that returns the indices of
-`count` different examples of the pool, in the order in which they are to be read; a `Selection`
-may say more. Its options are the arguments after `rng`, whose annotations say what they may be; the
-config names their values beside the selector's name. Files that begin with `_` are shared parts.
+A selector is a module with `select(pool, count, rng, **options)`. It returns the indices of `count`
+different examples of the pool, in the order in which they are to be read; a `Selection` may say
+more. Its options are the arguments after `rng`, and their annotations say which values they take.
+The config names their values beside the selector's name. Files that begin with `_` are shared
+parts.
 
-What the rules share, and what their sources leave open:
+A line "Not measured" in a docstring names the options that have the same value in all committed
+records, so that nothing is known of what they change.
+
+Options that several rules have, since their sources leave them open:
 
 balance: "equal" runs a rule in every class by itself, for the same number of examples of each;
     the paper's numbers of demonstrations are multiples of the numbers of classes (§4.3), and a

@@ -1,4 +1,4 @@
-"""LENS, first half: progressive filtering by InfoScore (Li and Qiu 2023, §3.1)."""
+"""The first half of LENS: progressive filtering by InfoScore (Li and Qiu 2023, §3.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ from deepthink.selection.pool import Pool
 class Filtered:
     """What is left of a pool.
 
-    candidates: [m] pool indices, ascending; contributions: [m, |S|], what each candidate did for
-    each score example, 0 for itself; informativeness: [m], the mean over the others.
+    candidates: [m], indices into the pool, ascending.
+    contributions: [m, |S|], how much each candidate helped each score example; 0 for itself.
+    informativeness: [m], the mean over the score examples other than itself.
     """
 
     candidates: np.ndarray
@@ -24,7 +25,7 @@ class Filtered:
 
 @dataclass(frozen=True)
 class Round:
-    """So many new score examples for every candidate, of whom so many of each class are kept."""
+    """One round: the candidates, the new score examples for each, and how many each class keeps."""
 
     candidates: int
     new: int
@@ -32,10 +33,10 @@ class Round:
 
 
 def plan(sizes: Mapping[int, int], kept: int, growth: float, initial: int) -> list[Round]:
-    """The rounds that filter classes of these sizes down to `kept` examples, equally of each.
+    """The rounds that filter classes of these sizes down to `kept` examples, as many of each.
 
-    The score set grows `growth`-fold from `initial` each round while the candidates shrink by as
-    much, until they would be `kept` or fewer: so each round costs about the same.
+    In each round the score set, at first `initial` examples, grows by the factor `growth`, and the
+    candidates shrink by the same factor, until `kept` are left. So each round costs about the same.
     """
     total = nominal = sum(sizes.values())
     left, scored = dict(sizes), 0
@@ -52,25 +53,30 @@ def plan(sizes: Mapping[int, int], kept: int, growth: float, initial: int) -> li
 def contribution(
     pool: Pool, scores: np.ndarray, zero_shot: np.ndarray, gold: np.ndarray, kind: str
 ) -> np.ndarray:
-    """InfoScore c(e, e'): what demonstration e does for the gold label of e'.
+    """InfoScore c(e, e'): how much demonstration e helps the gold label of e'.
 
-    scores: [E, Q, C] label scores after each demonstration; zero_shot: [Q, C]; gold: [Q]. kind:
-    "prob", the gain in the gold label's probability; "loss_share", the drop of its share in the
-    summed mean losses of all labels. Returns [E, Q].
+    scores: [E, Q, C], label scores after each demonstration; zero_shot: [Q, C]; gold: [Q].
+    kind: "prob" is the gain in the gold label's probability, "loss_share" the drop in the gold
+        label's part of the summed mean losses of all labels.
+
+    Returns:
+        [E, Q] float64.
     """
 
     def of_gold(values: np.ndarray) -> np.ndarray:
         return values[..., np.arange(len(gold)), gold]
 
     if kind == "prob":
-        return of_gold(pool.shared_out(scores)) - of_gold(pool.shared_out(zero_shot))
+        return of_gold(pool.label_probabilities(scores)) - of_gold(
+            pool.label_probabilities(zero_shot)
+        )
 
-    def share(values: np.ndarray) -> np.ndarray:
+    def part_of_loss(values: np.ndarray) -> np.ndarray:
         losses = pool.losses(values)
         total = losses.sum(axis=-1, keepdims=True)
         return of_gold(losses / np.where(total > 0, total, 1))
 
-    return share(zero_shot) - share(scores)
+    return part_of_loss(zero_shot) - part_of_loss(scores)
 
 
 def progressive_filter(
@@ -82,35 +88,35 @@ def progressive_filter(
     balanced: bool,
     rng: np.random.Generator,
 ) -> Filtered:
-    """Filter a pool by how much each example, alone in the prompt, helps others."""
+    """Filter a pool by how much each example, alone in the prompt, helps the others."""
     labels = pool.labels if balanced else np.zeros_like(pool.labels)
     sizes = {label: len(members) for label, members in classes(labels).items()}
     rounds = plan(sizes, kept, growth, initial)
-    permuted = rng.permutation(len(pool))[: sum(one.new for one in rounds)]
+    permuted = rng.permutation(len(pool))[: sum(turn.new for turn in rounds)]
     scored = [pool.examples[i] for i in permuted]
     gold = pool.labels[permuted]
     with pool.stage(f"zero-shot: {len(scored)} score examples", len(scored)):
         zero_shot = pool.after([()], scored)[0]
 
-    left, found = np.arange(len(pool)), np.empty((len(pool), 0))
-    for number, one in enumerate(rounds, start=1):
-        new = slice(found.shape[1], found.shape[1] + one.new)
-        name = f"filter {number} of {len(rounds)}: {one.candidates} × {one.new}"
-        if one.new:
-            with pool.stage(name, one.candidates * one.new):
+    left, contributions = np.arange(len(pool)), np.empty((len(pool), 0))
+    for number, turn in enumerate(rounds, start=1):
+        new = slice(contributions.shape[1], contributions.shape[1] + turn.new)
+        name = f"filter {number} of {len(rounds)}: {turn.candidates} × {turn.new}"
+        if turn.new:
+            with pool.stage(name, turn.candidates * turn.new):
                 scores = pool.after([(int(i),) for i in left], scored[new])
             column = contribution(pool, scores, zero_shot[new], gold[new], kind)
-            found = np.concatenate([found, column], axis=1)
-        itself = left[:, None] == permuted[: found.shape[1]]
-        found[itself] = 0
-        means = found.sum(axis=1) / np.maximum((~itself).sum(axis=1), 1)
-        best = np.sort(_best(means, labels[left], one.keeps))
-        left, found, means = left[best], found[best], means[best]
-    return Filtered(left, found, means)
+            contributions = np.concatenate([contributions, column], axis=1)
+        itself = left[:, None] == permuted[: contributions.shape[1]]
+        contributions[itself] = 0
+        means = contributions.sum(axis=1) / np.maximum((~itself).sum(axis=1), 1)
+        best = np.sort(_best(means, labels[left], turn.keeps))
+        left, contributions, means = left[best], contributions[best], means[best]
+    return Filtered(left, contributions, means)
 
 
 def _best(values: np.ndarray, labels: np.ndarray, keeps: Mapping[int, int]) -> np.ndarray:
-    """Places of the highest values of each class, the first of equals."""
+    """The places of the highest values in each class; of equal ones, the first."""
     best = []
     for label, keep in keeps.items():
         members = np.flatnonzero(labels == label)

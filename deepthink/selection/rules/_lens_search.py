@@ -1,4 +1,4 @@
-"""LENS, second half: diversity-guided search with feedback (Li and Qiu 2023, §3.2)."""
+"""The second half of LENS: diversity-guided search with feedback (Li and Qiu 2023, §3.2)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,22 @@ import numpy as np
 from scipy.special import softmax
 
 Ordered = tuple[int, ...]
-"""Candidates, by their number among those the filter left, in reading order."""
+"""Candidates in reading order, each by its number among those that the filter left."""
 
 Feedback = Callable[[int, Sequence[Ordered]], list[tuple[int, float]]]
-"""Of a round, counted from 1, and its prompts: how many validation examples each gets right, and
-minus the gold labels' mean loss, which decides between equals."""
+"""From a round, counted from 1, and its prompts to how many validation examples each prompt gets
+right, and minus the gold labels' mean loss, which decides between equals."""
 
 _START_SETS, _START_ROUNDS, _START_BEAM, _START_SWAPS, _START_SHARED = 160, 20, 16, 16, 4
 
 
 @dataclass(frozen=True)
 class Space:
-    """What the search knows of its candidates without asking the model.
+    """What the search knows of its m candidates without asking the model.
 
-    informativeness: [m]; likeness: [m, m]; labels: [m], all 0 without balance; sizes: how many of
-    each label a set has; diversity: λ; average: whether likeness to several is their mean.
+    informativeness: [m]; likeness: [m, m]; labels: [m], all 0 without balance.
+    sizes: how many of each label a set has; diversity: λ.
+    average: whether the likeness to several others is the mean, and not the sum.
     """
 
     informativeness: np.ndarray
@@ -32,7 +33,7 @@ class Space:
     average: bool
 
     def random_set(self, rng: np.random.Generator) -> Ordered:
-        """A set with so many of each label, label after label."""
+        """A random set with the right number of each label, label after label."""
         parts = [
             rng.choice(np.flatnonzero(self.labels == label), size, replace=False)
             for label, size in self.sizes.items()
@@ -46,13 +47,13 @@ class Space:
         return self.informativeness[rows].mean(axis=1) - self.diversity * alike
 
     def others(self, chosen: Ordered, place: int) -> np.ndarray:
-        """Who may stand at a place instead: of the same label, and not chosen."""
+        """The candidates that may replace the one at a place: of its label, and not chosen."""
         allowed = self.labels == self.labels[chosen[place]]
         allowed[list(chosen)] = False
         return np.flatnonzero(allowed)
 
     def substitutes(self, chosen: Ordered, place: int) -> tuple[np.ndarray, np.ndarray]:
-        """Who may stand at a place instead, and their scores beside those who stay."""
+        """The candidates that may replace the one at a place, and their scores beside the rest."""
         stay = np.array([index for i, index in enumerate(chosen) if i != place], dtype=int)
         members = self.others(chosen, place)
         alike = self.likeness[np.ix_(members, stay)]
@@ -62,7 +63,7 @@ class Space:
         return members, self.informativeness[members] - self.diversity * penalty
 
     def swapped(self, chosen: Ordered, place: int, index: int) -> Ordered:
-        """The same set in the same order with another candidate at one place."""
+        """The set in the same order, with another candidate at one place."""
         return (*chosen[:place], index, *chosen[place + 1 :])
 
 
@@ -76,8 +77,8 @@ def space(
 ) -> Space:
     """Candidates as the search compares them, by the cosine of their contributions [m, |S|].
 
-    form: "zscored" brings informativeness and likeness to mean 0 and deviation 1, and averages
-    over a set, as the released code; "raw" takes both as they are and sums, as the paper prints.
+    form: "zscored" brings informativeness and likeness to mean 0 and deviation 1 and averages over
+        a set, as the released code does. "raw" takes both as they are and sums, as the paper says.
     """
     lengths = np.linalg.norm(contributions, axis=1, keepdims=True)
     units = contributions / np.where(lengths > 0, lengths, 1)
@@ -93,10 +94,11 @@ def _standard(values: np.ndarray) -> np.ndarray:
 
 
 def first_beam(space: Space, beam: int, rng: np.random.Generator) -> list[Ordered]:
-    """`beam` sets to begin with: good by themselves and little alike; the model is not asked.
+    """`beam` sets to begin with, which are good by themselves and unlike each other.
 
-    A beam search over swaps from random sets; of all it saw, the best that share few members with
-    those taken before, each shuffled; random sets if they are too few.
+    A beam search over swaps starts from random sets and does not ask the model. Of all sets that it
+    saw, the best are taken that have few members in common with those taken before. Each is
+    shuffled. If these are too few, random sets are added.
     """
     seen: dict[Ordered, float] = {}
 
@@ -132,7 +134,7 @@ def first_beam(space: Space, beam: int, rng: np.random.Generator) -> list[Ordere
 
 
 def _swap(space: Space, chosen: Ordered, rng: np.random.Generator) -> Ordered | None:
-    """A random member replaced by a random other of its label; None if there is no other."""
+    """The set with a random member replaced by another of its label; None if there is no other."""
     place = int(rng.integers(len(chosen)))
     members = space.others(chosen, place)
     return space.swapped(chosen, place, int(rng.choice(members))) if len(members) else None
@@ -141,11 +143,11 @@ def _swap(space: Space, chosen: Ordered, rng: np.random.Generator) -> Ordered | 
 def neighbours(
     space: Space, chosen: Ordered, swaps: int, shuffles: int, top: int, rng: np.random.Generator
 ) -> list[Ordered]:
-    """Prompts near one of the beam: with one member exchanged, or in another order.
+    """Prompts near one of the beam, with one member exchanged or in another order.
 
-    top: a substitute is drawn from so many of the highest score, by softmax; 1 takes the highest.
+    top: a substitute is drawn by softmax from this many with the highest scores; 1 takes the best.
     """
-    found = []
+    swapped = []
     for _ in range(swaps):
         place = int(rng.integers(len(chosen)))
         members, scores = space.substitutes(chosen, place)
@@ -153,8 +155,8 @@ def neighbours(
             continue
         best = np.argsort(-scores, kind="stable")[:top]
         index = int(rng.choice(members[best], p=softmax(scores[best])))
-        found.append(space.swapped(chosen, place, index))
-    return found + [tuple(rng.permutation(chosen).tolist()) for _ in range(shuffles)]
+        swapped.append(space.swapped(chosen, place, index))
+    return swapped + [tuple(rng.permutation(chosen).tolist()) for _ in range(shuffles)]
 
 
 def search(
@@ -163,11 +165,13 @@ def search(
     propose: Callable[[Ordered], list[Ordered]],
     feedback: Feedback,
 ) -> tuple[Ordered, list[int]]:
-    """Keep the best prompts by feedback, among the beam and what it proposes, again and again.
+    """In every iteration, keep the best prompts among the beam and those that it proposes.
 
-    feedback: asked once about every prompt. Ties go to the
-    lower loss, then to the earlier prompt. Returns the best prompt of the last beam, and after each
-    iteration how many validation examples the best one gets right, which never falls.
+    feedback: called once about every prompt. Ties go to the lower loss, then to the earlier prompt.
+
+    Returns:
+        The best prompt of the last beam, and after each iteration how many validation examples the
+        best prompt gets right, which never falls.
     """
     known: dict[Ordered, tuple[int, float]] = {}
     width, trace = len(beams), []

@@ -1,4 +1,4 @@
-"""Selectors that give every example a score of its own and take the highest."""
+"""What rules have in common that give every example a score and take the highest."""
 
 import numpy as np
 
@@ -14,18 +14,18 @@ def highest(
     arrangement: Arrangement,
     scores: np.ndarray,
 ) -> Selection:
-    """The examples of the highest scores [n], the first of equals; values: the scores."""
+    """The examples with the highest scores [n]; of equal ones, the first. values: the scores."""
 
     def pick(
         members: np.ndarray, share: int, _: np.random.Generator
     ) -> tuple[list[int], list[float]]:
-        own = scores[members]
-        best = np.argsort(-own, kind="stable")[:share]
-        return best.tolist(), own[best].tolist()
+        theirs = scores[members]
+        best = np.argsort(-theirs, kind="stable")[:share]
+        return best.tolist(), theirs[best].tolist()
 
     return by_class(pool, count, rng, balance, arrangement, pick)
 
 
 def turned(scores: np.ndarray, variant: str, balance: Balance) -> np.ndarray:
-    """Uncertainties as the variant ranks them: DeepCore sorts the wrong way without balance."""
+    """Uncertainties with the variant's sign: without balance, DeepCore takes the lowest."""
     return -scores if variant == "reference_library" and balance == "none" else scores

@@ -1,10 +1,11 @@
-"""Similarities between examples in [0, 1], ½ + ½ cosine, and what follows without n² of them."""
+"""Similarities ½ + ½ cosine between examples, in [0, 1], and their sums without n² of them."""
 
 from typing import Literal
 
 import numpy as np
 
-from deepthink.selection.pool import Center, Outer, Pool
+from deepthink.selection.outer import Outer
+from deepthink.selection.pool import Center, Pool
 
 Features = Literal["gradient", "embedding"]
 
@@ -21,10 +22,10 @@ def unit_features(pool: Pool, features: Features, center: Center) -> Outer:
 
 
 def similarity(units: Outer, columns: np.ndarray) -> np.ndarray:
-    """[n, len(columns)] of every example to these."""
+    """[n, len(columns)]: the similarity of every example to those at these indices."""
     return 0.5 + 0.5 * units.inner(columns)
 
 
 def column_sums(units: Outer) -> np.ndarray:
-    """[n] float64: each example's similarity to all, from the sum of all unit vectors."""
+    """[n] float64: each example's summed similarity to all, from the sum of the unit vectors."""
     return len(units) / 2 + units.against(units.total()) / 2

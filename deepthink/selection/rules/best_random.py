@@ -24,6 +24,8 @@ def select(
     The first of equals is kept; the first set is what `random` draws for the same seed. The paper
     says "multiple" sets, on a dev set as large as the test set; 10 is our default. log: `sets`,
     each set's indices and how many dev examples it got right.
+
+    Not measured: sets, balance.
     """
     if not pool.dev:
         raise UserError(

@@ -27,12 +27,14 @@ def select(
     scope: the source looks for them among labelled data, which here is the whole pool; "class" is
     DeepCore's. variant: "reference_library" takes the lowest mean of the symmetrised divergence;
     set scope=class with it. O(n² · d) time in blocks, O(n · neighbours) memory.
+
+    Not measured: variant, neighbours, scope, balance, arrangement, center.
     """
     features, log_p = pool.features(center), np.log(pool.probabilities)
     groups = [np.arange(len(pool))] if scope == "pool" else list(classes(pool.labels).values())
     scores = np.zeros(len(pool))
     for members in groups:
-        near = members[_nearest(features[members], min(neighbours, len(members) - 1))]
+        near = members[nearest(features[members], min(neighbours, len(members) - 1))]
         mine, theirs = log_p[members][:, None], log_p[near]  # [n, 1, C], [n, K, C]
         divergence = (np.exp(theirs) * (theirs - mine)).sum(axis=2)
         if variant == "reference_library":
@@ -45,15 +47,15 @@ def select(
     return highest(pool, count, rng, balance, arrangement, scores)
 
 
-def _nearest(vectors: np.ndarray, neighbours: int) -> np.ndarray:
-    """[n, neighbours] indices of the other vectors nearest to each, itself left out by identity."""
+def nearest(vectors: np.ndarray, neighbours: int) -> np.ndarray:
+    """[n, neighbours]: for each vector the indices of the nearest others, itself left out."""
     from sklearn.neighbors import NearestNeighbors  # slow to import, and only needed here
 
     if not neighbours:
         return np.empty((len(vectors), 0), dtype=int)
     search = NearestNeighbors(n_neighbors=neighbours + 1, algorithm="brute").fit(vectors)
-    found = search.kneighbors(vectors, return_distance=False)
-    itself = found == np.arange(len(vectors))[:, None]
-    # among more duplicates than neighbours it may be absent: then the farthest goes
+    indices = search.kneighbors(vectors, return_distance=False)
+    itself = indices == np.arange(len(vectors))[:, None]
+    # among more duplicates than neighbours it may be absent; then the farthest is left out
     itself[~itself.any(axis=1), -1] = True
-    return found[~itself].reshape(len(vectors), neighbours)
+    return indices[~itself].reshape(len(vectors), neighbours)

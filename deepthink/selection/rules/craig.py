@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, Variant, by_class
-from deepthink.selection.pool import Center, Outer, Pool, column_blocks
+from deepthink.selection.outer import Outer, column_blocks
+from deepthink.selection.pool import Center, Pool
 from deepthink.selection.rules._lazy_greedy import lazy_greedy
 
 
@@ -27,6 +28,8 @@ def select(
     depend on its batch size, and are not skipped). values: by how much each pick lowers the sum,
     the first from the largest distance. log: `weights`, how many examples each pick stands for,
     which a prompt cannot use. O(n² · d) time in blocks, O(n · d) memory.
+
+    Not measured: variant, gradient, balance, arrangement, center.
     """
     gradients = pool.gradients(center)
     if gradient == "logit":
@@ -49,9 +52,10 @@ def select(
 
 
 class _Cover:
-    """Each vector's distance to the nearest pick of its kind, at first the largest of its kind.
+    """Each vector's distance to the nearest pick of its kind, which begins with the largest there.
 
-    kinds: [n]; across kinds nothing is near. first_gains: [n]; owner: [n], the nearest pick.
+    kinds: [n]; vectors of different kinds are infinitely far apart.
+    first_gains: [n], the gains before anything is picked; owner: [n], the nearest pick of each.
     """
 
     def __init__(self, vectors: Outer, kinds: np.ndarray) -> None:
@@ -82,7 +86,7 @@ class _Cover:
         )
 
     def add(self, index: int) -> None:
-        """Pick one."""
+        """Pick the vector at this index."""
         distances = self._to(np.array([index]))[:, 0]
         nearer = (distances < self.nearest) | (np.isfinite(distances) & (self.owner < 0))
         self.owner[nearer] = index

@@ -20,6 +20,8 @@ def select(
     The probabilities are uncalibrated and share out among the label words; the gold label serves
     balance alone. variant: "reference_library" adds 1e-6 inside the logarithm and, without
     balance, takes the lowest. With two labels the order is that of least_confidence and margin.
+
+    Not measured: variant, balance, arrangement.
     """
     p = pool.probabilities
     inside = p + 1e-6 if variant == "reference_library" else p

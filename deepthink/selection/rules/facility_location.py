@@ -3,7 +3,8 @@
 import numpy as np
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, by_class
-from deepthink.selection.pool import Center, Outer, Pool, column_blocks
+from deepthink.selection.outer import Outer, column_blocks
+from deepthink.selection.pool import Center, Pool
 from deepthink.selection.rules._lazy_greedy import lazy_greedy
 from deepthink.selection.rules._similarity import Features, column_sums, similarity, unit_features
 
@@ -21,6 +22,8 @@ def select(
 
     features: last-layer gradients as in DeepCore, or hidden states ("embedding"). values: the gain
     of each pick. O(n² · d) time in blocks, O(n · d) memory; the first pick takes O(n · C · d).
+
+    Not measured: features, balance, arrangement, center.
     """
     units = unit_features(pool, features, center)
 

@@ -7,7 +7,8 @@ from pydantic import Field
 from scipy.optimize import nnls
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, Variant, by_class
-from deepthink.selection.pool import Center, Outer, Pool
+from deepthink.selection.outer import Outer
+from deepthink.selection.pool import Center, Pool
 
 
 def select(
@@ -32,24 +33,26 @@ def select(
     as CORDS does. variant: "reference_library" leaves the ridge out at the first step (its ridge
     is 1). values: the residual's norm after each pick, null of drawn ones. log: `weights` of the
     non-negative fit. O(count · n · C · d).
+
+    Not measured: variant, ridge, normalize, fill, balance, arrangement, center.
     """
     gradients = pool.gradients(center)
     weights: dict[int, float] = {}
 
     def pick(
-        members: np.ndarray, share: int, own_rng: np.random.Generator
+        members: np.ndarray, share: int, class_rng: np.random.Generator
     ) -> tuple[list[int], list[float | None]]:
-        own = gradients.take(members)
-        own = own.unit() if normalize else own
+        atoms = gradients.take(members)
+        atoms = atoms.unit() if normalize else atoms
         exact_first = variant == "reference_library"
-        chosen, norms, fitted = pursue(own, share, ridge, exact_first)
+        chosen, norms, fitted = pursue(atoms, share, ridge, exact_first)
         values: list[float | None] = [*norms]
         if fill == "random":
             kept = np.flatnonzero(fitted > 0)
             missing = share - len(kept)
             chosen, values = [chosen[i] for i in kept], [values[i] for i in kept]
             others = np.setdiff1d(np.arange(len(members)), chosen)
-            chosen += own_rng.choice(others, missing, replace=False).tolist()
+            chosen += class_rng.choice(others, missing, replace=False).tolist()
             values += [None] * missing
             fitted = np.append(fitted[kept], np.zeros(missing))
         weights.update(zip(members[chosen].tolist(), fitted.tolist(), strict=True))
@@ -65,8 +68,10 @@ def pursue(
 ) -> tuple[list[int], list[float], np.ndarray]:
     """Match the atoms' mean with `count` of them.
 
-    Returns the picks in order, the residual's norm after each, and the picks' non-negative
-    weights. exact_first: no ridge while there is one pick.
+    exact_first: there is no ridge while there is one pick.
+
+    Returns:
+        The picks in order, the residual's norm after each, and their non-negative weights.
     """
     target = atoms.total() / len(atoms)
     products = atoms.against(target)

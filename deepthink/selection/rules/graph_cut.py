@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, by_class
-from deepthink.selection.pool import Center, Outer, Pool
+from deepthink.selection.outer import Outer
+from deepthink.selection.pool import Center, Pool
 from deepthink.selection.rules._similarity import Features, column_sums, similarity, unit_features
 
 
@@ -28,6 +29,8 @@ def select(
     divides the first sum by n, and with lam as large as the number of picks balances the two.
     features: last-layer gradients as in DeepCore, or hidden states ("embedding"). values: the gain
     of each pick, which may be negative. O(count · n · d), since sums over the pool are closed form.
+
+    Not measured: features, lam, representativeness, balance, arrangement, center.
     """
     units = unit_features(pool, features, center)
 

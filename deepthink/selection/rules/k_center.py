@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 
 from deepthink.selection.balance import Arrangement, Balance, Selection, by_class
-from deepthink.selection.pool import Center, Pool, blocks
+from deepthink.selection.outer import blocks
+from deepthink.selection.pool import Center, Pool
 
 
 def select(
@@ -22,21 +23,23 @@ def select(
     init: the first is drawn by the seed, as in DeepCore, or nearest to the mean. The radius is at
     most twice the best possible, whatever the first. Seeks outliers by construction. values: the
     distance at which each was picked (0 for the first). O(count · n · d).
+
+    Not measured: init, balance, arrangement, center.
     """
     features = pool.features(center)
 
     def pick(
-        members: np.ndarray, share: int, own_rng: np.random.Generator
+        members: np.ndarray, share: int, class_rng: np.random.Generator
     ) -> tuple[list[int], list[float]]:
-        own = features[members]
+        points = features[members]
         if init == "random":
-            newest = int(own_rng.integers(len(members)))
+            newest = int(class_rng.integers(len(members)))
         else:
-            newest = int(_distances(own, own.mean(axis=0, dtype=np.float64)).argmin())
+            newest = int(_distances(points, points.mean(axis=0, dtype=np.float64)).argmin())
         nearest = np.full(len(members), np.inf)
         chosen, radii = [newest], [0.0]
         while len(chosen) < share:
-            nearest = np.minimum(nearest, _distances(own, own[newest]))
+            nearest = np.minimum(nearest, _distances(points, points[newest]))
             nearest[newest] = -np.inf
             newest = int(nearest.argmax())
             chosen.append(newest)

@@ -20,6 +20,8 @@ def select(
     variant: "reference_library" takes the lowest best score instead, before any normalisation
     (here the label word's score), and the highest without balance. With two labels the
     paper's order is that of entropy and margin.
+
+    Not measured: variant, balance, arrangement.
     """
     if variant == "paper":
         scores = 1 - pool.probabilities.max(axis=1)

@@ -19,6 +19,8 @@ def select(
 
     variant: "reference_library" takes the largest without balance. With two labels the order is
     that of entropy and least_confidence. values: the difference, negated.
+
+    Not measured: variant, balance, arrangement.
     """
     ordered = np.sort(pool.probabilities, axis=1)
     scores = ordered[:, -2] - ordered[:, -1]

@@ -17,6 +17,8 @@ def select(
     drawn at random, as the authors' example run does; "none" draws uniformly from the pool. The
     paper says only "random"; equal is the default since a draw without one of the labels tests
     something else.
+
+    Not measured: balance.
     """
     check_count(len(pool), count)
     if balance == "none":

@@ -1,0 +1,85 @@
+"""Errors on the way to a model's files, each said in one line."""
+
+import errno
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import CRITICAL
+from pickle import UnpicklingError
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from deepthink import hub
+from deepthink.config.job import ModelSpec
+from deepthink.engine.out_of_memory import allocating
+from deepthink.errors import UserError, first_line
+from deepthink.models.resolving import asked_by
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Silence what transformers prints by itself. What matters is raised."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity(CRITICAL)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        transformers_logging.set_verbosity(before)
+
+
+@contextmanager
+def in_one_line(spec: ModelSpec) -> Iterator[None]:
+    """Turn any error in resolving or loading a model into a UserError of one line."""
+    try:
+        with allocating():
+            yield
+    except UserError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"{spec.name} does not fit into the device's memory") from error
+    except Exception as error:
+        raise UserError(explain(error, spec)) from error
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNREADABLE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EROFS, errno.EIO, errno.ELOOP)
+
+
+def explain(error: Exception, spec: ModelSpec) -> str:
+    """What went wrong in resolving or loading a model, in one line that says what to do."""
+    chain = [*_chain(error)]
+    text = " ".join(f"{type(cause).__name__}: {cause}" for cause in chain)
+    trouble = f" ({why})" if (why := hub.token_trouble()) else ""
+    if "GatedRepo" in text or "gated repo" in text:
+        return (
+            f"{spec.hub_id} is gated: accept its licence on the hub, then run 'hf auth login' "
+            f"or set HF_TOKEN{trouble}"
+        )
+    if "RepositoryNotFound" in text or "RevisionNotFound" in text:
+        return f"the hub has no model '{spec.hub_id}' at revision '{spec.revision}'{trouble}"
+    if "RemoteEntryNotFound" in text:
+        return f"{spec.hub_id} on the hub is no model of transformers: it lacks config.json"
+    for cause in chain:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return f"no space is left for {spec.hub_id} (HF_HOME says where the hub's files go)"
+        if isinstance(cause, OSError) and cause.errno in _UNREADABLE:
+            return f"{cause.filename or spec.hub_id} cannot be used ({cause.strerror})"
+    if any(word in text for word in ("Offline", "ConnectionError", "ConnectError", "LocalEntry")):
+        return (
+            f"{spec.hub_id} is no folder here, not cached, and the hub cannot be reached: run "
+            f"'python scripts/prefetch.py {asked_by(spec)}' where there is a network"
+        )
+    if isinstance(error, UnpicklingError):
+        return f"the weights of {spec.hub_id} hold pickled objects that are not tensors: refused"
+    what = f"{type(error).__name__}: {first_line(error)}"
+    return f"{spec.hub_id} cannot be loaded, a file may be incomplete or of another kind ({what})"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, its cause, the cause of that, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
