@@ -1,12 +1,11 @@
-"""What long work tells about its progress; the terminal's listener stands in `display`."""
+"""What long work tells about its progress; the terminal's listener is in `app.progress_bar`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 
 class Watcher:
-    """Told how a job advances; this one looks away."""
+    """Receives progress events. This base class ignores them."""
 
     def stage(self, text: str) -> None:
         """A stage begins."""
@@ -20,8 +19,8 @@ class Watcher:
     def advance(self, readings: int) -> None:
         """So many more queries were read."""
 
-    def step(self, point: dict[str, Any]) -> None:
-        """A point of the curve is known."""
+    def step(self, t: int, split: str, accuracy: float) -> None:
+        """The accuracy of a split after t iterations is known, as a fraction."""
 
     @contextmanager
     def aside(self, text: str, total: int) -> Iterator[Callable[[int], object]]:

@@ -27,7 +27,8 @@ from deepthink.errors import UserError
 from deepthink.files import atomically
 from deepthink.models.loading import LM
 from deepthink.selection.pool import Array, Progress, Usage
-from deepthink.store.records import digest
+from deepthink.store.identity import digest
+from deepthink.store.schema import Identity
 from deepthink.structures import Example
 from deepthink.tasks import prompts
 
@@ -41,8 +42,8 @@ class ModelReader:
     key: the identity of the job, of whose parts the answers depend on model, task and prompt.
     """
 
-    def __init__(self, lm: LM, config: Config, key: dict[str, Any], budget: TokenBudget) -> None:
-        task = {name: value for name, value in key["task"].items() if name != "data"}
+    def __init__(self, lm: LM, config: Config, key: Identity, budget: TokenBudget) -> None:
+        task = {name: value for name, value in key.task.stored().items() if name != "data"}
         self.usage = Usage()
         self.answer_score = config.answer_score
         self._lm = lm
@@ -50,11 +51,11 @@ class ModelReader:
         self._prompt = config.prompt
         self._budget = budget
         identity = {
-            "protocol": key["protocol"],
-            "model": key["model"],
+            "protocol": key.protocol,
+            "model": key.model.stored(),
             "task": task,
-            "prompt": key["prompt"],
-            "answer_score": key["answer_score"],
+            "prompt": key.prompt.stored(),
+            "answer_score": key.answer_score,
         }
         name = f"{config.model.name}-{config.task.name}-{digest(identity)[:8]}"
         self._folder = hub.cache_folder() / "signals" / name

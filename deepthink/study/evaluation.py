@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,27 +14,23 @@ from deepthink.engine.thinking import think
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.progress import Watcher
+from deepthink.store.schema import Drift, Point
 from deepthink.structures import Example, Splits
 from deepthink.study import provenance
 from deepthink.tasks import prompts
 from deepthink.tasks.labels import flipped
-from deepthink.tasks.prediction import accuracy, gold, predictions, ties
+from deepthink.tasks.prediction import gold, hits, predictions, ties
 
 
 @dataclass(frozen=True)
 class Evaluated:
     """What thinking and scoring gave.
 
-    curve: points of step, split, correct, count and `predicted`, every example's predicted label in
-        order, in words; `ties`, of how many the highest score was shared;
-        where the demonstrations show flipped labels, also how many predictions `followed` them:
-        are the flipped label of the example.
-    drift: how far K̃_t, Ṽ_t of every layer are from t = 1, see `Memory.drift`, four digits each.
     scores: one row per step, split, query and candidate.
     """
 
-    curve: list[dict[str, Any]]
-    drift: list[dict[str, Any]]
+    curve: tuple[Point, ...]
+    drift: tuple[Drift, ...]
     scores: pd.DataFrame
 
 
@@ -49,8 +44,8 @@ def evaluate(
     watch: Watcher,
 ) -> Evaluated:
     """Think, and score dev and test after every step that is to be scored."""
-    curve: list[dict[str, Any]] = []
-    drift: list[dict[str, Any]] = []
+    curve: list[Point] = []
+    drift: list[Drift] = []
     tables: list[pd.DataFrame] = []
     origin = None
     for memory in think(lm.model, encoded.demonstrations, **config.method.thinking):
@@ -74,26 +69,27 @@ def evaluate(
                 "use model.dtype=float32, or look at its weights"
             )
         if memory.step > 1:
-            moved = {name: _rounded(far) for name, far in memory.drift(origin).items()}
-            drift.append({"step": memory.step, **moved})
+            moved = memory.drift(origin)
+            keys, values = (_rounded(moved[name]) for name in ("keys", "values"))
+            drift.append(Drift(step=memory.step, keys=keys, values=values))
         rest = iter(scores)
         for split, examples in splits.scored():
             rows = list(islice(rest, len(examples)))
             predicted = predictions(examples, rows)
-            point = {
-                "step": memory.step,
-                "split": split,
-                **accuracy(examples, predicted),
-                "predicted": in_words(predicted),
-                "ties": ties(examples, rows),
-            }
-            if config.demonstrations.labels == "flipped":
-                turned = [flipped(example) for example in examples]
-                point["followed"] = accuracy(turned, predicted)["correct"]
+            followed = config.demonstrations.labels == "flipped"
+            point = Point(
+                step=memory.step,
+                split=split,
+                correct=hits(examples, predicted),
+                count=len(examples),
+                predicted=in_words(predicted),
+                ties=ties(examples, rows),
+                followed=hits([*map(flipped, examples)], predicted) if followed else None,
+            )
             curve.append(point)
             tables.append(_table(memory.step, split, examples, rows))
-            watch.step(point)
-    return Evaluated(curve, drift, pd.concat(tables, ignore_index=True))
+            watch.step(point.step, split, point.accuracy)
+    return Evaluated(tuple(curve), tuple(drift), pd.concat(tables, ignore_index=True))
 
 
 def in_words(labels: Iterable[int]) -> str:
@@ -101,8 +97,8 @@ def in_words(labels: Iterable[int]) -> str:
     return " ".join(map(str, labels))
 
 
-def _rounded(values: Iterable[float]) -> list[float]:
-    return [float(f"{value:.4g}") for value in values]
+def _rounded(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.4g}") for value in values)
 
 
 def _table(

@@ -1,10 +1,9 @@
 """One job from config to record. Read this first: it calls every other part, in order."""
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -20,11 +19,19 @@ from deepthink.selection import balance
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.selection.signals import ModelReader
-from deepthink.store import curves, leases, outbox, records
+from deepthink.store import curves, leases, records
+from deepthink.store.identity import identity
 from deepthink.store.leases import Busy
+from deepthink.store.schema import (
+    SCHEMA,
+    Execution,
+    Gold,
+    Identity,
+    Record,
+    Settings,
+)
 from deepthink.structures import Splits
-from deepthink.study import provenance
-from deepthink.study.accounts import operations, what_was_read
+from deepthink.study import accounts, provenance
 from deepthink.study.evaluation import evaluate, in_words
 from deepthink.tasks import prompts, sources
 from deepthink.tasks.labels import relabelled
@@ -42,7 +49,7 @@ class Outcome:
     """
 
     path: Path
-    record: records.Record
+    record: Record
     scores: pd.DataFrame | None
 
 
@@ -53,7 +60,7 @@ class Job:
     config: Config
     model: Resolved
     splits: Splits
-    key: dict[str, Any]
+    key: Identity
     path: Path
 
     @property
@@ -81,7 +88,7 @@ def prepare(config: Config, watch: Watcher) -> Job:
         config.pool.overlap,
     )
     data = sources.fingerprint(splits, config.task)
-    key = records.identity(config, dtype, data, model.weights, model.commit)
+    key = identity(config, dtype, data, model.weights, model.commit)
     return Job(config, model, splits, key, records.path_of(config, key))
 
 
@@ -103,7 +110,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
         with suppress(records.BrokenRecord):
             return _read(job)
     check(job)
-    lease = leases.of(Path(job.config.results)).take(records.digest(job.key)[:16])
+    lease = leases.of(Path(job.config.results)).take(leases.name_of(job.key))
     if not isinstance(lease, leases.Lease):
         raise Busy(f"done by {lease or 'another process'}")
     with lease:
@@ -119,11 +126,11 @@ def perform(job: Job, watch: Watcher) -> Outcome:
                 f"{job.config.label}, seed {job.config.draw}: was memory short? Free some or use a "
                 "smaller model; the same command tries again"
             )
-        body, scores = _make(job, watch)
+        record, scores = _make(job, watch)
         if not lease.held:
             raise Busy("taken over by another process while this one showed no life")
-        outbox.mark(job.config, job.path)
-        return Outcome(job.path, records.write(job.path, body, scores), scores)
+        records.write(job.path, record, scores)
+        return Outcome(job.path, record, scores)
 
 
 def _read(job: Job) -> Outcome:
@@ -131,8 +138,8 @@ def _read(job: Job) -> Outcome:
     return Outcome(job.path, records.read(job.path), None)
 
 
-def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
-    """Load, choose, read, think, score: the body of a record, and every candidate's score."""
+def _make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
+    """Load, choose, read, think, score: a record, and every candidate's score."""
     config, splits = job.config, job.splits
     device = loading.resolve_device(config.device)
     watch.stage(f"loading {config.model.name}")
@@ -184,30 +191,29 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
             f"{encoded.kept} demonstrations of {len(encoded.demonstrations)} tokens do not fit "
             "into the device's memory: use fewer, a smaller model or a narrower dtype"
         ) from error
-    body = {
-        "schema": records.SCHEMA,
-        "identity": job.key,
-        "config": config.resolved(),
-        **what_was_read(splits, config, chosen, shown, encoded),
-        "selection": {
-            "values": chosen.values,
-            "log": chosen.log,
-            "stages": [asdict(stage) for stage in pool.stages],
-        },
-        "gold": {name: in_words(map(gold, examples)) for name, examples in splits.scored()},
-        "curve": evaluated.curve,
-        "step_by_dev": (best := curves.by_dev(evaluated.curve)) and best["step"],
-        "drift": evaluated.drift,
-        "flops": operations(lm, encoded, config, pool),
-        "seconds": clock.laps,
-        "peak_memory_bytes": clock.peak_memory(),
-        "execution": {"device": provenance.device_name(device), "token_budget": budget.tokens},
-        "model_commit": lm.found.commit,
-        "versions": provenance.versions(),
-        "code": provenance.code(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    return body, evaluated.scores
+    best = curves.by_dev(evaluated.curve)
+    record = Record(
+        schema=SCHEMA,
+        identity=job.key,
+        config=Settings.of(config.resolved()),
+        demonstrations=accounts.demonstrations(chosen, shown, encoded),
+        data=accounts.data(splits, config),
+        tokens=accounts.tokens(encoded),
+        selection=accounts.selection(chosen, pool),
+        gold=Gold(dev=in_words(map(gold, splits.dev)), test=in_words(map(gold, splits.test))),
+        curve=evaluated.curve,
+        step_by_dev=best.step if best else None,
+        drift=evaluated.drift,
+        flops=accounts.operations(lm, encoded, config, pool),
+        seconds=accounts.seconds(clock.laps),
+        peak_memory_bytes=clock.peak_memory(),
+        execution=Execution(device=provenance.device_name(device), token_budget=budget.tokens),
+        model_commit=lm.found.commit,
+        versions=provenance.versions(),
+        code=provenance.code(),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return record, evaluated.scores
 
 
 def check(job: Job) -> None:

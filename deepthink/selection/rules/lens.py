@@ -11,7 +11,7 @@ from deepthink.selection.balance import Selection, check_count, classes, shares
 from deepthink.selection.pool import Pool
 from deepthink.selection.rules._lens_filter import progressive_filter
 from deepthink.selection.rules._lens_search import Ordered, first_beam, neighbours, search, space
-from deepthink.tasks.prediction import accuracy, predictions
+from deepthink.tasks.prediction import hits, predictions
 
 _MOST = 100_000
 AtLeastOne = Annotated[int, Field(ge=1, le=_MOST)] | None
@@ -115,7 +115,7 @@ def select(
             scores = pool.after(
                 [candidates[list(prompt)].tolist() for prompt in prompts], questions
             )
-        correct = [accuracy(questions, predictions(questions, rows))["correct"] for rows in scores]
+        correct = [hits(questions, predictions(questions, rows)) for rows in scores]
         logs = np.log(pool.shared_out(scores))[:, np.arange(len(gold)), gold]
         return list(zip(correct, logs.mean(axis=1).tolist(), strict=True))
 
