@@ -349,14 +349,14 @@ def test_the_command_beside_a_cell_is_its_missing_jobs(tmp_path, monkeypatch, na
     monkeypatch.chdir(tmp_path)
     folder = Path(name)
     root = "/a mirror, of 'data'"
-    asked = ("pool.overlap=keep", f'data_root="{root}"', 'model.revision="1e5"', "model.name=mine")
+    words = ("pool.overlap=keep", f'data_root="{root}"', 'model.revision="1e5"', "model.name=mine")
     for seed in range(9):
-        curve(folder, f"seed={seed}", *asked)
+        curve(folder, f"seed={seed}", *words)
     runs = page.load(folder)
     setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
     part = measure(runs, setting, "mine", SCALE, FIVE)
     ((command, _),) = fill([part])
-    (job,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, *asked, "seed=9")
+    (job,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, *words, "seed=9")
     dtyped = replace(job, model=replace(job.model, dtype="float32"))
     assert filled(command) == [(asked(dtyped), "mine", name)]
     config = compose(expand(shlex.split(command)[2:])[0])
@@ -627,14 +627,14 @@ def test_tables_of_one_folder_alone(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("method", ["deepthink", "vanilla"])
 def test_tables_of_the_study_and_of_ones_own_experiments(tmp_path, monkeypatch, method):
     monkeypatch.chdir(tmp_path)
-    asked = []
-    monkeypatch.setattr(page, "write", lambda folder, *_: asked.append(folder) or Written())
+    written = []
+    monkeypatch.setattr(page, "write", lambda folder, *_: written.append(folder) or Written())
     curve(Path("results"))
     (config,) = jobs("task=sst2" if method == "deepthink" else "task=verdicts", f"method={method}")
     put(Path("results/local"), config, {1: 3, **({5: 3} if method == "deepthink" else {})})
     script(monkeypatch)
     own = [Path("results/local")] if method == "deepthink" else []
-    assert asked == [Path("results"), *own]
+    assert written == [Path("results"), *own]
     assert len(Runs.load(Path("results")).all) == 1
 
 
@@ -721,6 +721,6 @@ def test_a_models_folder_is_planned_and_shown_under_its_own_words(run, tmp_path)
     assert f"model.hub_id={run_.record.config.model.hub_id} " in missing
     assert "model.package=null" in missing
     words = [f"model.hub_id={run_.record.config.model.hub_id}", "model.package=null"]
-    asked = ["model=smollm2-135m", "task=sst2", "method=deepthink_curve", "method.iterations=15"]
-    config = compose([*asked, *words, *sizes, "seed=3", "method.iterations=3"])
+    start = ["model=smollm2-135m", "task=sst2", "method=deepthink_curve", "method.iterations=15"]
+    config = compose([*start, *words, *sizes, "seed=3", "method.iterations=3"])
     assert answered(run_.record) == asked(config)
