@@ -25,6 +25,15 @@ def atomically(path: Path, write_to: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def append(path: Path, lines: bytes) -> None:
+    """Add lines to a file, apart from a line that a killed process left unfinished."""
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            lines = lines if file.read() == b"\n" else b"\n" + lines
+        file.write(lines)
+
+
 def unwritable(folder: Path, error: OSError) -> UserError:
     """The error for a folder of results that cannot be written."""
     reason = error.strerror or error

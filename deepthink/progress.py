@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 
 class Watcher:
@@ -20,8 +19,8 @@ class Watcher:
     def advance(self, readings: int) -> None:
         """So many more queries were scored."""
 
-    def step(self, point: dict[str, Any]) -> None:
-        """A point of the curve is complete: accuracy on one split after one iteration."""
+    def step(self, t: int, split: str, accuracy: float) -> None:
+        """The accuracy of a split after t iterations is known, as a fraction."""
 
     @contextmanager
     def aside(self, text: str, total: int) -> Iterator[Callable[[int], object]]:

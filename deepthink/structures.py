@@ -8,7 +8,7 @@ Q  queries                             C  candidates of one query    V  vocabula
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Any
+from typing import Any, Literal
 
 from deepthink.errors import UserError, shown
 
@@ -122,7 +122,7 @@ class Splits:
     overlap: dict[str, int]
     told: tuple[str, ...] = ()
 
-    def scored(self) -> Iterator[tuple[str, tuple[Example, ...]]]:
+    def scored(self) -> Iterator[tuple[Literal["dev", "test"], tuple[Example, ...]]]:
         """The splits that are scored, with their names: dev if there is any, then test."""
         if self.dev:
             yield "dev", self.dev

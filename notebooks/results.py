@@ -41,16 +41,16 @@ frame = pd.DataFrame(
         "model": run.model,
         "task": run.task,
         "method": run.path.parent.name,
-        "step_size": run.record["config"]["method"]["step_size"],
-        "positions": run.record["config"]["method"]["positions"],
+        "step_size": run.record.config.method.step_size,
+        "positions": run.record.config.method.positions,
         "seed": run.draw[0],
         "order": run.draw[1],
-        "split": point["split"],
-        "t": point["step"],
-        "accuracy": point["correct"] / point["count"],
+        "split": point.split,
+        "t": point.step,
+        "accuracy": point.accuracy,
     }
     for run in runs.all
-    for point in run.record["curve"]
+    for point in run.record.curve
 )
 frame.groupby(["model", "task", "method"])["seed"].nunique().unstack("method").fillna(0).astype(int)
 
@@ -85,14 +85,14 @@ plt.show()
 rows = []
 for run in runs.all:
     if run.iterations == 15 and run.has_dev:
-        by_dev = curves.by_dev(run.record["curve"])
-        best = curves.oracle(run.record["curve"])
+        by_dev = curves.by_dev(run.record.curve)
+        best = curves.oracle(run.record.curve)
         rows.append(
             {
                 "task": run.task,
-                "t by dev": by_dev["step"],
-                "oracle t": best["step"],
-                "lead of the oracle": 100 * (best["correct"] - by_dev["correct"]) / best["count"],
+                "t by dev": by_dev.step,
+                "oracle t": best.step,
+                "lead of the oracle": 100 * (best.correct - by_dev.correct) / best.count,
             }
         )
 by_run = pd.DataFrame(rows, columns=["task", "t by dev", "oracle t", "lead of the oracle"])

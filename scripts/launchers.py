@@ -69,13 +69,13 @@ def main() -> None:
                 continue
             stored = records.load_all(Path(folder)).records
             scores = {
-                record["identity"]["seed"]: pd.read_parquet(path.with_suffix(".parquet"))["score"]
+                record.identity.seed: pd.read_parquet(path.with_suffix(".parquet"))["score"]
                 for path, record in stored
             }
         found = [record for _, record in stored]
         first = first or scores
         apart = max(float(np.abs(scores[seed] - first[seed]).max()) for seed in first)
-        spent = sum(record["seconds"]["think"] + record["seconds"]["score"] for record in found)
+        spent = sum(record.seconds.think + record.seconds.score for record in found)
         cost = 1000 * (wall * workers - spent) / len(found)
         verdict = f"up to {apart:.1g} apart" if apart else "identical"
         table.add_row(way, str(workers), str(len(found)), f"{wall:.1f}", f"{cost:.0f}", verdict)

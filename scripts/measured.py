@@ -70,7 +70,7 @@ def write(
     found = {
         "command": shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
-        "code": provenance.code(),
+        "code": provenance.code().stored(),
         "machine": machine(device or torch.device("cpu")),
         "versions": provenance.versions() | _versions(libraries),
         "settings": settings,

@@ -133,8 +133,7 @@ def main() -> None:
                 done[tuple(jobs[line["job"]])] += line["done"]
         left = list((results / "leases").iterdir())
         curves = [
-            {path.name: record["curve"] for path, record in of.records}
-            for of in (stored, undisturbed)
+            {path.name: record.curve for path, record in of.records} for of in (stored, undisturbed)
         ]
     found = {
         "kills": happened["kills"],

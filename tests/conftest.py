@@ -11,6 +11,7 @@ os.environ["WANDB_MODE"] = "disabled"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -121,8 +122,10 @@ def run(monkeypatch, capsys, tmp_path, tiny_folder, data_root):
     return call
 
 
-def stored(tmp_path: Path) -> list[tuple[Path, records.Record]]:
-    return records.load_all(tmp_path / "results").records
+def stored(tmp_path: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The whole records of a folder, as their files have them."""
+    found = records.load_all(tmp_path / "results").records
+    return [(path, json.loads(path.read_text())) for path, _ in found]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Made-up records of real jobs, to test what is made of records."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +10,25 @@ import pandas as pd
 from deepthink.config.job import Config, Suite
 from deepthink.config.overrides import compose
 from deepthink.store import records
+from deepthink.store.identity import identity
+from deepthink.store.schema import (
+    SCHEMA,
+    Code,
+    Data,
+    Demonstrations,
+    Drift,
+    Execution,
+    Flops,
+    Gold,
+    Point,
+    Record,
+    Rows,
+    Seconds,
+    Selection,
+    Settings,
+    Sizes,
+    Tokens,
+)
 
 ROWS = 6
 """Examples of dev and of test."""
@@ -20,65 +40,68 @@ def jobs(*overrides: str) -> tuple[Config, ...]:
     return request.jobs if isinstance(request, Suite) else (request,)
 
 
-def put(
-    results: Path,
+def made(
     config: Config,
     hits: dict[int, int],
     dev: dict[int, int] | None = None,
     data: str = "data",
     rows: int = ROWS,
     **changes,
-) -> Path:
-    """Store a record of a job that was right on the first so many test rows after each t."""
-    key = records.identity(config, "float32", data)
-    curve = [
-        {
-            "step": step,
-            "split": split,
-            "correct": count,
-            "count": rows,
-            "predicted": " ".join(["1"] * count + ["0"] * (rows - count)),
-        }
+) -> Record:
+    """A record of a job that was right on the first so many test rows after each t."""
+    curve = tuple(
+        Point(
+            step=step,
+            split=split,
+            correct=count,
+            count=rows,
+            predicted=" ".join(["1"] * count + ["0"] * (rows - count)),
+        )
         for split, points in (("dev", dev or {}), ("test", hits))
         for step, count in points.items()
-    ]
-    body = {
-        "schema": records.SCHEMA,
-        "identity": key,
-        "config": {**config.resolved(), "results": str(results)},
-        "demonstrations": {
-            "indices": [0, 1],
-            "kept": 2,
-            "truncated": False,
-            "copies": 1,
-            "tokens": 20,
-        },
-        "data": {
-            "rows": {"pool": 9, "dev": rows if dev else 0, "test": rows},
-            "read_rows": config.task.rows,
-            "published_rows": config.task.rows,
-            "left_out": 0,
-        },
-        "tokens": {"queries": 120, "candidates": 12},
-        "gold": {split: " ".join(["1"] * rows) for split in ("dev", "test")},
-        "selection": {"values": None, "log": {}, "stages": []},
-        "curve": curve,
-        "drift": [
-            {"step": step, "keys": [0.1 * step] * 3, "values": [0.2 * step] * 3}
+    )
+    read = Sizes(**config.task.rows)
+    record = Record(
+        schema=SCHEMA,
+        identity=identity(config, "float32", data),
+        config=Settings.of(config.resolved()),
+        demonstrations=Demonstrations(
+            indices=(0, 1), labels=(0, 1), kept=2, truncated=False, copies=1, tokens=20
+        ),
+        data=Data(
+            repository="made up",
+            commit=None,
+            rows=Rows(pool=9, dev=rows if dev else 0, test=rows),
+            read_rows=read,
+            left_out=0,
+            published_rows=read,
+        ),
+        tokens=Tokens(queries=120, candidates=12),
+        selection=Selection(values=None, log={}, stages=()),
+        gold=Gold(dev=" ".join(["1"] * rows), test=" ".join(["1"] * rows)),
+        curve=curve,
+        step_by_dev=None,
+        drift=tuple(
+            Drift(step=step, keys=(0.1 * step,) * 3, values=(0.2 * step,) * 3)
             for step in hits
             if step > 1
-        ],
-        "flops": {
-            "selection": 0,
-            "thinking": [10**9] * config.method.iterations,
-            "scoring": 4 * 10**9,
-        },
-        "seconds": {"load": 1.0, "select": 0.0, "tokenise": 0.0, "think": 0.5, "score": 0.5},
-        "execution": {"device": "cpu test"},
-        "versions": {"torch": "0", "transformers": "0", "deepthink": "0"},
-        "code": {"commit": "0" * 40, "dirty": False},
-        **changes,
-    }
-    path = records.path_of(Config(**{**vars(config), "results": str(results)}), key)
-    records.write(path, body, pd.DataFrame({"score": np.zeros(1)}))
+        ),
+        flops=Flops(selection=0, thinking=(10**9,) * config.method.iterations, scoring=4 * 10**9),
+        seconds=Seconds(load=1.0, select=0.0, tokenise=0.0, think=0.5, score=0.5),
+        peak_memory_bytes=10**9,
+        execution=Execution(device="cpu test", token_budget=1024),
+        model_commit=None,
+        versions={"torch": "0", "transformers": "0", "deepthink": "0"},
+        code=Code(commit="0" * 40, dirty=False),
+        finished="2026-01-01T00:00:00+00:00",
+    )
+    return replace(record, **changes)
+
+
+def put(results: Path, config: Config, *arguments, **options) -> Path:
+    """Store what `made` makes."""
+    here = replace(config, results=str(results))
+    record = made(here, *arguments, **options)
+    path = records.path_of(here, record.identity)
+    records.write(path, record, pd.DataFrame({"score": np.zeros(1)}))
     return path

@@ -3,6 +3,7 @@
 import errno
 import importlib.util
 import json
+import os
 import re
 import shlex
 import shutil
@@ -20,16 +21,16 @@ from requests import Response
 from safetensors.torch import load_file, save_file
 
 from deepthink import hub
-from deepthink.app import cli, terminal, wandb_runs
+from deepthink.app import cli, job_view, wandb_runs
 from deepthink.config.job import ModelSpec, Suite
 from deepthink.config.overrides import CONF, compose, expand
 from deepthink.config.parsing import SHARING
 from deepthink.models import loading
 from deepthink.models.faults import explain
-from deepthink.store import leases, outbox, records
+from deepthink.store import leases, ledger, records
 from deepthink.structures import Example
 from deepthink.study import evaluation, jobs
-from deepthink.tasks.prediction import accuracy, predictions
+from deepthink.tasks.prediction import hits, predictions
 
 
 def test_a_job_ends_with_its_table_and_record(run, tmp_path):
@@ -131,7 +132,7 @@ def test_accuracy_by_hand():
     examples = [Example("", ("a", "b"), label) for label in (0, 1, 1, 0)]
     scores = [[-1.0, -2.0], [-3.0, -0.5], [-1.0, -2.0], [-0.5, -1.0]]
     assert predictions(examples, scores) == [0, 1, 0, 0]
-    assert accuracy(examples, predictions(examples, scores)) == {"correct": 3, "count": 4}
+    assert hits(examples, predictions(examples, scores)) == 3
 
 
 def test_vanilla_is_the_first_step(run, tmp_path):
@@ -225,28 +226,37 @@ def test_what_a_killed_process_did_not_send_is_sent_once(run, tmp_path, monkeypa
         whole(outcome, settings)
 
     monkeypatch.setattr(wandb_runs, "_publish", send)
-    (marker,) = (tmp_path / "results" / "unsent").iterdir()
-    with leases.of(tmp_path / "results").take(f"send-{marker.name}"):  # another is at it
+    owed = next(path for path, r in stored(tmp_path) if r["identity"]["seed"] == 0)
+    name = leases.name_of(records.read(owed).identity)
+    with leases.of(tmp_path / "results").take(name):  # another is at it
         assert run("wandb.mode=offline", "seed=0")[0] == 0
-    assert marker.exists()
+    assert (sent, ledger.sent(tmp_path / "results")) == ([], set())
     for _ in range(2):
         code, out, _ = run("-m", "wandb.mode=offline", "seed=0,1")
         assert code == 0
         assert "2 read" in out
         assert "not sent" not in out
-    assert [path.name for path in sent] == [
-        path.name for path, record in stored(tmp_path) if record["identity"]["seed"] == 0
-    ]
+    assert sent == [owed]
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
-    run("wandb.mode=offline", "seed=0", "force=true")
+    run("wandb.mode=offline", "seed=0", "force=true")  # another record, and another run
     assert len(sent) == 2
+    lines = (tmp_path / "results" / "sent").read_text().splitlines()
+    place = str(owed.relative_to(tmp_path / "results"))
+    assert [line.split(" ")[1] for line in lines] == [place, place]
+    assert lines[1].split(" ")[0] == json.loads(owed.read_text())["checksum"]
 
-    def sent_while_another_does_it_anew(*_):
-        outbox.mark(compose([f"results={tmp_path / 'results'}"]), sent[0])
 
-    monkeypatch.setattr(wandb_runs, "_publish", sent_while_another_does_it_anew)
-    run("wandb.mode=offline", "seed=0", "force=true")
-    assert len(list((tmp_path / "results" / "unsent").iterdir())) == 1
+@pytest.mark.usefixtures("wandb_offline")
+def test_a_record_is_not_done_anew_while_it_is_sent(run, tmp_path, monkeypatch):
+    holders = []
+
+    def send(outcome, settings):
+        name = leases.name_of(outcome.record.identity)
+        holders.append(leases.of(tmp_path / "results").take(name))
+
+    monkeypatch.setattr(wandb_runs, "_publish", send)
+    assert run("wandb.mode=offline", "seed=0")[0] == 0
+    assert [holder.pid for holder in holders] == [os.getpid()]
 
 
 @pytest.mark.usefixtures("wandb_offline")
@@ -301,7 +311,7 @@ def test_results_that_a_terminal_cannot_show_are_kept(run, tmp_path, monkeypatch
     def unshowable(*_):
         raise UnicodeEncodeError("latin-1", "η", 0, 1, "no")
 
-    monkeypatch.setattr(terminal, "show", unshowable)
+    monkeypatch.setattr(job_view, "show", unshowable)
     code, out, err = run("seed=5")
     assert (code, err) == (0, "")
     assert "kept but cannot be shown" in out
@@ -518,7 +528,7 @@ def test_no_value_stands_outside_the_configs():
     """--cfg job prints the whole truth: every field of Config is a key, and the reverse."""
     text = yaml.safe_load((CONF / "config.yaml").read_text())
     others = {"defaults", "hydra", *SHARING}
-    keys = (text.keys() - others) | {"model", "task", "method"}
+    keys = (text.keys() - others) | {"model", "task", "method", "calibration"}
     assert keys == set(compose([]).resolved())
     assert json.dumps(compose([]).resolved())
 

@@ -20,7 +20,7 @@ from deepthink.app.journals import Tally, add
 from deepthink.config.overrides import CONF, check, compose
 from deepthink.errors import UserError, first_line
 from deepthink.redaction import without_secrets
-from deepthink.store import outbox
+from deepthink.store import ledger
 from deepthink.store.leases import Leases
 from deepthink.study import jobs, suites
 
@@ -469,10 +469,11 @@ def test_a_file_where_a_folder_belongs_is_one_line(run, tmp_path, name, way):
     assert_one_line(code, err, "cannot write to")
 
 
-@pytest.mark.parametrize("name", ["unsent", "failures"])
+@pytest.mark.parametrize("name", ["sent", "failures"])
 def test_what_is_kept_for_convenience_costs_no_job(run, tmp_path, name):
     (tmp_path / "results").mkdir()
-    (tmp_path / "results" / name).touch()
+    make = Path.mkdir if name == "sent" else Path.touch
+    make(tmp_path / "results" / name)
     assert run("wandb.mode=offline")[0] == 0
     assert_one_line(*run("data_root=/no/such/folder")[::2], "not a folder")
 
@@ -484,22 +485,48 @@ def test_a_lease_that_is_no_file_is_told_and_waited_for_by_nobody(tmp_path, make
         Leases(tmp_path).take("a")
 
 
-def test_stray_things_among_what_is_unsent_are_passed_over(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    (tmp_path / "marker").write_text("word")
-    names = ("pipe", "folder", "loop", "marker", "none")
-    assert outbox.waiting([tmp_path / name for name in names]) == {tmp_path / "marker": "word"}
+@pytest.mark.usefixtures("wandb_offline")
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
+def test_what_cannot_be_noted_is_not_sent_twice(run, tmp_path, make):
+    """A ledger that is no file is named, and once it is gone the record is sent."""
+    (tmp_path / "results").mkdir()
+    make(place := tmp_path / "results" / "sent")
+    for _ in range(2):
+        code, out, _ = run("wandb.mode=offline")
+        assert code == 0
+        assert "1 record was not sent to Weights & Biases" in out
+    assert not list(tmp_path.glob("wandb/offline-run-*"))
+    place.rmdir() if place.is_dir() else place.unlink()
+    assert run("wandb.mode=offline")[0] == 0
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
+    assert len(ledger.sent(tmp_path / "results")) == 1
+
+
+def test_a_ledger_cut_anywhere_lacks_at_most_its_last_line(tmp_path):
+    with ledger.noting(tmp_path, {"a" * 64: tmp_path / "x", "b" * 64: tmp_path / "y"}):
+        pass
+    text = (tmp_path / "sent").read_text()
+    for end in range(len(text)):
+        (tmp_path / "sent").write_text(text[:end])
+        with ledger.noting(tmp_path, {"c" * 64: tmp_path / "z"}):
+            pass
+        assert ledger.sent(tmp_path) >= {line.split(" ")[0] for line in text[:end].split("\n")[:-1]}
+        assert "c" * 64 in ledger.sent(tmp_path), end
+
+
+def test_what_raises_while_it_is_sent_is_not_noted(tmp_path):
+    with pytest.raises(RuntimeError), ledger.noting(tmp_path, {"a" * 64: tmp_path / "x"}):
+        raise RuntimeError
+    assert ledger.sent(tmp_path) == set()
 
 
 # Weights & Biases
 
 
-def test_what_an_interrupted_suite_left_is_told_by_no_other(run, tmp_path, monkeypatch):
+def test_what_an_interrupted_command_left_is_told_by_no_other(run, monkeypatch):
     """Only what the jobs of this command could not send is told, and the same command sends it."""
-    (tmp_path / "results" / "unsent").mkdir(parents=True)
-    (tmp_path / "results" / "unsent" / "0123456789abcdef").write_text("a suite's member")
+    monkeypatch.setattr(wandb_runs, "_publish", lambda *_: 1 / 0)
+    assert "1 record was not sent" in run("seed=5", "wandb.mode=offline")[1]
     monkeypatch.setattr(wandb_runs, "_publish", lambda *_: None)
     code, out, _ = run("launcher=basic", "seed=0,1", "wandb.mode=offline")
     assert (code, "not sent" in out) == (0, False)

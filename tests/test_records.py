@@ -2,21 +2,26 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_records import put
+from made_records import made, put
+from pydantic import ValidationError
 from scipy.stats import binomtest
 
-from deepthink.config.overrides import compose
+from deepthink.config.overrides import CONF, compose
 from deepthink.errors import UserError
 from deepthink.settings import scored_steps
 from deepthink.store import curves, records
+from deepthink.store import identity as identities
+from deepthink.store.curves import Hits
+from deepthink.store.schema import SCHEMA, Point, parse
 
 
 def key(*overrides: str) -> str:
-    return records.record_id(records.identity(compose(overrides), "float32", "data"))
+    return identities.record_id(identities.identity(compose(overrides), "float32", "data"))
 
 
 def test_keys_are_stable():
@@ -101,11 +106,11 @@ MATTERS = {
 
 def test_every_field_of_a_config_is_in_the_identity_or_known_not_to_matter():
     """A new field is in none of the three until somebody decides where it belongs."""
-    told = records.THROUGH_DATA | records.IRRELEVANT
+    told = identities.THROUGH_DATA | identities.IRRELEVANT
     names = {"wandb" if name.startswith("wandb.") else name for name in leaves(compose([]))}
     assert names == {*MATTERS, *told}
     assert not set(MATTERS) & told
-    assert not records.THROUGH_DATA & records.IRRELEVANT
+    assert not identities.THROUGH_DATA & identities.IRRELEVANT
 
 
 @pytest.mark.parametrize("name", MATTERS)
@@ -117,10 +122,10 @@ def test_fields_of_the_identity_change_it_and_what_is_asked_for(name):
     )
 
     def identity(config):
-        return records.identity(config, config.model.dtype, "data")
+        return identities.identity(config, config.model.dtype, "data")
 
     assert identity(before) != identity(after)
-    assert records.request(before) != records.request(after)
+    assert identities.request(before) != identities.request(after)
 
 
 @pytest.mark.parametrize(
@@ -137,13 +142,13 @@ def test_fields_of_the_identity_change_it_and_what_is_asked_for(name):
     ],
 )
 def test_what_is_asked_for_counts_sizes_and_not_where_data_lie(override, same):
-    assert (records.request(compose([override])) == records.request(compose([]))) is same
+    assert (identities.request(compose([override])) == identities.request(compose([]))) is same
 
 
 def test_a_family_is_an_identity_without_draw_place_and_steps():
     def family(*overrides: str, thinking: bool = True):
         config = compose(overrides)
-        return records.family(records.identity(config, "float32", "data"), thinking)
+        return identities.family(identities.identity(config, "float32", "data"), thinking)
 
     same = ["seed=3", "order=2", "model=gpt2-large", "method.iterations=9", "method.scored=ends"]
     assert all(family(override) == family() for override in same)
@@ -220,7 +225,7 @@ def test_selectors_and_their_options_are_part_of_the_key():
 def test_data_and_dtype_are_part_of_the_key():
     config = compose([])
     ids = {
-        records.record_id(records.identity(config, dtype, data))
+        identities.record_id(identities.identity(config, dtype, data))
         for dtype in ("float32", "bfloat16")
         for data in ("a", "b")
     }
@@ -229,7 +234,7 @@ def test_data_and_dtype_are_part_of_the_key():
 
 @pytest.fixture
 def stored(tmp_path):
-    path = put(tmp_path, compose([]), {1: 3, 5: 4}, {1: 3, 5: 4}, note="η")
+    path = put(tmp_path, compose([]), {1: 3, 5: 4}, {1: 3, 5: 4}, unknown=(("note", "η"),))
     return path, records.read(path)
 
 
@@ -241,9 +246,69 @@ def test_a_record_comes_back(stored, tmp_path):
     assert sorted(p.suffix for p in path.parent.iterdir()) == [".json", ".parquet"]
 
 
+def published() -> list[Path]:
+    return sorted((CONF.parent / "results" / "records").rglob("*.json"))
+
+
+def test_every_published_record_is_read_and_written_again_as_the_same_bytes():
+    assert len(published()) > 1000
+    for path in published():
+        record = records.read(path)
+        assert records.as_text(record) == path.read_text(encoding="utf-8"), path
+        assert path.stem.endswith(identities.record_id(record.identity)), path
+
+
+@pytest.mark.parametrize("place", [(), ("identity", "thinking"), ("data", "rows"), ("curve", 0)])
+def test_what_another_version_wrote_is_kept(stored, place):
+    values = json.loads(records.as_text(stored[1]))
+    del values["checksum"]
+    part = values
+    for key in place:
+        part = part[key]
+    part |= {"later": {"a": [1, None]}, "last": 0.5}
+    assert parse(values).stored() == values
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("seconds", "think"), "0.5"),
+        (("demonstrations", "truncated"), 0),
+        (("curve", 0, "correct"), 3.0),
+        (("curve", 0, "split"), "train"),
+        (("identity", "task", "labels"), "negative"),
+        (("step_by_dev",), True),
+        (("config", "pool", "overlap"), None),
+        (("unknown",), {"a": 1}),
+    ],
+)
+def test_a_value_of_another_kind_is_no_record(stored, place, value):
+    values = json.loads(records.as_text(stored[1]))
+    part = values
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    with pytest.raises(ValidationError):
+        parse(values)
+
+
+def test_what_was_added_later_is_not_written_back(stored):
+    """An old record has no ties, no overlap and no notes; that it has none is said of it."""
+    record = stored[1]
+    assert {point.ties for point in record.curve} == {None}
+    assert (record.data.overlap, record.data.told, record.tokens.beginnings) == (None, None, 0)
+    text = records.as_text(record)
+    assert not {"ties", "overlap", "told", "beginnings"} & {*json.loads(text)["data"]}
+    values = json.loads(text)
+    del values["checksum"], values["config"]["pool"]
+    old = parse(values)
+    assert old.config.pool.overlap == "keep"
+    assert old.stored() == values
+
+
 def test_an_edited_record_is_refused(stored):
-    path, record = stored
-    path.write_text(json.dumps({**record, "curve": [1]}))
+    path, _ = stored
+    path.write_text(json.dumps({**json.loads(path.read_text()), "curve": [1]}))
     with pytest.raises(UserError, match="changed after"):
         records.read(path)
 
@@ -272,14 +337,14 @@ def test_a_record_cut_anywhere_is_refused_and_does_not_count(stored, tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"schema": records.SCHEMA + 1}, "has schema 3, this version reads 2"),
+        ({"schema": SCHEMA + 1}, "has schema 3, this version reads 2"),
         ({"schema": 1}, "has schema 1, this version reads 2"),
         ({"curve": [1]}, "was changed after it was written"),
     ],
 )
 def test_records_of_other_versions_do_not_count(stored, tmp_path, change, reason):
-    path, record = stored
-    path.write_text(json.dumps({**record, **change}))
+    path, _ = stored
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     assert records.load_all(tmp_path).broken == {path: reason}
 
 
@@ -302,39 +367,42 @@ def test_what_is_set_aside_is_kept(stored):
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     config = dataclasses.replace(compose([]), results=str(tmp_path))
-    identity = records.identity(config, "float32", "data")
-    path = records.path_of(config, identity)
+    record = made(config, {1: 3})
+    path = records.path_of(config, record.identity)
 
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(path), "write_text", full)
     with pytest.raises(UserError, match="No space left"):
-        records.write(path, {"schema": 1, "identity": identity}, pd.DataFrame({"score": [0.5]}))
+        records.write(path, record, pd.DataFrame({"score": [0.5]}))
     assert not path.exists()
     assert not list(path.parent.glob(".*"))
 
 
+def point(step: int, split: str, correct: int) -> Point:
+    return Point(step=step, split=split, correct=correct, count=10, predicted=" ".join("0" * 10))
+
+
 CURVE = [
-    {"step": step, "split": split, "correct": correct, "count": 10}
+    point(step, split, correct)
     for split, hits in (("dev", [5, 8, 8]), ("test", [4, 6, 9]))
     for step, correct in enumerate(hits, start=1)
 ]
 
 
 def test_dev_chooses_the_earliest_best_step():
-    assert curves.by_dev(CURVE) == {"step": 2, "split": "test", "correct": 6, "count": 10}
-    assert curves.by_dev([p for p in CURVE if p["split"] == "test"]) is None
+    assert curves.by_dev(CURVE) == point(2, "test", 6)
+    assert curves.by_dev([p for p in CURVE if p.split == "test"]) is None
 
 
 def points(*pairs):
-    return [{"step": 1, "split": "test", "correct": hits, "count": n} for hits, n in pairs]
+    return [Hits(hits, n) for hits, n in pairs]
 
 
 def test_the_oracle_is_the_earliest_best_on_test():
-    assert curves.oracle(CURVE)["step"] == 3
-    flat = [{"step": t, "split": "test", "correct": 4, "count": 10} for t in (2, 1, 3)]
-    assert curves.oracle(flat)["step"] == 1
+    assert curves.oracle(CURVE).step == 3
+    assert curves.oracle([point(t, "test", 4) for t in (2, 1, 3)]).step == 1
 
 
 def test_averages_by_hand():
@@ -342,7 +410,7 @@ def test_averages_by_hand():
     assert curves.micro(several)[0] == pytest.approx(91 / 102)
     assert curves.macro(several)[0] == pytest.approx(0.7)
     for average in (curves.micro, curves.macro):
-        assert average(points((5, 10))) == pytest.approx(curves.accuracy(points((5, 10))[0]))
+        assert average(points((5, 10))) == pytest.approx(curves.accuracy(Hits(5, 10)))
     # each half of ten varies by 0.25 / 9, so their mean by 0.25 / 18
     assert curves.macro(points((5, 10), (5, 10))) == pytest.approx(curves.wilson(0.5, 18))
     assert curves.macro(points((9, 9), (4, 4))) == pytest.approx(curves.wilson(1.0, 13))
@@ -364,7 +432,7 @@ def test_intervals_of_averages_hold_the_truth_as_often_as_they_say(average):
 
 def test_intervals_by_hand():
     # Wilson for 5 of 10 at z = 1.96: 0.5 ± 0.2634
-    share, low, high = curves.accuracy({"correct": 5, "count": 10})
+    share, low, high = curves.accuracy(Hits(5, 10))
     assert share == 0.5
     assert low == pytest.approx(0.2366, abs=1e-4)
     assert high == pytest.approx(0.7634, abs=1e-4)
@@ -372,6 +440,6 @@ def test_intervals_by_hand():
 
 @pytest.mark.parametrize(("correct", "count"), [(0, 10), (10, 10), (1, 3), (371, 1534)])
 def test_intervals_are_wilsons(correct, count):
-    _, low, high = curves.accuracy({"correct": correct, "count": count})
+    _, low, high = curves.accuracy(Hits(correct, count))
     expected = binomtest(correct, count).proportion_ci(method="wilson")
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)

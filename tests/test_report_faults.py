@@ -8,13 +8,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import stored
-from made_records import jobs, put
+from made_records import jobs, made, put
+from pydantic import ValidationError
 
 from deepthink.config.overrides import CONF, compose, expand
 from deepthink.errors import UserError
@@ -22,7 +24,9 @@ from deepthink.report import claims, experiments, figures, page, plan, tables
 from deepthink.report.layouts import LAYOUTS
 from deepthink.report.measurements import FIVE, VANILLA, Cell, fill, measure, scales_of
 from deepthink.report.runs import Run, Runs, Scale
-from deepthink.store import records, schema
+from deepthink.store import records
+from deepthink.store.identity import PROTOCOL, answered, asked, digest, record_id
+from deepthink.store.schema import Gold, Selection, parse
 
 MODEL = "smollm2-135m"
 SMALL = ("test_size=6", "dev_size=6", "pool_size=9")
@@ -41,10 +45,10 @@ def reseal(path, change):
     record = json.loads(path.read_text())
     record.pop("checksum")
     change(record)
-    record["checksum"] = records.digest(record)
+    record["checksum"] = digest(record)
     name = record["identity"] if isinstance(record.get("identity"), dict) else {}
     head = path.stem.rpartition("-")[0]
-    new = path.with_name(f"{head}-{records.record_id(name)}.json")
+    new = path.with_name(f"{head}-{digest(name)[:8]}.json")
     path.unlink()
     new.write_text(json.dumps(record))
     return new
@@ -166,17 +170,18 @@ def study():
 
 
 def odd(run, **identity):
-    record = copy.deepcopy(run.record)
-    for part, values in identity.items():
-        record["identity"][part] |= values
-    return Run(Path(f"seed0-{records.record_id(record['identity'])}.json"), record)
+    values = run.record.stored()
+    for part, changes in identity.items():
+        values["identity"][part] |= changes
+    record = parse(values)
+    return Run(Path(f"seed0-{record_id(record.identity)}.json"), record)
 
 
 def test_one_odd_record_beside_the_study_costs_its_own_cell(study):
     """Table 1, SST2, herding, seed 0, of data that differ from the mirror's."""
     first = next(
         run for run in study.all
-        if run.record["identity"]["selector"]["name"] == "herding"
+        if run.record.identity.selector["name"] == "herding"
         and run.draw == (0, 0) and run.task == "sst2"
     )  # fmt: skip
     other = odd(first, task={"data": "hub"})
@@ -228,7 +233,7 @@ def test_other_weights_are_told_on_a_scale_of_their_own_too(tmp_path):
 
     def halved(record):
         record["identity"]["model"]["dtype"] = "bfloat16"
-        record["identity"]["protocol"] = records.PROTOCOL
+        record["identity"]["protocol"] = PROTOCOL
 
     reseal(curve(tmp_path, "seed=0", "test_size=4"), halved)
     others = {run.scale.test: run.scale.other for run in page.load(tmp_path).all}
@@ -257,7 +262,7 @@ def test_two_halves_are_not_one_number(tmp_path):
 def test_answers_that_differ_are_other_data(tmp_path):
     curve(tmp_path)
     (config,) = jobs("task=sst2", "method=repeat", *SMALL)
-    gold = {"dev": "1 1 1 1 1 1", "test": "0 1 1 1 1 1"}
+    gold = Gold(dev="1 1 1 1 1 1", test="0 1 1 1 1 1")
     put(tmp_path, config, {1: 2}, {1: 2}, gold=gold)
     assert len({run.scale for run in page.load(tmp_path).all}) == 2
     assert "other data" in texts(tmp_path)["README.md"]
@@ -336,7 +341,7 @@ def filled(command):
     words = shlex.split(command)
     assert words[:2] == ["python", "run.py"]
     found = [compose(one) for one in expand(words[2:])]
-    return [(records.asked(config), config.model.name, config.results) for config in found]
+    return [(asked(config), config.model.name, config.results) for config in found]
 
 
 @pytest.mark.parametrize("name", ["elsewhere", "my results", "it's [here], a=b", "2", "null"])
@@ -344,16 +349,16 @@ def test_the_command_beside_a_cell_is_its_missing_jobs(tmp_path, monkeypatch, na
     monkeypatch.chdir(tmp_path)
     folder = Path(name)
     root = "/a mirror, of 'data'"
-    asked = ("pool.overlap=keep", f'data_root="{root}"', 'model.revision="1e5"', "model.name=mine")
+    words = ("pool.overlap=keep", f'data_root="{root}"', 'model.revision="1e5"', "model.name=mine")
     for seed in range(9):
-        curve(folder, f"seed={seed}", *asked)
+        curve(folder, f"seed={seed}", *words)
     runs = page.load(folder)
     setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
     part = measure(runs, setting, "mine", SCALE, FIVE)
     ((command, _),) = fill([part])
-    (job,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, *asked, "seed=9")
+    (job,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, *words, "seed=9")
     dtyped = replace(job, model=replace(job.model, dtype="float32"))
-    assert filled(command) == [(records.asked(dtyped), "mine", name)]
+    assert filled(command) == [(asked(dtyped), "mine", name)]
     config = compose(expand(shlex.split(command)[2:])[0])
     assert (config.data_root, config.model.revision, config.pool.overlap) == (root, "1e5", "keep")
 
@@ -430,9 +435,9 @@ def test_what_a_plan_calls_done_is_what_was_asked(tmp_path):
     reseal(curve(tmp_path), lambda record: record["config"].pop("pool"))
     (record,) = (record for _, record in records.load_all(tmp_path).records)
     (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, "pool.overlap=keep")
-    assert records.answered(record) == records.asked(config)
+    assert answered(record) == asked(config)
     (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL)
-    assert records.answered(record) != records.asked(config)
+    assert answered(record) != asked(config)
 
 
 # what is no record
@@ -452,10 +457,10 @@ def test_the_page_is_made_whatever_a_record_lacks(study, null):
     whole = next(
         run for run in study.all
         if run.task == "sst2" and run.iterations == 15 and run.draw == (0, 0)
-        and run.record["identity"]["thinking"]["step_size"] == 0.1
+        and run.record.identity.thinking.step_size == 0.1
     )  # fmt: skip
-    record, taken = copy.deepcopy(whole.record), []
-    for place in (one for one in paths(whole.record) if one[0] != "identity"):
+    record, taken = whole.record.stored(), []
+    for place in (one for one in paths(whole.record.stored()) if one[0] != "identity"):
         tried = copy.deepcopy(record)
         inside = tried
         for key in place[:-1]:
@@ -466,12 +471,13 @@ def test_the_page_is_made_whatever_a_record_lacks(study, null):
             inside[place[-1]] = None
         else:
             del inside[place[-1]]
-        if schema.complete(tried):
+        with suppress(ValidationError):
+            parse(tried)
             record = tried
             taken.append(place[0])
     assert "curve" not in taken
-    assert "finished" in taken
-    runs = Runs([Run(whole.path, record)])
+    assert "config" in taken
+    runs = Runs([Run(whole.path, parse(record))])
     assert texts(study.folder, runs)["README.md"]
     assert list(figures.every(runs, lambda _: None))
     assert plan.rates(runs, set())
@@ -588,8 +594,9 @@ def test_records_that_are_a_file_are_told(tmp_path):
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_what_is_no_number_is_not_stored(tmp_path, number):
     path = tmp_path / "records" / "seed0-00000000.json"
+    record = made(compose([]), {1: 3}, selection=Selection(values=(number,), log={}, stages=()))
     with pytest.raises(UserError, match="not finite"):
-        records.write(path, {"drift": [number]}, pd.DataFrame({"score": [number]}))
+        records.write(path, record, pd.DataFrame({"score": [number]}))
     assert not path.parent.exists()
 
 
@@ -620,14 +627,14 @@ def test_tables_of_one_folder_alone(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("method", ["deepthink", "vanilla"])
 def test_tables_of_the_study_and_of_ones_own_experiments(tmp_path, monkeypatch, method):
     monkeypatch.chdir(tmp_path)
-    asked = []
-    monkeypatch.setattr(page, "write", lambda folder, *_: asked.append(folder) or Written())
+    written = []
+    monkeypatch.setattr(page, "write", lambda folder, *_: written.append(folder) or Written())
     curve(Path("results"))
     (config,) = jobs("task=sst2" if method == "deepthink" else "task=verdicts", f"method={method}")
     put(Path("results/local"), config, {1: 3, **({5: 3} if method == "deepthink" else {})})
     script(monkeypatch)
     own = [Path("results/local")] if method == "deepthink" else []
-    assert asked == [Path("results"), *own]
+    assert written == [Path("results"), *own]
     assert len(Runs.load(Path("results")).all) == 1
 
 
@@ -688,7 +695,7 @@ def test_the_page_says_by_which_rules_records_were_made(tmp_path):
 def test_a_job_without_ties_counted_them(run, tmp_path):
     assert run("test_size=4", "dev_size=4")[0] == 0
     runs = page.load(tmp_path / "results")
-    assert {point["ties"] for one in runs.all for point in one.record["curve"]} == {0}
+    assert {point.ties for one in runs.all for point in one.record.curve} == {0}
     text = "".join(page._rules_note(runs))
     assert "before ties were counted" not in text
     assert "Of 24 predictions whose ties were counted 0 were ties." in text
@@ -707,13 +714,13 @@ def test_a_models_folder_is_planned_and_shown_under_its_own_words(run, tmp_path)
     code, _, err = run("model.name=mine", "method=deepthink_curve", "seed=3", *sizes)
     assert (code, err) == (0, "")
     (run_,) = page.load(tmp_path / "results").all
-    assert "hub_id" not in run_.record["identity"]["model"]
+    assert run_.record.identity.model.hub_id == ""
     table = tables.build(page.load(tmp_path / "results"), LAYOUTS[0])
     (block,) = (one for one in table.blocks if one.model == "mine")
     missing = " ".join(line for row in block.rows for c in row.cells for line, _ in fill(c.parts))
-    assert f"model.hub_id={run_.record['config']['model']['hub_id']} " in missing
+    assert f"model.hub_id={run_.record.config.model.hub_id} " in missing
     assert "model.package=null" in missing
-    words = [f"model.hub_id={run_.record['config']['model']['hub_id']}", "model.package=null"]
-    asked = ["model=smollm2-135m", "task=sst2", "method=deepthink_curve", "method.iterations=15"]
-    config = compose([*asked, *words, *sizes, "seed=3", "method.iterations=3"])
-    assert records.answered(run_.record) == records.asked(config)
+    words = [f"model.hub_id={run_.record.config.model.hub_id}", "model.package=null"]
+    start = ["model=smollm2-135m", "task=sst2", "method=deepthink_curve", "method.iterations=15"]
+    config = compose([*start, *words, *sizes, "seed=3", "method.iterations=3"])
+    assert answered(run_.record) == asked(config)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import assert_one_line, stored
 
-from deepthink.store import failures, leases, records
+from deepthink.store import failures, leases
+from deepthink.store.identity import digest
 from deepthink.store.leases import Holder, Lease, Leases
 from deepthink.study import jobs
 
@@ -27,7 +28,7 @@ def others(tmp_path) -> Leases:
 
 
 def name_of(record) -> str:
-    return records.digest(record["identity"])[:16]
+    return digest(record["identity"])[:16]
 
 
 @pytest.fixture

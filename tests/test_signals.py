@@ -19,7 +19,7 @@ from deepthink.models import loading
 from deepthink.selection import signals
 from deepthink.selection.pool import Pool
 from deepthink.selection.signals import ModelReader
-from deepthink.store import records
+from deepthink.store.identity import identity
 from deepthink.structures import Example
 
 RNG = np.random.default_rng(0)
@@ -115,7 +115,7 @@ def reader(tiny_folder, tmp_path, monkeypatch):
             ["task=sst2", f"model.hub_id={tiny_folder}", "model.package=null", *overrides]
         )
         lm = loading.load(config.model, torch.device("cpu"))
-        key = records.identity(config, dtype, "data")
+        key = identity(config, dtype, "data")
         return ModelReader(lm, config, key, TokenBudget(256), batch)
 
     return make

@@ -19,7 +19,7 @@ from deepthink.config.overrides import CONF, compose
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.progress import Watcher
-from deepthink.store import records
+from deepthink.store import ledger, records
 from deepthink.study import jobs, suites
 from deepthink.study.suites import run as run_suite
 from deepthink.tasks import prompts, sources
@@ -502,7 +502,7 @@ def test_a_shared_suite_is_one_wandb_run(run, suite_root, tmp_path):
         assert "not sent" not in out
     assert "not sent" not in "".join(logs(tmp_path))
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
-    assert not list((tmp_path / "results" / "unsent").iterdir())
+    assert len(ledger.sent(tmp_path / "results")) == 3
 
 
 @pytest.mark.usefixtures("wandb_offline")
@@ -511,11 +511,11 @@ def test_a_suite_killed_before_it_was_sent_is_sent_later(run, suite_root, tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(wandb_runs, "publish_suite", lambda *_: None)
         run(*words)
-    assert len(list((tmp_path / "results" / "unsent").iterdir())) == 3
+    assert not ledger.sent(tmp_path / "results")
     for _ in range(2):
         run(*words)
         assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 1
-        assert not list((tmp_path / "results" / "unsent").iterdir())
+        assert len(ledger.sent(tmp_path / "results")) == 3
 
 
 def test_the_hub_is_asked_once_for_all_members(suite_root, monkeypatch):

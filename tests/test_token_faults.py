@@ -29,7 +29,7 @@ from deepthink.config.tasks import with_breaks
 from deepthink.engine.memory import Memory
 from deepthink.errors import UserError
 from deepthink.structures import Example
-from deepthink.tasks.prediction import accuracy, predictions, ties
+from deepthink.tasks.prediction import hits, predictions, ties
 from deepthink.tasks.prompts import encode
 from deepthink.tasks.templates import shot
 from deepthink.tasks.tokens import leading_special_ids
@@ -371,9 +371,9 @@ def test_an_option_listed_twice_is_one_answer():
         example = Example("which", ("four", "five", "four"), label)
         assert ties([example], [[-1.0, -2.0, -1.0]]) == 0
         right = predictions([example], [[-1.0, -2.0, -1.0]])
-        assert accuracy([example], right) == {"correct": 1, "count": 1}
+        assert hits([example], right) == 1
         wrong = predictions([example], [[-2.0, -1.0, -2.0]])
-        assert accuracy([example], wrong) == {"correct": 0, "count": 1}
+        assert hits([example], wrong) == 0
 
 
 def test_ties_are_counted_and_told(run, tmp_path, monkeypatch):

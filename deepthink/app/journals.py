@@ -4,10 +4,11 @@
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from deepthink.files import append
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,7 @@ class Journals:
 
 
 def add(folder: Path, worker: int, job: int, seconds: float, found: Tally) -> None:
-    """Write a line, apart from one that a killed worker left unfinished."""
+    """Write the line of a job that has ended."""
     told = {"job": job, "seconds": round(seconds, 3), **asdict(found)}
     line = json.dumps(told).encode() + b"\n"
-    with (folder / f"worker{worker}.jsonl").open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            line = line if file.read() == b"\n" else b"\n" + line
-        file.write(line)
+    append(folder / f"worker{worker}.jsonl", line)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from deepthink.app import terminal, wandb_runs
+from deepthink.app import job_view, progress_bar, suite_view, terminal, wandb_runs
 from deepthink.app.journals import Tally, grouped
 from deepthink.config.job import Config, Suite
 from deepthink.errors import first_line
@@ -25,14 +25,14 @@ def perform(request: Config | Suite) -> Tally:
 def _job(config: Config) -> Tally:
     console = terminal.console()
     try:
-        with terminal.watching(console) as watch:
+        with progress_bar.watching(console) as watch:
             outcome = jobs.run(config, watch)
     except STOPS:
         raise
     except BaseException as error:  # a panic of compiled code is no Exception
         return Tally(failed=1, reasons=(str(failures.note(config, error)),))
     failures.clear(config)
-    _tell(lambda: terminal.show(outcome, console), console)
+    _tell(lambda: job_view.show(outcome, console), console)
     left = _sent(wandb_runs.publish(outcome, config), console)
     done = outcome.scores is not None
     return Tally(done=int(done), read=int(not done), unsent=left)
@@ -41,14 +41,14 @@ def _job(config: Config) -> Tally:
 def _suite(request: Suite) -> Tally:
     console = terminal.console()
     try:
-        with terminal.watching(console) as watch:
+        with progress_bar.watching(console) as watch:
             results = suites.run(request, watch)
     except STOPS:
         raise
     except BaseException as error:
         told = [failures.note(config, error) for config in request.jobs]
         return Tally(failed=len(told), reasons=(str(told[0]),))
-    _tell(lambda: terminal.report(request, results, console), console)
+    _tell(lambda: suite_view.show(request, results, console), console)
     left = _sent(wandb_runs.publish_suite(request, results), console)
     reasons = grouped(f"{name}: {reason}" for name, reason in results.failures.items())
     done = sum(outcome.scores is not None for outcome in results.outcomes.values())
@@ -65,7 +65,7 @@ def _sent(wrong: wandb_runs.Sending | None, console: Console) -> int:
 
 
 def _tell(show: Callable[[], None], console: Console) -> None:
-    """Show what is already stored; what a terminal makes of it costs no job."""
+    """Show what is already stored: a display error must not fail a job whose record is written."""
     try:
         show()
     except Exception as error:

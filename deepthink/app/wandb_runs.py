@@ -15,7 +15,7 @@ from deepthink.config.job import Config, Suite, WandbSpec
 from deepthink.errors import first_line
 from deepthink.hub import reachable
 from deepthink.redaction import without_secrets
-from deepthink.store import curves, leases, outbox
+from deepthink.store import curves, leases, ledger, records
 from deepthink.study.jobs import Outcome
 from deepthink.study.suites import Results
 
@@ -35,46 +35,50 @@ class Sending:
 def publish(outcome: Outcome, config: Config) -> Sending | None:
     """Log curve, config and predictions as one run; returns what went wrong, if anything.
 
-    Never raises: a dead network or a missing login must not cost a finished job. Sent is what was
-    not sent yet, also if another process, killed since, did the job. A suite's member waits for
-    its suite.
+    Never raises: a dead network or a missing login must not cost a finished job. A record is sent
+    if it was made to be sent and the ledger lacks it, so also after the process that made it was
+    killed. A suite's member waits for its suite.
     """
     if config.task.member is not None:
         return None
-    marker = outbox.marker(config, outcome.path)
-    return _once([marker], config, lambda where: _publish(outcome, where))
+    return _once([outcome], config, lambda where: _publish(outcome, where))
 
 
 def publish_suite(suite: Suite, results: Results) -> Sending | None:
     """Log a suite's average curve and a table of its members as one run; returns as `publish`.
 
-    A suite of which a member failed is sent when a later command completes it; so it is if any of
-    its members was not sent with this or another suite.
+    A suite of which a member failed is sent when a later command completes it. A complete suite is
+    sent if any of its members was not sent with this or another suite.
     """
     if results.failures:
         return None
-    config = suite.jobs[0]
-    markers = [outbox.marker(config, outcome.path) for outcome in results.outcomes.values()]
-    return _once(markers, config, lambda where: _publish_suite(suite, results, where))
+    outcomes = [*results.outcomes.values()]
+    return _once(outcomes, suite.jobs[0], lambda where: _publish_suite(suite, results, where))
 
 
 def _once(
-    markers: Sequence[Path], config: Config, send: Callable[[WandbSpec], None]
+    outcomes: Sequence[Outcome], config: Config, send: Callable[[WandbSpec], None]
 ) -> Sending | None:
-    """Send if any of the records is unsent and no other process is at it."""
+    """Send if any of the records is still to be sent and no other process is at the first."""
     if config.wandb.mode == "disabled":
         return None
+    results = Path(config.results)
+    due = {
+        records.checksum(outcome.record): outcome.path
+        for outcome in outcomes
+        if outcome.record.config.wandb.mode != "disabled"
+    }
     try:
-        if not outbox.waiting(markers):
+        if due.keys() <= ledger.sent(results):
             return None
-        lease = leases.of(Path(config.results)).take(f"send-{markers[0].name}")
+        lease = leases.of(results).take(leases.name_of(outcomes[0].record.identity))
         if not isinstance(lease, leases.Lease):
             return None
         with lease:
-            if not (met := outbox.waiting(markers)):
+            if due.keys() <= ledger.sent(results):
                 return None
-            told = _sent(config.wandb, send)
-            outbox.clear(met)
+            with ledger.noting(results, due):
+                told = _sent(config.wandb, send)
             return Sending(told) if told else None
     except Exception as error:  # whatever a third-party client meets
         why = without_secrets(first_line(error))
@@ -147,11 +151,11 @@ def _publish_suite(suite: Suite, results: Results, settings: WandbSpec) -> None:
     import wandb
 
     outcomes = list(results.outcomes.values())
-    each = [curves.of_split(outcome.record["curve"], "test") for outcome in outcomes]
+    each = [curves.of_split(outcome.record.curve, "test") for outcome in outcomes]
     first, name = outcomes[0], suite.spec.name
     ids = "".join(outcome.path.stem for outcome in outcomes)
     rows = [
-        {"member": member, **{name: point[name] for name in ("step", "correct", "count")}}
+        {"member": member, "step": point.step, "correct": point.correct, "count": point.count}
         for member, points in zip(results.outcomes, each, strict=True)
         for point in points
     ]
@@ -160,11 +164,11 @@ def _publish_suite(suite: Suite, results: Results, settings: WandbSpec) -> None:
         f"{name}-{first.path.parent.name}",
         sha256(ids.encode()).hexdigest()[:8],
         [suite.jobs[0].model.name, name],
-        {**first.record["config"], "task": asdict(suite.spec)},
+        {**first.record.config.whole, "task": asdict(suite.spec)},
     ) as run:
         for points in zip(*each, strict=True):
             macro, micro = (average(points)[0] for average in (curves.macro, curves.micro))
-            run.log({"t": points[0]["step"], "test/macro": macro, "test/micro": micro})
+            run.log({"t": points[0].step, "test/macro": macro, "test/micro": micro})
         run.log({"members": wandb.Table(dataframe=pd.DataFrame(rows))})
 
 
@@ -174,31 +178,29 @@ def _publish(outcome: Outcome, settings: WandbSpec) -> None:
     record, scores = outcome.record, outcome.scores
     if scores is None:
         scores = pd.read_parquet(outcome.path.with_suffix(".parquet"))
-    key = record["identity"]
+    key = record.identity
     step = scores["step"].max()
     last = scores[scores["step"] == step]
     wide = last.pivot(index=["split", "query", "label"], columns="candidate", values="score")
-    names = key["task"]["labels"] or list(wide.columns)
+    names = key.task.labels or list(wide.columns)
     wide = wide.set_axis([f"score {name}" for name in names], axis=1).reset_index()
     wide["prediction"] = [
         int(label)
         for split in wide["split"].unique()
-        for label in curves.at_step(record["curve"], split, step)["predicted"].split()
+        for label in curves.at_step(record.curve, split, step).predicted.split()
     ]
     with _started(
         settings,
         outcome.path.stem,
         outcome.path.stem.rpartition("-")[2],
-        [record["config"]["model"]["name"], key["task"]["name"]],
-        {"identity": key, **record["config"]},
+        [record.config.model.name, key.task.name],
+        {"identity": key.stored(), **record.config.whole},
     ) as run:
-        for step in sorted({p["step"] for p in record["curve"]}):
-            points = [p for p in record["curve"] if p["step"] == step]
-            run.log(
-                {"t": step, **{f"{p['split']}/accuracy": p["correct"] / p["count"] for p in points}}
-            )
-        chosen = curves.by_dev(record["curve"])
+        for step in sorted({point.step for point in record.curve}):
+            points = [point for point in record.curve if point.step == step]
+            run.log({"t": step, **{f"{p.split}/accuracy": p.accuracy for p in points}})
+        chosen = curves.by_dev(record.curve)
         if chosen is not None:
-            run.summary["t by dev"] = chosen["step"]
-            run.summary["test accuracy at t by dev"] = chosen["correct"] / chosen["count"]
+            run.summary["t by dev"] = chosen.step
+            run.summary["test accuracy at t by dev"] = chosen.accuracy
         run.log({"predictions": wandb.Table(dataframe=wide.head(_PREDICTION_ROWS))})

@@ -22,7 +22,7 @@ def every(runs: Runs) -> Iterator[tuple[str, str, Grid]]:
     """Name, title and cells of each table of counts."""
     read: dict[str, list[dict[str, int]]] = {}
     for run in runs.all:
-        read.setdefault(run.task, []).append(run.record["data"]["read_rows"])
+        read.setdefault(run.task, []).append(run.record.data.read_rows.stored())
 
     def seen(task: str, split: str) -> str:
         counts = sorted({rows[split] for rows in read.get(task, ())})

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from deepthink.config.job import Config, Suite
 from deepthink.config.overrides import CONF, axes, compose, named_model, values
 from deepthink.report.runs import Draw, Family, Run, Runs, Scale
-from deepthink.store import records
+from deepthink.store.identity import identity
 
 PUBLISHED = Path("results")
 """The folder of the committed study; a user's own runs lie in `own_results()`."""
@@ -41,7 +41,7 @@ class Setting:
     @cached_property
     def families(self) -> tuple[Family, ...]:
         """What the runs of each config have in common."""
-        return tuple(Family.of(records.identity(config, "", "")) for config in self.configs)
+        return tuple(Family.of(identity(config, "", "")) for config in self.configs)
 
 
 def names() -> list[str]:
@@ -216,7 +216,7 @@ def as_run(runs: Runs, model: str, scale: Scale, suite: str) -> tuple[str, ...]:
     told: dict[str, str | None] = _other_model(found[0], model) if found else {}
     if {run.overlap for run in found} == {"keep"}:
         told["pool.overlap"] = "keep"
-    roots = {run.record["config"]["data_root"] for run in found}
+    roots = {run.record.config.data_root for run in found}
     if len(roots) == 1 and (root := roots.pop()):
         told["data_root"] = root
     return (*(word(key, value) for key, value in told.items()), *kept_in(runs))
@@ -232,10 +232,9 @@ def kept_in(runs: Runs) -> list[str]:
 def _other_model(run: Run, model: str) -> dict[str, str | None]:
     """What makes the model a run is of, where conf/model does not say the same of its name."""
     known = named_model(model)
-    asked = run.record["config"]["model"]
-    commit = run.record["identity"]["model"].get("revision", asked["revision"])
-    found = {"name": model, "hub_id": asked["hub_id"], "revision": commit}
-    found["package"] = asked["package"]
+    asked = run.record.config.model
+    commit = run.record.identity.model.revision or asked.revision
+    found = {"name": model, "hub_id": asked.hub_id, "revision": commit, "package": asked.package}
     return {
         f"model.{key}": value
         for key, value in found.items()

@@ -34,7 +34,7 @@ from deepthink.report.measurements import (
 )
 from deepthink.report.runs import Array, Run, Runs, Scale
 from deepthink.report.tables import categories
-from deepthink.store import records
+from deepthink.store.identity import digest
 
 # Okabe and Ito's palette, told apart with any kind of colour vision; lines also differ in style.
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = (
@@ -355,8 +355,8 @@ def thinking(runs: Runs, model: str, scale: Scale) -> Figure | None:
 
 def operations(run: Run, step: int) -> int:
     """Selection, and reading the demonstrations `step` times."""
-    flops = run.record["flops"]
-    return int(flops["selection"]) + sum(flops["thinking"][:step])
+    flops = run.record.flops
+    return flops.selection + sum(flops.thinking[:step])
 
 
 def positions(runs: Runs, model: str, scale: Scale) -> Figure | None:
@@ -405,14 +405,14 @@ def drift(runs: Runs, model: str, scale: Scale) -> Figure | None:
         if not part.found:
             continue
         drawn = True
-        moves = [run.record["drift"] for (run,) in part.found.values()]
+        moves = [run.record.drift for (run,) in part.found.values()]
         shades = matplotlib.colormaps["viridis"](np.linspace(0.9, 0.05, len(moves[0])))
         for row, which in enumerate(("keys", "values")):
             axes = panels[row][column]
             for place, shade in enumerate(shades):
-                moved = np.mean([record[place][which] for record in moves], axis=0)
+                moved = np.mean([getattr(drift[place], which) for drift in moves], axis=0)
                 axes.plot(range(1, len(moved) + 1), moved, color=shade,
-                          label=f"t = {moves[0][place]['step']}")  # fmt: skip
+                          label=f"t = {moves[0][place].step}")  # fmt: skip
             axes.set_title(f"{'K̃' if which == 'keys' else 'Ṽ'}, {name} (n = {len(moves)})")
     if not drawn:
         return None
@@ -445,7 +445,7 @@ class Drawn:
 def _file_name(model: str) -> str:
     """A model's name as part of a file's."""
     plain = re.sub(r"[^\w.-]", "-", model)
-    return plain if plain == model else f"{plain}-{records.digest(model)[:8]}"
+    return plain if plain == model else f"{plain}-{digest(model)[:8]}"
 
 
 def every(runs: Runs, stage: Callable[[str], object]) -> Iterator[tuple[Drawn, Figure]]:

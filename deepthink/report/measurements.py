@@ -25,10 +25,10 @@ class Reading:
         """The t at which a run is read."""
         if self.fixed is not None:
             return self.fixed
-        curve = run.record["curve"]
+        curve = run.record.curve
         point = curves.by_dev(curve) if self.dev else curves.oracle(curve)
         assert point is not None
-        return int(point["step"])
+        return point.step
 
 
 def at(step: int) -> Reading:
@@ -188,7 +188,7 @@ def _fill(missing: Sequence[Measured]) -> Iterator[tuple[str, list[Measured]]]:
     """Of parts that must be told the same."""
     first = missing[0]
     scored = {
-        run.record["config"]["method"]["scored"]
+        run.record.config.method.scored
         for part in missing
         for runs in part.found.values()
         for run in runs

@@ -218,7 +218,7 @@ def _what_was_run(runs: Runs) -> Iterator[str]:
     for run in runs.all:
         by_subject.setdefault((run.model, run.scale), []).append(run)
     for (model, scale), found in sorted(by_subject.items()):
-        seconds = sum(sum(run.record["seconds"].values()) for run in found)
+        seconds = sum(run.record.seconds.all for run in found)
         tasks = sorted({run.task.partition("/")[0] for run in found})
         rows.append(
             (
@@ -228,7 +228,7 @@ def _what_was_run(runs: Runs) -> Iterator[str]:
                 str(len(found)),
                 f"{sum(map(_operations, found)) / 1e15:.2f}",
                 f"{seconds / 3600:.1f}",
-                ", ".join(sorted({run.record["execution"]["device"] for run in found})),
+                ", ".join(sorted({run.record.execution.device for run in found})),
             )
         )
     header = (
@@ -242,11 +242,11 @@ def _what_was_run(runs: Runs) -> Iterator[str]:
     )
     yield markdown(Grid(header, tuple(rows))) + "\n"
     commits = _commits(runs.all)
-    changed = sum(bool(run.record["code"]["dirty"]) for run in runs.all)
+    changed = sum(bool(run.record.code.dirty) for run in runs.all)
     versions = {
         f"{name} {version}"
         for run in runs.all
-        for name, version in run.record["versions"].items()
+        for name, version in run.record.versions.items()
         if name in ("torch", "transformers", "deepthink")
     }
     yield (
@@ -267,7 +267,7 @@ def printable(path: Path) -> str:
 
 
 def _commits(runs: Iterable[Run]) -> str:
-    names = {f"{run.record['code']['commit'] or 'unknown'}"[:8] for run in runs}
+    names = {(run.record.code.commit or "unknown")[:8] for run in runs}
     return ", ".join(sorted(names))
 
 
@@ -284,8 +284,8 @@ def _apart_note(runs: Runs) -> str:
 def _rules_note(runs: Runs) -> Iterator[str]:
     """By which rules of this program, as it changed, the records were made."""
     kept = [run for run in runs.all if run.overlap == "keep"]
-    untold = [run for run in runs.all if any("ties" not in one for one in run.record["curve"])]
-    told = [point for run in runs.all for point in run.record["curve"] if "ties" in point]
+    untold = [run for run in runs.all if any(point.ties is None for point in run.record.curve)]
+    told = [(p.ties, p.count) for run in runs.all for p in run.record.curve if p.ties is not None]
     every = len(runs.all)
     if kept:
         yield (
@@ -298,7 +298,7 @@ def _rules_note(runs: Runs) -> Iterator[str]:
             "where two answers had equal scores, the first in the order of the labels counted.\n"
         )
     if told:
-        ties, count = (sum(point[name] for point in told) for name in ("ties", "count"))
+        ties, count = map(sum, zip(*told, strict=True))
         yield f"Of {count:,} predictions whose ties were counted {ties:,} were ties.\n"
 
 
@@ -317,15 +317,15 @@ def _steps_note(runs: Runs) -> str:
 
 
 def _operations(run: Run) -> int:
-    flops = run.record["flops"]
-    return int(flops["selection"] + sum(flops["thinking"]) + flops["scoring"] * len(run.steps))
+    flops = run.record.flops
+    return flops.selection + sum(flops.thinking) + flops.scoring * len(run.steps)
 
 
 def _data_note(runs: Runs) -> str:
     other = {
-        (run.task, *(run.record["data"][of][split] for of in _SIZES for split in ("pool", "test")))
+        (run.task, read.pool, read.test, published.pool, published.test)
         for run in runs.all
-        if run.record["data"]["read_rows"] != run.record["data"]["published_rows"]
+        if (read := run.record.data.read_rows) != (published := run.record.data.published_rows)
     }
     if not other:
         return "All data sets had their published size."
@@ -338,9 +338,6 @@ def _data_note(runs: Runs) -> str:
     if suites:
         told.append(f"{suites} members of suites")
     return f"Data that differ in size from the published sets: {'; '.join(told)}."
-
-
-_SIZES = ("read_rows", "published_rows")
 
 
 def _verdicts(runs: Runs) -> Iterator[str]:

@@ -9,13 +9,13 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
-from typing import Any
 
 from deepthink.config.job import Config
 from deepthink.report import experiments
 from deepthink.report.experiments import Setting
 from deepthink.report.runs import Draw, Run, Runs
-from deepthink.store import records
+from deepthink.store.identity import answered, asked
+from deepthink.store.schema import Stage
 
 A100_PEAK = 312e12
 """bf16 operations per second of an A100's matrix units."""
@@ -57,7 +57,7 @@ def work(
     others = [o for o in overrides if not o.startswith("model=")]
     finished: dict[str, set[str]] = {}
     for run in runs.all:
-        finished.setdefault(records.answered(run.record), set()).add(run.scale.dtype)
+        finished.setdefault(answered(run.record), set()).add(run.scale.dtype)
     known = [*runs.all, *more]
     found = []
     for model in models:
@@ -121,7 +121,7 @@ def _work(
 
 def _done(config: Config, finished: Mapping[str, set[str]]) -> bool:
     """Whether a record answers this job; which dtype "auto" is depends on the device."""
-    dtypes = finished.get(records.asked(config), set())
+    dtypes = finished.get(asked(config), set())
     return bool(dtypes) if config.model.dtype == "auto" else config.model.dtype in dtypes
 
 
@@ -161,20 +161,20 @@ def _alike(runs: Sequence[Run], config: Config) -> list[Run]:
 
 
 def _per_query(run: Run) -> float:
-    rows = run.record["data"]["rows"]
-    return sum(run.record["tokens"].values()) / (rows["dev"] + rows["test"])
+    rows = run.record.data.rows
+    return run.record.tokens.all / (rows.dev + rows.test)
 
 
 def _per_shot(run: Run) -> float:
-    shots = run.record["demonstrations"]
-    return float(shots["tokens"] / (shots["kept"] * shots["copies"]))
+    shots = run.record.demonstrations
+    return shots.tokens / (shots.kept * shots.copies)
 
 
 def _per_token(run: Run) -> float:
     """Operations for each token and parameter: about two."""
     known = experiments.parameters(run.model)
     assert known is not None
-    return float(run.record["flops"]["scoring"] / (sum(run.record["tokens"].values()) * known))
+    return run.record.flops.scoring / (run.record.tokens.all * known)
 
 
 def _selection(
@@ -188,12 +188,12 @@ def _selection(
         run
         for run in runs
         if run.task == config.task.name
-        and run.record["identity"]["selector"] == config.method.selector
+        and run.record.identity.selector == config.method.selector
         and run.scale.pool == (-1 if config.pool_size is None else config.pool_size)
-        and run.record["selection"]["stages"]
+        and run.record.selection.stages
     ]
-    if tried and any(stage["name"] != "zero-shot signals" for stage in _stages(tried[:1])):
-        return (mean(sum(s["tokens"] for s in _stages([run])) for run in tried), 0.0), True
+    if tried and any(stage.name != "zero-shot signals" for stage in _stages(tried[:1])):
+        return (mean(sum(s.tokens for s in _stages([run])) for run in tried), 0.0), True
     known = name not in ("lens", "best_random")
     if config.task.name in signals:
         return (0.0, 0.0), known
@@ -202,8 +202,8 @@ def _selection(
     return (0.0, pool * per_query), known
 
 
-def _stages(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    return [stage for run in runs for stage in run.record["selection"]["stages"]]
+def _stages(runs: Iterable[Run]) -> list[Stage]:
+    return [stage for run in runs for stage in run.record.selection.stages]
 
 
 @dataclass(frozen=True)
@@ -222,8 +222,8 @@ def rates(runs: Runs, models: set[str], more: Sequence[Run] = ()) -> list[Rate]:
     """
     made: dict[str, list[Run]] = {}
     for run in (*runs.all, *more):
-        if run.record["seconds"]["think"] + run.record["seconds"]["score"] > 0:
-            made.setdefault(run.record["execution"]["device"], []).append(run)
+        if run.record.seconds.think + run.record.seconds.score > 0:
+            made.setdefault(run.record.execution.device, []).append(run)
     found = [_rate(device, those) for device, those in sorted(made.items())]
     if not any("A100" in rate.device for rate in found):
         found.insert(0, Rate("NVIDIA A100", A100_PEAK * A100_SHARE, 0))
@@ -234,7 +234,7 @@ def rates(runs: Runs, models: set[str], more: Sequence[Run] = ()) -> list[Rate]:
 def _rate(device: str, made: Sequence[Run]) -> Rate:
     total = clock = 0.0
     for run in made:
-        seconds, flops = run.record["seconds"], run.record["flops"]
-        total += sum(flops["thinking"]) + flops["scoring"] * len(run.steps)
-        clock += seconds["think"] + seconds["score"]
+        seconds, flops = run.record.seconds, run.record.flops
+        total += sum(flops.thinking) + flops.scoring * len(run.steps)
+        clock += seconds.think + seconds.score
     return Rate(device, total / clock, len(made))

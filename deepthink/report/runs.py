@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from deepthink.config.job import Config
 from deepthink.store import curves, records
+from deepthink.store.identity import digest, family
+from deepthink.store.schema import Identity, Record, Settings
 
 Array = np.ndarray
 Draw = tuple[int, int]
@@ -31,10 +33,10 @@ class Scale:
     other: str = ""
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], dtype: str, other: str = "") -> "Scale":
-        """From a resolved config."""
-        names = ("test_size", "dev_size", "pool_size")
-        test, dev, pool = (-1 if config[name] is None else config[name] for name in names)
+    def of(cls, config: Config | Settings, dtype: str, other: str = "") -> "Scale":
+        """Of a job's config, or what a record has of it."""
+        sizes = (config.test_size, config.dev_size, config.pool_size)
+        test, dev, pool = (-1 if size is None else size for size in sizes)
         return cls(test, dev, pool, dtype, other)
 
     @property
@@ -59,16 +61,15 @@ class Scale:
 
 @dataclass(frozen=True)
 class Family:
-    """What runs of one number have in common: `records.family` of plain and of thought reading."""
+    """What the runs of one number have in common: `family` at t = 1, and at any later t."""
 
     plain: str
     thought: str
 
     @classmethod
-    def of(cls, key: records.Identity) -> "Family":
+    def of(cls, key: Identity) -> "Family":
         """From a job's identity."""
-        plain, thought = (records.digest(records.family(key, t)) for t in (False, True))
-        return cls(plain, thought)
+        return cls(family(key, thinking=False), family(key))
 
 
 @dataclass(frozen=True)
@@ -76,18 +77,18 @@ class Run:
     """A finished job. `path` is relative to the folder of results; `other` as in `Scale`."""
 
     path: Path
-    record: records.Record
+    record: Record
     other: str = ""
 
     @property
     def model(self) -> str:
         """The model's name."""
-        return str(self.record["config"]["model"]["name"])
+        return self.record.config.model.name
 
     @property
     def task(self) -> str:
         """The task's name, of a suite's member suite/member."""
-        return str(self.record["config"]["task"]["name"])
+        return self.record.config.task.name
 
     @property
     def suite(self) -> str:
@@ -97,63 +98,59 @@ class Run:
     @cached_property
     def scale(self) -> Scale:
         """On how much it was run."""
-        dtype = self.record["identity"]["model"]["dtype"]
-        return Scale.of(self.record["config"], dtype, self.other)
+        return Scale.of(self.record.config, self.record.identity.model.dtype, self.other)
 
     @cached_property
     def family(self) -> Family:
         """What it has in common with other runs of its number."""
-        return Family.of(self.record["identity"])
+        return Family.of(self.record.identity)
 
     @property
     def overlap(self) -> str:
         """What became of pool rows whose text is a test or dev row's: "drop" or "keep"."""
-        return records.overlap(self.record)
+        return self.record.config.pool.overlap
 
     @property
     def draw(self) -> Draw:
         """Seed and order."""
-        return self.record["identity"]["seed"], self.record["identity"]["order"]
+        return self.record.identity.seed, self.record.identity.order
 
     @property
     def iterations(self) -> int:
         """T."""
-        return int(self.record["config"]["method"]["iterations"])
+        return self.record.config.method.iterations
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
         """The iterations after which test was scored."""
-        return tuple(point["step"] for point in curves.of_split(self.record["curve"], "test"))
+        return tuple(point.step for point in curves.of_split(self.record.curve, "test"))
 
     @cached_property
     def maker(self) -> str:
         """The model behind its name, whatever its dtype: what all runs of a table share."""
-        model = self.record["identity"]["model"]
-        return records.digest({name: value for name, value in model.items() if name != "dtype"})
+        model = self.record.identity.model.stored()
+        return digest({name: value for name, value in model.items() if name != "dtype"})
 
     @cached_property
     def examples(self) -> str:
         """The data behind the task's name and their answers: what all runs of a column share."""
-        data = self.record["identity"]["task"]["data"]
-        return records.digest([data, self.record["gold"]["test"]])
+        return digest([self.record.identity.task.data, self.record.gold.test])
 
     @property
     def source(self) -> str:
         """Where its data came from."""
-        data = self.record["data"]
-        places = (self.record["config"]["data_root"], data.get("repository"), data.get("commit"))
-        return records.digest([*places, self.overlap])
+        data = self.record.data
+        return digest([self.record.config.data_root, data.repository, data.commit, self.overlap])
 
     @property
     def has_dev(self) -> bool:
         """Whether dev was scored too."""
-        return bool(curves.of_split(self.record["curve"], "dev"))
+        return bool(curves.of_split(self.record.curve, "dev"))
 
     def correct(self, step: int, split: str = "test") -> Array:
         """[I] of 0 and 1: which examples were right after t = step."""
-        predicted = curves.at_step(self.record["curve"], split, step)["predicted"]
-        gold = self.record["gold"][split]
-        pairs = zip(gold.split(), predicted.split(), strict=True)
+        predicted = curves.at_step(self.record.curve, split, step).predicted
+        pairs = zip(self.record.gold.of(split), predicted.split(), strict=True)
         return np.array([label == answer for label, answer in pairs], dtype=np.int8)
 
 
@@ -261,7 +258,7 @@ def _other_data(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
         for rank, name in enumerate(names):
             ranks.setdefault(rank, []).append((task, name))
     return {
-        one: f"other data {(one[1] if len(ranks[rank]) == 1 else records.digest(ranks[rank]))[:8]}"
+        one: f"other data {(one[1] if len(ranks[rank]) == 1 else digest(ranks[rank]))[:8]}"
         for rank in ranks
         if rank > 0
         for one in ranks[rank]
@@ -277,8 +274,9 @@ def _ranked(names: Iterable[str]) -> list[str]:
 def one_per_draw(runs: Iterable[Run], draws: Iterable[Draw]) -> dict[Draw, Run]:
     """Of runs of one setting and scale, one for each of the draws that has any.
 
-    All are of one kind, that of the same scored steps and dev set which covers most draws, then has
-    most steps: numbers of unlike runs are not averaged. Of equals the last.
+    Numbers of unlike runs are not averaged: only runs that were scored after the same steps, and
+    with or without dev alike, are combined. Of several such groups the one with most draws is
+    taken, then the one with most steps, then the last.
     """
     wanted = list(draws)
     kinds: dict[tuple[tuple[int, ...], bool], dict[Draw, Run]] = {}

@@ -107,7 +107,7 @@ def average_accuracy(
     As `readings.macro` where each has one seed.
     """
     if len(corrects[0]) == 1:
-        points = [{"correct": int(c.sum()), "count": c.shape[1]} for c in corrects]
+        points = [curves.Hits(int(c.sum()), c.shape[1]) for c in corrects]
         share, low, high = curves.macro(points, level, weights)
         return Estimate(share, low, high, 1, sum(c.shape[1] for c in corrects))
     joined = _joined(corrects, _shares(corrects, weights))

@@ -29,7 +29,8 @@ from deepthink.files import atomically
 from deepthink.models.loading import LM
 from deepthink.selection.outer import Array
 from deepthink.selection.pool import Progress, Usage
-from deepthink.store.records import digest
+from deepthink.store.identity import digest
+from deepthink.store.schema import Identity
 from deepthink.structures import Example
 from deepthink.tasks import prompts
 
@@ -47,11 +48,11 @@ class ModelReader:
         self,
         lm: LM,
         config: Config,
-        key: dict[str, Any],
+        key: Identity,
         budget: TokenBudget,
         batch: int = 512,
     ) -> None:
-        task = {name: value for name, value in key["task"].items() if name != "data"}
+        task = {name: value for name, value in key.task.stored().items() if name != "data"}
         self.usage = Usage()
         self.answer_score = config.answer_score
         self._lm = lm
@@ -60,11 +61,11 @@ class ModelReader:
         self._budget = budget
         self._batch = batch
         identity = {
-            "protocol": key["protocol"],
-            "model": key["model"],
+            "protocol": key.protocol,
+            "model": key.model.stored(),
             "task": task,
-            "prompt": key["prompt"],
-            "answer_score": key["answer_score"],
+            "prompt": key.prompt.stored(),
+            "answer_score": key.answer_score,
         }
         name = f"{config.model.name}-{config.task.name}-{digest(identity)[:8]}"
         self.folder = hub.cache_folder() / "signals" / name

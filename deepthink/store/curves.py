@@ -1,25 +1,32 @@
 """From curves to numbers: which step counts is a choice, and each choice has a name."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
-from typing import Any
 
-Point = dict[str, Any]
-"""step, split, correct and count of one point of a curve, and what else its record keeps."""
+from deepthink.store.schema import Point
 
 Estimate = tuple[float, float, float]
 """An accuracy and the ends of its confidence interval, as fractions."""
 
 
+@dataclass(frozen=True)
+class Hits:
+    """How many of so many predictions are right."""
+
+    correct: int
+    count: int
+
+
 def of_split(curve: Sequence[Point], split: str) -> list[Point]:
     """The points of one split, by step."""
-    return sorted((p for p in curve if p["split"] == split), key=lambda p: p["step"])
+    return sorted((p for p in curve if p.split == split), key=lambda p: p.step)
 
 
 def at_step(curve: Sequence[Point], split: str, step: int) -> Point:
     """The point of a split after `step` iterations."""
-    return next(p for p in of_split(curve, split) if p["step"] == step)
+    return next(p for p in of_split(curve, split) if p.step == step)
 
 
 def by_dev(curve: Sequence[Point]) -> Point | None:
@@ -30,28 +37,28 @@ def by_dev(curve: Sequence[Point]) -> Point | None:
     dev = of_split(curve, "dev")
     if not dev:
         return None
-    best = max(dev, key=lambda p: (p["correct"], -p["step"]))
-    return at_step(curve, "test", best["step"])
+    best = max(dev, key=lambda p: (p.correct, -p.step))
+    return at_step(curve, "test", best.step)
 
 
 def oracle(curve: Sequence[Point]) -> Point:
     """The test point that is best on test, the earliest of equals: an upper bound, not a result."""
-    return max(of_split(curve, "test"), key=lambda p: (p["correct"], -p["step"]))
+    return max(of_split(curve, "test"), key=lambda p: (p.correct, -p.step))
 
 
-def accuracy(point: Point, level: float = 0.95) -> Estimate:
+def accuracy(point: Point | Hits, level: float = 0.95) -> Estimate:
     """A point's accuracy with Wilson's interval over its examples."""
-    return wilson(point["correct"] / point["count"], point["count"], level)
+    return wilson(point.correct / point.count, point.count, level)
 
 
-def micro(points: Sequence[Point], level: float = 0.95) -> Estimate:
+def micro(points: Sequence[Point | Hits], level: float = 0.95) -> Estimate:
     """The accuracy over all examples of several tasks, with Wilson's interval."""
-    count = sum(point["count"] for point in points)
-    return wilson(sum(point["correct"] for point in points) / count, count, level)
+    count = sum(point.count for point in points)
+    return wilson(sum(point.correct for point in points) / count, count, level)
 
 
 def macro(
-    points: Sequence[Point], level: float = 0.95, weights: Sequence[float] | None = None
+    points: Sequence[Point | Hits], level: float = 0.95, weights: Sequence[float] | None = None
 ) -> Estimate:
     """The mean of several tasks' accuracies, every task weighing the same unless `weights` say.
 
@@ -61,15 +68,15 @@ def macro(
     """
     if len(points) == 1:
         return accuracy(points[0], level)
-    shares = [point["correct"] / point["count"] for point in points]
+    shares = [point.correct / point.count for point in points]
     weights = [1.0] * len(points) if weights is None else weights
     total = sum(weights)
     mean = sum(w * share for w, share in zip(weights, shares, strict=True)) / total
     variance = sum(
-        (w / total) ** 2 * share * (1 - share) / max(1, point["count"] - 1)
+        (w / total) ** 2 * share * (1 - share) / max(1, point.count - 1)
         for w, share, point in zip(weights, shares, points, strict=True)
     )
-    effective = mean * (1 - mean) / variance if variance else sum(p["count"] for p in points)
+    effective = mean * (1 - mean) / variance if variance else sum(p.count for p in points)
     return wilson(mean, effective, level)
 
 

@@ -14,7 +14,7 @@ from deepthink.config.job import Config
 from deepthink.errors import UserError, first_line
 from deepthink.files import atomically
 from deepthink.redaction import redacted, without_secrets
-from deepthink.store import records
+from deepthink.store.identity import request
 
 
 def path_of(config: Config) -> Path:
@@ -26,7 +26,7 @@ def path_of(config: Config) -> Path:
         / config.model.name
         / config.task.name
         / config.label
-        / f"seed{config.draw}{order}-{records.request(config)[:8]}.json"
+        / f"seed{config.draw}{order}-{request(config)[:8]}.json"
     )
 
 

@@ -1,4 +1,4 @@
-"""Who does which job: a file held by one process at a time, safe on shared and on network folders.
+"""Which process does which job: a file that one process at a time holds, on any shared folder.
 
     results/leases/<name>.<generation>      {"host": …, "pid": …, "token": …}
 
@@ -10,8 +10,8 @@ every few seconds. It is lost with its process. Others know that
 - else when they have watched the file for `expiry` seconds by their own steady clock and it did not
   change. No two clocks are compared, so clocks that differ or jump do no harm.
 
-Whoever finds a lease lost may take the next generation. Its former holder, if it was only asleep,
-finds a file that is not its own the next time it looks: see `Lease.held`.
+A process that finds a lease lost may take the next generation. If the former holder was only
+asleep, it finds another process's file the next time it looks: see `Lease.held`.
 """
 
 import json
@@ -33,6 +33,8 @@ import psutil
 
 from deepthink.errors import UserError
 from deepthink.files import unwritable
+from deepthink.store.identity import digest
+from deepthink.store.schema import Identity
 
 EXPIRY = 180.0
 """Seconds: above the minute for which NFS clients may see old file times."""
@@ -43,7 +45,8 @@ class Holder:
     """A process that may hold leases.
 
     machine: the host, its boot and its process namespace, within which a process id means one
-    process. token: tells it from all others, past and to come.
+        process.
+    token: a random word that no other process has, past or to come.
     """
 
     host: str
@@ -59,7 +62,7 @@ class Holder:
         return cls(platform.node(), _machine(), pid, _started(pid), uuid4().hex)
 
     def gone(self, seen_from: "Holder") -> bool:
-        """Whether this process is known to have ended; of another machine nothing is known."""
+        """Whether this process is known to have ended; it is not known of another machine's."""
         if self.machine != seen_from.machine:
             return False
         try:
@@ -81,10 +84,10 @@ def _started(pid: int) -> float:
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        told = stat.rpartition(")")[2].split()
-        if told[0] in "ZX":
+        state, *numbers = stat.rpartition(")")[2].split()
+        if state in "ZX":
             raise psutil.NoSuchProcess(pid)
-        return float(told[19])
+        return float(numbers[18])
     except (OSError, IndexError):
         if sys.platform == "linux" and psutil.pid_exists(pid):
             raise psutil.AccessDenied(pid) from None
@@ -101,9 +104,9 @@ def _machine() -> str:
 
 
 class Lease:
-    """A job that is this process's own until `release`, or until the process ends.
+    """A job that no other process does until `release`, or until this process ends.
 
-    lost_by: how many processes in a row held it before and ended without letting it go.
+    lost_by: how many processes in a row held it before and ended without releasing it.
     """
 
     def __init__(self, path: Path, holder: Holder, beat: float) -> None:
@@ -122,13 +125,13 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether nobody has taken it over."""
+        """Whether no other process has taken it over."""
         name, _, generation = self._path.name.rpartition(".")
         later = _generations(self._path.parent, name)
         return _holder(self._path) == self._holder and max(later, default=0) == int(generation)
 
     def release(self) -> None:
-        """Let others have it; called twice, once is enough."""
+        """Let other processes take it. A second call does nothing."""
         if self._done.is_set():
             return
         name, _, generation = self._path.name.rpartition(".")
@@ -139,7 +142,7 @@ class Lease:
         self.leave()
 
     def leave(self) -> None:
-        """Let others have it, who see as this process did how many were lost holding it."""
+        """Release the lease without resetting the count of processes that died holding it."""
         self._done.set()
         self._thread.join()
         with suppress(OSError):  # what is left ends with this process
@@ -172,7 +175,7 @@ class Leases:
     _seen: dict[Path, tuple[tuple[Holder | None, int], float]] = field(default_factory=dict)
 
     def take(self, name: str) -> Lease | Holder | None:
-        """The lease of this name; else who holds it, None where that is not known yet.
+        """The lease of this name; else the process that holds it, None while that is not known.
 
         Raises UserError where the folder cannot be written.
         """
@@ -201,14 +204,14 @@ class Leases:
         return Lease(path, self._me, self.expiry / 6)
 
     def _make(self) -> None:
-        """Make the folder; a file of its name is not somebody who was quicker."""
+        """Make the folder. A file of its name must not pass for a process that was quicker."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(self.folder, error) from error
 
     def names(self, beginning: str) -> list[str]:
-        """Of the leases that are held or were lost, those whose names begin so."""
+        """The names of all leases, held or lost, that begin so."""
         paths = self.folder.glob(f"{beginning}*")
         return sorted({path.name.rpartition(".")[0] for path in paths})
 
@@ -228,6 +231,11 @@ class Leases:
         return self.clock() - since > self.expiry
 
 
+def name_of(key: Identity) -> str:
+    """What the lease of a job is called: to do it, and to send its record."""
+    return digest(key.stored())[:16]
+
+
 def of(results: Path) -> Leases:
     """The leases of a results folder, as this process sees them."""
     return _of(results, os.getpid())
@@ -244,7 +252,7 @@ def _generations(folder: Path, name: str) -> list[int]:
 
 
 def _holder(path: Path) -> Holder | None:
-    """Who wrote a lease; None if it is not there, or not written yet."""
+    """The process that wrote a lease; None if the file is not there, or not written yet."""
     try:
         return Holder(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -252,7 +260,7 @@ def _holder(path: Path) -> Holder | None:
 
 
 POLL = 2.0
-"""Seconds between two looks at jobs that others are at."""
+"""Seconds between two looks at jobs that other processes do."""
 
 
 def pause() -> None:
@@ -268,9 +276,10 @@ Job = TypeVar("Job")
 
 
 def until_done(jobs: Iterable[Job], attempt: Callable[[Job], object]) -> None:
-    """Attempt each job; those that are Busy again and again, until no job is.
+    """Attempt each job, and repeat those that are Busy until none is.
 
-    A job another process finishes is read then; one whose process dies is done here.
+    The record of a job that another process finishes is read then. A job whose process dies is
+    done here.
     """
     left = list(jobs)
     while left:

@@ -4,191 +4,31 @@
     results/records/<model>/<suite>/<member>/<method>/seed0[-order<j>]-<id>.json
     results/records/…/…-<id>.parquet         every candidate's score, not committed
 
-The words in the path are for eyes; a job is recognised by `id`, a hash of its identity: everything
-that can change a number and nothing that cannot. A record exists only if the job finished.
+The words in the path are for eyes. A job is recognised by `id`, a hash of its identity: everything
+that can change a number and nothing that cannot. A record exists only if the job finished. Its
+fields are those of `deepthink.store.schema`.
 """
 
-import hashlib
+import gc
 import json
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pandas as pd
+from pydantic import ValidationError
 
-from deepthink.config.job import Config, ModelSpec
+from deepthink.config.job import Config
 from deepthink.errors import UserError
 from deepthink.files import atomically, unwritable
-from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
-from deepthink.store import schema
-
-SCHEMA = 2
-PROTOCOL = 2
-"""Raised by hand, with a line in CHANGELOG.md, whenever the same identity gives other numbers."""
-
-HALF = ("bfloat16", "float16")
-
-THROUGH_DATA = frozenset(
-    {"data_root", "test_size", "dev_size", "pool_size", "pool.overlap", "task.sources"}
-    | {"task.member", "task.given"}
-)
-"""Fields of a config that matter through the examples they lead to, whose fingerprint is taken."""
-
-IRRELEVANT = frozenset(
-    {"results", "plugins", "force", "device", "token_budget", "wandb"}
-    | {"model.name", "model.parameters", "task.rows"}
-)
-"""Fields of a config that cannot change a number. (A device sets the dtype, which can.)"""
-
-Record = dict[str, Any]
-Identity = dict[str, Any]
-
-
-def protocol_of(dtype: str) -> int:
-    """The protocol that last changed the numbers of a model of this dtype.
-
-    Protocol 2 takes the logits of half precision from an output layer in float32; in float32
-    nothing changed, so those records keep their keys.
-    """
-    return PROTOCOL if dtype in HALF else 1
-
-
-def identity(
-    config: Config,
-    dtype: str,
-    data: str,
-    weights: str | None = None,
-    commit: str | None = None,
-) -> Identity:
-    """What a job's numbers depend on.
-
-    dtype: the model's, resolved; data: fingerprint of the pool, dev and test examples; weights:
-    fingerprint of a local model's files, which takes the place of their path; commit: that of the
-    hub's repository, which takes the place of the revision that was asked for.
-    Settings of thinking are omitted at T = 1, where nothing is updated. Options added later are
-    omitted at their old behaviour (one copy, gold labels, every step scored, answers after a
-    space), so that older keys stay valid.
-    """
-    task = config.task
-    own = {"answer": task.answer} if not task.labels else {}
-    steps = config.method.steps
-    every = len(steps) == config.method.iterations
-    return {
-        "protocol": protocol_of(dtype),
-        "model": {
-            **({"weights": weights} if weights else _named(config.model, commit)),
-            "dtype": dtype,
-        },
-        "task": {
-            "name": task.name,
-            "version": task.version,
-            "template": task.template,
-            "labels": task.labels,
-            **own,
-            **({"delimiter": task.delimiter} if task.delimiter != " " else {}),
-            "data": data,
-        },
-        "selector": {"name": "given"} if task.given else _rule(config),
-        "thinking": _thinking(config),
-        **_calibration(config),
-        **({"scored": steps} if not every else {}),
-        "demonstrations": config.count,
-        **({"labels": labels} if (labels := config.demonstrations.labels) != "gold" else {}),
-        **({"copies": copies} if (copies := config.method.copies) > 1 else {}),
-        "prompt": asdict(config.prompt),
-        "answer_score": config.answer_score,
-        "seed": config.draw,
-        "order": config.order,
-    }
-
-
-def _rule(config: Config) -> dict[str, Any]:
-    return RULES.described(config.method.selector, config.plugins)
-
-
-def _thinking(config: Config) -> dict[str, Any]:
-    method = config.method
-    if method.iterations == 1:
-        return {"iterations": 1}
-    if method.refinement["name"] == "iterate":
-        return method.thinking
-    refining = method.refining(config.plugins)
-    return {
-        "iterations": method.iterations,
-        "refinement": REFINEMENTS.described(refining, config.plugins),
-    }
-
-
-def _calibration(config: Config) -> dict[str, Any]:
-    if config.calibration["name"] == "none":
-        return {}
-    return {"calibration": CALIBRATIONS.described(config.calibration, config.plugins)}
-
-
-def _named(model: ModelSpec, commit: str | None) -> dict[str, str | None]:
-    """A model of the hub, or of a package."""
-    return {
-        "hub_id": model.hub_id,
-        "revision": commit or model.revision,
-        "package": model.package,
-    }
-
-
-def family(key: Identity, thinking: bool = True) -> Identity:
-    """What the runs behind one number have in common: an identity less what tells them apart.
-
-    Left out are the draw (seed and order), where it was run (protocol, model and data) and after
-    which steps it was scored, T included. thinking: False for plain in-context learning, which is
-    t = 1 of a job however it is thought over.
-    """
-    apart = ("protocol", "model", "seed", "order", "scored")
-    found = {name: value for name, value in key.items() if name not in apart}
-    found["task"] = {name: value for name, value in key["task"].items() if name != "data"}
-    how = {name: value for name, value in key["thinking"].items() if name != "iterations"}
-    return {**found, "thinking": how if thinking else {}}
-
-
-def request(config: Config) -> str:
-    """A hash of what is asked for, known before any data or model is: see `THROUGH_DATA`.
-
-    Two configs of one request differ in nothing that can change a number, but for where their data
-    and model lie.
-    """
-    return digest([asked(config), config.model.dtype])
-
-
-def answered(record: Record) -> str:
-    """The request that a record answers, as `asked` has it of a config."""
-    config = record["config"]
-    sizes = [config["test_size"], config["dev_size"], config["pool_size"], overlap(record)]
-    return _answer(record["identity"], config["model"], sizes)
-
-
-def asked(config: Config) -> str:
-    """A hash of a request wherever its data and model lie, and whatever dtype a device gives."""
-    sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
-    return _answer(identity(config, "", ""), vars(config.model), sizes)
-
-
-def _answer(key: Identity, model: Mapping[str, Any], sizes: list[Any]) -> str:
-    named = {name: model[name] for name in ("hub_id", "revision", "package")}
-    task = {name: value for name, value in key["task"].items() if name != "data"}
-    return digest({**key, "protocol": None, "model": named, "task": task, "sizes": sizes})
-
-
-def overlap(record: Record) -> str:
-    """What became of pool rows whose text is a test or dev row's; records from before kept them."""
-    return str((record["config"].get("pool") or {"overlap": "keep"})["overlap"])
-
-
-def record_id(key: Identity) -> str:
-    """Eight hexadecimal digits that name an identity."""
-    return digest(key)[:8]
+from deepthink.store.identity import digest, protocol_of, record_id
+from deepthink.store.schema import SCHEMA, Identity, Record, parse
 
 
 def path_of(config: Config, key: Identity) -> Path:
@@ -215,15 +55,14 @@ def check_writable(folder: Path) -> None:
         raise unwritable(folder, error) from error
 
 
-def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
-    """Store a finished job; returns the record with its checksum.
+def write(path: Path, record: Record, scores: pd.DataFrame) -> None:
+    """Store a finished job.
 
     The scores go first, the record last, each under a temporary name that is then renamed.
     UserError for a record that would hold NaN or infinity: that is no JSON, and no result.
     """
-    record = {**body, "checksum": digest(body)}
     try:
-        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        text = as_text(record)
     except ValueError as error:
         raise UserError(
             "the model's numbers are not finite (NaN or infinity), so nothing is stored: check its "
@@ -235,7 +74,17 @@ def write(path: Path, body: Record, scores: pd.DataFrame) -> Record:
         atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise unwritable(path.parent, error) from error
-    return record
+
+
+def as_text(record: Record) -> str:
+    """A record's file, its checksum included; ValueError for NaN and infinity."""
+    whole = {**record.stored(), "checksum": checksum(record)}
+    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def checksum(record: Record) -> str:
+    """SHA-256 of a record's canonical JSON."""
+    return digest(record.stored())
 
 
 INCOMPLETE = "is not a complete record"
@@ -268,11 +117,11 @@ def _read(path: Path) -> Record:
     if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
         raise BrokenRecord(path, "is not a file")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-        checksum = record.pop("checksum")
-        version, key = record["schema"], record["identity"]
+        values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        stated = values.pop("checksum")
+        version, key = values["schema"], values["identity"]
         protocol, ours = key["protocol"], protocol_of(key["model"]["dtype"])
-        whole = digest(record) == checksum and path.stem.endswith(f"-{record_id(key)}")
+        whole = digest(values) == stated and path.stem.endswith(f"-{digest(key)[:8]}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BrokenRecord(path, INCOMPLETE) from error
     for what, found, known in (("schema", version, SCHEMA), ("protocol", protocol, ours)):
@@ -280,9 +129,10 @@ def _read(path: Path) -> Record:
             raise BrokenRecord(path, f"has {what} {found}, this version reads {known}")
     if not whole:
         raise BrokenRecord(path, "was changed after it was written")
-    if not schema.complete(record):
-        raise BrokenRecord(path, INCOMPLETE)
-    return {**record, "checksum": checksum}
+    try:
+        return parse(values)
+    except ValidationError as error:
+        raise BrokenRecord(path, INCOMPLETE) from error
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -334,21 +184,28 @@ def load_all(results: Path) -> Stored:
         for name in (*folders, *files)
         if name.endswith(".json")
     )
-    for path in paths:
-        try:
-            record = _read(path)
-        except BrokenRecord as error:
-            broken[path] = error.reason
-        except OSError as error:
-            broken[path] = _unreadable(error)
-        else:
-            first, _ = found.setdefault(digest(record["identity"]), (path, record))
-            if first != path:
-                broken[path] = f"is a second record of the job of {first.relative_to(folder)}"
+    with _without_collection():
+        for path in paths:
+            try:
+                record = _read(path)
+            except BrokenRecord as error:
+                broken[path] = error.reason
+            except OSError as error:
+                broken[path] = _unreadable(error)
+            else:
+                first, _ = found.setdefault(digest(record.identity.stored()), (path, record))
+                if first != path:
+                    broken[path] = f"is a second record of the job of {first.relative_to(folder)}"
     return Stored([*found.values()], broken)
 
 
-def digest(value: Any) -> str:
-    """SHA-256 of a value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Let no garbage be looked for among thousands of new objects that all stay: half the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -1,83 +1,48 @@
 """What a record says of a job that was done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from deepthink.config.job import Config
 from deepthink.engine.flops import Costs, scoring_flops
 from deepthink.models import loading
 from deepthink.selection.pool import Pool
+from deepthink.store.schema import (
+    Data,
+    Demonstrations,
+    Flops,
+    Rows,
+    Seconds,
+    Selection,
+    ShownGroup,
+    Sizes,
+    Stage,
+    Tokens,
+)
 from deepthink.structures import Splits
 from deepthink.study.prompting import Prompts
 
 
 def operations(
-    lm: loading.LM, groups: Sequence[Prompts], thinking: list[int], pool: Pool
-) -> dict[str, int | list[int]]:
-    """A record's operations: of selection, of each iteration, of scoring dev and test once.
+    lm: loading.LM, groups: Sequence[Prompts], thinking: Sequence[int], pool: Pool
+) -> Flops:
+    """The operations of selection, of each iteration, and of scoring dev and test once.
 
     thinking: of each iteration, as they were counted.
-
-    Selection counts the linear layers of every token its answers took, also of those that were
-    known from before; attention is left out there. Of several groups it is the sum.
     """
     costs = Costs.of(lm.model)
-    lengths = [len(group.encoded.demonstrations) for group in groups]
-    parts = [(n, group.encoded) for n, group in zip(lengths, groups, strict=True)]
-    return {
-        "selection": costs.token * sum(stage.tokens for stage in pool.stages),
-        "thinking": thinking,
-        "scoring": sum(scoring_flops(costs, n, e.queries, e.candidates) for n, e in parts),
-    }
+    return Flops(
+        selection=costs.token * sum(stage.tokens for stage in pool.stages),
+        thinking=tuple(thinking),
+        scoring=sum(
+            scoring_flops(costs, len(part.demonstrations), part.queries, part.candidates)
+            for part in (group.encoded for group in groups)
+        ),
+    )
 
 
-def chosen_how(groups: Sequence[Prompts], pool: Pool) -> dict[str, Any]:
-    """A record's account of the choice; of several groups, values and log are the groups' own."""
-    choices = [group.selection for group in groups]
-    several = len(choices) > 1
-    return {
-        "values": [c.values for c in choices] if several else choices[0].values,
-        "log": {"groups": [c.log for c in choices]} if several else choices[0].log,
-        "stages": [asdict(stage) for stage in pool.stages],
-    }
-
-
-def what_was_read(splits: Splits, config: Config, groups: Sequence[Prompts]) -> dict[str, Any]:
-    """A record's account of demonstrations, data and tokens."""
-    encoded = [group.encoded for group in groups]
-    unusual = {
-        "beginnings": sum(part.beginnings for part in encoded),
-        "looks_special": sum(part.looks_special for part in encoded),
-    }
-    return {
-        "demonstrations": _shown(groups),
-        "data": {
-            "repository": splits.repository,
-            "commit": splits.commit,
-            "rows": {name: len(getattr(splits, name)) for name in ("pool", "dev", "test")},
-            "read_rows": splits.read_rows,
-            "left_out": splits.left_out,
-            "overlap": splits.overlap,
-            "told": list(splits.told),
-            "published_rows": config.task.rows,
-        },
-        "tokens": {
-            "queries": sum(len(query) for part in encoded for query in part.queries),
-            "candidates": sum(
-                len(ids) for part in encoded for row in part.candidates for ids in row
-            ),
-            **{name: count for name, count in unusual.items() if count},
-        },
-    }
-
-
-def _shown(groups: Sequence[Prompts]) -> dict[str, Any]:
-    """What was shown; of several groups all different ones, by place in the pool, and who saw what.
-
-    Of several groups, kept and copies are the fewest, tokens the most, and truncated says whether
-    any was.
-    """
+def demonstrations(groups: Sequence[Prompts]) -> Demonstrations:
+    """Which demonstrations were shown; of several groups all different ones, and who saw which."""
     labels = {
         index: example.label
         for group in groups
@@ -86,13 +51,68 @@ def _shown(groups: Sequence[Prompts]) -> dict[str, Any]:
     several = len(groups) > 1
     indices = sorted(labels) if several else groups[0].selection.indices
     encoded = [group.encoded for group in groups]
-    told = [{"indices": g.selection.indices, "queries": list(g.queries)} for g in groups]
-    return {
-        "indices": indices,
-        "labels": [labels[index] for index in indices],
-        "kept": min(part.kept for part in encoded),
-        "truncated": any(part.truncated for part in encoded),
-        "copies": min(part.copies for part in encoded),
-        "tokens": max(len(part.demonstrations) for part in encoded),
-        **({"groups": told} if several else {}),
-    }
+    return Demonstrations(
+        indices=tuple(indices),
+        labels=tuple(labels[index] for index in indices),
+        kept=min(part.kept for part in encoded),
+        truncated=any(part.truncated for part in encoded),
+        copies=min(part.copies for part in encoded),
+        tokens=max(len(part.demonstrations) for part in encoded),
+        groups=tuple(map(_group, groups)) if several else None,
+    )
+
+
+def _group(group: Prompts) -> ShownGroup:
+    return ShownGroup(indices=tuple(group.selection.indices), queries=group.queries)
+
+
+def data(splits: Splits, config: Config) -> Data:
+    """Where the examples came from, and how many there were."""
+    return Data(
+        repository=splits.repository,
+        commit=splits.commit,
+        rows=Rows(pool=len(splits.pool), dev=len(splits.dev), test=len(splits.test)),
+        read_rows=_sizes(splits.read_rows),
+        left_out=splits.left_out,
+        overlap=splits.overlap,
+        told=splits.told,
+        published_rows=_sizes(config.task.rows),
+    )
+
+
+def _sizes(rows: Mapping[str, int]) -> Sizes:
+    return Sizes(pool=rows["pool"], test=rows["test"])
+
+
+def tokens(groups: Sequence[Prompts]) -> Tokens:
+    """What there was to read, besides the demonstrations."""
+    encoded = [group.encoded for group in groups]
+    return Tokens(
+        queries=sum(len(query) for part in encoded for query in part.queries),
+        candidates=sum(len(ids) for part in encoded for row in part.candidates for ids in row),
+        beginnings=sum(part.beginnings for part in encoded),
+        looks_special=sum(part.looks_special for part in encoded),
+    )
+
+
+def selection(groups: Sequence[Prompts], pool: Pool) -> Selection:
+    """What the rule noted, of several groups one after the other, and what it read of the model."""
+    chosen = [group.selection for group in groups]
+    values = [choice.values for choice in chosen]
+    logs = [choice.log for choice in chosen]
+    return Selection(
+        values=None if len(chosen) > 1 or values[0] is None else tuple(values[0]),
+        log={"groups": logs} if len(chosen) > 1 and any(logs) else logs[0],
+        stages=tuple(Stage(**asdict(stage)) for stage in pool.stages),
+    )
+
+
+def seconds(laps: Mapping[str, float]) -> Seconds:
+    """How long each part of the job took."""
+    return Seconds(
+        load=laps["load"],
+        select=laps["select"],
+        tokenise=laps["tokenise"],
+        think=laps["think"],
+        score=laps["score"],
+    )

@@ -92,22 +92,22 @@ class Calibration:
         self,
         rows: Mapping[str, Rows],
         common: bool,
-        answers: Mapping[str, Mapping[str, Array]] | None = None,
+        answers: Mapping[str, Array] | None = None,
     ) -> dict[str, list[list[float]]]:
         """The corrected scores of every split after one step.
 
-        rows: split → its queries' scores. answers: split → text → [Q, C]. common: as `Ask`.
+        rows: split → its queries' scores. common: as in `Ask`. answers: split → [Q, n, C], the
+        scores of the n texts that the calibration asks about.
         UserError where a calibration returns other than a number for every candidate.
         """
         scores = {split: _padded(part) for split, part in rows.items()}
-        return {
-            split: self._checked(
-                Ask(self.name, split, common, scores.get("dev"), (answers or {}).get(split, {})),
-                scores[split],
-                part,
-            )
-            for split, part in rows.items()
-        }
+        corrected = {}
+        for split, part in rows.items():
+            of_texts = answers[split].swapaxes(0, 1) if answers else ()
+            by_text = dict(zip(self.texts, of_texts, strict=True)) if self.texts else {}
+            ask = Ask(self.name, split, common, scores.get("dev"), by_text)
+            corrected[split] = self._checked(ask, scores[split], part)
+        return corrected
 
     def _checked(self, ask: Ask, scores: Array, rows: Rows) -> list[list[float]]:
         result = np.asarray(self.calibrate(scores.copy(), ask), dtype=np.float64)

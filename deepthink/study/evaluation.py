@@ -3,8 +3,6 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,30 +16,27 @@ from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.plugins import REFINEMENTS
 from deepthink.progress import Watcher
-from deepthink.structures import Example, Splits
+from deepthink.store.schema import Drift, Point
+from deepthink.structures import Splits
 from deepthink.study import provenance
 from deepthink.study.calibrating import Calibration
 from deepthink.study.prompting import Prompts
+from deepthink.study.step_scores import StepScores
 from deepthink.tasks.labels import flipped
-from deepthink.tasks.prediction import accuracy, gold, predictions, ties
+from deepthink.tasks.prediction import hits, predictions, ties
 
 
 @dataclass(frozen=True)
 class Evaluated:
     """What thinking and scoring gave.
 
-    curve: points of step, split, correct, count and `predicted`, every example's predicted label in
-        order, in words; `ties`, of how many the highest score was shared;
-        where the demonstrations show flipped labels, also how many predictions `followed` them:
-        are the flipped label of the example.
-    drift: how far K̃_t, Ṽ_t of every layer are from t = 1, see `Memory.drift`, four digits each.
     thinking: operations of each iteration, of several groups their sum.
     scores: one row per step, split, query and candidate, as the model gave them.
     """
 
-    curve: list[dict[str, Any]]
-    drift: list[dict[str, Any]]
-    thinking: list[int]
+    curve: tuple[Point, ...]
+    drift: tuple[Drift, ...]
+    thinking: tuple[int, ...]
     scores: pd.DataFrame
 
 
@@ -59,8 +54,8 @@ def evaluate(
 
     The points of a step follow when all groups have been scored after it.
     """
-    scores = {step: _Scores(splits, calibration) for step in config.method.steps}
-    curve: list[dict[str, Any]] = []
+    scores = {step: StepScores(splits, calibration) for step in config.method.steps}
+    curve: list[Point] = []
     drifts: dict[int, list[dict[str, list[float]]]] = {}
     thinking = [0] * config.method.iterations
     refine = REFINEMENTS.load(config.method.refining(config.plugins), config.plugins)
@@ -90,83 +85,38 @@ def evaluate(
             if scores[step].complete:
                 for point in _points(step, scores[step], config):
                     curve.append(point)
-                    watch.step(point)
-    drift = [{"step": step, **_mean_drift(parts)} for step, parts in drifts.items()]
-    tables = [table for step, found in scores.items() for table in found.tables(step)]
-    return Evaluated(curve, drift, thinking, pd.concat(tables, ignore_index=True))
+                    watch.step(step, point.split, point.accuracy)
+    drift = tuple(_mean_drift(step, parts) for step, parts in drifts.items())
+    tables = [table for step, rows in scores.items() for table in rows.tables(step)]
+    whole = pd.concat(tables, ignore_index=True)
+    return Evaluated(tuple(curve), drift, tuple(thinking), whole)
 
 
-class _Scores:
-    """The scores of all queries after one step, as the groups give them."""
-
-    def __init__(self, splits: Splits, calibration: Calibration) -> None:
-        self.splits = splits
-        self.calibration = calibration
-        self._examples = [example for _, part in splits.scored() for example in part]
-        self._rows: list[list[float]] = [[]] * len(self._examples)
-        self._asked: list[list[list[float]]] = [[]] * len(self._examples)
-
-    def add(self, group: Prompts, rows: list[list[float]]) -> None:
-        """A group's scores: of its queries, then of the texts that the calibration asks about."""
-        asked = rows[len(group.queries) :]
-        for place, row in zip(group.queries, rows, strict=False):
-            self._rows[place] = row
-            self._asked[place] = asked
-
-    @property
-    def complete(self) -> bool:
-        """Whether every query has its scores."""
-        return all(self._rows)
-
-    def by_split(self) -> dict[str, list[list[float]]]:
-        """The scores as the model gave them."""
-        rest = iter(self._rows)
-        return {name: list(islice(rest, len(part))) for name, part in self.splits.scored()}
-
-    def corrected(self) -> dict[str, list[list[float]]]:
-        """The scores as the calibration corrects them."""
-        rest = iter(self._asked)
-        answers = {
-            name: dict(
-                zip(
-                    self.calibration.texts,
-                    np.array(list(islice(rest, len(part)))).swapaxes(0, 1),
-                    strict=True,
-                )
-            )
-            for name, part in (self.splits.scored() if self.calibration.texts else ())
-        }
-        common = len({example.candidates for example in self._examples}) == 1
-        return self.calibration.corrected(self.by_split(), common, answers)
-
-    def tables(self, step: int) -> list[pd.DataFrame]:
-        """Every candidate's score as the model gave it, split by split."""
-        rows = self.by_split()
-        return [_table(step, name, part, rows[name]) for name, part in self.splits.scored()]
-
-
-def _points(step: int, scores: _Scores, config: Config) -> Iterator[dict[str, Any]]:
+def _points(step: int, scores: StepScores, config: Config) -> Iterator[Point]:
     """The points of a curve after one step, one for each split."""
     corrected = scores.corrected()
     for split, examples in scores.splits.scored():
         rows = corrected[split]
         predicted = predictions(examples, rows)
-        point = {
-            "step": step,
-            "split": split,
-            **accuracy(examples, predicted),
-            "predicted": in_words(predicted),
-            "ties": ties(examples, rows),
-        }
-        if config.demonstrations.labels == "flipped":
-            turned = [flipped(example) for example in examples]
-            point["followed"] = accuracy(turned, predicted)["correct"]
-        yield point
+        turned = config.demonstrations.labels == "flipped"
+        yield Point(
+            step=step,
+            split=split,
+            correct=hits(examples, predicted),
+            count=len(examples),
+            predicted=in_words(predicted),
+            ties=ties(examples, rows),
+            followed=hits([*map(flipped, examples)], predicted) if turned else None,
+        )
 
 
-def _mean_drift(parts: Sequence[Mapping[str, list[float]]]) -> dict[str, list[float]]:
+def _mean_drift(step: int, parts: Sequence[Mapping[str, list[float]]]) -> Drift:
     """The drift of every layer, averaged over the groups."""
-    return {name: _rounded(np.mean([part[name] for part in parts], axis=0)) for name in parts[0]}
+    keys, values = (
+        _rounded(np.mean([part[name] for part in parts], axis=0).tolist())
+        for name in ("keys", "values")
+    )
+    return Drift(step=step, keys=keys, values=values)
 
 
 def in_words(labels: Iterable[int]) -> str:
@@ -174,22 +124,5 @@ def in_words(labels: Iterable[int]) -> str:
     return " ".join(map(str, labels))
 
 
-def _rounded(values: Iterable[float]) -> list[float]:
-    return [float(f"{value:.4g}") for value in values]
-
-
-def _table(
-    step: int, split: str, examples: Sequence[Example], scores: list[list[float]]
-) -> pd.DataFrame:
-    """Long form: one row per query and candidate."""
-    numbers = [len(row) for row in scores]
-    return pd.DataFrame(
-        {
-            "step": np.int16(step),
-            "split": pd.Categorical([split] * sum(numbers), categories=["dev", "test"]),
-            "query": np.repeat(np.arange(len(scores), dtype=np.int32), numbers),
-            "candidate": np.concatenate([np.arange(n, dtype=np.int16) for n in numbers]),
-            "label": np.repeat([*map(gold, examples)], numbers).astype(np.int16),
-            "score": np.concatenate(scores),
-        }
-    )
+def _rounded(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.4g}") for value in values)

@@ -5,7 +5,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -22,11 +21,19 @@ from deepthink.selection.balance import check_count
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.selection.signals import ModelReader
-from deepthink.store import curves, leases, outbox, records
+from deepthink.store import curves, leases, records
+from deepthink.store.identity import identity
 from deepthink.store.leases import Busy
+from deepthink.store.schema import (
+    SCHEMA,
+    Execution,
+    Gold,
+    Identity,
+    Record,
+    Settings,
+)
 from deepthink.structures import Splits
-from deepthink.study import provenance
-from deepthink.study.accounts import chosen_how, operations, what_was_read
+from deepthink.study import accounts, provenance
 from deepthink.study.calibrating import Calibration
 from deepthink.study.evaluation import evaluate, in_words
 from deepthink.study.prompting import prompted
@@ -45,7 +52,7 @@ class Outcome:
     """
 
     path: Path
-    record: records.Record
+    record: Record
     scores: pd.DataFrame | None
 
 
@@ -56,7 +63,7 @@ class Job:
     config: Config
     model: Resolved
     splits: Splits
-    key: dict[str, Any]
+    key: Identity
     path: Path
 
     @property
@@ -84,7 +91,7 @@ def prepare(config: Config, watch: Watcher) -> Job:
         config.pool.overlap,
     )
     data = sources.fingerprint(splits, config.task)
-    key = records.identity(config, dtype, data, model.weights, model.commit)
+    key = identity(config, dtype, data, model.weights, model.commit)
     return Job(config, model, splits, key, records.path_of(config, key))
 
 
@@ -106,7 +113,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
         with suppress(records.BrokenRecord):
             return _read(job)
     check(job)
-    lease = leases.of(Path(job.config.results)).take(records.digest(job.key)[:16])
+    lease = leases.of(Path(job.config.results)).take(leases.name_of(job.key))
     if not isinstance(lease, leases.Lease):
         raise Busy(f"done by {lease or 'another process'}")
     with lease:
@@ -122,11 +129,11 @@ def perform(job: Job, watch: Watcher) -> Outcome:
                 f"{job.config.label}, seed {job.config.draw}: was memory short? Free some or use a "
                 "smaller model; the same command tries again"
             )
-        body, scores = _make(job, watch)
+        record, scores = _make(job, watch)
         if not lease.held:
             raise Busy("taken over by another process while this one showed no life")
-        outbox.mark(job.config, job.path)
-        return Outcome(job.path, records.write(job.path, body, scores), scores)
+        records.write(job.path, record, scores)
+        return Outcome(job.path, record, scores)
 
 
 def _read(job: Job) -> Outcome:
@@ -134,8 +141,8 @@ def _read(job: Job) -> Outcome:
     return Outcome(job.path, records.read(job.path), None)
 
 
-def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
-    """Load, choose, read, think, score: the body of a record, and every candidate's score."""
+def _make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
+    """Load, choose, read, think, score: a record, and every candidate's score."""
     config, splits = job.config, job.splits
     device = loading.resolve_device(config.device)
     watch.stage(f"loading {config.model.name}")
@@ -156,31 +163,34 @@ def _make(job: Job, watch: Watcher) -> tuple[records.Record, pd.DataFrame]:
     calibration = Calibration.of(config.calibration, config.plugins, texts, config.draw)
     groups = [prompted(lm, group, splits.pool, scored, calibration, config) for group in chosen]
     clock.lap("tokenise")
-    longest = max((group.encoded for group in groups), key=lambda one: len(one.demonstrations))
+    longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
     watch.stage(f"{config.task.name}: {longest.kept} demonstrations")
-    told = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens do not fit"
-    with _fitting(told):
+    tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
+    with _fitting(f"{tokens} do not fit"):
         evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch)
-    body = {
-        "schema": records.SCHEMA,
-        "identity": job.key,
-        "config": config.resolved(),
-        **what_was_read(splits, config, groups),
-        "selection": chosen_how(groups, pool),
-        "gold": {name: in_words(map(gold, examples)) for name, examples in splits.scored()},
-        "curve": evaluated.curve,
-        "step_by_dev": (best := curves.by_dev(evaluated.curve)) and best["step"],
-        "drift": evaluated.drift,
-        "flops": operations(lm, groups, evaluated.thinking, pool),
-        "seconds": clock.laps,
-        "peak_memory_bytes": clock.peak_memory(),
-        "execution": {"device": provenance.device_name(device), "token_budget": budget.tokens},
-        "model_commit": job.model.commit,
-        "versions": provenance.versions(),
-        "code": provenance.code(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    return body, evaluated.scores
+    best = curves.by_dev(evaluated.curve)
+    record = Record(
+        schema=SCHEMA,
+        identity=job.key,
+        config=Settings.of(config.resolved()),
+        demonstrations=accounts.demonstrations(groups),
+        data=accounts.data(splits, config),
+        tokens=accounts.tokens(groups),
+        selection=accounts.selection(groups, pool),
+        gold=Gold(dev=in_words(map(gold, splits.dev)), test=in_words(map(gold, splits.test))),
+        curve=evaluated.curve,
+        step_by_dev=best.step if best else None,
+        drift=evaluated.drift,
+        flops=accounts.operations(lm, groups, evaluated.thinking, pool),
+        seconds=accounts.seconds(clock.laps),
+        peak_memory_bytes=clock.peak_memory(),
+        execution=Execution(device=provenance.device_name(device), token_budget=budget.tokens),
+        model_commit=job.model.commit,
+        versions=provenance.versions(),
+        code=provenance.code(),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return record, evaluated.scores
 
 
 @contextmanager

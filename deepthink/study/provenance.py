@@ -7,12 +7,12 @@ import sys
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 
 from deepthink import __version__
+from deepthink.store.schema import Code
 
 if sys.platform != "win32":
     import resource
@@ -72,7 +72,7 @@ def versions() -> dict[str, str]:
 
 
 @lru_cache
-def code() -> dict[str, Any]:
+def code() -> Code:
     """The git commit of this package and whether its tree had changes; nulls outside a checkout."""
     folder = Path(__file__).parent.parent
 
@@ -83,6 +83,6 @@ def code() -> dict[str, Any]:
 
     try:
         changes = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changes)}
+        return Code(commit=git("rev-parse", "HEAD"), dirty=bool(changes))
     except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "dirty": None}
+        return Code(commit=None, dirty=None)

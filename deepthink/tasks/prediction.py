@@ -31,10 +31,9 @@ def gold(example: Example) -> int:
     return example.candidates.index(example.candidates[example.label])
 
 
-def accuracy(examples: Sequence[Example], predicted: Sequence[int]) -> dict[str, int]:
-    """How many predictions are the gold answer ("correct"), of how many ("count")."""
-    pairs = zip(examples, predicted, strict=True)
-    return {"correct": sum(gold(e) == index for e, index in pairs), "count": len(examples)}
+def hits(examples: Sequence[Example], predicted: Sequence[int]) -> int:
+    """How many predictions are the gold answer."""
+    return sum(gold(e) == index for e, index in zip(examples, predicted, strict=True))
 
 
 def _predicted(example: Example, scores: Sequence[float]) -> int:

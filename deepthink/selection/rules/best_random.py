@@ -9,7 +9,7 @@ from deepthink.errors import UserError
 from deepthink.selection.balance import Selection
 from deepthink.selection.pool import Pool
 from deepthink.selection.rules import random
-from deepthink.tasks.prediction import accuracy, predictions
+from deepthink.tasks.prediction import hits, predictions
 
 
 def select(
@@ -34,7 +34,7 @@ def select(
     drawn = [random.select(pool, count, rng, balance) for _ in range(sets)]
     with pool.stage(f"{sets} random sets on dev", sets * len(pool.dev)):
         scores = pool.after(drawn, pool.dev)
-    correct = [accuracy(pool.dev, predictions(pool.dev, rows))["correct"] for rows in scores]
+    correct = [hits(pool.dev, predictions(pool.dev, rows)) for rows in scores]
     tried = [
         {"indices": indices, "dev_correct": hits}
         for indices, hits in zip(drawn, correct, strict=True)

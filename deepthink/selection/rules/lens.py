@@ -35,7 +35,7 @@ from deepthink.selection.rules._lens_search import (
     search,
     space,
 )
-from deepthink.tasks.prediction import accuracy, predictions
+from deepthink.tasks.prediction import hits, predictions
 
 _MOST = 100_000
 AtLeastOne = Annotated[int, Field(ge=1, le=_MOST)] | None
@@ -157,7 +157,7 @@ def _feedback(
             scores = pool.after(
                 [candidates[list(prompt)].tolist() for prompt in prompts], questions
             )
-        correct = [accuracy(questions, predictions(questions, rows))["correct"] for rows in scores]
+        correct = [hits(questions, predictions(questions, rows)) for rows in scores]
         logs = np.log(pool.label_probabilities(scores))[:, np.arange(len(gold)), gold]
         return list(zip(correct, logs.mean(axis=1).tolist(), strict=True))
 

@@ -1,0 +1,104 @@
+"""A finished job in the terminal: its curve, what its selection read, and where the record lies."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from deepthink.app import remarks
+from deepthink.app.terminal import plain_table
+from deepthink.store import curves
+from deepthink.store.schema import Record, Stage
+from deepthink.study.jobs import Outcome
+
+
+def show(outcome: Outcome, console: Console) -> None:
+    """Print a job's curve as a table, what was unusual, and the record's path."""
+    record = outcome.record
+    key = record.identity
+    title = f"{record.config.model.name} · {key.task.name} · seed {key.seed}"
+    method = f"{outcome.path.parent.name}, {remarks.method(key)}"
+    console.print(f"{title} · {method}", style="italic", highlight=False, soft_wrap=True)
+    console.print(_curve(record))
+    stages = record.selection.stages
+    if len(stages) > 1:
+        console.print(_stages(stages))
+    for line in (*_reading(stages), *remarks.of_job(record)):
+        console.print(line, highlight=False)
+    verb = "wrote" if outcome.scores is not None else "read, not run again (force=true does):"
+    console.print(f"{verb} {outcome.path}", highlight=False, soft_wrap=True)
+
+
+def _curve(record: Record) -> Table:
+    """A row for every scored t, three or two columns for every split."""
+    table = Table()
+    table.add_column("t", justify="right")
+    followed = record.curve[0].followed is not None
+    splits = [points for name in ("dev", "test") if (points := curves.of_split(record.curve, name))]
+    for points in splits:
+        table.add_column(f"{points[0].split} accuracy", justify="right")
+        table.add_column("95 % interval", justify="right")
+        if followed:
+            table.add_column("follows", justify="right")
+    table.add_column("")
+    for row in zip(*splits, strict=True):
+        cells = [str(row[0].step)]
+        for point in row:
+            share, low, high = curves.accuracy(point)
+            cells += [f"{share:.1%}", f"{low:.1%} – {high:.1%}"]
+            if point.followed is not None:
+                cells.append(f"{point.followed / point.count:.1%}")
+        table.add_row(*cells, "plain ICL" if row[0].step == 1 else "")
+    return table
+
+
+def _stages(stages: Sequence[Stage]) -> Table:
+    """What a selection read of the model, stage by stage, beside what it was foreseen to read."""
+    table = plain_table(
+        "stage", "prompts foreseen", "read", "known", "forwards", "tokens", "seconds"
+    )
+    for stage in stages:
+        table.add_row(*_cells(stage))
+    table.add_section()
+    table.add_row(*_cells(_total(stages)))
+    return table
+
+
+def _cells(stage: Stage) -> list[str]:
+    return [
+        stage.name,
+        f"{'≤ ' if stage.bound else ''}{stage.predicted:,}",
+        *(f"{number:,}" for number in (stage.read, stage.kept, stage.forwards, stage.tokens)),
+        f"{stage.seconds:.1f}",
+    ]
+
+
+def _total(stages: Sequence[Stage]) -> Stage:
+    """All stages as one."""
+    return Stage(
+        name="all",
+        predicted=sum(stage.predicted for stage in stages),
+        bound=any(stage.bound for stage in stages),
+        read=sum(stage.read for stage in stages),
+        kept=sum(stage.kept for stage in stages),
+        forwards=sum(stage.forwards for stage in stages),
+        tokens=sum(stage.tokens for stage in stages),
+        shortened=sum(stage.shortened for stage in stages),
+        seconds=sum(stage.seconds for stage in stages),
+    )
+
+
+def _reading(stages: Sequence[Stage]) -> Iterator[str]:
+    """What a selection in one stage read, and whether any set of demonstrations lost some."""
+    if len(stages) == 1:
+        (stage,) = stages
+        parts = []
+        if stage.read:
+            parts.append(
+                f"{stage.read:,} prompts read in {stage.forwards:,} forwards, {stage.seconds:.1f} s"
+            )
+        if stage.kept:
+            parts.append(f"{stage.kept:,} prompts known from before, not read again")
+        yield f"{stage.name}: {'; '.join(parts)}"
+    if shortened := sum(stage.shortened for stage in stages):
+        yield f"{shortened:,} sets that were tried lost demonstrations to the context's limit"

@@ -1,0 +1,114 @@
+"""What a reader of a result should know beside its numbers, a line each."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from deepthink.app.journals import grouped
+from deepthink.config.job import Suite
+from deepthink.config.overrides import named_model
+from deepthink.store import curves
+from deepthink.store.schema import Identity, ModelSetting, Record
+from deepthink.study.suites import Results
+
+
+def method(key: Identity) -> str:
+    """How demonstrations were shown and thought over, in a few words."""
+    thinking = key.thinking
+    parts = [f"{key.demonstrations} demonstrations"]
+    if key.copies > 1:
+        parts.append(f"{key.copies} times over")
+    if key.labels != "gold":
+        parts.append(f"{key.labels} labels")
+    if thinking.iterations > 1:
+        momentum = f", β {thinking.momentum:g}" if thinking.momentum else ""
+        parts.append(f"η {thinking.step_size:g}{momentum}, {thinking.positions} positions")
+    return ", ".join(parts)
+
+
+def of_job(record: Record) -> Iterator[str]:
+    """What was unusual about a job, and which t its dev set chose."""
+    shots, data = record.demonstrations, record.data
+    yield from _another_model(record.config.model)
+    chosen = curves.by_dev(record.curve)
+    if chosen is not None and record.identity.thinking.iterations > 1:
+        yield f"t chosen on dev: {chosen.step}, test accuracy {chosen.accuracy:.1%}"
+    if shots.dropped:
+        yield (
+            f"the context holds {shots.kept} of {len(shots.indices)} demonstrations at 2L "
+            f"positions: the first {shots.dropped} were dropped for every query"
+        )
+    if shots.truncated:
+        yield f"the demonstrations were cut to their last {shots.tokens} tokens"
+    if shots.copies < (asked := record.identity.copies):
+        yield f"the context holds {shots.copies} of {asked} copies of the demonstrations"
+    yield from _answers([record])
+    if (read := data.read_rows) != (published := data.published_rows):
+        yield (
+            f"the data read has {read.pool:,} training and {read.test:,} test rows, the "
+            f"published set {published.pool:,} and {published.test:,}"
+        )
+    yield from data.told or ()
+
+
+def of_suite(suite: Suite, results: Results) -> Iterator[str]:
+    """What was unusual about a suite's members."""
+    records = [outcome.record for outcome in results.outcomes.values()]
+    if results.failures:
+        done, all_of = len(records), len(suite.jobs)
+        yield f"{done} of {all_of} members have a result; averages over a missing one are missing"
+    shots = [record.demonstrations for record in records]
+    if fewer := sum(shot.dropped > 0 or shot.truncated for shot in shots):
+        yield (
+            f"at 2L positions the context does not hold all demonstrations of {fewer} "
+            f"member{'s' * (fewer > 1)}: the first were dropped for every query"
+        )
+    if left_out := sum(record.data.left_out for record in records):
+        plural = "s" * (left_out > 1)
+        yield f"left out for an unusual number of options: {left_out:,} test row{plural}"
+    other = [r for r in records if r.data.read_rows != r.data.published_rows]
+    if other:
+        names = ", ".join(record.identity.task.name for record in other)
+        yield f"the data read differ in size from the published set: {names}"
+    yield from grouped(
+        f"{record.identity.task.name.rpartition('/')[2]}: {line}"
+        for record in records
+        for line in record.data.told or ()
+    )
+    if records:
+        yield from _another_model(records[0].config.model)
+        yield from _answers(records)
+    job = suite.jobs[0]
+    if (seed := job.seed) != job.draw:
+        yield f"seed={seed} changes nothing: the demonstrations are given (order=1, 2, … permutes)"
+
+
+def _another_model(model: ModelSetting) -> Iterator[str]:
+    """Whether the model has a name of conf/model that is another model's."""
+    known = named_model(model.name)
+    if known and (known["hub_id"], known["package"]) != (model.hub_id, model.package):
+        yield (
+            f"the model is {model.hub_id}, and its records lie under the name of another, "
+            f"{model.name}: model.name=... gives it a name of its own"
+        )
+
+
+def _answers(records: Sequence[Record]) -> Iterator[str]:
+    """What makes answers unequal rivals, or equal ones, in a job or in all of a suite's."""
+    loser = {"sum": "longer", "probability": "shorter"}.get(records[0].identity.answer_score)
+    if loser and (count := sum(record.tokens.beginnings for record in records)):
+        yield (
+            f"in {count:,} queries the tokens of an answer begin those of another: of the two the "
+            f"{loser} can never win (answer_score=mean compares them per token)"
+        )
+    if count := sum(record.tokens.looks_special for record in records):
+        yield f"what is written like a special token in {count:,} examples was read as text"
+    tied = Counter[tuple[str, int]]()
+    for record in records:
+        for point in record.curve:
+            tied[point.split, point.step] += point.ties or 0
+    (split, step), count = tied.most_common(1)[0]
+    if count:
+        yield (
+            f"the highest score was shared in {count:,} {split} queries at t = {step}, where most "
+            "were: such answers are drawn by lot, alike for every t, seed and method"
+        )

@@ -1,0 +1,116 @@
+"""A suite in the terminal: its members, their averages and the average curve."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from deepthink.app import remarks
+from deepthink.app.terminal import plain_table
+from deepthink.config.job import Suite
+from deepthink.store import curves
+from deepthink.study.jobs import Outcome
+from deepthink.study.suites import Results
+
+
+def show(suite: Suite, results: Results, console: Console) -> None:
+    """Print a suite's members, its averages, the average curve, and what was unusual.
+
+    Accuracies are of the test split, at t = 1 (vanilla) and after the last step. An average of
+    which a member is missing is missing too.
+    """
+    name, outcomes = suite.spec.name, results.outcomes
+    if not outcomes:
+        return
+    first = next(iter(outcomes.values()))
+    key = first.record.identity
+    steps = sorted({1, key.thinking.iterations})
+    parts = [suite.jobs[0].model.name, name]
+    if suite.spec.answer != "text":
+        parts.append(f"answer by {suite.spec.answer}")
+    if key.order:
+        parts.append(f"order {key.order}")
+    title = " · ".join([*parts, f"{first.path.parent.name}, {remarks.method(key)}"])
+    console.print(title, style="italic", highlight=False, soft_wrap=True)
+    console.print(_members(suite, results, steps))
+    console.print(_averages(suite, results, steps))
+    if len(steps) > 1 and not results.failures:
+        console.print(_average_curve(list(outcomes.values())))
+    for line in remarks.of_suite(suite, results):
+        console.print(line, highlight=False)
+    new = sum(outcome.scores is not None for outcome in outcomes.values())
+    folder = first.path.parents[2]
+    read = len(outcomes) - new
+    console.print(
+        f"{new} records written, {read} read and not run again, under {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _at(step: int) -> str:
+    return f"t={step} % [95 % interval]"
+
+
+def _estimate(estimate: curves.Estimate) -> str:
+    share, low, high = (f"{100 * value:.1f}" for value in estimate)
+    return f"{share:>5} [{low:>4}, {high:>5}]"
+
+
+def _members(suite: Suite, results: Results, steps: Sequence[int]) -> Table:
+    table = plain_table("member", "shots", "questions", *map(_at, steps))
+    for category, members in suite.spec.chosen.items():
+        if len(suite.spec.categories) > 1:
+            table.add_row(category, style="bold")
+        for member in members:
+            outcome = results.outcomes.get(suite.spec.full_name(member))
+            if outcome is None:
+                table.add_row(member, "", "", "failed")
+                continue
+            points = [curves.at_step(outcome.record.curve, "test", step) for step in steps]
+            table.add_row(
+                member,
+                _shots(outcome),
+                str(points[0].count),
+                *(_estimate(curves.accuracy(point)) for point in points),
+            )
+        table.add_section()
+    return table
+
+
+def _shots(outcome: Outcome) -> str:
+    """How many demonstrations were kept, of how many if not all."""
+    shots = outcome.record.demonstrations
+    kept, count = shots.kept, len(shots.indices)
+    cut = " (cut)" if shots.truncated else ""
+    return (str(kept) if kept == count else f"{kept} of {count}") + cut
+
+
+def _averages(suite: Suite, results: Results, steps: Sequence[int]) -> Table:
+    table = plain_table("average", "members", "questions", *map(_at, steps))
+    groups = dict(suite.spec.chosen)
+    if len(groups) > 1:
+        groups["all"] = [member for members in groups.values() for member in members]
+    for group, members in groups.items():
+        found = [results.outcomes.get(suite.spec.full_name(member)) for member in members]
+        whole = [outcome for outcome in found if outcome is not None]
+        for kind, average in (("macro", curves.macro), ("micro", curves.micro)):
+            cells = ["–"] * (1 + len(steps))
+            if len(whole) == len(members):
+                at = [
+                    [curves.at_step(o.record.curve, "test", step) for o in whole] for step in steps
+                ]
+                questions = sum(point.count for point in at[0])
+                cells = [f"{questions:,}", *(_estimate(average(points)) for points in at)]
+            table.add_row(f"{group}, {kind}", str(len(members)), *cells)
+        table.add_section()
+    return table
+
+
+def _average_curve(outcomes: Sequence[Outcome]) -> Table:
+    table = plain_table("t", "macro % [95 % interval]", "micro % [95 % interval]")
+    each = [curves.of_split(outcome.record.curve, "test") for outcome in outcomes]
+    for points in zip(*each, strict=True):
+        step = str(points[0].step)
+        table.add_row(step, *(_estimate(f(points)) for f in (curves.macro, curves.micro)))
+    return table

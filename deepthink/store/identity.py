@@ -1,0 +1,173 @@
+"""Which jobs give the same numbers, and so share a record, a cell of a table, a request."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from deepthink.config.job import Config, ModelSpec
+from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
+from deepthink.store.schema import (
+    Identity,
+    ModelIdentity,
+    ModelSetting,
+    Prompt,
+    Record,
+    TaskIdentity,
+    Thinking,
+)
+
+PROTOCOL = 2
+"""Raised by hand, with a line in CHANGELOG.md, whenever the same identity gives other numbers."""
+
+HALF = ("bfloat16", "float16")
+
+THROUGH_DATA = frozenset(
+    {"data_root", "test_size", "dev_size", "pool_size", "pool.overlap", "task.sources"}
+    | {"task.member", "task.given"}
+)
+"""Fields of a config that matter through the examples they lead to, whose fingerprint is taken."""
+
+IRRELEVANT = frozenset(
+    {"results", "plugins", "force", "device", "token_budget", "wandb"}
+    | {"model.name", "model.parameters", "task.rows"}
+)
+"""Fields of a config that cannot change a number. (A device sets the dtype, which can.)"""
+
+
+def protocol_of(dtype: str) -> int:
+    """The protocol that last changed the numbers of a model of this dtype.
+
+    Protocol 2 takes the logits of half precision from an output layer in float32; in float32
+    nothing changed, so those records keep their keys.
+    """
+    return PROTOCOL if dtype in HALF else 1
+
+
+def identity(
+    config: Config,
+    dtype: str,
+    data: str,
+    weights: str | None = None,
+    commit: str | None = None,
+) -> Identity:
+    """What a job's numbers depend on.
+
+    Settings of thinking are left out at T = 1, where nothing is updated. An option that was added
+    later is a field of `Identity` whose default is the old behaviour, so that older keys stay
+    valid.
+
+    Args:
+        config: the job.
+        dtype: the model's, resolved.
+        data: fingerprint of the pool, dev and test examples.
+        weights: fingerprint of a local model's files, which takes the place of their path.
+        commit: that of the hub's repository, which takes the place of the revision that was asked
+            for.
+    """
+    task, method = config.task, config.method
+    return Identity(
+        protocol=protocol_of(dtype),
+        model=_model(config.model, dtype, weights, commit),
+        task=TaskIdentity(
+            name=task.name,
+            version=task.version,
+            template=task.template,
+            labels=tuple(task.labels),
+            answer=None if task.labels else task.answer,
+            delimiter=task.delimiter,
+            data=data,
+        ),
+        selector={"name": "given"} if task.given else _rule(config),
+        thinking=_thinking(config),
+        calibration=_calibration(config),
+        scored=None if len(method.steps) == method.iterations else tuple(method.steps),
+        demonstrations=config.count,
+        labels=config.demonstrations.labels,
+        copies=method.copies,
+        prompt=Prompt(**asdict(config.prompt)),
+        answer_score=config.answer_score,
+        seed=config.draw,
+        order=config.order,
+    )
+
+
+def _rule(config: Config) -> dict[str, Any]:
+    return RULES.described(config.method.selector, config.plugins)
+
+
+def _thinking(config: Config) -> Thinking:
+    method = config.method
+    if method.iterations == 1:
+        return Thinking(iterations=1)
+    if method.refinement["name"] == "iterate":
+        return Thinking(**method.thinking)
+    refining = REFINEMENTS.described(method.refining(config.plugins), config.plugins)
+    return Thinking(iterations=method.iterations, refinement=refining)
+
+
+def _calibration(config: Config) -> dict[str, Any] | None:
+    if config.calibration["name"] == "none":
+        return None
+    return CALIBRATIONS.described(config.calibration, config.plugins)
+
+
+def _model(model: ModelSpec, dtype: str, weights: str | None, commit: str | None) -> ModelIdentity:
+    if weights:
+        return ModelIdentity(weights=weights, dtype=dtype)
+    revision = commit or model.revision
+    return ModelIdentity(hub_id=model.hub_id, revision=revision, package=model.package, dtype=dtype)
+
+
+def family(key: Identity, thinking: bool = True) -> str:
+    """What the runs behind one number have in common: a hash of an identity less what differs.
+
+    Left out are the draw (seed and order), where it was run (protocol, model and data) and after
+    which steps it was scored, T included. thinking: False for plain in-context learning, which is
+    t = 1 of a job however it is thought over.
+    """
+    found = key.stored()
+    for name in ("protocol", "model", "seed", "order", "scored"):
+        found.pop(name, None)
+    del found["task"]["data"], found["thinking"]["iterations"]
+    return digest(found if thinking else {**found, "thinking": {}})
+
+
+def request(config: Config) -> str:
+    """A hash of what is asked for, known before any data or model is: see `THROUGH_DATA`.
+
+    Two configs of one request differ in nothing that can change a number, but for where their data
+    and model lie.
+    """
+    return digest([asked(config), config.model.dtype])
+
+
+def asked(config: Config) -> str:
+    """A hash of a request wherever its data and model lie, and whatever dtype a device gives."""
+    sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
+    return _answer(identity(config, "", ""), config.model, sizes)
+
+
+def answered(record: Record) -> str:
+    """The request that a record answers, as `asked` has it of a config."""
+    config = record.config
+    sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
+    return _answer(record.identity, config.model, sizes)
+
+
+def _answer(key: Identity, model: ModelSpec | ModelSetting, sizes: list[Any]) -> str:
+    named = {"hub_id": model.hub_id, "revision": model.revision, "package": model.package}
+    found = key.stored()
+    del found["task"]["data"]
+    return digest({**found, "protocol": None, "model": named, "sizes": sizes})
+
+
+def record_id(key: Identity) -> str:
+    """Eight hexadecimal digits that name an identity."""
+    return digest(key.stored())[:8]
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON, in hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
