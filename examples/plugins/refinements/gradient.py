@@ -10,7 +10,7 @@ from deepthink.engine.memory import Memory
 
 
 def refine(shown: Demonstrations, rate: Annotated[float, Field(gt=0)] = 0.1) -> Iterator[Memory]:
-    """K̃, Ṽ ← K̃, Ṽ - rate · ∇ loss, with the loss of each demonstration's answer, left out itself."""
+    """K̃, Ṽ ← K̃, Ṽ - rate · ∇ loss, where no demonstration sees its own slots."""
     memory = shown.read()
     while True:
         yield memory
