@@ -165,6 +165,20 @@ def test_gradients_go_through_packed_layers(name):
         assert (a - b).norm() <= 2e-3 * a.norm()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_on_a_gpu_are_those_of_the_cpu(name):
+    gradients = []
+    for device, dtype in (("cpu", torch.float64), ("cuda", torch.float32)):
+        demonstrations = shown(made(name, dtype).to(device))
+        leaves = demonstrations.read().leaves()
+        loss = losses(demonstrations)["left out"](leaves)
+        gradients.append(leaves.gradient(loss))
+    for a, b in zip(*(gradient.tensors for gradient in gradients), strict=True):
+        assert (a - b.cpu()).norm() <= 2e-3 * a.norm()
+
+
 def test_a_gradient_of_a_packed_layer_is_its_weights():
     torch.manual_seed(0)
     plain = torch.nn.Linear(5, 3)

@@ -175,7 +175,7 @@ def _apart(model: PreTrainedModel, wide: torch.dtype) -> float:
             raise UserError(f"{type(model).__name__} does not keep the logits that are asked for")
         prompts = torch.tensor([[*shots, *end] for end in ends], device=device)
         theirs = last(model(prompts, use_cache=False).logits[:, -1])
-    return ((ours - theirs).norm(dim=-1) / theirs.norm(dim=-1)).max().item()
+    return float(((ours - theirs).norm(dim=-1) / theirs.norm(dim=-1)).max())
 
 
 @contextmanager
