@@ -13,6 +13,7 @@ tensors: no model. All are differentiable.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,23 +40,26 @@ def attend(
         >>> out.flatten().tolist(), round(total.item(), 4)
         ([2.0, 2.0], 0.6931)
     """
-    kernels = torch.ops.aten
+    kernels: Any = torch.ops.aten
+    both: tuple[Tensor, Tensor]
     if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value)):
         return attend_plainly(query, key, value, scale, mask, causal)
     if query.device.type == "cpu" and query.dtype != torch.float16:
         if mask is None:
-            return kernels._scaled_dot_product_flash_attention_for_cpu(
+            both = kernels._scaled_dot_product_flash_attention_for_cpu(
                 query, key, value, 0.0, causal, scale=scale
             )
+            return both
         bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, -math.inf)
         out, total = kernels._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=bias, scale=scale
         )
         return out, total.masked_fill(~mask.any(-1), -math.inf)  # where the kernel says 0
     if mask is None and _can_flash(query):
-        return kernels._scaled_dot_product_flash_attention.default(
+        both = kernels._scaled_dot_product_flash_attention.default(
             query, key, value, 0.0, causal, False, scale=scale
         )[:2]
+        return both
     return attend_plainly(query, key, value, scale, mask, causal)
 
 

@@ -139,8 +139,7 @@ class Demonstrations:
         self._count(followed, self.length, attended(range(self.length), slots), rows=0)
         reading = Memory(keys, values, step=1)
         if memory is None:
-            del present
-            self._plain = reading.to(self.model.dtype).copy()
+            self._plain = Memory(tuple(present[0]), tuple(present[1]), step=1)
         return reading
 
     def loss(
@@ -194,7 +193,7 @@ class Demonstrations:
         return loss
 
     def is_plain(self, memory: Memory) -> bool:
-        """Whether a memory is the last plain reading; a copy that `read` kept is forgotten."""
+        """Whether a memory is the last plain reading; what `read` kept of it is forgotten."""
         plain, self._plain = self._plain, None
         if plain is None or len(memory.tensors) != len(plain.tensors):
             return False

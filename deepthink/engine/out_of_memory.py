@@ -10,7 +10,13 @@ _SAID = ("allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED"
 
 @contextmanager
 def allocating() -> Iterator[None]:
-    """Turn what a CPU's or Apple's allocator raises into torch.OutOfMemoryError, as CUDA's does."""
+    """Turn what a CPU's or Apple's allocator raises into torch.OutOfMemoryError, as CUDA's does.
+
+    >>> with allocating():
+    ...     torch.empty(1 << 60)
+    Traceback (most recent call last):
+    torch.OutOfMemoryError: …
+    """
     try:
         yield
     except (RuntimeError, MemoryError) as error:

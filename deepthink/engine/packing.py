@@ -46,7 +46,12 @@ class Packed:
 
 
 def pack(query: Tokens, candidates: Sequence[Tokens]) -> Packed:
-    """Merge a query and its candidates into one tree of tokens."""
+    """Merge a query and its candidates into one tree of tokens.
+
+    >>> packed = pack([1, 2], [[7, 8], [7, 9], [5]])
+    >>> packed.tokens, packed.parents, packed.reads
+    ([1, 2, 7], [-1, 0, 1], [[1, 2], [1, 2], [1]])
+    """
     tokens = list(query)
     parents = list(range(-1, len(query) - 1))
     depths = list(range(len(query)))
@@ -70,6 +75,10 @@ def branch(
     """A context with every query's candidates branching off it, each read at its own tokens.
 
     The candidates of the whole are those of the first query, then of the second, and so on.
+
+    >>> tree = branch([1, 2], [[3], [4]], [[[7]], [[8]]])
+    >>> tree.tokens, tree.parents, tree.reads, tree.candidates
+    ([1, 2, 3, 4], [-1, 0, 1, 1], [[2], [3]], [[7], [8]])
     """
     pairs = [
         (len(query), [*query, *answer])
@@ -85,14 +94,23 @@ def branch(
 
 
 def common_beginning(queries: Sequence[Tokens]) -> int:
-    """How many tokens all queries begin with, leaving each at least one of its own."""
+    """How many tokens all queries begin with, leaving each at least one of its own.
+
+    >>> common_beginning([[5, 6, 1], [5, 6, 2, 3]]), common_beginning([[5, 6], [5, 6]])
+    (2, 1)
+    """
     shortest = min(queries, key=len)
     limit = len(shortest) - 1 if len(queries) > 1 else 0
     return next((i for i in range(limit) if len({query[i] for query in queries}) > 1), limit)
 
 
 def layout(group: Sequence[Packed], device: torch.device) -> tuple[Layout, list[int]]:
-    """The layout of a group, and the packed index at which each of its queries starts."""
+    """The layout of a group, and the packed index at which each of its queries starts.
+
+    >>> places, starts = layout([pack([1, 2], []), pack([3, 4, 5], [])], torch.device("cpu"))
+    >>> places.depths.tolist(), places.gather.tolist(), starts
+    ([0, 1, 0, 1, 2], [[0, 1, 0], [2, 3, 4]], [0, 2])
+    """
     lengths = [len(packed.tokens) for packed in group]
     starts = [0, *accumulate(lengths)][:-1]
     longest = max(lengths)

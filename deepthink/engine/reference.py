@@ -27,7 +27,15 @@ def think(
     momentum: float = THINKING.momentum,
     positions: str = THINKING.positions,
 ) -> Iterator[KeyValues]:
-    """Yield each layer's (K̃_t, Ṽ_t), [1, G, L, D] in the model's dtype, for t = 1 … T."""
+    """Yield each layer's (K̃_t, Ṽ_t), [1, G, L, D] in the model's dtype, for t = 1 … T.
+
+    Arguments as `deepthink.think`'s; Eq. 2-5.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)).eval()
+    >>> [layers[0][0].shape for layers in think(model, [5, 6, 7], 2, 0.01)]
+    [torch.Size([1, 2, 3, 4]), torch.Size([1, 2, 3, 4])]
+    """
     ids = torch.tensor([list(demonstration_ids)], device=model.device)
     length = ids.shape[1]
     memory: KeyValues = []
@@ -68,6 +76,17 @@ def score(
 
     The j-th forward takes every query's j-th candidate; all rows are right-padded to the longest
     query with its longest candidate.
+
+    Arguments as `deepthink.score`'s, but for the memory, one of those `think` here yields. Returns
+    nats.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=8)
+    >>> model = GPT2LMHeadModel(config).eval()
+    >>> _ = torch.nn.init.zeros_(model.lm_head.weight)  # every token has probability 1/8
+    >>> (memory,) = think(model, [1, 2, 3], 1, 0.01)
+    >>> round(score(model, memory, [[4]], [[[5, 6]]])[0][0], 4)  # 2 ln(1/8)
+    -4.1589
     """
     width = max(len(q) + max(map(len, row)) for q, row in zip(queries, candidates, strict=True))
     scores: list[list[float]] = [[] for _ in queries]

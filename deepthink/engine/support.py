@@ -27,7 +27,12 @@ _probed: WeakSet[PreTrainedModel] = WeakSet()
 
 
 def check_model(model: PreTrainedModel) -> None:
-    """Raise UserError for what has no output layer, such as a model without its head, or a name."""
+    """Raise UserError for what has no output layer, such as a model without its head, or a name.
+
+    >>> check_model("gpt2")
+    Traceback (most recent call last):
+    deepthink.errors.UserError: str is no causal language model of transformers: …
+    """
     head = getattr(model, "get_output_embeddings", lambda: None)
     if head() is None:
         raise UserError(
@@ -37,7 +42,12 @@ def check_model(model: PreTrainedModel) -> None:
 
 
 def vocabulary(model: PreTrainedModel) -> int:
-    """How many tokens a model has an embedding for."""
+    """How many tokens a model has an embedding for.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> vocabulary(GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)))
+    11
+    """
     embedding: Any = model.get_input_embeddings()
     return len(embedding.weight)
 
@@ -165,7 +175,7 @@ def _apart(model: PreTrainedModel, wide: torch.dtype) -> float:
             raise UserError(f"{type(model).__name__} does not keep the logits that are asked for")
         prompts = torch.tensor([[*shots, *end] for end in ends], device=device)
         theirs = last(model(prompts, use_cache=False).logits[:, -1])
-    return ((ours - theirs).norm(dim=-1) / theirs.norm(dim=-1)).max().item()
+    return float(((ours - theirs).norm(dim=-1) / theirs.norm(dim=-1)).max())
 
 
 @contextmanager
