@@ -27,7 +27,7 @@ from deepthink import encode, score, think
 from deepthink.config.overrides import compose
 from deepthink.models import loading
 from deepthink.tasks import sources
-from deepthink.tasks.prediction import accuracy, predictions
+from deepthink.tasks.prediction import hits, predictions
 
 config = compose(["seed=3", "test_size=40", "dev_size=0"])
 lm = loading.load(config.model, torch.device("cpu"))
@@ -69,7 +69,7 @@ def curve(iterations=6, **settings):
     found = []
     for memory in think(lm.model, prompt.demonstrations, iterations, **settings):
         scores = score(lm.model, memory, prompt.queries, prompt.candidates)
-        found.append(accuracy(queries, predictions(queries, scores))["correct"] / len(queries))
+        found.append(hits(queries, predictions(queries, scores)) / len(queries))
     return found
 
 

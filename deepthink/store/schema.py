@@ -242,7 +242,9 @@ class Sizes(Part):
     """Rows of the two splits of a data source."""
 
     pool: StrictInt
+    """Training rows, or given demonstrations."""
     test: StrictInt
+    """Test rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,8 +252,11 @@ class Rows(Part):
     """Rows of the three splits of a job."""
 
     pool: StrictInt
+    """Rows that demonstrations were chosen from."""
     dev: StrictInt
+    """Rows that were set aside to choose on."""
     test: StrictInt
+    """Rows that accuracies are of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +288,7 @@ class Tokens(Part):
     """Tokens read to score dev and test once, the demonstrations not counted."""
 
     queries: StrictInt
+    """Tokens of all queries."""
     candidates: StrictInt
     """Tokens of all answers of all queries."""
     beginnings: StrictInt = 0
@@ -301,6 +307,7 @@ class Stage(Part):
     """One part of a selection: what it was to read of the model, and what it read."""
 
     name: StrictStr
+    """What was read, in words."""
     predicted: StrictInt
     """Prompts that were foreseen."""
     bound: StrictBool
@@ -316,6 +323,7 @@ class Stage(Part):
     shortened: StrictInt
     """Sets of demonstrations that lost some to the context's limit."""
     seconds: StrictFloat
+    """Wall-clock seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -336,8 +344,9 @@ class Gold(Part):
     """The gold label of every scored example, as the index of a candidate, in one line."""
 
     dev: StrictStr = ""
-    """It is left out where there is no dev set."""
+    """Of the dev set. It is left out where there is none."""
     test: StrictStr
+    """Of the test set."""
 
     def of(self, split: str) -> list[str]:
         """The labels of a split, as words."""
@@ -351,6 +360,7 @@ class Point(Part):
     step: StrictInt
     """t: after how many readings of the demonstrations; 1 is plain in-context learning."""
     split: Literal["dev", "test"]
+    """Which examples were scored."""
     correct: StrictInt
     """How many predictions are the gold label."""
     count: StrictInt
@@ -430,6 +440,7 @@ class Code(Part):
     """The checkout that ran. Both are null outside a git checkout."""
 
     commit: StrictStr | None
+    """The commit that was checked out."""
     dirty: StrictBool | None
     """Whether the package had uncommitted changes."""
 
@@ -445,7 +456,7 @@ class Record(Part):
     """
 
     schema: StrictInt
-    """The version of this layout: `SCHEMA`."""
+    """The version of this layout, 2."""
     identity: Identity
     """What the numbers depend on."""
     config: Settings
