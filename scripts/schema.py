@@ -1,4 +1,4 @@
-"""Write docs/records-schema.md, the fields of a record, from deepthink/store/schema.py.
+"""Write docs/records-schema.md, the fields of a record, from the dataclasses of deepthink/store.
 
     python scripts/schema.py
 
@@ -23,7 +23,7 @@ NOT_WRITTEN = ("unknown", "whole")
 
 INTRODUCTION = """# The fields of a record
 
-Written by `scripts/schema.py` from `deepthink/store/schema.py`.
+Written by `scripts/schema.py` from the dataclasses of `deepthink/store`.
 
 A record is a JSON object, `results/records/…-<id>.json`. The tables list its fields in the order
 of the file. A field with a default is not in the file while it has that default. Fields that a
@@ -98,22 +98,22 @@ def _type(hint: Any) -> str:
 
 
 def _meaning(kind: type, name: str, hint: Any) -> str:
-    said = _docstrings().get((kind.__name__, name))
+    said = _docstrings(kind).get(name)
     if said is None:
         (part,) = _classes(hint)
         said = inspect.cleandoc(part.__doc__ or "").partition("\n")[0]
     return " ".join(said.split())
 
 
-def _docstrings() -> dict[tuple[str, str], str]:
-    """The text below each field, by class and field."""
-    tree = ast.parse(inspect.getsource(schema))
-    found = {}
-    for kind in (node for node in tree.body if isinstance(node, ast.ClassDef)):
-        for field, text in zip(kind.body, kind.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-                found[kind.name, ast.unparse(field.target)] = ast.literal_eval(text.value)
-    return found
+def _docstrings(kind: type) -> dict[str, str]:
+    """The text below each field of a class."""
+    (tree,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(tree, ast.ClassDef)
+    return {
+        ast.unparse(field.target): ast.literal_eval(text.value)
+        for field, text in zip(tree.body, tree.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
 
 
 def _default(value: Any) -> str:

@@ -16,8 +16,8 @@ from deepthink.errors import UserError
 from deepthink.settings import scored_steps
 from deepthink.store import curves, records
 from deepthink.store import identity as identities
-from deepthink.store.curves import Hits
-from deepthink.store.schema import SCHEMA, Point, parse
+from deepthink.store.curves import Hits, Point
+from deepthink.store.schema import SCHEMA, parse
 from results import made, put
 
 

@@ -57,7 +57,9 @@ def work(
     others = [o for o in overrides if not o.startswith("model=")]
     finished: dict[str, set[str]] = {}
     for run in runs.all:
-        finished.setdefault(answered(run.record), set()).add(run.scale.dtype)
+        finished.setdefault(answered(run.record.identity, run.record.config), set()).add(
+            run.scale.dtype
+        )
     known = [*runs.all, *more]
     found = []
     for model in models:

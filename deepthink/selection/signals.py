@@ -27,8 +27,7 @@ from deepthink.errors import UserError
 from deepthink.files import atomically
 from deepthink.models.loading import LM
 from deepthink.selection.pool import Array, Progress, Usage
-from deepthink.store.identity import digest
-from deepthink.store.schema import Identity
+from deepthink.store.identity import Identity, digest
 from deepthink.structures import Example
 from deepthink.tasks import prompts
 

@@ -14,7 +14,8 @@ from deepthink.engine.thinking import think
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.progress import Watcher
-from deepthink.store.schema import Drift, Point
+from deepthink.store.curves import Point
+from deepthink.store.schema import Drift
 from deepthink.structures import Example, Splits
 from deepthink.study import provenance
 from deepthink.tasks import prompts

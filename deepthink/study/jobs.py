@@ -20,16 +20,15 @@ from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.selection.signals import ModelReader
 from deepthink.store import curves, leases, records
-from deepthink.store.identity import identity
+from deepthink.store.identity import Identity, identity
 from deepthink.store.leases import Busy
 from deepthink.store.schema import (
     SCHEMA,
     Execution,
     Gold,
-    Identity,
     Record,
-    Settings,
 )
+from deepthink.store.settings import Settings
 from deepthink.structures import Splits
 from deepthink.study import accounts, provenance
 from deepthink.study.evaluation import evaluate, in_words
