@@ -1,5 +1,6 @@
 """One job from config to record. Read this first: it calls every other part, in order."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from deepthink.models import loading
 from deepthink.models.resolving import Resolved
 from deepthink.progress import Watcher
 from deepthink.selection import balance
+from deepthink.selection.balance import Selection
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.selection.signals import ModelReader
@@ -29,9 +31,9 @@ from deepthink.store.schema import (
     Record,
 )
 from deepthink.store.settings import Settings
-from deepthink.structures import Splits
+from deepthink.structures import Example, Splits
 from deepthink.study import accounts, provenance
-from deepthink.study.evaluation import evaluate, in_words
+from deepthink.study.evaluation import Evaluated, evaluate, in_words
 from deepthink.tasks import prompts, sources
 from deepthink.tasks.labels import relabelled
 from deepthink.tasks.prediction import gold
@@ -190,29 +192,49 @@ def _make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
             f"{encoded.kept} demonstrations of {len(encoded.demonstrations)} tokens do not fit "
             "into the device's memory: use fewer, a smaller model or a narrower dtype"
         ) from error
+    return _record(
+        job, lm, pool, chosen, shown, encoded, evaluated, budget, clock
+    ), evaluated.scores
+
+
+def _record(
+    job: Job,
+    lm: loading.LM,
+    pool: Pool,
+    chosen: Selection,
+    shown: Sequence[Example],
+    encoded: prompts.Encoded,
+    evaluated: Evaluated,
+    budget: TokenBudget,
+    clock: provenance.Clock,
+) -> Record:
+    """The account of a job that was done."""
     best = curves.by_dev(evaluated.curve)
-    record = Record(
+    return Record(
         schema=SCHEMA,
         identity=job.key,
-        config=Settings.of(config.resolved()),
+        config=Settings.of(job.config.resolved()),
         demonstrations=accounts.demonstrations(chosen, shown, encoded),
-        data=accounts.data(splits, config),
+        data=accounts.data(job.splits, job.config),
         tokens=accounts.tokens(encoded),
         selection=accounts.selection(chosen, pool),
-        gold=Gold(dev=in_words(map(gold, splits.dev)), test=in_words(map(gold, splits.test))),
+        gold=Gold(
+            dev=in_words(map(gold, job.splits.dev)), test=in_words(map(gold, job.splits.test))
+        ),
         curve=evaluated.curve,
         step_by_dev=best.step if best else None,
         drift=evaluated.drift,
-        flops=accounts.operations(lm, encoded, config, pool),
+        flops=accounts.operations(lm, encoded, job.config, pool),
         seconds=accounts.seconds(clock.laps),
         peak_memory_bytes=clock.peak_memory(),
-        execution=Execution(device=provenance.device_name(device), token_budget=budget.tokens),
+        execution=Execution(
+            device=provenance.device_name(lm.model.device), token_budget=budget.tokens
+        ),
         model_commit=lm.found.commit,
         versions=provenance.versions(),
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return record, evaluated.scores
 
 
 def check(job: Job) -> None:
