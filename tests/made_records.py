@@ -10,6 +10,7 @@ import pandas as pd
 from deepthink.config.job import Config, Suite
 from deepthink.config.overrides import compose
 from deepthink.store import records
+from deepthink.store.curves import Point
 from deepthink.store.identity import identity
 from deepthink.store.schema import (
     SCHEMA,
@@ -20,15 +21,14 @@ from deepthink.store.schema import (
     Execution,
     Flops,
     Gold,
-    Point,
     Record,
     Rows,
     Seconds,
     Selection,
-    Settings,
     Sizes,
     Tokens,
 )
+from deepthink.store.settings import Settings
 
 ROWS = 6
 """Examples of dev and of test."""

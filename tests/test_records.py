@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from deepthink.errors import UserError
 from deepthink.settings import scored_steps
 from deepthink.store import curves, records
 from deepthink.store import identity as identities
-from deepthink.store.curves import Hits
-from deepthink.store.schema import SCHEMA, Point, parse
+from deepthink.store.curves import Hits, Point
+from deepthink.store.schema import SCHEMA, parse
 
 
 def key(*overrides: str) -> str:
@@ -304,6 +305,11 @@ def test_what_was_added_later_is_not_written_back(stored):
     old = parse(values)
     assert old.config.pool.overlap == "keep"
     assert old.stored() == values
+
+
+def test_every_field_of_a_record_is_explained_in_the_docs():
+    page = runpy.run_path(str(CONF.parent / "scripts" / "schema.py"))
+    assert page["PAGE"].read_text(encoding="utf-8") == page["page"](), "python scripts/schema.py"
 
 
 def test_an_edited_record_is_refused(stored):

@@ -435,9 +435,9 @@ def test_what_a_plan_calls_done_is_what_was_asked(tmp_path):
     reseal(curve(tmp_path), lambda record: record["config"].pop("pool"))
     (record,) = (record for _, record in records.load_all(tmp_path).records)
     (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, "pool.overlap=keep")
-    assert answered(record) == asked(config)
+    assert answered(record.identity, record.config) == asked(config)
     (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL)
-    assert answered(record) != asked(config)
+    assert answered(record.identity, record.config) != asked(config)
 
 
 # what is no record
@@ -723,4 +723,4 @@ def test_a_models_folder_is_planned_and_shown_under_its_own_words(run, tmp_path)
     words = [f"model.hub_id={run_.record.config.model.hub_id}", "model.package=null"]
     start = ["model=smollm2-135m", "task=sst2", "method=deepthink_curve", "method.iterations=15"]
     config = compose([*start, *words, *sizes, "seed=3", "method.iterations=3"])
-    assert answered(run_.record) == asked(config)
+    assert answered(run_.record.identity, run_.record.config) == asked(config)

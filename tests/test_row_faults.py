@@ -619,8 +619,8 @@ def test_what_the_committed_records_read_is_what_is_read_today(mirror):
     committed: dict[str, set[str]] = {}
     results = Path(__file__).parent.parent / "results"
     for _, record in records.load_all(results).records:
-        asked = record["identity"]["task"]
-        committed.setdefault(asked["name"], set()).add(asked["data"])
+        task = record.identity.task
+        committed.setdefault(task.name, set()).add(task.data)
     words = [["scale=cpu", f"task={n}"] for n in ("sst2", "sst5", "trec", "mr", "agnews")]
     jobs = [compose(w) for w in words]
     for suite in ("mmlu", "bbh"):

@@ -368,10 +368,7 @@ def test_a_killed_suite_continues_and_ends_with_the_same_numbers(
     tables = [out.partition(" records written")[0].rstrip("0123456789") for out in printed]
     assert tables[0] == tables[1]
     curves = [
-        {
-            r["identity"]["task"]["name"]: r["curve"]
-            for _, r in records.load_all(tmp_path / results).records
-        }
+        {r.identity.task.name: r.curve for _, r in records.load_all(tmp_path / results).records}
         for results in ("killed", "whole")
     ]
     assert curves[0] == curves[1]

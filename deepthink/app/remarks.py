@@ -7,7 +7,9 @@ from deepthink.app.journals import grouped
 from deepthink.config.job import Suite
 from deepthink.config.overrides import named_model
 from deepthink.store import curves
-from deepthink.store.schema import Identity, ModelSetting, Record
+from deepthink.store.identity import Identity
+from deepthink.store.schema import Record
+from deepthink.store.settings import ModelSetting
 from deepthink.study.suites import Results
 
 

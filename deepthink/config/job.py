@@ -195,7 +195,7 @@ class WandbSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class Config:
-    """One job. `records` says which of its fields can change a number, and how.
+    """One job. `deepthink.store.identity` says which of its fields can change a number.
 
     Not measured: answer_score.
     """

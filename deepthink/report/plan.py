@@ -1,8 +1,8 @@
 """How much work an experiment still is: done and missing jobs, tokens, operations, hours.
 
-A job is done if its record is in the folder that `results=` names. What the others take is
-calibrated on records: tokens per example and per demonstration of the same task (of the same model
-where there are any), operations per token, and operations a second of the machines that made them.
+A job is done if its record is in the folder that `results=` names. What the other jobs take is
+estimated from records: tokens per example and per demonstration of the same task (by the same model
+where it has records), operations per token, and operations per second of the machines they ran on.
 """
 
 import shlex
@@ -28,7 +28,8 @@ class Work:
     """The jobs of one model, task and method.
 
     tokens, flops: of the missing jobs; None where no record of the task says how long its texts
-        are. known: whether the selector's reading is counted in full, not only the pool's signals.
+        are.
+    known: whether all that the selector reads is counted, not the pool's signals alone.
     commands: one for each missing job, or for each draw of which a suite lacks members.
     """
 
@@ -48,7 +49,8 @@ def work(
 ) -> list[Work]:
     """One line for each model and setting, suites as a whole. UserError as the command line's.
 
-    runs: of the folder the jobs are for: those are done. more: what estimates rest on besides.
+    runs: the runs of the folder that the jobs are for; their jobs are done. more: further runs that
+    the estimates rest on.
     """
     models = next(
         (experiments.values(o) for o in overrides if o.startswith("model=")),
@@ -57,7 +59,8 @@ def work(
     others = [o for o in overrides if not o.startswith("model=")]
     finished: dict[str, set[str]] = {}
     for run in runs.all:
-        finished.setdefault(answered(run.record), set()).add(run.scale.dtype)
+        request = answered(run.record.identity, run.record.config)
+        finished.setdefault(request, set()).add(run.scale.dtype)
     known = [*runs.all, *more]
     found = []
     for model in models:
@@ -180,7 +183,7 @@ def _per_token(run: Run) -> float:
 def _selection(
     runs: Sequence[Run], config: Config, per_query: float, signals: set[str]
 ) -> tuple[tuple[float, float], bool]:
-    """Tokens of selection: of every job, and once for all; whether that is all there is."""
+    """Tokens of selection, per job and once for all jobs, and whether that is all of them."""
     name = config.method.selector["name"]
     if name == "random" or config.task.given:
         return (0.0, 0.0), True
@@ -208,7 +211,7 @@ def _stages(runs: Iterable[Run]) -> list[Stage]:
 
 @dataclass(frozen=True)
 class Rate:
-    """Operations per second of a kind of machine, and how many records say so; 0: assumed."""
+    """Operations per second of a device, from so many records; 0 records: it is assumed."""
 
     device: str
     flops: float
@@ -216,9 +219,9 @@ class Rate:
 
 
 def rates(runs: Runs, models: set[str], more: Sequence[Run] = ()) -> list[Rate]:
-    """Of an A100, assumed if none made a record, and of every device that did.
+    """The rate of an A100, assumed if no record was made on one, and of every device with records.
 
-    First the device that made most records of these models, if any did.
+    The device with most records of these models comes first.
     """
     made: dict[str, list[Run]] = {}
     for run in (*runs.all, *more):

@@ -10,8 +10,9 @@ import numpy as np
 
 from deepthink.config.job import Config
 from deepthink.store import curves, records
-from deepthink.store.identity import digest, family
-from deepthink.store.schema import Identity, Record, Settings
+from deepthink.store.identity import Identity, digest, family
+from deepthink.store.schema import Record
+from deepthink.store.settings import Settings
 
 Array = np.ndarray
 Draw = tuple[int, int]

@@ -29,8 +29,7 @@ from deepthink.files import atomically
 from deepthink.models.loading import LM
 from deepthink.selection.outer import Array
 from deepthink.selection.pool import Progress, Usage
-from deepthink.store.identity import digest
-from deepthink.store.schema import Identity
+from deepthink.store.identity import Identity, digest
 from deepthink.structures import Example
 from deepthink.tasks import prompts
 

@@ -4,11 +4,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
+from typing import Literal
 
-from deepthink.store.schema import Point
+from pydantic import StrictInt, StrictStr
+
+from deepthink.store.parts import Part
 
 Estimate = tuple[float, float, float]
 """An accuracy and the ends of its confidence interval, as fractions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point(Part):
+    """One point of a curve: a split, scored after an iteration."""
+
+    step: StrictInt
+    """t: after how many readings of the demonstrations; 1 is plain in-context learning."""
+    split: Literal["dev", "test"]
+    """Which examples were scored."""
+    correct: StrictInt
+    """How many predictions are the gold label."""
+    count: StrictInt
+    """Of how many examples."""
+    predicted: StrictStr
+    """Every example's predicted label, as the index of a candidate, in one line."""
+    ties: StrictInt | None = None
+    """Of how many examples different candidates share the highest score. Earlier
+    records did not count them."""
+    followed: StrictInt | None = None
+    """How many predictions are the example's flipped label. Only jobs whose demonstrations show
+    flipped labels have it."""
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction of right predictions."""
+        return self.correct / self.count
 
 
 @dataclass(frozen=True)

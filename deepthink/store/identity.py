@@ -2,20 +2,15 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from pydantic import StrictFloat, StrictInt, StrictStr
 
 from deepthink.config.job import Config, ModelSpec
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
-from deepthink.store.schema import (
-    Identity,
-    ModelIdentity,
-    ModelSetting,
-    Prompt,
-    Record,
-    TaskIdentity,
-    Thinking,
-)
+from deepthink.store.parts import Part
+from deepthink.store.settings import Settings
 
 PROTOCOL = 2
 """Raised by hand, with a line in CHANGELOG.md, whenever the same identity gives other numbers."""
@@ -33,6 +28,106 @@ IRRELEVANT = frozenset(
     | {"model.name", "model.parameters", "task.rows"}
 )
 """Fields of a config that cannot change a number. (A device sets the dtype, which can.)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelIdentity(Part):
+    """The model that gave the numbers: a repository's, a package's, or files of this machine."""
+
+    weights: StrictStr = ""
+    """SHA-256 of the files of a local model. It takes the place of the next three."""
+    hub_id: StrictStr = ""
+    """The repository on the hub."""
+    revision: StrictStr = ""
+    """The commit on the hub; the name that was asked for where no commit is known."""
+    package: StrictStr | None = ""
+    """The installed package that holds the weights. It is null for a model of the hub."""
+    dtype: StrictStr
+    """The dtype of the computation: "float32", "bfloat16" or "float16"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskIdentity(Part):
+    """The task as the model saw it."""
+
+    name: StrictStr
+    """The task's name; a member of a suite is suite/member."""
+    version: StrictInt
+    """Raised whenever the task is read or divided in another way."""
+    template: StrictStr
+    """The text of an example, with {text} where its own text stands."""
+    labels: tuple[StrictStr, ...]
+    """The words of the labels. It is empty where each question lists options of its own."""
+    answer: StrictStr | None = None
+    """How listed options are answered: "text" or "letter". Only tasks without labels have it."""
+    delimiter: StrictStr = " "
+    """What stands between an example's text and its answer."""
+    data: StrictStr
+    """SHA-256 of the examples of pool, dev and test."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thinking(Part):
+    """How the memory was refined. At T = 1 nothing is, and only `iterations` is written."""
+
+    iterations: StrictInt
+    """T: how often the demonstrations are read."""
+    refinement: dict[str, Any] | None = None
+    """A refinement other than `iterate`: its `name`, the values of its options, and `source`, the
+    SHA-256 of its file if it is a plugin's. The next four are then left out."""
+    step_size: StrictFloat | None = None
+    """η of Eq. 5."""
+    momentum: StrictFloat | None = None
+    """β: how much of the last step is taken again."""
+    positions: StrictStr | None = None
+    """Where rereading stands: "continued" at L…2L, "aligned" at 0…L."""
+    memory_dtype: StrictStr | None = None
+    """The dtype of the memory between two iterations: "float32" or "model"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt(Part):
+    """How text became tokens; see `deepthink.tasks.prompts`."""
+
+    seam: StrictStr
+    """How demonstrations and query are tokenised: "apart" or "joint"."""
+    overflow: StrictStr
+    """What happens to demonstrations that do not fit: "drop", "truncate" or "error"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity(Part):
+    """Everything that can change a number of the record, and nothing that cannot.
+
+    The record's id is the beginning of its SHA-256; see `deepthink.store.identity`.
+    """
+
+    protocol: StrictInt
+    """Raised whenever the same identity gives other numbers."""
+    model: ModelIdentity
+    task: TaskIdentity
+    selector: dict[str, Any]
+    """The selection rule: its `name` and its options. It is {"name": "given"} where the benchmark
+    gives the demonstrations."""
+    thinking: Thinking
+    calibration: dict[str, Any] | None = None
+    """How scores were corrected: the `name` and options of a calibration, and `source` as above. It
+    is left out where they were not."""
+    scored: tuple[StrictInt, ...] | None = None
+    """The iterations after which queries were scored. It is left out where all were."""
+    demonstrations: StrictInt
+    """k: how many demonstrations were drawn."""
+    labels: StrictStr = "gold"
+    """Which labels the demonstrations show: "gold", "flipped" or "random"."""
+    copies: StrictInt = 1
+    """How often the prompt was to repeat the demonstrations."""
+    prompt: Prompt
+    answer_score: StrictStr
+    """How the tokens of an answer become one score: "sum", "mean" or "probability"."""
+    seed: StrictInt
+    """The draw of the demonstrations."""
+    order: StrictInt
+    """The permutation of the demonstrations; 0 keeps the rule's order."""
 
 
 def protocol_of(dtype: str) -> int:
@@ -144,18 +239,17 @@ def request(config: Config) -> str:
 
 def asked(config: Config) -> str:
     """A hash of a request wherever its data and model lie, and whatever dtype a device gives."""
+    return _request(identity(config, "", ""), config)
+
+
+def answered(key: Identity, config: Settings) -> str:
+    """The request that a record of this identity answers, as `asked` has it of a config."""
+    return _request(key, config)
+
+
+def _request(key: Identity, config: Config | Settings) -> str:
     sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
-    return _answer(identity(config, "", ""), config.model, sizes)
-
-
-def answered(record: Record) -> str:
-    """The request that a record answers, as `asked` has it of a config."""
-    config = record.config
-    sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
-    return _answer(record.identity, config.model, sizes)
-
-
-def _answer(key: Identity, model: ModelSpec | ModelSetting, sizes: list[Any]) -> str:
+    model = config.model
     named = {"hub_id": model.hub_id, "revision": model.revision, "package": model.package}
     found = key.stored()
     del found["task"]["data"]

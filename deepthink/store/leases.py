@@ -33,8 +33,7 @@ import psutil
 
 from deepthink.errors import UserError
 from deepthink.files import unwritable
-from deepthink.store.identity import digest
-from deepthink.store.schema import Identity
+from deepthink.store.identity import Identity, digest
 
 EXPIRY = 180.0
 """Seconds: above the minute for which NFS clients may see old file times."""

@@ -28,7 +28,7 @@ class Part:
     def stored(self) -> dict[str, Any]:
         """The JSON object: known fields in their order, then the unknown ones.
 
-        >>> from deepthink.store.schema import Point
+        >>> from deepthink.store.curves import Point
         >>> Point(step=1, split="test", correct=3, count=4, predicted="0 1 1 0").stored()
         {'step': 1, 'split': 'test', 'correct': 3, 'count': 4, 'predicted': '0 1 1 0'}
         """

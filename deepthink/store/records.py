@@ -27,8 +27,8 @@ from pydantic import ValidationError
 from deepthink.config.job import Config
 from deepthink.errors import UserError
 from deepthink.files import atomically, unwritable
-from deepthink.store.identity import digest, protocol_of, record_id
-from deepthink.store.schema import SCHEMA, Identity, Record, parse
+from deepthink.store.identity import Identity, digest, protocol_of, record_id
+from deepthink.store.schema import SCHEMA, Record, parse
 
 
 def path_of(config: Config, key: Identity) -> Path:

@@ -4,220 +4,24 @@ A record is one JSON object. The names and the order of the fields below are tho
 `parts.Part` for what optional fields and fields of other versions become.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import (
-    ConfigDict,
     StrictBool,
     StrictFloat,
     StrictInt,
     StrictStr,
     TypeAdapter,
-    model_validator,
-    with_config,
 )
 
+from deepthink.store.curves import Point
+from deepthink.store.identity import Identity
 from deepthink.store.parts import Part
+from deepthink.store.settings import Settings
 
 SCHEMA = 2
 """The version of this layout. A record of another version is not read."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelIdentity(Part):
-    """The model that gave the numbers: a repository's, a package's, or files of this machine."""
-
-    weights: StrictStr = ""
-    """SHA-256 of the files of a local model. It takes the place of the next three."""
-    hub_id: StrictStr = ""
-    """The repository on the hub."""
-    revision: StrictStr = ""
-    """The commit on the hub; the name that was asked for where no commit is known."""
-    package: StrictStr | None = ""
-    """The installed package that holds the weights. It is null for a model of the hub."""
-    dtype: StrictStr
-    """The dtype of the computation: "float32", "bfloat16" or "float16"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskIdentity(Part):
-    """The task as the model saw it."""
-
-    name: StrictStr
-    """The task's name; a member of a suite is suite/member."""
-    version: StrictInt
-    """Raised whenever the task is read or divided in another way."""
-    template: StrictStr
-    """The text of an example, with {text} where its own text stands."""
-    labels: tuple[StrictStr, ...]
-    """The words of the labels. It is empty where each question lists options of its own."""
-    answer: StrictStr | None = None
-    """How listed options are answered: "text" or "letter". Only tasks without labels have it."""
-    delimiter: StrictStr = " "
-    """What stands between an example's text and its answer."""
-    data: StrictStr
-    """SHA-256 of the examples of pool, dev and test."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thinking(Part):
-    """How the memory was refined. At T = 1 nothing is, and only `iterations` is written."""
-
-    iterations: StrictInt
-    """T: how often the demonstrations are read."""
-    refinement: dict[str, Any] | None = None
-    """A refinement other than `iterate`: its `name`, the values of its options, and `source`, the
-    SHA-256 of its file if it is a plugin's. The next four are then left out."""
-    step_size: StrictFloat | None = None
-    """η of Eq. 5."""
-    momentum: StrictFloat | None = None
-    """β: how much of the last step is taken again."""
-    positions: StrictStr | None = None
-    """Where rereading stands: "continued" at L…2L, "aligned" at 0…L."""
-    memory_dtype: StrictStr | None = None
-    """The dtype of the memory between two iterations: "float32" or "model"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prompt(Part):
-    """How text became tokens; see `deepthink.tasks.prompts`."""
-
-    seam: StrictStr
-    """How demonstrations and query are tokenised: "apart" or "joint"."""
-    overflow: StrictStr
-    """What happens to demonstrations that do not fit: "drop", "truncate" or "error"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity(Part):
-    """Everything that can change a number of the record, and nothing that cannot.
-
-    The record's id is the beginning of its SHA-256; see `deepthink.store.identity`.
-    """
-
-    protocol: StrictInt
-    """Raised whenever the same identity gives other numbers."""
-    model: ModelIdentity
-    task: TaskIdentity
-    selector: dict[str, Any]
-    """The selection rule: its `name` and its options. It is {"name": "given"} where the benchmark
-    gives the demonstrations."""
-    thinking: Thinking
-    calibration: dict[str, Any] | None = None
-    """How scores were corrected: the `name` and options of a calibration, and `source` as above. It
-    is left out where they were not."""
-    scored: tuple[StrictInt, ...] | None = None
-    """The iterations after which queries were scored. It is left out where all were."""
-    demonstrations: StrictInt
-    """k: how many demonstrations were drawn."""
-    labels: StrictStr = "gold"
-    """Which labels the demonstrations show: "gold", "flipped" or "random"."""
-    copies: StrictInt = 1
-    """How often the prompt was to repeat the demonstrations."""
-    prompt: Prompt
-    answer_score: StrictStr
-    """How the tokens of an answer become one score: "sum", "mean" or "probability"."""
-    seed: StrictInt
-    """The draw of the demonstrations."""
-    order: StrictInt
-    """The permutation of the demonstrations; 0 keeps the rule's order."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSetting:
-    """The model that was asked for."""
-
-    name: StrictStr
-    """What it is called in paths and tables."""
-    hub_id: StrictStr
-    """The repository on the hub, or a folder."""
-    revision: StrictStr
-    """A branch, tag or commit of the repository."""
-    package: StrictStr | None
-    """The installed package that holds the weights."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskSetting:
-    """The task that was asked for."""
-
-    name: StrictStr
-    """The task's name; a member of a suite is suite/member."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodSetting:
-    """The method that was asked for. At T = 1 it says more than the identity does."""
-
-    iterations: StrictInt
-    """T."""
-    scored: StrictStr
-    """Which iterations are scored: "all", "sparse" or "ends"."""
-    step_size: StrictFloat
-    """η."""
-    positions: StrictStr
-    """Where rereading stands: "continued" or "aligned"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolSetting:
-    """Which training rows demonstrations might come from."""
-
-    overlap: StrictStr = "keep"
-    """What became of pool rows whose text is also a dev or test row's: "drop" or "keep". Records
-    from before there was a choice kept them, and have no `pool`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WandbSetting:
-    """Where the finished job was to be sent."""
-
-    mode: StrictStr
-    """"offline", "online" or "disabled"."""
-
-
-@with_config(ConfigDict(extra="ignore"))
-@dataclass(frozen=True, kw_only=True)
-class Settings(Part):
-    """What is read of the config of a job. The file has the whole config as it was composed."""
-
-    model: ModelSetting
-    task: TaskSetting
-    method: MethodSetting
-    pool: PoolSetting
-    test_size: StrictInt | None
-    """Test examples; null: all."""
-    dev_size: StrictInt | None
-    """Dev examples; null: the task's own number."""
-    pool_size: StrictInt | None
-    """Rows that demonstrations are chosen from; null: all."""
-    data_root: StrictStr | None
-    """The folder of the data; null: the hub."""
-    wandb: WandbSetting
-    whole: Mapping[str, Any]
-    """The whole config. It is the JSON object of the file, not a field of it."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _keep(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        pool: dict[str, Any] = {"pool": {}} if values.get("pool") is None else {}
-        return {**values, **pool, "whole": values}
-
-    def stored(self) -> dict[str, Any]:
-        """The whole config."""
-        return dict(self.whole)
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> "Settings":
-        """Of a resolved config; ValidationError if it lacks what is read of it."""
-        return _SETTINGS.validate_python(dict(config))
-
-
-_SETTINGS = TypeAdapter(Settings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,7 +67,9 @@ class Sizes(Part):
     """Rows of the two splits of a data source."""
 
     pool: StrictInt
+    """Training rows, or given demonstrations."""
     test: StrictInt
+    """Test rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,8 +77,11 @@ class Rows(Part):
     """Rows of the three splits of a job."""
 
     pool: StrictInt
+    """Rows that demonstrations were chosen from."""
     dev: StrictInt
+    """Rows that were set aside to choose on."""
     test: StrictInt
+    """Rows that accuracies are of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,6 +113,7 @@ class Tokens(Part):
     """Tokens read to score dev and test once, the demonstrations not counted."""
 
     queries: StrictInt
+    """Tokens of all queries."""
     candidates: StrictInt
     """Tokens of all answers of all queries."""
     beginnings: StrictInt = 0
@@ -322,6 +132,7 @@ class Stage(Part):
     """One part of a selection: what it was to read of the model, and what it read."""
 
     name: StrictStr
+    """What was read, in words."""
     predicted: StrictInt
     """Prompts that were foreseen."""
     bound: StrictBool
@@ -337,6 +148,7 @@ class Stage(Part):
     shortened: StrictInt
     """Sets of demonstrations that lost some to the context's limit."""
     seconds: StrictFloat
+    """Wall-clock seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -357,38 +169,13 @@ class Gold(Part):
     """The gold label of every scored example, as the index of a candidate, in one line."""
 
     dev: StrictStr = ""
-    """It is left out where there is no dev set."""
+    """Of the dev set. It is left out where there is none."""
     test: StrictStr
+    """Of the test set."""
 
     def of(self, split: str) -> list[str]:
         """The labels of a split, as words."""
         return (self.dev if split == "dev" else self.test).split()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point(Part):
-    """One point of a curve: a split, scored after an iteration."""
-
-    step: StrictInt
-    """t: after how many readings of the demonstrations; 1 is plain in-context learning."""
-    split: Literal["dev", "test"]
-    correct: StrictInt
-    """How many predictions are the gold label."""
-    count: StrictInt
-    """Of how many examples."""
-    predicted: StrictStr
-    """Every example's predicted label, as the index of a candidate, in one line."""
-    ties: StrictInt | None = None
-    """Of how many examples different candidates share the highest score. Earlier
-    records did not count them."""
-    followed: StrictInt | None = None
-    """How many predictions are the example's flipped label. Only jobs whose demonstrations show
-    flipped labels have it."""
-
-    @property
-    def accuracy(self) -> float:
-        """The fraction of right predictions."""
-        return self.correct / self.count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -451,6 +238,7 @@ class Code(Part):
     """The checkout that ran. Both are null outside a git checkout."""
 
     commit: StrictStr | None
+    """The commit that was checked out."""
     dirty: StrictBool | None
     """Whether the package had uncommitted changes."""
 
@@ -466,7 +254,7 @@ class Record(Part):
     """
 
     schema: StrictInt
-    """The version of this layout: `SCHEMA`."""
+    """The version of this layout, 2."""
     identity: Identity
     """What the numbers depend on."""
     config: Settings

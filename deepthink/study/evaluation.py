@@ -16,7 +16,8 @@ from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.plugins import REFINEMENTS
 from deepthink.progress import Watcher
-from deepthink.store.schema import Drift, Point
+from deepthink.store.curves import Point
+from deepthink.store.schema import Drift
 from deepthink.structures import Splits
 from deepthink.study import provenance
 from deepthink.study.calibrating import Calibration

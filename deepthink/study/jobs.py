@@ -1,6 +1,6 @@
 """One job from config to record. Read this first: it calls every other part, in order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,21 +22,20 @@ from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.selection.signals import ModelReader
 from deepthink.store import curves, leases, records
-from deepthink.store.identity import identity
+from deepthink.store.identity import Identity, identity
 from deepthink.store.leases import Busy
 from deepthink.store.schema import (
     SCHEMA,
     Execution,
     Gold,
-    Identity,
     Record,
-    Settings,
 )
+from deepthink.store.settings import Settings
 from deepthink.structures import Splits
 from deepthink.study import accounts, provenance
 from deepthink.study.calibrating import Calibration
-from deepthink.study.evaluation import evaluate, in_words
-from deepthink.study.prompting import prompted
+from deepthink.study.evaluation import Evaluated, evaluate, in_words
+from deepthink.study.prompting import Prompts, prompted
 from deepthink.tasks import sources
 from deepthink.tasks.prediction import gold
 
@@ -168,29 +167,45 @@ def _make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
     with _fitting(f"{tokens} do not fit"):
         evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch)
+    return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
+
+
+def _record(
+    job: Job,
+    lm: loading.LM,
+    pool: Pool,
+    groups: Sequence[Prompts],
+    evaluated: Evaluated,
+    budget: TokenBudget,
+    clock: provenance.Clock,
+) -> Record:
+    """The account of a job that was done."""
     best = curves.by_dev(evaluated.curve)
-    record = Record(
+    return Record(
         schema=SCHEMA,
         identity=job.key,
-        config=Settings.of(config.resolved()),
+        config=Settings.of(job.config.resolved()),
         demonstrations=accounts.demonstrations(groups),
-        data=accounts.data(splits, config),
+        data=accounts.data(job.splits, job.config),
         tokens=accounts.tokens(groups),
         selection=accounts.selection(groups, pool),
-        gold=Gold(dev=in_words(map(gold, splits.dev)), test=in_words(map(gold, splits.test))),
+        gold=Gold(
+            dev=in_words(map(gold, job.splits.dev)), test=in_words(map(gold, job.splits.test))
+        ),
         curve=evaluated.curve,
         step_by_dev=best.step if best else None,
         drift=evaluated.drift,
         flops=accounts.operations(lm, groups, evaluated.thinking, pool),
         seconds=accounts.seconds(clock.laps),
         peak_memory_bytes=clock.peak_memory(),
-        execution=Execution(device=provenance.device_name(device), token_budget=budget.tokens),
+        execution=Execution(
+            device=provenance.device_name(lm.model.device), token_budget=budget.tokens
+        ),
         model_commit=job.model.commit,
         versions=provenance.versions(),
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return record, evaluated.scores
 
 
 @contextmanager
