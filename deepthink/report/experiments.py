@@ -1,4 +1,4 @@
-"""What conf/experiment asks for: the jobs behind each number of a table or figure."""
+"""The experiments of conf/experiment: the jobs behind each number of a table or figure."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from deepthink.report.runs import Draw, Family, Run, Runs, Scale
 from deepthink.store import records
 
 PUBLISHED = Path("results")
-"""The folder of the committed study; a user's own runs lie in `own_results()`."""
+"""The folder of the committed study. A user's own runs lie in `own_results()`."""
 
 DRAWS = ("seed", "order")
 SIZES = ("test_size", "dev_size", "pool_size")
@@ -26,9 +26,9 @@ SIZES = ("test_size", "dev_size", "pool_size")
 
 @dataclass(frozen=True)
 class Setting:
-    """Jobs that differ in their draw alone, and together make one number.
+    """Jobs that differ in their draw alone, and that make one number together.
 
-    axes: the values of the experiment's axes that single it out, without model and draws.
+    axes: the values of the experiment's axes that single the setting out, without model and draws.
     configs: one job's config, or one for each member of a suite.
     draws: seed and order of each repetition.
     """
@@ -40,20 +40,20 @@ class Setting:
 
     @cached_property
     def families(self) -> tuple[Family, ...]:
-        """What the runs of each config have in common."""
+        """For each config, what all its runs have in common."""
         return tuple(Family.of(records.identity(config, "", "")) for config in self.configs)
 
 
 def names() -> list[str]:
-    """Every experiment there is."""
+    """The names of all experiments, in alphabetical order."""
     return sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 
 @lru_cache
 def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
-    """The settings of an experiment in the order of its sweep, of its first model.
+    """The settings of an experiment for its first model, in the order of its sweep.
 
-    overrides: as on the command line; they replace values and axes of the experiment.
+    overrides: words as on the command line, which replace values and axes of the experiment.
     """
     swept = dict(axes(experiment))
     fixed = [f"experiment={experiment}"]
@@ -88,7 +88,7 @@ def setting(experiment: str, **axes: str) -> Setting:
 
 
 def studied(runs: Runs, names: Iterable[str]) -> Runs:
-    """The runs that these experiments ask for, on any scale and of any model."""
+    """The runs that any of these experiments asks for, on any scale and of any model."""
     asked = {
         (family, draw)
         for name in names
@@ -101,7 +101,7 @@ def studied(runs: Runs, names: Iterable[str]) -> Runs:
 
 @lru_cache
 def own_results() -> Path:
-    """The folder a user's runs go to unless told otherwise."""
+    """The folder that a user's runs go to by default."""
     return Path(yaml.safe_load((CONF / "config.yaml").read_text())["results"])
 
 
@@ -113,19 +113,19 @@ def scales() -> dict[str, dict[str, Any]]:
 
 
 def parameters(model: str) -> int | None:
-    """How many parameters a model of conf/model has; None if it does not say or is not there."""
+    """The number of parameters of a model of conf/model; None if it is unknown."""
     found = named_model(model).get("parameters")
     return None if found is None else int(found)
 
 
 @lru_cache
 def task(name: str) -> Config | Suite:
-    """A job of a task, or the jobs of a suite, as conf/task has it."""
+    """The default job of a task of conf/task, or the jobs of a suite."""
     return compose([f"task={name}"])
 
 
 def of_scale(scale: Scale) -> list[str]:
-    """The overrides that run jobs on this scale: a name of conf/scale, or its sizes."""
+    """The overrides that run jobs on this scale: a name of conf/scale, else its sizes."""
     asked = {
         name: size
         for name, size in zip(SIZES, (scale.test, scale.dev, scale.pool), strict=True)
@@ -140,7 +140,7 @@ def of_scale(scale: Scale) -> list[str]:
 
 
 def scored_on(scale: Scale) -> str | None:
-    """The value of method.scored that a named scale sets; None where it sets none."""
+    """The value of method.scored that a named scale sets; None if it sets none."""
     asked = of_scale(scale)
     if len(asked) != 1 or not asked[0].startswith("scale="):
         return None
@@ -152,7 +152,10 @@ Axes = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def merged(wanted: Iterable[tuple[Setting, Sequence[Draw]]]) -> list[tuple[Axes, list[Draw]]]:
-    """Settings of one experiment and their draws as few sweeps: axes with the values of each."""
+    """Join settings of one experiment and their draws into few sweeps.
+
+    Returns the values of each axis of each sweep, and the sweep's draws.
+    """
     found: dict[tuple[Axes, tuple[Draw, ...]], None] = dict.fromkeys(
         (tuple((key, (value,)) for key, value in setting.axes.items()), tuple(draws))
         for setting, draws in wanted
@@ -183,11 +186,10 @@ def command(
     how: Sequence[str] = (),
     scored: str | None = None,
 ) -> str:
-    """The command that does these draws of a sweep; jobs that are done it only reads.
+    """The command that runs these draws of a sweep. Jobs that have a record are not run again.
 
-    The dtype is named, since it would else follow the machine's device. how: what else the draws
-    that are there were run with, see `as_run`. scored: their value of method.scored, if it is not
-    the scale's.
+    The command names the dtype, since the default depends on the machine's device. how: further
+    words, see `as_run`. scored: the value of method.scored, if it is not the scale's.
     """
     own = axes(experiment)
     words = [f"experiment={experiment}"]
@@ -207,30 +209,36 @@ def command(
 
 
 def as_run(runs: Runs, model: str, scale: Scale, suite: str) -> tuple[str, ...]:
-    """What a further run of a task must be told to share a number with those that are there.
+    """The words that make a further run of a task belong to the same number as existing runs.
 
-    Beyond experiment, scale and dtype: which model, where the data lie and what of the pool, and
-    where records are kept. Where the task has no run, the runs of other tasks say it.
+    Beyond experiment, scale and dtype they name the model, the place of the data, the treatment of
+    overlapping pool rows, and the folder of results. If the task has no run, they follow the runs
+    of other tasks.
     """
-    found = runs.at(model, scale, suite)
-    told: dict[str, str | None] = _other_model(found[0], model) if found else {}
-    if {run.overlap for run in found} == {"keep"}:
-        told["pool.overlap"] = "keep"
-    roots = {run.record["config"]["data_root"] for run in found}
+    alike = runs.at(model, scale, suite)
+    words: dict[str, str | None] = _other_model(alike[0], model) if alike else {}
+    if {run.overlap for run in alike} == {"keep"}:
+        words["pool.overlap"] = "keep"
+    roots = {run.record["config"]["data_root"] for run in alike}
     if len(roots) == 1 and (root := roots.pop()):
-        told["data_root"] = root
-    return (*(word(key, value) for key, value in told.items()), *kept_in(runs))
+        words["data_root"] = root
+    return (*(word(key, value) for key, value in words.items()), *kept_in(runs))
+
+
+def whole_command(runs: Runs, experiment: str) -> str:
+    """The command that runs an experiment into the folder of these runs."""
+    return " ".join(["python run.py", f"experiment={experiment}", *kept_in(runs)])
 
 
 def kept_in(runs: Runs) -> list[str]:
-    """What a command must be told to keep its records in the folder of these runs."""
+    """The word that makes a command store its records in the folder of these runs, if needed."""
     if runs.folder is None or runs.folder == own_results():
         return []
     return [word("results", str(runs.folder))]
 
 
 def _other_model(run: Run, model: str) -> dict[str, str | None]:
-    """What makes the model a run is of, where conf/model does not say the same of its name."""
+    """The overrides that give the model of a run, as far as conf/model differs from it."""
     known = named_model(model)
     asked = run.record["config"]["model"]
     commit = run.record["identity"]["model"].get("revision", asked["revision"])
@@ -245,7 +253,7 @@ def _other_model(run: Run, model: str) -> dict[str, str | None]:
 
 @lru_cache
 def word(key: str, value: str | None) -> str:
-    """An override as it is typed in a shell, in quotes where Hydra or the shell need them."""
+    """An override as it is typed in a shell, quoted if Hydra or the shell need it."""
     plain = f"{key}={'null' if value is None else value}"
     try:
         understood = OverridesParser.create().parse_override(plain).value() == value
