@@ -29,7 +29,10 @@ from deepthink.report import (
     tables,
     verdicts,
 )
-from deepthink.report.measurements import BY_DEV, FIVE, ORACLE, VANILLA, Cell, at, fill, measure
+from deepthink.report.cells import Cell, fill
+from deepthink.report.figures import FIGURES, methods
+from deepthink.report.measurements import Subject
+from deepthink.report.readings import BY_DEV, FIVE, ORACLE, VANILLA, at
 from deepthink.report.runs import Runs, Scale, one_per_draw
 from deepthink.report.writer import Writer
 from results import ROWS, jobs, put
@@ -53,9 +56,13 @@ def ten(results, **settings):
         curve(results, f"seed={seed}", **settings)
 
 
+def subject(results, scale=SCALE):
+    return Subject(Runs.load(results), MODEL, scale)
+
+
 def cell(results, reading, **axes):
-    setting = experiments.setting("table1", **{"method": "deepthink_curve", "task": "sst2", **axes})
-    return Cell((measure(Runs.load(results), setting, MODEL, SCALE, reading),))
+    where = {"method": "deepthink_curve", "task": "sst2", **axes}
+    return Cell((subject(results).measure("table1", reading, **where),))
 
 
 # readings and cells
@@ -98,9 +105,9 @@ def test_the_command_names_the_mirror_the_others_were_read_from(tmp_path):
 
 
 def test_commands_join_what_is_missing_alike():
-    runs = Runs([])
+    nothing = Subject(Runs([]), "gpt2-large", tables.WHOLE)
     settings = experiments.settings("table1")
-    parts = [measure(runs, s, "gpt2-large", tables.WHOLE, VANILLA) for s in settings]
+    parts = [nothing.measure_setting(setting, VANILLA) for setting in settings]
     assert [line for line, _ in fill(parts)] == [
         "python run.py experiment=table1 model.dtype=bfloat16"
     ]
@@ -162,12 +169,11 @@ def test_one_per_draw_takes_the_longest_of_equals(tmp_path):
 def test_a_suite_needs_all_its_members(tmp_path):
     overrides = ("task=bbh", "method=deepthink", "method.scored=ends", "test_size=6")
     paths = [put(tmp_path, job, {1: 3, 5: 6}) for job in jobs(*overrides)]
-    setting = experiments.setting("table3", task="bbh")
     scale = Scale(6, -1, -1, "float32")
 
     def read(pooled=True):
-        runs = Runs.load(tmp_path)
-        return Cell((measure(runs, setting, MODEL, scale, FIVE),), pooled=pooled)
+        part = subject(tmp_path, scale).measure("table3", FIVE, task="bbh")
+        return Cell((part,), pooled=pooled)
 
     assert read().estimate.mean == read(pooled=False).estimate.mean == 100
     assert read().estimate.examples == 22 * ROWS
@@ -186,8 +192,8 @@ def test_questions_weigh_by_their_number_where_they_are_pooled(tmp_path):
         put(tmp_path, job, {1: 0, 5: 0}, rows=1)
     put(tmp_path, first, {1: 0, 5: 30}, rows=30)
     put(tmp_path, second, {1: 0, 5: 0}, rows=10)
-    setting = experiments.setting("table3", task="bbh")
-    part = measure(Runs.load(tmp_path), setting, MODEL, Scale(-1, -1, -1, "float32"), FIVE)
+    whole = subject(tmp_path, Scale(-1, -1, -1, "float32"))
+    part = whole.measure("table3", FIVE, task="bbh")
     # however few were read, its 250 questions weigh 250 of 5,146
     assert Cell((part,), pooled=True).estimate.mean == pytest.approx(100 * 250 / 5146)
     assert Cell((part,)).estimate.mean == pytest.approx(100 / 22)
@@ -206,8 +212,7 @@ def test_t_by_dev_is_of_curves_of_the_asked_length(tmp_path):
 
 def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path):
     ten(tmp_path)
-    scale = SCALE
-    found = comparisons.thinking(Runs.load(tmp_path), MODEL, scale, FIVE)["vanilla"]
+    found = comparisons.thinking(subject(tmp_path), FIVE)["vanilla"]
     assert found.label == "vanilla"
     (estimate, *others) = found.estimates
     assert estimate.mean == pytest.approx(100 * 2 / ROWS)
@@ -217,7 +222,7 @@ def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path):
 
 def test_the_oracle_is_never_tested(tmp_path):
     ten(tmp_path)
-    found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, ORACLE)["vanilla"]
+    found = comparisons.thinking(subject(tmp_path), ORACLE)["vanilla"]
     assert found.estimates[0].mean == pytest.approx(100 * 2 / ROWS)
     assert found.adjusted == (None,) * 6
 
@@ -226,7 +231,7 @@ def test_the_oracle_is_never_tested(tmp_path):
 def test_with_too_few_draws_nothing_is_tested(tmp_path, draws, verdict):
     for seed in range(draws):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
-    found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, FIVE)["vanilla"]
+    found = comparisons.thinking(subject(tmp_path), FIVE)["vanilla"]
     assert found.estimates[0].mean == 100
     assert (found.estimates[0].p is None) == (found.adjusted[0] is None) == (draws < 4)
     assert verdicts.judge([("", found)])[0] == verdict
@@ -246,12 +251,12 @@ def test_verdicts_follow_the_numbers(tmp_path, hits, verdict):
 
 
 def test_an_average_that_is_ahead_alone_is_a_claim_in_part():
-    def contrast(*ps):
+    def comparison(*ps):
         ahead = tuple(statistics.Estimate(1.0, 0.1, 1.9, 10, 100, p) for p in ps)
-        return comparisons.Contrast("", ("sst2", "mr", "average"), ahead, ps)
+        return comparisons.Comparison("", ("sst2", "mr", "average"), ahead, ps)
 
     said = {
-        ps: verdicts.judge([("", contrast(*ps))])[0]
+        ps: verdicts.judge([("", comparison(*ps))])[0]
         for ps in ((0.2, 0.2, 0.2), (0.2, 0.2, 0.01), (0.2, 0.01, 0.2), (0.01, 0.01, 0.2))
     }
     assert [*said.values()] == ["not here", "in part", "in part", "holds"]
@@ -260,8 +265,8 @@ def test_an_average_that_is_ahead_alone_is_a_claim_in_part():
 def test_a_claims_tests_are_one_family():
     """Six settings of one claim are six chances; a task that is missing was a chance too."""
     found = statistics.Estimate(1.0, 0.1, 1.9, 10, 100, 0.03)
-    one = comparisons.Contrast("", ("sst2",), (found,), (0.03,))
-    none = comparisons.Contrast("", ("sst2",), (None,), (None,))
+    one = comparisons.Comparison("", ("sst2",), (found,), (0.03,))
+    none = comparisons.Comparison("", ("sst2",), (None,), (None,))
     assert verdicts.judge([("", one)])[0] == "holds"
     assert verdicts.judge([("a", one), ("b", none)], 2)[0] == "not here"
     assert verdicts.corrected([one, none])[0].adjusted == (0.06,)
@@ -284,9 +289,8 @@ def test_a_command_makes_what_the_draws_that_are_there_are(tmp_path):
         (config,) = jobs(f"seed={seed}", "task=sst2", "method=deepthink_curve", *sizes)
         put(tmp_path, config, {1: 2, 2: 3, 3: 3}, {1: 1, 2: 1, 3: 1})
     scale = Scale(100, 50, 300, "float32")
-    setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
-    part = measure(Runs.load(tmp_path), setting, MODEL, scale, VANILLA)
-    ((command, _),) = fill([part])
+    axes = {"method": "deepthink_curve", "task": "sst2"}
+    ((command, _),) = fill([subject(tmp_path, scale).measure("table1", VANILLA, **axes)])
     assert " scale=cpu model.dtype=float32 method.scored=all " in command
 
 
@@ -296,22 +300,24 @@ def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path):
         falls, stays = {1: 2, 5: 6, 15: 0}, {1: 2, 5: 6, 15: 6}
         curve(tmp_path, f"seed={seed}", *settings, hits=falls)
         curve(tmp_path, f"seed={seed}", *settings, "method.positions=aligned", hits=stays)
-    text = sentences.paragraph(Runs.load(tmp_path), MODEL, SCALE)
+    text = sentences.on_positions(subject(tmp_path))
     assert "η = 0.01" not in text  # not run
     assert "At t = 15 aligned is significantly ahead on SST2." in text
-    assert "continued stands 100.0 points below its best t and aligned stands 0.0" in text
-    assert sentences.paragraph(Runs([]), MODEL, SCALE) == ""
+    assert "continued is 100.0 points below its best t and aligned is 0.0" in text
+    assert sentences.on_positions(Subject(Runs([]), MODEL, SCALE)) == ""
 
 
 def test_the_opening_says_where_thinking_stands(tmp_path):
     for seed in range(6):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
-    last, first = sentences.sentences(Runs.load(tmp_path), MODEL)
+    last, first = sentences.opening(Runs.load(tmp_path), MODEL)
     assert "against vanilla.** t = 5: significantly ahead on SST2. t by dev: " in first
-    papers = [claim for claim, where, *_ in claims.CLAIMS if where]
+    papers = [claim for claim in claims.CLAIMS if claim.where]
     assert "none of the paper's models" in last
-    assert f"Of {len(papers)} claims of the paper 6 were tested on it: 1 confirmed in full" in last
-    assert list(sentences.sentences(Runs([]), MODEL)) == []
+    assert (
+        f"Of the paper's {len(papers)} claims, 6 were tested on it: 1 are confirmed in full" in last
+    )
+    assert list(sentences.opening(Runs([]), MODEL)) == []
 
 
 def figure4(results, hits):
@@ -339,8 +345,8 @@ def test_claims_of_figure_4_follow_the_numbers(tmp_path, hits, expected):
         sensitivity_claims.more_demonstrations,
         sensitivity_claims.steadier_at_any_count,
     )
-    runs = Runs.load(tmp_path)
-    assert tuple(judge(runs, MODEL, SCALE)[0] for judge in judges) == expected
+    judged = subject(tmp_path)
+    assert tuple(judge(judged)[0] for judge in judges) == expected
 
 
 @pytest.mark.parametrize(("peaks", "verdict"), [((15, 5, 1), "holds"), ((15, 15, 1), "in part")])
@@ -349,10 +355,11 @@ def test_a_larger_step_size_peaks_earlier(tmp_path, peaks, verdict):
         for seed in range(5):
             hits = {step: 6 if step == peak else 2 for step in CURVE}
             curve(tmp_path, f"seed={seed}", f"method.step_size={size}", hits=hits)
-    found, evidence = sensitivity_claims.fewer_iterations(Runs.load(tmp_path), MODEL, SCALE)
+    found, evidence = sensitivity_claims.fewer_iterations(subject(tmp_path))
     assert found == verdict
     assert f"η = 0.01: t = {peaks[1]}" in evidence
-    assert sensitivity_claims.fewer_iterations(Runs([]), MODEL, SCALE) == ("not run", "")
+    nothing = Subject(Runs([]), MODEL, SCALE)
+    assert sensitivity_claims.fewer_iterations(nothing) == ("not run", "")
 
 
 def test_a_claim_of_several_parts_holds_only_if_none_is_missing():
@@ -366,7 +373,7 @@ def test_compute_counts_selection_and_the_iterations_that_were_read(tmp_path):
     path = curve(tmp_path, flops=flops)
     (run_,) = Runs.load(tmp_path).all
     assert run_.path == path.relative_to(tmp_path)
-    assert [figures.operations(run_, step) for step in (1, 3)] == [6, 116]
+    assert [methods.operations(run_, step) for step in (1, 3)] == [6, 116]
 
 
 # files
@@ -410,7 +417,11 @@ def test_everything_is_written(written):
     for table in ("table1", "table2", "table3", "table4", "table5", "table6", "figure3"):
         assert {f"{table}.md", f"{table}.tex", f"{table}.csv"} <= names
     drawn = {name.partition("-")[0] for name in names if name.endswith(".png")}
-    assert drawn == set(figures.FIGURES) == {n.partition("-")[0] for n in names if "pdf" in n}
+    assert (
+        drawn
+        == {figure.name for figure in FIGURES}
+        == {n.partition("-")[0] for n in names if "pdf" in n}
+    )
     text = (written / "README.md").read_text()
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (written / link).is_file(), link
@@ -421,7 +432,7 @@ def test_the_same_records_give_the_same_bytes(written, tmp_path):
     writer = Writer(tmp_path)
     for one, figure in figures.every(page.load(written), lambda _: None):
         drawn.append(one)
-        if one.name == "figure5":
+        if one.figure.name == "figure5":
             writer.figure(one.file, figure)
     for name, text in page.texts(written, page.load(written), drawn):
         assert (written / name).read_text() == text
@@ -461,7 +472,7 @@ def test_what_is_no_longer_true_is_removed(tmp_path):
 
 def test_draws_that_only_vanilla_has_are_left_out(results):
     """Runs with other settings of thinking have the t = 1 of a draw whose own run is missing."""
-    (results / cell(results, FIVE).parts[0].found[0, 0][0].path).unlink()
+    (results / cell(results, FIVE).parts[0].runs[0, 0][0].path).unlink()
     vanilla, thinking = (cell(results, reading) for reading in (VANILLA, FIVE))
     assert (vanilla.seeds, thinking.seeds) == (10, 9)
     assert "t = 5: SD 0.0 → 0.0 n=9, worst " in texts(results)["README.md"]
@@ -508,7 +519,7 @@ def test_the_report_needs_neither_torch_nor_a_network():
 
 def test_a_broken_record_is_left_out_and_told(results):
     before = cell(results, FIVE)
-    path = results / before.parts[0].found[0, 0][0].path
+    path = results / before.parts[0].runs[0, 0][0].path
     path.write_text(path.read_text()[:100])
     found = cell(results, FIVE)
     assert (before.estimate.seeds, found.so_far.seeds, found.estimate) == (10, 9, None)
@@ -537,7 +548,7 @@ def test_the_command_says_what_it_wrote_or_what_is_wrong(tmp_path, monkeypatch, 
 
 def test_grid_by_hand(written):
     table = tables.build(Runs.load(written), layouts.LAYOUTS[0])
-    block = next(b for b in table.blocks if b.model == MODEL)
+    block = next(b for b in table.blocks if b.subject.model == MODEL)
     grid = render.grid(table, block)
     row = next(r for r in grid.rows if r[:2] == ("", "ours") and r[2].startswith("66.7"))
     assert row[3:8] == ("–",) * 5
@@ -587,7 +598,7 @@ def test_a_deleted_record_comes_back_by_the_command_beside_its_cell(run, tmp_pat
     def read():
         runs = Runs.load(tmp_path / "results")
         (scale,) = {one.scale for one in runs.all}
-        return Cell((measure(runs, setting, "gpt2-large", scale, FIVE),))
+        return Cell((Subject(runs, "gpt2-large", scale).measure_setting(setting, FIVE),))
 
     before = read()
     assert before.complete

@@ -88,7 +88,7 @@ def _fill(missing: Sequence[Measured]) -> Iterator[tuple[str, list[Measured]]]:
     scored = {
         run.record["config"]["method"]["scored"]
         for part in missing
-        for runs in part.found.values()
+        for runs in part.runs.values()
         for run in runs
     }
     usual = experiments.scored_on(subject.scale)

@@ -46,15 +46,15 @@ def verdicts(runs: Runs, model: str) -> list[Verdict]:
 
     The largest scale that has a verdict gives it; those of other scales are part of the evidence.
     """
-    found = []
+    judged_claims = []
     for claim in CLAIMS:
         judged = [
             (subject.scale, *claim.judge(subject))
             for subject in subjects(runs, claim.experiment, [model])
         ]
         with_evidence = [entry for entry in judged if entry[2]]
-        found.append(Verdict(claim.text, claim.where, *_joined(with_evidence)))
-    return found
+        judged_claims.append(Verdict(claim.text, claim.where, *_joined(with_evidence)))
+    return judged_claims
 
 
 def _joined(judged: Sequence[tuple[Scale, str, str]]) -> Judged:

@@ -68,35 +68,39 @@ def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
         (int(seed), int(order))
         for seed, order in product(*(swept.pop(name, ["0"]) for name in DRAWS))
     )
-    found = []
+    composed = []
     for combination in product(*swept.values()):
         chosen = dict(zip(swept, combination, strict=True))
-        asked = [f"{key}={value}" for key, value in chosen.items()]
-        request = compose([*fixed, *([f"model={model}"] if model else []), *asked])
+        words = [f"{key}={value}" for key, value in chosen.items()]
+        request = compose([*fixed, *([f"model={model}"] if model else []), *words])
         configs = request.jobs if isinstance(request, Suite) else (request,)
         reached = draws
         if all(config.task.given for config in configs):
             reached = tuple(sorted({(0, order) for _, order in draws}))
-        found.append(Setting(experiment, chosen, configs, reached))
-    return tuple(found)
+        composed.append(Setting(experiment, chosen, configs, reached))
+    return tuple(composed)
 
 
 def setting(experiment: str, **axes: str) -> Setting:
     """The one setting of an experiment with these values."""
-    (found,) = (s for s in settings(experiment) if axes.items() <= s.axes.items())
-    return found
+    (only,) = (s for s in settings(experiment) if axes.items() <= s.axes.items())
+    return only
 
 
-def studied(runs: Runs, names: Iterable[str]) -> Runs:
-    """The runs that any of these experiments asks for, on any scale and of any model."""
-    asked = {
+def asks_for(names: frozenset[str], run: Run) -> bool:
+    """Whether any of these experiments asks for a run, on whatever scale and of whatever model."""
+    return (run.family, run.draw) in _asked(names)
+
+
+@lru_cache
+def _asked(names: frozenset[str]) -> frozenset[tuple[Family, Draw]]:
+    return frozenset(
         (family, draw)
         for name in names
         for setting in settings(name)
         for family in setting.families
         for draw in setting.draws
-    }
-    return runs.only(lambda run: (run.family, run.draw) in asked)
+    )
 
 
 @lru_cache
@@ -114,8 +118,8 @@ def scales() -> dict[str, dict[str, Any]]:
 
 def parameters(model: str) -> int | None:
     """The number of parameters of a model of conf/model; None if it is unknown."""
-    found = named_model(model).get("parameters")
-    return None if found is None else int(found)
+    number = named_model(model).get("parameters")
+    return None if number is None else int(number)
 
 
 @lru_cache
@@ -126,25 +130,25 @@ def task(name: str) -> Config | Suite:
 
 def of_scale(scale: Scale) -> list[str]:
     """The overrides that run jobs on this scale: a name of conf/scale, else its sizes."""
-    asked = {
+    limits = {
         name: size
         for name, size in zip(SIZES, (scale.test, scale.dev, scale.pool), strict=True)
         if size >= 0
     }
-    if not asked:
+    if not limits:
         return []
     for name, body in scales().items():
-        if {key: body[key] for key in SIZES if key in body} == asked:
+        if {key: body[key] for key in SIZES if key in body} == limits:
             return [f"scale={name}"]
-    return [f"{key}={value}" for key, value in asked.items()]
+    return [f"{key}={value}" for key, value in limits.items()]
 
 
 def scored_on(scale: Scale) -> str | None:
     """The value of method.scored that a named scale sets; None if it sets none."""
-    asked = of_scale(scale)
-    if len(asked) != 1 or not asked[0].startswith("scale="):
+    words = of_scale(scale)
+    if len(words) != 1 or not words[0].startswith("scale="):
         return None
-    method = scales()[asked[0].partition("=")[2]].get("method") or {}
+    method = scales()[words[0].partition("=")[2]].get("method") or {}
     return method.get("scored")
 
 
@@ -156,25 +160,25 @@ def merged(wanted: Iterable[tuple[Setting, Sequence[Draw]]]) -> list[tuple[Axes,
 
     Returns the values of each axis of each sweep, and the sweep's draws.
     """
-    found: dict[tuple[Axes, tuple[Draw, ...]], None] = dict.fromkeys(
+    sweeps: dict[tuple[Axes, tuple[Draw, ...]], None] = dict.fromkeys(
         (tuple((key, (value,)) for key, value in setting.axes.items()), tuple(draws))
         for setting, draws in wanted
     )
-    axes = [key for key, _ in next(iter(found))[0]] if found else []
+    axes = [key for key, _ in next(iter(sweeps))[0]] if sweeps else []
     for axis in axes:
         groups: dict[tuple[Axes, tuple[Draw, ...]], list[str]] = {}
-        for swept, draws in found:
+        for swept, draws in sweeps:
             (values_,) = (values for key, values in swept if key == axis)
             others = tuple((key, () if key == axis else values) for key, values in swept)
             groups.setdefault((others, draws), []).extend(values_)
-        found = dict.fromkeys(
+        sweeps = dict.fromkeys(
             (
                 tuple((key, tuple(joined) if key == axis else values) for key, values in others),
                 draws,
             )
             for (others, draws), joined in groups.items()
         )
-    return [(swept, list(draws)) for swept, draws in found]
+    return [(swept, list(draws)) for swept, draws in sweeps]
 
 
 def command(
@@ -191,19 +195,19 @@ def command(
     The command names the dtype, since the default depends on the machine's device. how: further
     words, see `as_run`. scored: the value of method.scored, if it is not the scale's.
     """
-    own = axes(experiment)
+    usual = axes(experiment)
     words = [f"experiment={experiment}"]
-    if own["model"] != [model] and named_model(model):
+    if usual["model"] != [model] and named_model(model):
         words.append(f"model={model}")
-    elif len(own["model"]) > 1:
-        words.append(f"model={own['model'][0]}")
+    elif len(usual["model"]) > 1:
+        words.append(f"model={usual['model'][0]}")
     words += [*of_scale(scale), f"model.dtype={scale.dtype}"]
     if scored is not None:
         words.append(f"method.scored={scored}")
-    words += [f"{key}={','.join(values)}" for key, values in swept if own.get(key) != [*values]]
+    words += [f"{key}={','.join(values)}" for key, values in swept if usual.get(key) != [*values]]
     for at, name in enumerate(DRAWS):
         wanted = list(map(str, sorted({draw[at] for draw in draws})))
-        if wanted != own.get(name, ["0"]):
+        if wanted != usual.get(name, ["0"]):
             words.append(f"{name}={','.join(wanted)}")
     return " ".join(["python run.py", *words, *how])
 
@@ -240,13 +244,13 @@ def kept_in(runs: Runs) -> list[str]:
 def _other_model(run: Run, model: str) -> dict[str, str | None]:
     """The overrides that give the model of a run, as far as conf/model differs from it."""
     known = named_model(model)
-    asked = run.record["config"]["model"]
-    commit = run.record["identity"]["model"].get("revision", asked["revision"])
-    found = {"name": model, "hub_id": asked["hub_id"], "revision": commit}
-    found["package"] = asked["package"]
+    model_config = run.record["config"]["model"]
+    commit = run.record["identity"]["model"].get("revision", model_config["revision"])
+    named = {"name": model, "hub_id": model_config["hub_id"], "revision": commit}
+    named["package"] = model_config["package"]
     return {
         f"model.{key}": value
-        for key, value in found.items()
+        for key, value in named.items()
         if key not in known or known[key] != value
     }
 

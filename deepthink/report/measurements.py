@@ -1,6 +1,6 @@
 """The runs behind one number, and the outcomes that they give."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -8,8 +8,9 @@ import numpy as np
 
 from deepthink.report import experiments, statistics
 from deepthink.report.experiments import Setting, as_run
+from deepthink.report.method import Method
 from deepthink.report.readings import Reading
-from deepthink.report.runs import Array, Draw, Run, Runs, Scale, one_per_draw
+from deepthink.report.runs import Array, Draw, Family, Run, Runs, Scale, one_per_draw
 from deepthink.report.statistics import Estimate
 
 
@@ -49,7 +50,8 @@ class Subject:
         by_member = []
         for config, family in zip(setting.configs, setting.families, strict=True):
             last = config.method.iterations
-            runs = self.runs.of(self.model, family, self.scale, reading.fixed or last)
+            step = reading.fixed or last
+            runs = list(_usable(self.runs.of(self.model, family, self.scale, step), family))
             if reading.fixed is None:
                 runs = [run for run in runs if run.iterations == last]
             if reading.dev:
@@ -72,23 +74,36 @@ def subjects(runs: Runs, experiment: str, models: Iterable[str] | None = None) -
     """
     families = [family for s in experiments.settings(experiment) for family in s.families]
     for model in runs.models if models is None else models:
-        scales = {run.scale for family in families for run in runs.of(model, family)}
+        scales = {
+            run.scale for family in families for run in _usable(runs.of(model, family), family)
+        }
         for scale in sorted(scales, key=lambda scale: scale.rank):
             yield Subject(runs, model, scale)
+
+
+def _usable(runs: Iterable[Run], family: Family) -> Iterator[Run]:
+    """Runs of a family, or at t = 1 those that iterate otherwise.
+
+    The t = 1 of another refinement should be the same, but stands in no cell of this one.
+    """
+    return (
+        run for run in runs
+        if run.family == family or Method.of(run.record["identity"]).iterates
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Measured:
     """The runs of one setting of a subject, and the reading that makes them a number.
 
-    found: by draw, one run or one for each member of a suite. A draw of which a member is missing
+    runs: by draw, one run or one for each member of a suite. A draw of which a member is missing
         is missing. how: the words that a further run needs, see `experiments.as_run`.
     """
 
     subject: Subject
     setting: Setting
     reading: Reading
-    found: dict[Draw, tuple[Run, ...]]
+    runs: dict[Draw, tuple[Run, ...]]
     how: tuple[str, ...]
 
     @property
@@ -99,23 +114,28 @@ class Measured:
     @property
     def missing(self) -> list[Draw]:
         """Draws without a result."""
-        return [draw for draw in self.wanted if draw not in self.found]
+        return [draw for draw in self.wanted if draw not in self.runs]
 
     @cached_property
     def outcomes(self) -> list[Array]:
-        """Of the task or of each member: int8 [S, I], 1 where draw s is right on example i."""
-        members = zip(*self.found.values(), strict=True)
-        return [np.stack([run.correct(self.reading.step(run)) for run in runs]) for runs in members]
+        """As the function `outcomes`, of all draws."""
+        return outcomes(self.runs, self.reading)
 
     def of_draws(self, draws: Sequence[Draw]) -> list[Array]:
         """The outcomes of these draws alone."""
-        places = [list(self.found).index(draw) for draw in draws]
+        places = [list(self.runs).index(draw) for draw in draws]
         return [outcome[places] for outcome in self.outcomes]
+
+
+def outcomes(runs: Mapping[Draw, tuple[Run, ...]], reading: Reading) -> list[Array]:
+    """Of the task or of each member: int8 [S, I], 1 where draw s is right on example i."""
+    members = zip(*runs.values(), strict=True)
+    return [np.stack([run.correct(reading.step(run)) for run in draws]) for draws in members]
 
 
 def shared(*parts: Measured) -> list[Draw]:
     """The draws that all parts have."""
-    return [draw for draw in parts[0].found if all(draw in part.found for part in parts)]
+    return [draw for draw in parts[0].runs if all(draw in part.runs for part in parts)]
 
 
 def sizes(setting: Setting) -> list[float]:

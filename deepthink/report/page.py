@@ -13,6 +13,7 @@ from deepthink.report import (
     data_tables,
     experiments,
     figures,
+    further,
     layouts,
     paper,
     prose,
@@ -23,6 +24,7 @@ from deepthink.report import (
 )
 from deepthink.report.comparison_tables import ComparisonRow
 from deepthink.report.figures import Drawn
+from deepthink.report.further import FurtherRow
 from deepthink.report.measurements import Subject
 from deepthink.report.render import Grid, gaps, grid, header, latex, long_form, markdown, so_far
 from deepthink.report.runs import Runs
@@ -33,12 +35,17 @@ EXPERIMENTS = frozenset(
     | {figure.experiment for figure in figures.FIGURES}
     | {claim.experiment for claim in claims.CLAIMS}
 )
-"""The experiments that the page is about. A run that none of them asks for is not on it."""
+"""The experiments that the page is about.
+
+A run that none of them asks for is on the page only if its method is further: see `further`.
+"""
 
 
 def load(results: Path) -> Runs:
     """The runs under `results` that the page is about."""
-    return experiments.studied(Runs.load(results), EXPERIMENTS)
+    return Runs.load(results).only(
+        lambda run: experiments.asks_for(EXPERIMENTS, run) or further.is_further(run, EXPERIMENTS)
+    )
 
 
 def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
@@ -71,9 +78,13 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
         yield f"tables/{table.name}.csv", long_form(table)
     for name, title, content in data_tables.every(runs):
         yield from _plain(name, title, content)
+    others = further.every(runs, EXPERIMENTS)
+    if others:
+        for name, text in _plain(further.NAME, further.TITLE, further.grid(others)):
+            yield name, further.long_form(others) if name.endswith(".csv") else text
     compared = list(comparison_tables.every(runs))
     yield "tables/comparisons.csv", comparison_tables.long_form(compared)
-    yield "README.md", "\n".join(_page(results, runs, built, compared, drawn))
+    yield "README.md", "\n".join(_page(results, runs, built, others, compared, drawn))
 
 
 def _plain(name: str, title: str, content: Grid) -> Iterator[tuple[str, str]]:
@@ -103,6 +114,7 @@ def _page(
     results: Path,
     runs: Runs,
     built: Sequence[tables.Table],
+    others: Sequence[FurtherRow],
     compared: Sequence[ComparisonRow],
     drawn: Sequence[Drawn],
 ) -> Iterator[str]:
@@ -117,6 +129,10 @@ def _page(
     yield from _thinking(compared, drawn)
     yield from _positions(compared, drawn)
     yield from _tables(results, runs, built)
+    if others:
+        yield f"## {further.TITLE}\n"
+        yield f"{prose.ACCURACY} {prose.FURTHER}\n"
+        yield markdown(further.grid(others)) + "\n"
     yield "## Figures\n"
     yield prose.FIGURES
     yield from (_image(each) for each in drawn if not each.figure.section)

@@ -82,10 +82,10 @@ TABLES = (
 )
 
 FURTHER = (
-    "These runs use a selection rule, a refinement of the memory or a calibration that no table "
-    "above has. T is the number of iterations. Settings are those in which runs of one model, "
-    "scale and task differ. A suite's number weighs all its members the same, over the members "
-    "that were run."
+    "The runs below use a selection rule, a refinement of the memory or a calibration that no "
+    "other table has. T is the number of iterations. The column of settings shows where rows of "
+    "the same model, scale and task differ. The number of a suite is the mean over the members "
+    "that were run. [The CSV file](tables/further.csv) names the records behind every number."
 )
 
 FIGURES = (

@@ -201,7 +201,7 @@ def _values(cell: Cell) -> list[object]:
     estimate = cell.estimate
     ends = (estimate.mean, estimate.low, estimate.high) if estimate else ()
     ours = [f"{value:.4f}" for value in ends] or ["", "", ""]
-    runs = (run for part in cell.parts for many in part.found.values() for run in many)
+    runs = (run for part in cell.parts for many in part.runs.values() for run in many)
     identifiers = [run.path.stem.rpartition("-")[2] for run in runs]
     return [
         "" if cell.paper is None else cell.paper,

@@ -128,7 +128,7 @@ def _by_size(subject: Subject, reading: Reading) -> dict[str, Measured]:
     parts = {
         size: subject.measure("figure6", reading, **{"method.step_size": size}) for size in sizes
     }
-    return parts if all(part.found for part in parts.values()) else {}
+    return parts if all(part.runs for part in parts.values()) else {}
 
 
 def best_step_size(subject: Subject) -> Judged:
@@ -137,7 +137,7 @@ def best_step_size(subject: Subject) -> Judged:
     if not parts:
         return NOT_RUN, ""
     accuracies = [
-        f"η = {size} {number(100 * float(part.outcomes[0].mean()))} n={len(part.found)}"
+        f"η = {size} {number(100 * float(part.outcomes[0].mean()))} n={len(part.runs)}"
         for size, part in parts.items()
     ]
     differences = {
@@ -156,12 +156,12 @@ def best_step_size(subject: Subject) -> Judged:
 
 def _steps(part: Measured) -> tuple[int, ...]:
     """The t after which every run was scored."""
-    return next(run.steps for (run,) in part.found.values())
+    return next(run.steps for (run,) in part.runs.values())
 
 
 def _curves(part: Measured, split: str, steps: Sequence[int]) -> Array:
     """Outcomes [S, t, I] of 0 and 1."""
-    runs = [run for (run,) in part.found.values()]
+    runs = [run for (run,) in part.runs.values()]
     return np.array([[run.correct(t, split) for t in steps] for run in runs])
 
 
@@ -181,7 +181,7 @@ def fewer_iterations(subject: Subject) -> Judged:
     It is significantly earlier if it is so in nearly all bootstrap samples of draws and examples.
     """
     parts = _by_size(subject, LAST)
-    draws = [set(part.found) for part in parts.values()]
+    draws = [set(part.runs) for part in parts.values()]
     if not parts or draws.count(draws[0]) < len(draws):
         return NOT_RUN, ""
     steps = sorted(set.intersection(*(set(_steps(part)) for part in parts.values())))
@@ -209,7 +209,7 @@ def dev_and_test(subject: Subject) -> Judged:
     """Judge the claim that the best t on dev is better on test than the mean over scored t."""
     axes = {"method.step_size": PAPERS_STEP_SIZE}
     chosen = subject.measure("figure6", BY_DEV, **axes)
-    if len(chosen.found) < FEWEST:
+    if len(chosen.runs) < FEWEST:
         return NOT_RUN, ""
     steps = _steps(chosen)
     dev, test = (_curves(chosen, split, steps) for split in ("dev", "test"))

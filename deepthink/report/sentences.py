@@ -111,9 +111,9 @@ def _verdicts(model: str, judged: Sequence[claims.Verdict]) -> Iterator[str]:
     theirs = {m for t in ("table1", "table2", "table3") for m in experiments.axes(t)["model"]}
     yield (
         f"**{model}** is {'one' if model in theirs else 'none'} of the paper's models. Of the "
-        f"paper's {len(papers)} claims, {len(tested)} were tested on it: "
-        f"{tested.count(verdicts.HOLDS)} are confirmed in full, {tested.count(verdicts.PART)} in "
-        "part. The others are undecided or go the other way; the intervals below say how far."
+        f"paper's {len(papers)} claims, {len(tested)} were tested on it. Confirmed in full: "
+        f"{tested.count(verdicts.HOLDS)}. Confirmed in part: {tested.count(verdicts.PART)}. The "
+        "others are undecided or go the other way; the intervals below say how far."
     )
 
 
@@ -150,7 +150,7 @@ def _at_one_size(subject: Subject, size: str) -> Iterator[str]:
 def _falls(subject: Subject, size: str) -> str:
     """How far each kind of positions ends below its best t, over the tasks that both have."""
     parts = [comparisons.measure_positions(subject, size, name, LAST) for name in POSITIONS]
-    both = [pair for pair in zip(*parts, strict=True) if all(part.found for part in pair)]
+    both = [pair for pair in zip(*parts, strict=True) if all(part.runs for part in pair)]
     return " and ".join(
         f"{name} is {number(float(np.mean([_fall(pair[side]) for pair in both])))} points "
         "below its best t"
@@ -160,6 +160,6 @@ def _falls(subject: Subject, size: str) -> str:
 
 def _fall(part: Measured) -> float:
     """How far the mean curve ends below its highest point, in points."""
-    runs = [run for (run,) in part.found.values()]
+    runs = [run for (run,) in part.runs.values()]
     curve = [float(np.mean([run.correct(t).mean() for run in runs])) for t in runs[0].steps]
     return 100 * (max(curve) - curve[-1])

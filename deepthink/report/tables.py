@@ -47,7 +47,7 @@ class Block:
     @property
     def measured(self) -> bool:
         """Whether any run is there."""
-        return any(part.found for row in self.rows for cell in row.cells for part in cell.parts)
+        return any(part.runs for row in self.rows for cell in row.cells for part in cell.parts)
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ def categories(setting: Setting) -> dict[str, list[int]]:
 def _subjects(runs: Runs, layout: Layout) -> list[tuple[Subject, bool]]:
     """Subjects, and whether the paper has the model: the paper's first, then all with runs."""
     published = experiments.axes(layout.name)["model"] if layout.in_paper else []
-    found = []
+    pairs = []
     for model in (*published, *(m for m in runs.models if m not in published)):
         measured = list(subjects(runs, layout.name, [model]))
         if model in published and not any(subject.scale.whole for subject in measured):
             measured.insert(0, Subject(runs, model, WHOLE))
-        found += [(subject, model in published) for subject in measured]
-    return found
+        pairs += [(subject, model in published) for subject in measured]
+    return pairs
 
 
 def _block(layout: Layout, subject: Subject, published: bool) -> Block:
@@ -122,7 +122,7 @@ def _block(layout: Layout, subject: Subject, published: bool) -> Block:
 
 
 def _has_runs(row: Row) -> bool:
-    return any(part.found for cell in row.cells for part in cell.parts)
+    return any(part.runs for cell in row.cells for part in cell.parts)
 
 
 def _row(layout: Layout, subject: Subject, published: bool, section: str, line: Line) -> Row:
@@ -172,7 +172,7 @@ def _shown(blocks: Iterable[Block]) -> tuple[Block, ...]:
 
 def _pruned(block: Block) -> Block:
     def cell(full: Cell) -> Cell:
-        if all(part.found for part in full.parts):
+        if all(part.runs for part in full.parts):
             return full
         unasked = (replace(part, setting=replace(part.setting, draws=())) for part in full.parts)
         return replace(full, parts=tuple(unasked))

@@ -1,12 +1,12 @@
 """The part of the page on the records themselves: which runs, by which rules, on which data."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from deepthink.report import experiments, prose
 from deepthink.report.measurements import Subject
 from deepthink.report.render import Grid, markdown
 from deepthink.report.runs import Run, Runs
+from deepthink.report.words import printable
 
 
 def section(runs: Runs) -> Iterator[str]:
@@ -22,11 +22,6 @@ def section(runs: Runs) -> Iterator[str]:
     yield markdown(_counts(runs)) + "\n"
     yield _sources(runs) + _sizes(runs) + _steps(runs) + _origins(runs) + "\n"
     yield from rules(runs)
-
-
-def printable(path: Path) -> str:
-    """A path in one line of plain text, whatever its name is."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
 
 
 def _counts(runs: Runs) -> Grid:

@@ -1,4 +1,6 @@
-"""The formats of numbers in tables and sentences."""
+"""The formats of numbers and names in tables and sentences."""
+
+from pathlib import Path
 
 from deepthink.report.comparisons import Comparison
 from deepthink.report.layouts import TASKS
@@ -33,6 +35,11 @@ def difference(estimate: Estimate | None) -> str:
         return MISSING
     n = f" n={estimate.seeds}" if estimate.seeds > 1 else ""
     return interval(estimate, signed=True) + n
+
+
+def printable(path: Path) -> str:
+    """A path in one line of plain text, whatever its name is."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
 
 
 def probability(p: float | None) -> str:

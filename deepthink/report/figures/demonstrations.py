@@ -41,7 +41,7 @@ def counts(subject: Subject) -> Figure | None:
             for count in numbers:
                 where = {"task": task, "demonstrations.count": count}
                 parts[int(count)] = subject.measure("figure4", reading, **where)
-            run = {count: part for count, part in parts.items() if part.found}
+            run = {count: part for count, part in parts.items() if part.runs}
             drawn += run.values()
             if run:
                 line(axes, list(run), [part.outcomes for part in run.values()], label, **look)

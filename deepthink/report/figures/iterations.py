@@ -28,10 +28,10 @@ def step_sizes(subject: Subject) -> Figure | None:
     sizes = sorted(experiments.axes("figure6")["method.step_size"], key=float)
     for size, look in zip(sizes, LOOKS, strict=False):
         part = subject.measure("figure6", LAST, **{"method.step_size": size})
-        if not part.found:
+        if not part.runs:
             continue
         drawn = True
-        line(by_size, *curve(part), f"η = {size} (n = {len(part.found)})", **look)
+        line(by_size, *curve(part), f"η = {size} (n = {len(part.runs)})", **look)
         if size == PAPERS_STEP_SIZE:
             for split, look_of_split in (("test", LOOKS[0]), ("dev", LOOKS[2])):
                 line(by_split, *curve(part, split), split, **look_of_split)
@@ -58,7 +58,7 @@ def positions(subject: Subject) -> Figure | None:
             for name, look in zip(POSITIONS, LOOKS, strict=False):
                 where = {"task": task, "method.step_size": size, "method.positions": name}
                 part = subject.measure("positions", LAST, **where)
-                if part.found:
+                if part.runs:
                     drawn.append(part)
                     line(axes, *curve(part), name, **look)
             axes.set_title(f"{TASKS[task]}, η = {size}")
@@ -84,10 +84,10 @@ def drift(subject: Subject) -> Figure | None:
     for column, name in enumerate(POSITIONS):
         where = {"task": task, "method.step_size": size, "method.positions": name}
         part = subject.measure("positions", LAST, **where)
-        if not part.found:
+        if not part.runs:
             continue
         drawn = True
-        moves = [run.record["drift"] for (run,) in part.found.values()]
+        moves = [run.record["drift"] for (run,) in part.runs.values()]
         shades = matplotlib.colormaps["viridis"](np.linspace(0.9, 0.05, len(moves[0])))
         for row, (which, symbol) in enumerate((("keys", "K̃"), ("values", "Ṽ"))):
             axes = grid[row][column]

@@ -34,7 +34,7 @@ def by_category(subject: Subject) -> Figure | None:
     """MMLU by category, vanilla beside thinking, as in the paper's Figure 3."""
     (setting,) = experiments.settings("figure3")
     pair = [subject.measure_setting(setting, reading) for reading in (VANILLA, FIVE)]
-    if not all(part.found for part in pair):
+    if not all(part.runs for part in pair):
         return None
     places = categories(setting)
     figure, ((axes,),) = panels(1, 1, 2.3)
@@ -110,7 +110,7 @@ def compute(subject: Subject) -> Figure | None:
     for axes, task in zip(places, TASKS, strict=True):
         for name, (experiment, chosen, reading) in methods.items():
             part = subject.measure(experiment, reading, task=task, **chosen)
-            if part.found:
+            if part.runs:
                 _cost(axes, part, name, looks[name])
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator())
@@ -148,7 +148,7 @@ def _looks(methods: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _cost(axes: Axes, part: Measured, label: str, look: dict[str, Any]) -> None:
     """One method's accuracy at the mean of its operations."""
-    runs = [run for (run,) in part.found.values()]
+    runs = [run for (run,) in part.runs.values()]
     cost = float(np.mean([operations(run, part.reading.fixed or 1) for run in runs]))
     estimate = average(part.outcomes)
     bars = reach(estimate) if estimate.seeds > 2 else None

@@ -74,7 +74,7 @@ def not_run(axes: Axes, text: str) -> None:
 
 def draws_of(parts: Sequence[Measured]) -> str:
     """The numbers of draws, such as "n = 10" or "n = 7–10"; empty if there are none."""
-    counts = {len(part.found) for part in parts if part.found}
+    counts = {len(part.runs) for part in parts if part.runs}
     return f"n = {'–'.join(map(str, sorted({min(counts), max(counts)})))}" if counts else ""
 
 
@@ -102,6 +102,6 @@ def line(
 
 def curve(measured: Measured, split: str = "test") -> tuple[list[int], list[list[Array]]]:
     """The t after which every run was scored, and the outcomes of a split after each."""
-    runs = [run for (run,) in measured.found.values()]
+    runs = [run for (run,) in measured.runs.values()]
     steps = sorted(set.intersection(*(set(run.steps) for run in runs)))
     return steps, [[np.stack([run.correct(step, split) for run in runs])] for step in steps]
