@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from io import StringIO
 from itertools import product
 
@@ -19,6 +20,7 @@ from deepthink.report import (
     comparisons,
     experiments,
     figures,
+    further,
     layouts,
     page,
     paper,
@@ -32,9 +34,10 @@ from deepthink.report import (
 from deepthink.report.cells import Cell, fill
 from deepthink.report.figures import FIGURES, methods
 from deepthink.report.measurements import Subject
-from deepthink.report.readings import BY_DEV, FIVE, ORACLE, VANILLA, at
+from deepthink.report.readings import BY_DEV, FIVE, ORACLE, VANILLA, Calibration, at
 from deepthink.report.runs import Runs, Scale, one_per_draw
 from deepthink.report.writer import Writer
+from deepthink.store import records
 from results import ROWS, jobs, put
 
 SCRIPTS = CONF.parent / "scripts"
@@ -207,6 +210,162 @@ def test_t_by_dev_is_of_curves_of_the_asked_length(tmp_path):
     assert cell(tmp_path, FIVE).so_far is not None
 
 
+# calibrations of stored scores
+
+
+def turned(run):
+    """A made-up calibration: every answer becomes the other one; stored for even seeds alone."""
+    if run.draw[0] % 2:
+        return None
+    points = [
+        {
+            **point,
+            "correct": point["count"] - point["correct"],
+            "predicted": point["predicted"].translate({48: "1", 49: "0"}),
+        }
+        for point in run.record["curve"]
+    ]
+    return replace(run, record={**run.record, "curve": points})
+
+
+TURNED = Calibration("turned (inductive)", turned)
+
+
+def test_a_reading_may_calibrate_stored_scores(tmp_path):
+    """Right are 2, 4 and 3 of 6 after t = 1, 5 and 15; turned 4, 2 and 3, and t = 1 by dev."""
+    ten(tmp_path)
+    found = cell(tmp_path, VANILLA.after(TURNED))
+    assert found.draws == [(seed, 0) for seed in range(0, 10, 2)]
+    assert found.so_far.mean == pytest.approx(100 * 4 / ROWS)
+    assert cell(tmp_path, FIVE.after(TURNED)).so_far.mean == pytest.approx(100 * 2 / ROWS)
+    by_dev = BY_DEV.after(TURNED)
+    assert by_dev.name == "t by dev, turned (inductive)"
+    assert cell(tmp_path, BY_DEV).so_far.mean == pytest.approx(100 * 3 / ROWS)  # t = 15
+    assert cell(tmp_path, by_dev).so_far.mean == pytest.approx(100 * 4 / ROWS)  # t = 1
+    assert fill(found.parts) == []  # the line without calibration names the command
+
+
+def test_a_calibrated_line_is_a_row_only_where_scores_are_stored(tmp_path):
+    curve(tmp_path, "seed=1")
+    (table2,) = (layout for layout in layouts.LAYOUTS if layout.name == "table2")
+    icl, *others = table2.sections[""]
+    layout = replace(table2, sections={"": [icl, icl.after(TURNED), *others]})
+
+    def labels():
+        blocks = tables.build(Runs.load(tmp_path), layout).blocks
+        (block,) = (block for block in blocks if block.measured)
+        return [row.label for row in block.rows]
+
+    assert "ICL, turned (inductive)" not in labels()
+    curve(tmp_path, "seed=2")
+    assert labels()[:2] == ["ICL", "ICL, turned (inductive)"]
+
+
+# further methods
+
+
+def other_method(results, change, *overrides, label=None, **settings):
+    """A run whose identity says that a file of another name made it."""
+    return renamed(curve(results, *overrides, **settings), change, label)
+
+
+def renamed(path, change, label=None):
+    record = json.loads(path.read_text())
+    record.pop("checksum")
+    change(record["identity"])
+    record["checksum"] = records.digest(record)
+    path.unlink()
+    folder = path.parent.with_name(label or path.parent.name)
+    folder.mkdir(exist_ok=True)
+    head, key = path.stem.rpartition("-")[0], records.record_id(record["identity"])
+    (folder / f"{head}-{key}.json").write_text(json.dumps(record))
+
+
+def nearest(distance):
+    def change(identity):
+        identity["selector"] = {"name": "nearest", "distance": distance, "source": "ab" * 32}
+
+    return change
+
+
+def gradient(identity):
+    identity["thinking"]["refinement"] = {"name": "gradient", "rate": 0.5}
+
+
+def contextual(identity):
+    identity["calibration"] = {"name": "contextual"}
+
+
+def further_rows(results):
+    return further.every(page.load(results), page.EXPERIMENTS)
+
+
+def test_rules_refinements_and_calibrations_of_others_have_rows_of_their_own(tmp_path):
+    curve(tmp_path, "seed=9")
+    before = texts(tmp_path)
+    for seed in range(4):
+        draw = f"seed={seed}"
+        other_method(tmp_path, nearest("cosine"), draw, label="nearest+deepthink")
+        other_method(tmp_path, nearest("euclid"), draw, label="nearest+deepthink")
+        other_method(tmp_path, gradient, draw, label="gradient")
+        other_method(tmp_path, contextual, draw, label="deepthink-contextual")
+    rows = further_rows(tmp_path)
+    (usual,) = {str(row.method.rule) for row in rows} - {
+        f"nearest (distance={distance}, file abababab)" for distance in ("cosine", "euclid")
+    }
+    assert usual.startswith("random (")
+    assert {row.place[3:7] for row in rows} == {
+        ("nearest+deepthink", "nearest (distance=cosine, file abababab)", "iterate", "none"),
+        ("nearest+deepthink", "nearest (distance=euclid, file abababab)", "iterate", "none"),
+        ("gradient", usual, "gradient (rate=0.5)", "none"),
+        ("deepthink-contextual", usual, "iterate", "contextual"),
+    }
+    for row in rows:
+        assert len(row.runs) == 4
+        means = {column: round(e.mean, 1) for column, e in row.estimates.items()}
+        assert means == {"t = 1": 33.3, "t = T": 50.0, "t by dev": 50.0}
+    assert cell(tmp_path, FIVE).draws == [(9, 0)]
+    after = texts(tmp_path)
+    assert set(after) - set(before) == {f"tables/further.{end}" for end in ("md", "tex", "csv")}
+    assert {n: t for n, t in before.items() if n[:6] == "tables"}.items() <= after.items()
+    assert "## Further methods" in after["README.md"]
+    lines = list(csv.DictReader(StringIO(after["tables/further.csv"])))
+    ids = [key for line in lines for key in line["records"].split()]
+    assert len(lines) == 4 * 3
+    assert len(ids) == 3 * len(set(ids)) == 3 * 4 * 4
+    assert all(len(list(tmp_path.rglob(f"*-{key}.json"))) == 1 for key in ids)
+
+
+def test_another_refinements_t_1_fills_no_cell_of_the_papers(tmp_path):
+    other_method(tmp_path, gradient)
+    assert cell(tmp_path, VANILLA).so_far is None
+    text = texts(tmp_path)["README.md"]
+    assert f"### {MODEL}" not in text
+    assert "| gradient (rate=0.5) |" in text
+
+
+def test_rows_that_differ_in_settings_say_in_which(tmp_path):
+    other_method(tmp_path, gradient)
+    (row,) = further_rows(tmp_path)
+    assert row.settings == {}
+    other_method(tmp_path, gradient, "demonstrations.count=4", "method.step_size=0.1")
+    settings = [row.place[-1] for row in further_rows(tmp_path)]
+    assert sorted(settings) == [
+        "demonstrations=4, thinking.step_size=0.1",
+        "demonstrations=8, thinking.step_size=0.01",
+    ]
+
+
+def test_a_suite_is_one_row_over_its_members(tmp_path):
+    first, second, *_ = jobs("task=bbh", "method.scored=ends", "test_size=6")
+    for job, hits in ((first, 2), (second, 4)):
+        renamed(put(tmp_path, job, {1: hits, 5: 6}), contextual)
+    (row,) = further_rows(tmp_path)
+    assert row.task == "bbh, 2 members"
+    means = {column: e.mean for column, e in row.estimates.items()}
+    assert means == pytest.approx({"t = 1": 50, "t = T": 100})  # and no dev set
+
+
 # comparisons and verdicts
 
 
@@ -314,9 +473,8 @@ def test_the_opening_says_where_thinking_stands(tmp_path):
     assert "against vanilla.** t = 5: significantly ahead on SST2. t by dev: " in first
     papers = [claim for claim in claims.CLAIMS if claim.where]
     assert "none of the paper's models" in last
-    assert (
-        f"Of the paper's {len(papers)} claims, 6 were tested on it: 1 are confirmed in full" in last
-    )
+    assert f"Of the paper's {len(papers)} claims, 6 were tested on it." in last
+    assert "Confirmed in full: 1. Confirmed in part:" in last
     assert list(sentences.opening(Runs([]), MODEL)) == []
 
 
