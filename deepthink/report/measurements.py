@@ -82,9 +82,10 @@ def subjects(runs: Runs, experiment: str, models: Iterable[str] | None = None) -
 
 
 def _usable(runs: Iterable[Run], family: Family) -> Iterator[Run]:
-    """Runs of a family, or at t = 1 those that iterate otherwise.
+    """The runs of the family itself, and those whose refinement is the paper's iteration.
 
-    The t = 1 of another refinement should be the same, but stands in no cell of this one.
+    At t = 1 runs of other step sizes are offered too, since they have the same plain reading. The
+    t = 1 of another refinement should be the same, but it fills no cell of this family.
     """
     return (
         run for run in runs

@@ -1,4 +1,4 @@
-"""What a job's identity says of its method: the selection rule, the refinement, the calibration."""
+"""The selection rule, the refinement and the calibration that a job's identity names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from deepthink.store import records
 
 _PLAIN = {"refinement": "iterate", "calibration": "none"}
-"""What an identity means that names no refinement, or no calibration."""
+"""The names that an identity leaves out."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Method:
 
     @classmethod
     def of(cls, identity: records.Identity) -> "Method":
-        """From a job's identity. One that names no refinement iterates; without T, so do all."""
+        """From a job's identity. At T = 1 it names no refinement, since none is used."""
         plain = {kind: {"name": name} for kind, name in _PLAIN.items()}
         return cls(
             Part.of(identity["selector"]),
