@@ -21,8 +21,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from deepthink.report import comparisons, experiments
-from deepthink.report.measurements import BY_DEV, FIVE, ORACLE, VANILLA, at, measure
+from deepthink.report.layouts import TASKS
+from deepthink.report.measurements import subjects
+from deepthink.report.readings import BY_DEV, FIVE, LAST, ORACLE, VANILLA
 from deepthink.report.runs import Runs
 from deepthink.store import curves
 
@@ -105,12 +106,14 @@ by_run.groupby("task").mean().round(1)
 # others?
 
 # %%
-for model, scale in comparisons.subjects(runs, "table1"):
-    setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
-    late, early = (measure(runs, setting, model, scale, reading) for reading in (at(15), VANILLA))
-    if late.found:
+for subject in subjects(runs, "table1"):
+    late, early = (
+        subject.measure("table1", reading, method="deepthink_curve", task="sst2")
+        for reading in (LAST, VANILLA)
+    )
+    if late.runs:
         change = late.outcomes[0].astype(int) - early.outcomes[0]
-        print(f"{model}, {scale}: {len(change)} seeds, {change.shape[1]} examples")
+        print(f"{subject.model}, {subject.scale}: {len(change)} seeds, {change.shape[1]} examples")
         print(f"  righted {np.mean(change > 0):.1%}, wronged {np.mean(change < 0):.1%} of all")
         righted = (change > 0).sum(axis=0)
         often = (righted >= len(change) / 2).sum()
@@ -121,13 +124,12 @@ for model, scale in comparisons.subjects(runs, "table1"):
 
 # %%
 lines = []
-for model, scale in comparisons.subjects(runs, "table1"):
-    for task in comparisons.TASKS:
-        setting = experiments.setting("table1", method="deepthink_curve", task=task)
-        line = {"model": model, "task": task}
+for subject in subjects(runs, "table1"):
+    for task in TASKS:
+        line = {"model": subject.model, "task": task}
         for reading in (VANILLA, FIVE, BY_DEV, ORACLE):
-            part = measure(runs, setting, model, scale, reading)
-            line[reading.name] = 100 * part.outcomes[0].mean() if part.found else np.nan
-            line["n"] = len(part.found)
+            part = subject.measure("table1", reading, method="deepthink_curve", task=task)
+            line[reading.name] = 100 * part.outcomes[0].mean() if part.runs else np.nan
+            line["n"] = len(part.runs)
         lines.append(line)
 pd.DataFrame(lines).round(1)

@@ -56,7 +56,7 @@ def write(results: Path) -> None:
     """Redraw one folder; an exit with one line if it cannot be written."""
     from rich.console import Console
 
-    from deepthink.report import page
+    from deepthink.report import page, words
 
     console, begin = Console(), perf_counter()
     try:
@@ -70,7 +70,7 @@ def write(results: Path) -> None:
         sys.exit(f"error: cannot write to {results} ({error.strerror or error})")
     kinds = sorted({path.suffix[1:] for path in writer.written})
     for path, why in runs.broken.items():
-        print(f"left out: {page.printable(results / path)} {why}")
+        print(f"left out: {words.printable(results / path)} {why}")
     counts = ", ".join(f"{sum(p.suffix[1:] == k for p in writer.written)} {k}" for k in kinds)
     print(
         f"{len(writer.written)} files ({counts}) in {perf_counter() - begin:.0f} s; begin with "

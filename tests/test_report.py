@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from io import StringIO
 from itertools import product
 
@@ -20,6 +21,7 @@ from deepthink.report import (
     comparisons,
     experiments,
     figures,
+    further,
     layouts,
     page,
     paper,
@@ -30,9 +32,13 @@ from deepthink.report import (
     tables,
     verdicts,
 )
-from deepthink.report.measurements import BY_DEV, FIVE, ORACLE, VANILLA, Cell, at, fill, measure
+from deepthink.report.cells import Cell, fill
+from deepthink.report.figures import FIGURES, methods
+from deepthink.report.measurements import Subject
+from deepthink.report.readings import BY_DEV, FIVE, ORACLE, VANILLA, Calibration, at
 from deepthink.report.runs import Runs, Scale, one_per_draw
 from deepthink.report.writer import Writer
+from deepthink.store.identity import digest
 
 SCRIPTS = CONF.parent / "scripts"
 MODEL = "smollm2-135m"
@@ -53,9 +59,13 @@ def ten(results, **settings):
         curve(results, f"seed={seed}", **settings)
 
 
+def subject(results, scale=SCALE):
+    return Subject(Runs.load(results), MODEL, scale)
+
+
 def cell(results, reading, **axes):
-    setting = experiments.setting("table1", **{"method": "deepthink_curve", "task": "sst2", **axes})
-    return Cell((measure(Runs.load(results), setting, MODEL, SCALE, reading),))
+    where = {"method": "deepthink_curve", "task": "sst2", **axes}
+    return Cell((subject(results).measure("table1", reading, **where),))
 
 
 # readings and cells
@@ -98,9 +108,9 @@ def test_the_command_names_the_mirror_the_others_were_read_from(tmp_path):
 
 
 def test_commands_join_what_is_missing_alike():
-    runs = Runs([])
+    nothing = Subject(Runs([]), "gpt2-large", tables.WHOLE)
     settings = experiments.settings("table1")
-    parts = [measure(runs, s, "gpt2-large", tables.WHOLE, VANILLA) for s in settings]
+    parts = [nothing.measure_setting(setting, VANILLA) for setting in settings]
     assert [line for line, _ in fill(parts)] == [
         "python run.py experiment=table1 model.dtype=bfloat16"
     ]
@@ -162,12 +172,11 @@ def test_one_per_draw_takes_the_longest_of_equals(tmp_path):
 def test_a_suite_needs_all_its_members(tmp_path):
     overrides = ("task=bbh", "method=deepthink", "method.scored=ends", "test_size=6")
     paths = [put(tmp_path, job, {1: 3, 5: 6}) for job in jobs(*overrides)]
-    setting = experiments.setting("table3", task="bbh")
     scale = Scale(6, -1, -1, "float32")
 
     def read(pooled=True):
-        runs = Runs.load(tmp_path)
-        return Cell((measure(runs, setting, MODEL, scale, FIVE),), pooled=pooled)
+        part = subject(tmp_path, scale).measure("table3", FIVE, task="bbh")
+        return Cell((part,), pooled=pooled)
 
     assert read().estimate.mean == read(pooled=False).estimate.mean == 100
     assert read().estimate.examples == 22 * ROWS
@@ -186,8 +195,8 @@ def test_questions_weigh_by_their_number_where_they_are_pooled(tmp_path):
         put(tmp_path, job, {1: 0, 5: 0}, rows=1)
     put(tmp_path, first, {1: 0, 5: 30}, rows=30)
     put(tmp_path, second, {1: 0, 5: 0}, rows=10)
-    setting = experiments.setting("table3", task="bbh")
-    part = measure(Runs.load(tmp_path), setting, MODEL, Scale(-1, -1, -1, "float32"), FIVE)
+    whole = subject(tmp_path, Scale(-1, -1, -1, "float32"))
+    part = whole.measure("table3", FIVE, task="bbh")
     # however few were read, its 250 questions weigh 250 of 5,146
     assert Cell((part,), pooled=True).estimate.mean == pytest.approx(100 * 250 / 5146)
     assert Cell((part,)).estimate.mean == pytest.approx(100 / 22)
@@ -201,13 +210,168 @@ def test_t_by_dev_is_of_curves_of_the_asked_length(tmp_path):
     assert cell(tmp_path, FIVE).so_far is not None
 
 
+# calibrations of stored scores
+
+
+def turned(run):
+    """A made-up calibration: every answer becomes the other one; stored for even seeds alone."""
+    if run.draw[0] % 2:
+        return None
+    points = tuple(
+        replace(
+            point,
+            correct=point.count - point.correct,
+            predicted=point.predicted.translate({48: "1", 49: "0"}),
+        )
+        for point in run.record.curve
+    )
+    return replace(run, record=replace(run.record, curve=points))
+
+
+TURNED = Calibration("turned (inductive)", turned)
+
+
+def test_a_reading_may_calibrate_stored_scores(tmp_path):
+    """Right are 2, 4 and 3 of 6 after t = 1, 5 and 15; turned 4, 2 and 3, and t = 1 by dev."""
+    ten(tmp_path)
+    found = cell(tmp_path, VANILLA.after(TURNED))
+    assert found.draws == [(seed, 0) for seed in range(0, 10, 2)]
+    assert found.so_far.mean == pytest.approx(100 * 4 / ROWS)
+    assert cell(tmp_path, FIVE.after(TURNED)).so_far.mean == pytest.approx(100 * 2 / ROWS)
+    by_dev = BY_DEV.after(TURNED)
+    assert by_dev.name == "t by dev, turned (inductive)"
+    assert cell(tmp_path, BY_DEV).so_far.mean == pytest.approx(100 * 3 / ROWS)  # t = 15
+    assert cell(tmp_path, by_dev).so_far.mean == pytest.approx(100 * 4 / ROWS)  # t = 1
+    assert fill(found.parts) == []  # the line without calibration names the command
+
+
+def test_a_calibrated_line_is_a_row_only_where_scores_are_stored(tmp_path):
+    curve(tmp_path, "seed=1")
+    (table2,) = (layout for layout in layouts.LAYOUTS if layout.name == "table2")
+    icl, *others = table2.sections[""]
+    layout = replace(table2, sections={"": [icl, icl.after(TURNED), *others]})
+
+    def labels():
+        blocks = tables.build(Runs.load(tmp_path), layout).blocks
+        (block,) = (block for block in blocks if block.measured)
+        return [row.label for row in block.rows]
+
+    assert "ICL, turned (inductive)" not in labels()
+    curve(tmp_path, "seed=2")
+    assert labels()[:2] == ["ICL", "ICL, turned (inductive)"]
+
+
+# further methods
+
+
+def other_method(results, change, *overrides, label=None, **settings):
+    """A run whose identity says that a file of another name made it."""
+    return renamed(curve(results, *overrides, **settings), change, label)
+
+
+def renamed(path, change, label=None):
+    record = json.loads(path.read_text())
+    record.pop("checksum")
+    change(record["identity"])
+    record["checksum"] = digest(record)
+    path.unlink()
+    folder = path.parent.with_name(label or path.parent.name)
+    folder.mkdir(exist_ok=True)
+    head, key = path.stem.rpartition("-")[0], digest(record["identity"])[:8]
+    (folder / f"{head}-{key}.json").write_text(json.dumps(record))
+
+
+def nearest(distance):
+    def change(identity):
+        identity["selector"] = {"name": "nearest", "distance": distance, "source": "ab" * 32}
+
+    return change
+
+
+def gradient(identity):
+    identity["thinking"]["refinement"] = {"name": "gradient", "rate": 0.5}
+
+
+def contextual(identity):
+    identity["calibration"] = {"name": "contextual"}
+
+
+def further_rows(results):
+    return further.every(page.load(results), page.EXPERIMENTS)
+
+
+def test_rules_refinements_and_calibrations_of_others_have_rows_of_their_own(tmp_path):
+    curve(tmp_path, "seed=9")
+    before = texts(tmp_path)
+    for seed in range(4):
+        draw = f"seed={seed}"
+        other_method(tmp_path, nearest("cosine"), draw, label="nearest+deepthink")
+        other_method(tmp_path, nearest("euclid"), draw, label="nearest+deepthink")
+        other_method(tmp_path, gradient, draw, label="gradient")
+        other_method(tmp_path, contextual, draw, label="deepthink-contextual")
+    rows = further_rows(tmp_path)
+    (usual,) = {str(row.method.rule) for row in rows} - {
+        f"nearest (distance={distance}, file abababab)" for distance in ("cosine", "euclid")
+    }
+    assert usual.startswith("random (")
+    assert {row.place[3:7] for row in rows} == {
+        ("nearest+deepthink", "nearest (distance=cosine, file abababab)", "iterate", "none"),
+        ("nearest+deepthink", "nearest (distance=euclid, file abababab)", "iterate", "none"),
+        ("gradient", usual, "gradient (rate=0.5)", "none"),
+        ("deepthink-contextual", usual, "iterate", "contextual"),
+    }
+    for row in rows:
+        assert len(row.runs) == 4
+        means = {column: round(e.mean, 1) for column, e in row.estimates.items()}
+        assert means == {"t = 1": 33.3, "t = T": 50.0, "t by dev": 50.0}
+    assert cell(tmp_path, FIVE).draws == [(9, 0)]
+    after = texts(tmp_path)
+    assert set(after) - set(before) == {f"tables/further.{end}" for end in ("md", "tex", "csv")}
+    assert {n: t for n, t in before.items() if n[:6] == "tables"}.items() <= after.items()
+    assert "## Further methods" in after["README.md"]
+    lines = list(csv.DictReader(StringIO(after["tables/further.csv"])))
+    ids = [key for line in lines for key in line["records"].split()]
+    assert len(lines) == 4 * 3
+    assert len(ids) == 3 * len(set(ids)) == 3 * 4 * 4
+    assert all(len(list(tmp_path.rglob(f"*-{key}.json"))) == 1 for key in ids)
+
+
+def test_another_refinements_t_1_fills_no_cell_of_the_papers(tmp_path):
+    other_method(tmp_path, gradient)
+    assert cell(tmp_path, VANILLA).so_far is None
+    text = texts(tmp_path)["README.md"]
+    assert f"### {MODEL}" not in text
+    assert "| gradient (rate=0.5) |" in text
+
+
+def test_rows_that_differ_in_settings_say_in_which(tmp_path):
+    other_method(tmp_path, gradient)
+    (row,) = further_rows(tmp_path)
+    assert row.settings == {}
+    other_method(tmp_path, gradient, "demonstrations.count=4", "method.step_size=0.1")
+    settings = [row.place[-1] for row in further_rows(tmp_path)]
+    assert sorted(settings) == [
+        "demonstrations=4, thinking.step_size=0.1",
+        "demonstrations=8, thinking.step_size=0.01",
+    ]
+
+
+def test_a_suite_is_one_row_over_its_members(tmp_path):
+    first, second, *_ = jobs("task=bbh", "method.scored=ends", "test_size=6")
+    for job, hits in ((first, 2), (second, 4)):
+        renamed(put(tmp_path, job, {1: hits, 5: 6}), contextual)
+    (row,) = further_rows(tmp_path)
+    assert row.task == "bbh, 2 members"
+    means = {column: e.mean for column, e in row.estimates.items()}
+    assert means == pytest.approx({"t = 1": 50, "t = T": 100})  # and no dev set
+
+
 # comparisons and verdicts
 
 
 def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path):
     ten(tmp_path)
-    scale = SCALE
-    found = comparisons.thinking(Runs.load(tmp_path), MODEL, scale, FIVE)["vanilla"]
+    found = comparisons.thinking(subject(tmp_path), FIVE)["vanilla"]
     assert found.label == "vanilla"
     (estimate, *others) = found.estimates
     assert estimate.mean == pytest.approx(100 * 2 / ROWS)
@@ -217,7 +381,7 @@ def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path):
 
 def test_the_oracle_is_never_tested(tmp_path):
     ten(tmp_path)
-    found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, ORACLE)["vanilla"]
+    found = comparisons.thinking(subject(tmp_path), ORACLE)["vanilla"]
     assert found.estimates[0].mean == pytest.approx(100 * 2 / ROWS)
     assert found.adjusted == (None,) * 6
 
@@ -226,7 +390,7 @@ def test_the_oracle_is_never_tested(tmp_path):
 def test_with_too_few_draws_nothing_is_tested(tmp_path, draws, verdict):
     for seed in range(draws):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
-    found = comparisons.thinking(Runs.load(tmp_path), MODEL, SCALE, FIVE)["vanilla"]
+    found = comparisons.thinking(subject(tmp_path), FIVE)["vanilla"]
     assert found.estimates[0].mean == 100
     assert (found.estimates[0].p is None) == (found.adjusted[0] is None) == (draws < 4)
     assert verdicts.judge([("", found)])[0] == verdict
@@ -246,12 +410,12 @@ def test_verdicts_follow_the_numbers(tmp_path, hits, verdict):
 
 
 def test_an_average_that_is_ahead_alone_is_a_claim_in_part():
-    def contrast(*ps):
+    def comparison(*ps):
         ahead = tuple(statistics.Estimate(1.0, 0.1, 1.9, 10, 100, p) for p in ps)
-        return comparisons.Contrast("", ("sst2", "mr", "average"), ahead, ps)
+        return comparisons.Comparison("", ("sst2", "mr", "average"), ahead, ps)
 
     said = {
-        ps: verdicts.judge([("", contrast(*ps))])[0]
+        ps: verdicts.judge([("", comparison(*ps))])[0]
         for ps in ((0.2, 0.2, 0.2), (0.2, 0.2, 0.01), (0.2, 0.01, 0.2), (0.01, 0.01, 0.2))
     }
     assert [*said.values()] == ["not here", "in part", "in part", "holds"]
@@ -260,8 +424,8 @@ def test_an_average_that_is_ahead_alone_is_a_claim_in_part():
 def test_a_claims_tests_are_one_family():
     """Six settings of one claim are six chances; a task that is missing was a chance too."""
     found = statistics.Estimate(1.0, 0.1, 1.9, 10, 100, 0.03)
-    one = comparisons.Contrast("", ("sst2",), (found,), (0.03,))
-    none = comparisons.Contrast("", ("sst2",), (None,), (None,))
+    one = comparisons.Comparison("", ("sst2",), (found,), (0.03,))
+    none = comparisons.Comparison("", ("sst2",), (None,), (None,))
     assert verdicts.judge([("", one)])[0] == "holds"
     assert verdicts.judge([("a", one), ("b", none)], 2)[0] == "not here"
     assert verdicts.corrected([one, none])[0].adjusted == (0.06,)
@@ -284,9 +448,8 @@ def test_a_command_makes_what_the_draws_that_are_there_are(tmp_path):
         (config,) = jobs(f"seed={seed}", "task=sst2", "method=deepthink_curve", *sizes)
         put(tmp_path, config, {1: 2, 2: 3, 3: 3}, {1: 1, 2: 1, 3: 1})
     scale = Scale(100, 50, 300, "float32")
-    setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
-    part = measure(Runs.load(tmp_path), setting, MODEL, scale, VANILLA)
-    ((command, _),) = fill([part])
+    axes = {"method": "deepthink_curve", "task": "sst2"}
+    ((command, _),) = fill([subject(tmp_path, scale).measure("table1", VANILLA, **axes)])
     assert " scale=cpu model.dtype=float32 method.scored=all " in command
 
 
@@ -296,22 +459,23 @@ def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path):
         falls, stays = {1: 2, 5: 6, 15: 0}, {1: 2, 5: 6, 15: 6}
         curve(tmp_path, f"seed={seed}", *settings, hits=falls)
         curve(tmp_path, f"seed={seed}", *settings, "method.positions=aligned", hits=stays)
-    text = sentences.paragraph(Runs.load(tmp_path), MODEL, SCALE)
+    text = sentences.on_positions(subject(tmp_path))
     assert "η = 0.01" not in text  # not run
     assert "At t = 15 aligned is significantly ahead on SST2." in text
-    assert "continued stands 100.0 points below its best t and aligned stands 0.0" in text
-    assert sentences.paragraph(Runs([]), MODEL, SCALE) == ""
+    assert "continued is 100.0 points below its best t and aligned is 0.0" in text
+    assert sentences.on_positions(Subject(Runs([]), MODEL, SCALE)) == ""
 
 
 def test_the_opening_says_where_thinking_stands(tmp_path):
     for seed in range(6):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
-    last, first = sentences.sentences(Runs.load(tmp_path), MODEL)
+    last, first = sentences.opening(Runs.load(tmp_path), MODEL)
     assert "against vanilla.** t = 5: significantly ahead on SST2. t by dev: " in first
-    papers = [claim for claim, where, *_ in claims.CLAIMS if where]
+    papers = [claim for claim in claims.CLAIMS if claim.where]
     assert "none of the paper's models" in last
-    assert f"Of {len(papers)} claims of the paper 6 were tested on it: 1 confirmed in full" in last
-    assert list(sentences.sentences(Runs([]), MODEL)) == []
+    assert f"Of the paper's {len(papers)} claims, 6 were tested on it." in last
+    assert "Confirmed in full: 1. Confirmed in part:" in last
+    assert list(sentences.opening(Runs([]), MODEL)) == []
 
 
 def figure4(results, hits):
@@ -339,8 +503,8 @@ def test_claims_of_figure_4_follow_the_numbers(tmp_path, hits, expected):
         sensitivity_claims.more_demonstrations,
         sensitivity_claims.steadier_at_any_count,
     )
-    runs = Runs.load(tmp_path)
-    assert tuple(judge(runs, MODEL, SCALE)[0] for judge in judges) == expected
+    judged = subject(tmp_path)
+    assert tuple(judge(judged)[0] for judge in judges) == expected
 
 
 @pytest.mark.parametrize(("peaks", "verdict"), [((15, 5, 1), "holds"), ((15, 15, 1), "in part")])
@@ -349,10 +513,11 @@ def test_a_larger_step_size_peaks_earlier(tmp_path, peaks, verdict):
         for seed in range(5):
             hits = {step: 6 if step == peak else 2 for step in CURVE}
             curve(tmp_path, f"seed={seed}", f"method.step_size={size}", hits=hits)
-    found, evidence = sensitivity_claims.fewer_iterations(Runs.load(tmp_path), MODEL, SCALE)
+    found, evidence = sensitivity_claims.fewer_iterations(subject(tmp_path))
     assert found == verdict
     assert f"η = 0.01: t = {peaks[1]}" in evidence
-    assert sensitivity_claims.fewer_iterations(Runs([]), MODEL, SCALE) == ("not run", "")
+    nothing = Subject(Runs([]), MODEL, SCALE)
+    assert sensitivity_claims.fewer_iterations(nothing) == ("not run", "")
 
 
 def test_a_claim_of_several_parts_holds_only_if_none_is_missing():
@@ -366,7 +531,7 @@ def test_compute_counts_selection_and_the_iterations_that_were_read(tmp_path):
     path = curve(tmp_path, flops=flops)
     (run_,) = Runs.load(tmp_path).all
     assert run_.path == path.relative_to(tmp_path)
-    assert [figures.operations(run_, step) for step in (1, 3)] == [6, 116]
+    assert [methods.operations(run_, step) for step in (1, 3)] == [6, 116]
 
 
 # files
@@ -410,7 +575,11 @@ def test_everything_is_written(written):
     for table in ("table1", "table2", "table3", "table4", "table5", "table6", "figure3"):
         assert {f"{table}.md", f"{table}.tex", f"{table}.csv"} <= names
     drawn = {name.partition("-")[0] for name in names if name.endswith(".png")}
-    assert drawn == set(figures.FIGURES) == {n.partition("-")[0] for n in names if "pdf" in n}
+    assert (
+        drawn
+        == {figure.name for figure in FIGURES}
+        == {n.partition("-")[0] for n in names if "pdf" in n}
+    )
     text = (written / "README.md").read_text()
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (written / link).is_file(), link
@@ -421,7 +590,7 @@ def test_the_same_records_give_the_same_bytes(written, tmp_path):
     writer = Writer(tmp_path)
     for one, figure in figures.every(page.load(written), lambda _: None):
         drawn.append(one)
-        if one.name == "figure5":
+        if one.figure.name == "figure5":
             writer.figure(one.file, figure)
     for name, text in page.texts(written, page.load(written), drawn):
         assert (written / name).read_text() == text
@@ -461,7 +630,7 @@ def test_what_is_no_longer_true_is_removed(tmp_path):
 
 def test_draws_that_only_vanilla_has_are_left_out(results):
     """Runs with other settings of thinking have the t = 1 of a draw whose own run is missing."""
-    (results / cell(results, FIVE).parts[0].found[0, 0][0].path).unlink()
+    (results / cell(results, FIVE).parts[0].runs[0, 0][0].path).unlink()
     vanilla, thinking = (cell(results, reading) for reading in (VANILLA, FIVE))
     assert (vanilla.seeds, thinking.seeds) == (10, 9)
     assert "t = 5: SD 0.0 → 0.0 n=9, worst " in texts(results)["README.md"]
@@ -508,7 +677,7 @@ def test_the_report_needs_neither_torch_nor_a_network():
 
 def test_a_broken_record_is_left_out_and_told(results):
     before = cell(results, FIVE)
-    path = results / before.parts[0].found[0, 0][0].path
+    path = results / before.parts[0].runs[0, 0][0].path
     path.write_text(path.read_text()[:100])
     found = cell(results, FIVE)
     assert (before.estimate.seeds, found.so_far.seeds, found.estimate) == (10, 9, None)
@@ -537,7 +706,7 @@ def test_the_command_says_what_it_wrote_or_what_is_wrong(tmp_path, monkeypatch, 
 
 def test_grid_by_hand(written):
     table = tables.build(Runs.load(written), layouts.LAYOUTS[0])
-    block = next(b for b in table.blocks if b.model == MODEL)
+    block = next(b for b in table.blocks if b.subject.model == MODEL)
     grid = render.grid(table, block)
     row = next(r for r in grid.rows if r[:2] == ("", "ours") and r[2].startswith("66.7"))
     assert row[3:8] == ("–",) * 5
@@ -587,7 +756,7 @@ def test_a_deleted_record_comes_back_by_the_command_beside_its_cell(run, tmp_pat
     def read():
         runs = Runs.load(tmp_path / "results")
         (scale,) = {one.scale for one in runs.all}
-        return Cell((measure(runs, setting, "gpt2-large", scale, FIVE),))
+        return Cell((Subject(runs, "gpt2-large", scale).measure_setting(setting, FIVE),))
 
     before = read()
     assert before.complete

@@ -20,9 +20,11 @@ from pydantic import ValidationError
 
 from deepthink.config.overrides import CONF, compose, expand
 from deepthink.errors import UserError
-from deepthink.report import claims, experiments, figures, page, plan, tables
+from deepthink.report import claims, experiments, figures, page, plan, tables, what_was_run
+from deepthink.report.cells import Cell, fill
 from deepthink.report.layouts import LAYOUTS
-from deepthink.report.measurements import FIVE, VANILLA, Cell, fill, measure, scales_of
+from deepthink.report.measurements import Subject, subjects
+from deepthink.report.readings import FIVE, VANILLA
 from deepthink.report.runs import Run, Runs, Scale
 from deepthink.store import records
 from deepthink.store.identity import PROTOCOL, answered, asked, digest, record_id
@@ -55,8 +57,8 @@ def reseal(path, change):
 
 
 def cell(results, reading, **axes):
-    setting = experiments.setting("table1", **{"method": "deepthink_curve", "task": "sst2", **axes})
-    return Cell((measure(page.load(results), setting, MODEL, SCALE, reading),))
+    where = {"method": "deepthink_curve", "task": "sst2", **axes}
+    return Cell((Subject(page.load(results), MODEL, SCALE).measure("table1", reading, **where),))
 
 
 def texts(results, runs=None):
@@ -112,16 +114,9 @@ def test_a_new_option_of_anything_else_neither(tmp_path, part, name, value):
     reseal(curve(tmp_path, hits=BETTER), new)
     assert page.load(tmp_path).all == ()
     for reading in (FIVE, VANILLA):
-        assert (
-            measure(
-                Runs.load(tmp_path),
-                experiments.setting("table1", method="deepthink_curve", task="sst2"),
-                MODEL,
-                SCALE,
-                reading,
-            ).found
-            == {}
-        )
+        subject = Subject(Runs.load(tmp_path), MODEL, SCALE)
+        axes = {"method": "deepthink_curve", "task": "sst2"}
+        assert subject.measure("table1", reading, **axes).runs == {}
 
 
 # what is on the page
@@ -217,7 +212,7 @@ def test_one_record_of_another_commit_or_weights_is_apart(tmp_path):
     assert cell(tmp_path, FIVE).estimate is None  # its own record was the one that moved
     curve(tmp_path, "seed=3")
     assert cell(tmp_path, FIVE).estimate == before
-    scales = scales_of(page.load(tmp_path), experiments.settings("table1"), MODEL)
+    scales = [subject.scale for subject in subjects(page.load(tmp_path), "table1", [MODEL])]
     assert [str(scale).partition("other model ")[1] for scale in scales] == ["", "other model "]
 
 
@@ -239,7 +234,7 @@ def test_other_weights_are_told_on_a_scale_of_their_own_too(tmp_path):
     others = {run.scale.test: run.scale.other for run in page.load(tmp_path).all}
     assert {test: other[:12] for test, other in others.items()} == {6: "", 5: "other model ", 4: ""}
     text = texts(tmp_path)["README.md"]
-    assert "the same name, but not the rows or the weights of most" in text
+    assert "runs of the same name whose rows or weights are not those of most runs" in text
 
 
 def test_two_halves_are_not_one_number(tmp_path):
@@ -248,12 +243,12 @@ def test_two_halves_are_not_one_number(tmp_path):
         hits = CURVE if seed < 5 else BETTER
         curve(tmp_path, f"seed={seed}", hits=hits, data=f"data {seed // 5}")
     runs = page.load(tmp_path)
-    scales = scales_of(runs, experiments.settings("table1"), MODEL)
-    assert len(scales) == len({str(scale) for scale in scales}) == 2
-    setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
+    halves = list(subjects(runs, "table1", [MODEL]))
+    assert len(halves) == len({str(half) for half in halves}) == 2
     means = []
-    for scale in scales:
-        found = Cell((measure(runs, setting, MODEL, scale, FIVE),))
+    for half in halves:
+        part = half.measure("table1", FIVE, method="deepthink_curve", task="sst2")
+        found = Cell((part,))
         assert (found.seeds, found.estimate) == (5, None)
         means.append(round(found.so_far.mean, 1))
     assert sorted(means) == [33.3, 66.7]
@@ -277,9 +272,8 @@ def test_a_suites_members_are_of_one_source(tmp_path):
     extra = jobs("task=bbh", "method.scored=ends", "test_size=6", "method.iterations=9")[0]
     put(tmp_path, extra, {1: 6, 9: 6}, data=f"/two {extra.task.name}")
     runs = page.load(tmp_path)
-    setting = experiments.setting("table3", task="bbh")
-    scales = scales_of(runs, [setting], MODEL)
-    means = [Cell((measure(runs, setting, MODEL, scale, FIVE),)).estimate.mean for scale in scales]
+    parts = [subject.measure("table3", FIVE, task="bbh") for subject in subjects(runs, "table3")]
+    means = [Cell((part,)).estimate.mean for part in parts]
     assert sorted(means) == [0, 100]
 
 
@@ -313,8 +307,8 @@ def test_a_claim_is_counted_once_whatever_the_scales(tmp_path):
     assert large.startswith("6 test rows, 6 dev rows, a pool of 9, float32: significantly ahead")
     assert small.startswith("5 test rows, float32: **not here**, significantly behind on SST2")
     text = texts(tmp_path)["README.md"]
-    papers = [claim for claim, where, *_ in claims.CLAIMS if where]
-    assert f"Of {len(papers)} claims of the paper " in text
+    papers = [claim for claim in claims.CLAIMS if claim.where]
+    assert f"Of the paper's {len(papers)} claims, " in text
     for rows in titles(text):
         assert len(rows) == len(set(rows)), rows
     assert "- On 6 test rows, 6 dev rows, a pool of 9, float32: **Thinking in" in text
@@ -353,9 +347,8 @@ def test_the_command_beside_a_cell_is_its_missing_jobs(tmp_path, monkeypatch, na
     for seed in range(9):
         curve(folder, f"seed={seed}", *words)
     runs = page.load(folder)
-    setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
-    part = measure(runs, setting, "mine", SCALE, FIVE)
-    ((command, _),) = fill([part])
+    axes = {"method": "deepthink_curve", "task": "sst2"}
+    ((command, _),) = fill([Subject(runs, "mine", SCALE).measure("table1", FIVE, **axes)])
     (job,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, *words, "seed=9")
     dtyped = replace(job, model=replace(job.model, dtype="float32"))
     assert filled(command) == [(asked(dtyped), "mine", name)]
@@ -388,8 +381,9 @@ def test_a_model_of_a_commit_is_asked_for_by_it(tmp_path):
         record["identity"]["model"]["revision"] = "c" * 40
 
     reseal(path, pinned)
-    setting = experiments.setting("table1", method="deepthink_curve", task="sst2")
-    ((command, _),) = fill([measure(page.load(tmp_path), setting, "gpt2-large", SCALE, FIVE)])
+    subject = Subject(page.load(tmp_path), "gpt2-large", SCALE)
+    axes = {"method": "deepthink_curve", "task": "sst2"}
+    ((command, _),) = fill([subject.measure("table1", FIVE, **axes)])
     assert f"model.revision={'c' * 40} " in command
     assert "model.hub_id" not in command
 
@@ -684,28 +678,28 @@ def test_the_page_says_by_which_rules_records_were_made(tmp_path):
             point["ties"] = 1
 
     text = texts(tmp_path)["README.md"]
-    assert "All records were made before ties were counted (commits 00000000, aaaaaaaa)" in text
+    assert "All records were made before ties were counted (commits 00000000, aaaaaaaa)." in text
     assert "1 of 2 records were made with `pool.overlap=keep` (commits aaaaaaaa)" in text
     reseal(path, tied)
     text = texts(tmp_path)["README.md"]
     assert "1 of 2 records were made before ties were counted (commits aaaaaaaa)" in text
-    assert "Of 36 predictions whose ties were counted 6 were ties." in text
+    assert "Of 36 predictions whose ties were counted, 6 were ties." in text
 
 
 def test_a_job_without_ties_counted_them(run, tmp_path):
     assert run("test_size=4", "dev_size=4")[0] == 0
     runs = page.load(tmp_path / "results")
-    assert {point.ties for one in runs.all for point in one.record.curve} == {0}
-    text = "".join(page._rules_note(runs))
+    assert {point.ties for run_ in runs.all for point in run_.record.curve} == {0}
+    text = "".join(what_was_run.rules(runs))
     assert "before ties were counted" not in text
-    assert "Of 24 predictions whose ties were counted 0 were ties." in text
+    assert "Of 24 predictions whose ties were counted, 0 were ties." in text
 
 
 def test_the_published_study_is_told_for_what_it_is(study):
     text = texts(study.folder, study)["README.md"]
     assert "All records were made with `pool.overlap=keep` (commits " in text
     assert "All records were made before ties were counted (commits " in text
-    assert tables.build(study, LAYOUTS[0]).blocks[-1].model == MODEL
+    assert tables.build(study, LAYOUTS[0]).blocks[-1].subject.model == MODEL
 
 
 def test_a_models_folder_is_planned_and_shown_under_its_own_words(run, tmp_path):
@@ -716,7 +710,7 @@ def test_a_models_folder_is_planned_and_shown_under_its_own_words(run, tmp_path)
     (run_,) = page.load(tmp_path / "results").all
     assert run_.record.identity.model.hub_id == ""
     table = tables.build(page.load(tmp_path / "results"), LAYOUTS[0])
-    (block,) = (one for one in table.blocks if one.model == "mine")
+    (block,) = (one for one in table.blocks if one.subject.model == "mine")
     missing = " ".join(line for row in block.rows for c in row.cells for line, _ in fill(c.parts))
     assert f"model.hub_id={run_.record.config.model.hub_id} " in missing
     assert "model.package=null" in missing

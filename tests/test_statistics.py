@@ -1,10 +1,12 @@
 """Intervals and tests: by hand, against the tests they must reduce to, and by simulation."""
 
+import doctest
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from deepthink.report import statistics
+from deepthink.report import prose, statistics, verdicts, words
 from deepthink.report.statistics import pitman_morgan
 from deepthink.store import curves
 
@@ -98,6 +100,39 @@ def test_intervals_of_an_accuracy_hold_the_truth_as_often_as_they_say(of_seeds, 
         found = statistics.accuracy((rng.random((10, 100)) < share).astype(int))
         held += found.low <= truth <= found.high
     assert 0.93 <= held / 1500 <= 0.975
+
+
+STATED = {5: 0.93, 3: 0.92, 2: 0.87}
+"""How often intervals cover the truth at least, by draws, as statistics.py and the page say."""
+
+
+@pytest.mark.parametrize("seeds", STATED)
+def test_with_few_draws_intervals_cover_the_truth_as_often_as_the_page_says(seeds):
+    """The truth is a zero; the spreads of seeds and examples are the worst for each number."""
+    rng = np.random.default_rng(1)
+    coverage = []
+    for of_seeds, of_examples in ((0.5, 0.0), (0.5, 0.5), (0.5, 1.0)):
+        held = 0
+        for _ in range(2000):
+            level = rng.normal(0, 0.7, (seeds, 1)) + rng.normal(0, 1.5, (1, 100))
+            apart = rng.normal(0, of_seeds, (seeds, 1)) + rng.normal(0, of_examples, (1, 100))
+            shared = rng.logistic(0, 1, (seeds, 100))
+            first, second = (shared < level + side * apart / 2 for side in (1, -1))
+            found = statistics.difference(first, second)
+            held += found.low <= 0 <= found.high
+        coverage.append(held / 2000)
+    assert STATED[seeds] - 0.01 <= min(coverage) <= STATED[seeds] + 0.02
+    five, three, two = (f"{100 * STATED[draws]:.0f} %" for draws in (5, 3, 2))
+    stated = f"at least {five} of the time with five draws, {three} with three and {two} with two"
+    assert stated in " ".join(prose.METHODS.split())
+    assert stated.replace("five draws", "five") in " ".join(statistics.__doc__.split())
+
+
+@pytest.mark.parametrize("module", [statistics, verdicts, words])
+def test_the_examples_in_docstrings_are_true(module):
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 @pytest.mark.parametrize(("seeds", "most"), [(5, 0.075), (10, 0.06)])

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from deepthink.report import comparisons
-from deepthink.report.comparisons import Contrast
-from deepthink.report.layouts import TASKS
-from deepthink.report.measurements import ORACLE, Reading
+from deepthink.report.comparisons import Comparison
+from deepthink.report.layouts import STEP_SIZES, TASKS
+from deepthink.report.measurements import Subject, subjects
+from deepthink.report.readings import LAST, READINGS, Reading
 from deepthink.report.render import Grid
 from deepthink.report.render import markdown as as_markdown
-from deepthink.report.runs import Runs, Scale
+from deepthink.report.runs import Runs
 from deepthink.report.statistics import LEVEL, Estimate
 from deepthink.report.words import MISSING, interval, number, probability
 
@@ -19,46 +20,51 @@ THINKING = "thinking less"
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A contrast and where it stands: the question it belongs to, and how t was read."""
+class ComparisonRow:
+    """A comparison and its place: the subject, the question it answers, and the reading of t."""
 
-    model: str
-    scale: Scale
-    family: str
+    subject: Subject
+    question: str
     reading: Reading
-    contrast: Contrast
+    comparison: Comparison
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is any number."""
+        return any(self.comparison.estimates)
 
 
-def every(runs: Runs) -> Iterator[Compared]:
+def every(runs: Runs) -> Iterator[ComparisonRow]:
     """Thinking against its rivals, then aligned against continued positions at each η.
 
-    Of other data or another model only what has numbers.
+    Rows of other data or another model are left out if they have no number.
     """
-    return (one for one in _every(runs) if not one.scale.other or any(one.contrast.estimates))
+    return (row for row in _every(runs) if row.measured or not row.subject.scale.other)
 
 
-def _every(runs: Runs) -> Iterator[Compared]:
-    for model, scale in comparisons.subjects(runs, "table1"):
-        for reading in comparisons.READINGS:
-            for found in comparisons.thinking(runs, model, scale, reading).values():
-                yield Compared(model, scale, THINKING, reading, found)
-    for model, scale in comparisons.subjects(runs, "positions"):
-        for size in comparisons.STEP_SIZES:
-            for reading in (comparisons.LAST, *comparisons.READINGS):
-                for found in comparisons.positions(runs, model, scale, size, reading):
-                    yield Compared(model, scale, f"positions, η = {size}", reading, found)
+def _every(runs: Runs) -> Iterator[ComparisonRow]:
+    for subject in subjects(runs, "table1"):
+        for reading in READINGS:
+            for comparison in comparisons.thinking(subject, reading).values():
+                yield ComparisonRow(subject, THINKING, reading, comparison)
+    for subject in subjects(runs, "positions"):
+        for size in STEP_SIZES:
+            for reading in (LAST, *READINGS):
+                for comparison in comparisons.positions(subject, size, reading):
+                    yield ComparisonRow(subject, f"positions, η = {size}", reading, comparison)
 
 
-def markdown(compared: Sequence[Compared], model: str, scale: Scale) -> Iterator[str]:
-    """One table for each family and reading of a model and scale that has numbers."""
-    tables: dict[tuple[str, Reading], list[Contrast]] = {}
-    for one in compared:
-        if (one.model, one.scale) == (model, scale) and any(one.contrast.estimates):
-            tables.setdefault((one.family, one.reading), []).append(one.contrast)
-    for (family, reading), rows in tables.items():
-        read = f"{reading.name} (upper bound)" if reading is ORACLE else reading.name
-        heading = f"{read}: less" if family == THINKING else f"{family.partition(', ')[2]}, {read}"
-        cells = tuple((row.label, *map(_cell, row.estimates, row.adjusted)) for row in rows)
+def markdown(rows: Sequence[ComparisonRow], subject: Subject) -> Iterator[str]:
+    """One table for each question and reading for which the subject has numbers."""
+    tables: dict[tuple[str, Reading], list[Comparison]] = {}
+    for row in rows:
+        if row.subject == subject and row.measured:
+            tables.setdefault((row.question, row.reading), []).append(row.comparison)
+    for (question, reading), lines in tables.items():
+        name = f"{reading.name} (upper bound)" if reading.upper_bound else reading.name
+        thinking = question == THINKING
+        heading = f"{name}: less" if thinking else f"{question.partition(', ')[2]}, {name}"
+        cells = tuple((line.label, *map(_cell, line.estimates, line.adjusted)) for line in lines)
         yield as_markdown(Grid((heading, *TASKS.values(), "average"), cells)) + "\n"
 
 
@@ -87,19 +93,21 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def long_form(compared: Sequence[Compared]) -> str:
-    """As CSV, one line for each contrast and task; empty where it was not run or not tested."""
-    rows = []
-    for one in compared:
-        place = (one.model, one.scale, one.family, one.reading.name, one.contrast.label)
-        found = one.contrast
-        for task, e, p in zip(found.tasks, found.estimates, found.adjusted, strict=True):
-            numbers: tuple[object, ...] = ("",) * (len(_COLUMNS) - len(place) - 1)
+def long_form(rows: Sequence[ComparisonRow]) -> str:
+    """As CSV, one line for each comparison and task; empty where nothing was run or tested."""
+    lines = []
+    for row in rows:
+        comparison = row.comparison
+        place = (row.subject.model, row.subject.scale, row.question, row.reading.name)
+        for task, e, p in zip(
+            comparison.tasks, comparison.estimates, comparison.adjusted, strict=True
+        ):
+            numbers: tuple[object, ...] = ("",) * (len(_COLUMNS) - len(place) - 2)
             if e is not None:
                 ends = (f"{value:.4f}" for value in (e.mean, e.low, e.high))
                 effect = "" if e.effect is None else f"{e.effect:.4f}"
-                counted = ("" if n is None else str(n) for n in (e.wins, e.losses))
+                counts = ("" if n is None else str(n) for n in (e.wins, e.losses))
                 tested = ("", "") if p is None else (f"{e.p:.3g}", f"{p:.3g}")
-                numbers = (*ends, e.seeds, *counted, e.examples, effect, *tested)
-            rows.append((*place, task, *numbers))
-    return pd.DataFrame(rows, columns=_COLUMNS).to_csv(index=False, lineterminator="\n")
+                numbers = (*ends, e.seeds, *counts, e.examples, effect, *tested)
+            lines.append((*place, comparison.label, task, *numbers))
+    return pd.DataFrame(lines, columns=_COLUMNS).to_csv(index=False, lineterminator="\n")

@@ -1,38 +1,26 @@
-"""Two methods on the same demonstrations and examples: who is ahead, by how much, how surely."""
+"""Comparisons of two methods on the same test examples: the difference and how sure it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from deepthink.report import experiments, statistics
-from deepthink.report.layouts import RULES, TASKS
-from deepthink.report.measurements import (
-    BY_DEV,
-    FIVE,
-    ORACLE,
-    VANILLA,
-    Measured,
-    Reading,
-    at,
-    measure,
-    percent,
-    scales_of,
-    shared,
-)
-from deepthink.report.runs import Array, Runs, Scale
+from deepthink.report import statistics
+from deepthink.report.layouts import PAPERS_STEP_SIZE, RULES, TASKS
+from deepthink.report.measurements import Measured, Subject, percent, shared
+from deepthink.report.readings import VANILLA, Reading
+from deepthink.report.runs import Array
 from deepthink.report.statistics import FEWEST, Estimate
-
-TESTED = (FIVE, BY_DEV)
-READINGS = (*TESTED, ORACLE)
-"""Fixed t, t by dev, and the upper bound, which is never tested."""
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """First less second, in points: by task, then on average over the tasks; None is missing.
+class Comparison:
+    """How far a first method is ahead of a second, in points.
 
-    adjusted: p of each task after Holm's correction over the tasks, those of which nothing is known
-        counted as undecided, and of the average as it is; None for a reading that is not tested,
-        and with fewer than `FEWEST` draws of more.
+    tasks: each task, then "average" if there are several.
+    estimates: one for each of `tasks`; None if one of the two methods was not run there.
+    adjusted: p-values, one for each of `tasks`. Those of tasks are corrected by Holm's method over
+        all tasks, where a missing task counts as undecided; that of the average stands as it is.
+        None if nothing is tested: under an upper bound, or with fewer than `FEWEST` draws although
+        the experiment asks for more.
     """
 
     label: str
@@ -42,65 +30,66 @@ class Contrast:
 
     @property
     def average(self) -> Estimate | None:
-        """Over all tasks."""
+        """The difference over all tasks."""
         return self.estimates[-1]
 
     def ahead(self, task: str) -> int:
         """1 or -1 where the difference is significant after correction, else 0."""
         place = self.tasks.index(task)
-        found, p = self.estimates[place], self.adjusted[place]
-        if found is None or p is None or p >= 1 - statistics.LEVEL:
+        estimate, p = self.estimates[place], self.adjusted[place]
+        if estimate is None or p is None or p >= 1 - statistics.LEVEL:
             return 0
-        return 1 if found.mean > 0 else -1
+        return 1 if estimate.mean > 0 else -1
 
 
-def contrast(
+def compare(
     label: str,
     firsts: Sequence[Measured],
     seconds: Sequence[Measured],
     tested: bool,
     paired: bool = True,
-) -> Contrast:
-    """One task after the other, then all if none is missing; each over the draws both have.
+) -> Comparison:
+    """Compare two methods task by task, then on average.
 
-    The average is over the draws that both have of every task. paired: whether the same draw means
-    related demonstrations.
+    A task is compared over the draws that both methods have of it, and the average over the draws
+    that both have of every task. paired: whether the same seed means the same demonstrations.
     """
     tasks = [part.setting.configs[0].task.name.partition("/")[0] for part in firsts]
     pairs = [_paired(a, b) for a, b in zip(firsts, seconds, strict=True)]
-    known = [
+    testable = [
         tested and pair is not None and len(pair[0][0]) >= min(FEWEST, len(part.wanted))
         for pair, part in zip(pairs, firsts, strict=True)
     ]
     estimates: list[Estimate | None] = [
         _difference(*pair, tested=sure, paired=paired) if pair else None
-        for pair, sure in zip(pairs, known, strict=True)
+        for pair, sure in zip(pairs, testable, strict=True)
     ]
     if len(pairs) > 1:
         tasks.append("average")
         draws = shared(*firsts, *seconds)
         a, b = (
-            [one for part in side for one in part.of_draws(draws)] for side in (firsts, seconds)
+            [outcomes for part in side for outcomes in part.of_draws(draws)]
+            for side in (firsts, seconds)
         )
-        average = _difference(a, b, tested=all(known), paired=paired) if draws else None
+        average = _difference(a, b, tested=all(testable), paired=paired) if draws else None
         estimates.append(average)
     tested_ps = [None if e is None else e.p for e in estimates[: len(pairs)]]
     adjusted = statistics.holm([1.0 if p is None else p for p in tested_ps])
     kept = [None if p is None else q for p, q in zip(tested_ps, adjusted, strict=True)]
     kept += [None if e is None else e.p for e in estimates[len(pairs) :]]
-    return Contrast(label, tuple(tasks), tuple(estimates), tuple(kept))
+    return Comparison(label, tuple(tasks), tuple(estimates), tuple(kept))
 
 
 def _difference(
     first: Sequence[Array], second: Sequence[Array], tested: bool, paired: bool
 ) -> Estimate:
-    """In points; without a p where nothing is tested."""
-    found = percent(statistics.average_difference(first, second, paired=paired))
-    return found if tested else replace(found, p=None)
+    """The mean difference over tasks, in points; without p if nothing is tested."""
+    estimate = percent(statistics.average_difference(first, second, paired=paired))
+    return estimate if tested else replace(estimate, p=None)
 
 
 def _paired(first: Measured, second: Measured) -> tuple[list[Array], list[Array]] | None:
-    """Outcomes of both over the draws they share; they are of one scale, so of the same rows."""
+    """Outcomes of both over the draws that both have. Both are of one scale, so of one test set."""
     draws = shared(first, second)
     return (first.of_draws(draws), second.of_draws(draws)) if draws else None
 
@@ -113,78 +102,51 @@ RIVALS = {
         for method, label in {**RULES, "lens": "LENS", "best_random": "Random ♣"}.items()
     },
 }
-"""Who reads demonstrations once, by name: the experiment and the axes of their runs."""
+"""The ways that read their demonstrations once: the experiment and axes of the runs of each."""
 SAME_DEMONSTRATIONS = ("vanilla", "repetition")
-"""Rivals that read, of the same seed, what thinking reads; the others choose for themselves."""
+"""Rivals that use the same demonstrations as thinking at each seed. The others select their own."""
 
 
-def thinking(runs: Runs, model: str, scale: Scale, reading: Reading) -> dict[str, Contrast]:
+def thinking(subject: Subject, reading: Reading) -> dict[str, Comparison]:
     """Thinking over random demonstrations (η = 0.01, continued) against each of `RIVALS`.
 
-    The same seed means the same demonstrations for vanilla and repetition; selectors choose theirs.
+    Thinking is paired by seed with vanilla and repetition, and not with selection rules.
     """
-    found = {}
-    mine = [
-        measure(
-            runs,
-            experiments.setting("table1", method="deepthink_curve", task=task),
-            model,
-            scale,
-            reading,
+    ours = subject.measure_tasks("table1", reading, TASKS, method="deepthink_curve")
+    return {
+        label: compare(
+            label,
+            ours,
+            subject.measure_tasks(experiment, VANILLA, TASKS, **axes),
+            tested=not reading.upper_bound,
+            paired=label in SAME_DEMONSTRATIONS,
         )
-        for task in TASKS
-    ]
-    for label, (experiment, axes) in RIVALS.items():
-        theirs = [
-            measure(runs, experiments.setting(experiment, **axes, task=task), model, scale, VANILLA)
-            for task in TASKS
-        ]
-        paired = label in SAME_DEMONSTRATIONS
-        found[label] = contrast(label, mine, theirs, reading is not ORACLE, paired)
-    return found
+        for label, (experiment, axes) in RIVALS.items()
+    }
 
 
-PAPERS_STEP_SIZE = "0.01"
-STEP_SIZES = (PAPERS_STEP_SIZE, "0.1")
-LAST = at(15)
-
-
-def placed(
-    runs: Runs, model: str, scale: Scale, step_size: str, positions: str, reading: Reading
+def measure_positions(
+    subject: Subject, step_size: str, positions: str, reading: Reading
 ) -> list[Measured]:
     """Thinking with these positions and this η, on every task."""
     axes = {"method.step_size": step_size, "method.positions": positions}
-    return [
-        measure(runs, experiments.setting("positions", **axes, task=task), model, scale, reading)
-        for task in TASKS
-    ]
+    return subject.measure_tasks("positions", reading, TASKS, **axes)
 
 
-def positions(
-    runs: Runs, model: str, scale: Scale, step_size: str, reading: Reading
-) -> list[Contrast]:
+def positions(subject: Subject, step_size: str, reading: Reading) -> list[Comparison]:
     """Aligned against continued positions at one η, each against vanilla, and the paper's η too."""
 
-    def read(positions: str, reading: Reading, step_size: str = step_size) -> list[Measured]:
-        return placed(runs, model, scale, step_size, positions, reading)
+    def measure(positions: str, reading: Reading, step_size: str = step_size) -> list[Measured]:
+        return measure_positions(subject, step_size, positions, reading)
 
-    aligned, continued = read("aligned", reading), read("continued", reading)
-    tested = reading is not ORACLE
-    found = [
-        contrast("aligned − continued", aligned, continued, tested),
-        contrast("aligned − vanilla", aligned, read("aligned", VANILLA), tested),
-        contrast("continued − vanilla", continued, read("continued", VANILLA), tested),
-    ]
+    aligned, continued = measure("aligned", reading), measure("continued", reading)
+    pairs = {
+        "aligned − continued": (aligned, continued),
+        "aligned − vanilla": (aligned, measure("aligned", VANILLA)),
+        "continued − vanilla": (continued, measure("continued", VANILLA)),
+    }
     if step_size != PAPERS_STEP_SIZE:
-        papers = read("continued", reading, PAPERS_STEP_SIZE)
-        label = f"aligned − continued at η = {PAPERS_STEP_SIZE}"
-        found.append(contrast(label, aligned, papers, tested))
-    return found
-
-
-def subjects(runs: Runs, experiment: str) -> Iterator[tuple[str, Scale]]:
-    """Every model and scale that has a run of an experiment."""
-    settings = experiments.settings(experiment)
-    for model in runs.models:
-        for scale in scales_of(runs, settings, model):
-            yield model, scale
+        papers = measure("continued", reading, PAPERS_STEP_SIZE)
+        pairs[f"aligned − continued at η = {PAPERS_STEP_SIZE}"] = (aligned, papers)
+    tested = not reading.upper_bound
+    return [compare(label, *pair, tested) for label, pair in pairs.items()]

@@ -1,4 +1,4 @@
-"""Tables 4 to 6: the paper's counts of the data beside the data's own and what runs have read."""
+"""Tables 4 to 6: counts of the data in the paper, in the published sets and in the runs."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,13 +13,13 @@ _RENAMED = {
     "high_school_macro_economics": "high_school_macroeconomics",
     "high_school_micro_economics": "high_school_microeconomics",
 }
-"""Members whose names the paper writes otherwise than the data."""
+"""Members of MMLU whose names differ between the paper and the data."""
 
 _Seen = Callable[[str, str], str]
 
 
 def every(runs: Runs) -> Iterator[tuple[str, str, Grid]]:
-    """Name, title and cells of each table of counts."""
+    """The name, title and cells of each table of counts."""
     read: dict[str, list[dict[str, int]]] = {}
     for run in runs.all:
         read.setdefault(run.task, []).append(run.record.data.read_rows.stored())

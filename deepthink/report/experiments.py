@@ -1,4 +1,4 @@
-"""What conf/experiment asks for: the jobs behind each number of a table or figure."""
+"""The experiments of conf/experiment: the jobs behind each number of a table or figure."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from deepthink.report.runs import Draw, Family, Run, Runs, Scale
 from deepthink.store.identity import identity
 
 PUBLISHED = Path("results")
-"""The folder of the committed study; a user's own runs lie in `own_results()`."""
+"""The folder of the committed study. A user's own runs lie in `own_results()`."""
 
 DRAWS = ("seed", "order")
 SIZES = ("test_size", "dev_size", "pool_size")
@@ -26,9 +26,9 @@ SIZES = ("test_size", "dev_size", "pool_size")
 
 @dataclass(frozen=True)
 class Setting:
-    """Jobs that differ in their draw alone, and together make one number.
+    """Jobs that differ in their draw alone, and that make one number together.
 
-    axes: the values of the experiment's axes that single it out, without model and draws.
+    axes: the values of the experiment's axes that single the setting out, without model and draws.
     configs: one job's config, or one for each member of a suite.
     draws: seed and order of each repetition.
     """
@@ -40,20 +40,20 @@ class Setting:
 
     @cached_property
     def families(self) -> tuple[Family, ...]:
-        """What the runs of each config have in common."""
+        """For each config, what all its runs have in common."""
         return tuple(Family.of(identity(config, "", "")) for config in self.configs)
 
 
 def names() -> list[str]:
-    """Every experiment there is."""
+    """The names of all experiments, in alphabetical order."""
     return sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 
 @lru_cache
 def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
-    """The settings of an experiment in the order of its sweep, of its first model.
+    """The settings of an experiment for its first model, in the order of its sweep.
 
-    overrides: as on the command line; they replace values and axes of the experiment.
+    overrides: words as on the command line, which replace values and axes of the experiment.
     """
     swept = dict(axes(experiment))
     fixed = [f"experiment={experiment}"]
@@ -68,40 +68,44 @@ def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
         (int(seed), int(order))
         for seed, order in product(*(swept.pop(name, ["0"]) for name in DRAWS))
     )
-    found = []
+    composed = []
     for combination in product(*swept.values()):
         chosen = dict(zip(swept, combination, strict=True))
-        asked = [f"{key}={value}" for key, value in chosen.items()]
-        request = compose([*fixed, *([f"model={model}"] if model else []), *asked])
+        words = [f"{key}={value}" for key, value in chosen.items()]
+        request = compose([*fixed, *([f"model={model}"] if model else []), *words])
         configs = request.jobs if isinstance(request, Suite) else (request,)
         reached = draws
         if all(config.task.given for config in configs):
             reached = tuple(sorted({(0, order) for _, order in draws}))
-        found.append(Setting(experiment, chosen, configs, reached))
-    return tuple(found)
+        composed.append(Setting(experiment, chosen, configs, reached))
+    return tuple(composed)
 
 
 def setting(experiment: str, **axes: str) -> Setting:
     """The one setting of an experiment with these values."""
-    (found,) = (s for s in settings(experiment) if axes.items() <= s.axes.items())
-    return found
+    (only,) = (s for s in settings(experiment) if axes.items() <= s.axes.items())
+    return only
 
 
-def studied(runs: Runs, names: Iterable[str]) -> Runs:
-    """The runs that these experiments ask for, on any scale and of any model."""
-    asked = {
+def asks_for(names: frozenset[str], run: Run) -> bool:
+    """Whether any of these experiments asks for a run, on whatever scale and of whatever model."""
+    return (run.family, run.draw) in _asked(names)
+
+
+@lru_cache
+def _asked(names: frozenset[str]) -> frozenset[tuple[Family, Draw]]:
+    return frozenset(
         (family, draw)
         for name in names
         for setting in settings(name)
         for family in setting.families
         for draw in setting.draws
-    }
-    return runs.only(lambda run: (run.family, run.draw) in asked)
+    )
 
 
 @lru_cache
 def own_results() -> Path:
-    """The folder a user's runs go to unless told otherwise."""
+    """The folder that a user's runs go to by default."""
     return Path(yaml.safe_load((CONF / "config.yaml").read_text())["results"])
 
 
@@ -113,38 +117,38 @@ def scales() -> dict[str, dict[str, Any]]:
 
 
 def parameters(model: str) -> int | None:
-    """How many parameters a model of conf/model has; None if it does not say or is not there."""
-    found = named_model(model).get("parameters")
-    return None if found is None else int(found)
+    """The number of parameters of a model of conf/model; None if it is unknown."""
+    number = named_model(model).get("parameters")
+    return None if number is None else int(number)
 
 
 @lru_cache
 def task(name: str) -> Config | Suite:
-    """A job of a task, or the jobs of a suite, as conf/task has it."""
+    """The default job of a task of conf/task, or the jobs of a suite."""
     return compose([f"task={name}"])
 
 
 def of_scale(scale: Scale) -> list[str]:
-    """The overrides that run jobs on this scale: a name of conf/scale, or its sizes."""
-    asked = {
+    """The overrides that run jobs on this scale: a name of conf/scale, else its sizes."""
+    limits = {
         name: size
         for name, size in zip(SIZES, (scale.test, scale.dev, scale.pool), strict=True)
         if size >= 0
     }
-    if not asked:
+    if not limits:
         return []
     for name, body in scales().items():
-        if {key: body[key] for key in SIZES if key in body} == asked:
+        if {key: body[key] for key in SIZES if key in body} == limits:
             return [f"scale={name}"]
-    return [f"{key}={value}" for key, value in asked.items()]
+    return [f"{key}={value}" for key, value in limits.items()]
 
 
 def scored_on(scale: Scale) -> str | None:
-    """The value of method.scored that a named scale sets; None where it sets none."""
-    asked = of_scale(scale)
-    if len(asked) != 1 or not asked[0].startswith("scale="):
+    """The value of method.scored that a named scale sets; None if it sets none."""
+    words = of_scale(scale)
+    if len(words) != 1 or not words[0].startswith("scale="):
         return None
-    method = scales()[asked[0].partition("=")[2]].get("method") or {}
+    method = scales()[words[0].partition("=")[2]].get("method") or {}
     return method.get("scored")
 
 
@@ -152,26 +156,29 @@ Axes = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def merged(wanted: Iterable[tuple[Setting, Sequence[Draw]]]) -> list[tuple[Axes, list[Draw]]]:
-    """Settings of one experiment and their draws as few sweeps: axes with the values of each."""
-    found: dict[tuple[Axes, tuple[Draw, ...]], None] = dict.fromkeys(
+    """Join settings of one experiment and their draws into few sweeps.
+
+    Returns the values of each axis of each sweep, and the sweep's draws.
+    """
+    sweeps: dict[tuple[Axes, tuple[Draw, ...]], None] = dict.fromkeys(
         (tuple((key, (value,)) for key, value in setting.axes.items()), tuple(draws))
         for setting, draws in wanted
     )
-    axes = [key for key, _ in next(iter(found))[0]] if found else []
+    axes = [key for key, _ in next(iter(sweeps))[0]] if sweeps else []
     for axis in axes:
         groups: dict[tuple[Axes, tuple[Draw, ...]], list[str]] = {}
-        for swept, draws in found:
+        for swept, draws in sweeps:
             (values_,) = (values for key, values in swept if key == axis)
             others = tuple((key, () if key == axis else values) for key, values in swept)
             groups.setdefault((others, draws), []).extend(values_)
-        found = dict.fromkeys(
+        sweeps = dict.fromkeys(
             (
                 tuple((key, tuple(joined) if key == axis else values) for key, values in others),
                 draws,
             )
             for (others, draws), joined in groups.items()
         )
-    return [(swept, list(draws)) for swept, draws in found]
+    return [(swept, list(draws)) for swept, draws in sweeps]
 
 
 def command(
@@ -183,68 +190,73 @@ def command(
     how: Sequence[str] = (),
     scored: str | None = None,
 ) -> str:
-    """The command that does these draws of a sweep; jobs that are done it only reads.
+    """The command that runs these draws of a sweep. Jobs that have a record are not run again.
 
-    The dtype is named, since it would else follow the machine's device. how: what else the draws
-    that are there were run with, see `as_run`. scored: their value of method.scored, if it is not
-    the scale's.
+    The command names the dtype, since the default depends on the machine's device. how: further
+    words, see `as_run`. scored: the value of method.scored, if it is not the scale's.
     """
-    own = axes(experiment)
+    usual = axes(experiment)
     words = [f"experiment={experiment}"]
-    if own["model"] != [model] and named_model(model):
+    if usual["model"] != [model] and named_model(model):
         words.append(f"model={model}")
-    elif len(own["model"]) > 1:
-        words.append(f"model={own['model'][0]}")
+    elif len(usual["model"]) > 1:
+        words.append(f"model={usual['model'][0]}")
     words += [*of_scale(scale), f"model.dtype={scale.dtype}"]
     if scored is not None:
         words.append(f"method.scored={scored}")
-    words += [f"{key}={','.join(values)}" for key, values in swept if own.get(key) != [*values]]
+    words += [f"{key}={','.join(values)}" for key, values in swept if usual.get(key) != [*values]]
     for at, name in enumerate(DRAWS):
         wanted = list(map(str, sorted({draw[at] for draw in draws})))
-        if wanted != own.get(name, ["0"]):
+        if wanted != usual.get(name, ["0"]):
             words.append(f"{name}={','.join(wanted)}")
     return " ".join(["python run.py", *words, *how])
 
 
 def as_run(runs: Runs, model: str, scale: Scale, suite: str) -> tuple[str, ...]:
-    """What a further run of a task must be told to share a number with those that are there.
+    """The words that make a further run of a task belong to the same number as existing runs.
 
-    Beyond experiment, scale and dtype: which model, where the data lie and what of the pool, and
-    where records are kept. Where the task has no run, the runs of other tasks say it.
+    Beyond experiment, scale and dtype they name the model, the place of the data, the treatment of
+    overlapping pool rows, and the folder of results. If the task has no run, they follow the runs
+    of other tasks.
     """
-    found = runs.at(model, scale, suite)
-    told: dict[str, str | None] = _other_model(found[0], model) if found else {}
-    if {run.overlap for run in found} == {"keep"}:
-        told["pool.overlap"] = "keep"
-    roots = {run.record.config.data_root for run in found}
+    alike = runs.at(model, scale, suite)
+    words: dict[str, str | None] = _other_model(alike[0], model) if alike else {}
+    if {run.overlap for run in alike} == {"keep"}:
+        words["pool.overlap"] = "keep"
+    roots = {run.record.config.data_root for run in alike}
     if len(roots) == 1 and (root := roots.pop()):
-        told["data_root"] = root
-    return (*(word(key, value) for key, value in told.items()), *kept_in(runs))
+        words["data_root"] = root
+    return (*(word(key, value) for key, value in words.items()), *kept_in(runs))
+
+
+def whole_command(runs: Runs, experiment: str) -> str:
+    """The command that runs an experiment into the folder of these runs."""
+    return " ".join(["python run.py", f"experiment={experiment}", *kept_in(runs)])
 
 
 def kept_in(runs: Runs) -> list[str]:
-    """What a command must be told to keep its records in the folder of these runs."""
+    """The word that makes a command store its records in the folder of these runs, if needed."""
     if runs.folder is None or runs.folder == own_results():
         return []
     return [word("results", str(runs.folder))]
 
 
 def _other_model(run: Run, model: str) -> dict[str, str | None]:
-    """What makes the model a run is of, where conf/model does not say the same of its name."""
+    """The overrides that give the model of a run, as far as conf/model differs from it."""
     known = named_model(model)
     asked = run.record.config.model
     commit = run.record.identity.model.revision or asked.revision
-    found = {"name": model, "hub_id": asked.hub_id, "revision": commit, "package": asked.package}
+    named = {"name": model, "hub_id": asked.hub_id, "revision": commit, "package": asked.package}
     return {
         f"model.{key}": value
-        for key, value in found.items()
+        for key, value in named.items()
         if key not in known or known[key] != value
     }
 
 
 @lru_cache
 def word(key: str, value: str | None) -> str:
-    """An override as it is typed in a shell, in quotes where Hydra or the shell need them."""
+    """An override as it is typed in a shell, quoted if Hydra or the shell need it."""
     plain = f"{key}={'null' if value is None else value}"
     try:
         understood = OverridesParser.create().parse_override(plain).value() == value

@@ -1,20 +1,26 @@
-"""What stands where in every table: rows, the runs and readings behind them, the paper's rows."""
+"""The rows and columns of every table, the runs behind them, and the paper's rows beside them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from deepthink.report.measurements import BY_DEV, FIVE, ORACLE, VANILLA, Reading, at
+from deepthink.report.readings import BY_DEV, FIVE, LAST, ORACLE, VANILLA, Calibration, Reading
 
 TASKS = {"sst2": "SST2", "sst5": "SST5", "trec": "TREC", "mr": "MR", "agnews": "AG News"}
 SUITES = {"mmlu": "MMLU", "bbh": "BBH"}
 
+PAPERS_STEP_SIZE = "0.01"
+STEP_SIZES = (PAPERS_STEP_SIZE, "0.1")
+"""The η at which positions are compared."""
+POSITIONS = ("continued", "aligned")
+
 
 @dataclass(frozen=True)
 class Line:
-    """A row to be: which experiment's setting, how it is read, and the paper's row beside it.
+    """One row of a layout: the setting of its experiment, the reading, and the paper's row.
 
-    axes: what singles the setting out in its experiment, the task aside. published: columns and
-        values of the paper's CSV, the task and model aside; None where the paper has no such row.
-        pooled: as in `Cell`.
+    axes: the values that single out the setting in its experiment, apart from the task.
+    published: the columns and values that single out the paper's row in its CSV, apart from task
+        and model; None if the paper has no such row.
+    pooled: as in `Cell`.
     """
 
     label: str
@@ -23,13 +29,22 @@ class Line:
     published: dict[str, str] | None = None
     pooled: bool = False
 
+    def after(self, calibration: Calibration) -> "Line":
+        """The same line with calibrated scores, which has no row in the paper."""
+        label = f"{self.label}, {calibration.name}"
+        return replace(self, label=label, reading=self.reading.after(calibration), published=None)
+
 
 @dataclass(frozen=True)
 class Layout:
-    """A table to be, of the experiment of the same name. places: task to column heading.
+    """The rows and columns of one table. Its runs are those of the experiment of the same name.
 
-    in_paper: whether its experiment is the paper's, so that models of it which were not run show
-        as missing. reference: the paper's model beside models that the paper does not have.
+    places: the heading of each task's column. Empty if the columns are the categories of the
+        experiment's suite.
+    in_paper: whether the experiment is the paper's. The paper's models are then shown even if
+        nothing was run on them.
+    reference: the paper's model whose numbers stand beside models that the paper does not have.
+    front: whether the table is shown on the page itself, and not only in a file of its own.
     """
 
     name: str
@@ -39,6 +54,7 @@ class Layout:
     notes: tuple[str, ...] = ()
     in_paper: bool = True
     reference: str | None = None
+    front: bool = False
 
 
 RULES = {
@@ -57,7 +73,7 @@ NO_DEV, DEV = "without dev set", "with dev set"
 
 
 def _readings(axes: dict[str, str], *more: Reading) -> list[Line]:
-    """Vanilla, thinking at t = 5, t by dev and the oracle's, of one setting."""
+    """The lines of one setting: vanilla, then thinking at t = 5, by dev and by the oracle."""
     return [
         Line("ICL", axes, VANILLA),
         *(
@@ -100,6 +116,7 @@ LAYOUTS = (
             "on dev, for every seed (the paper does not say how many it tried); t ≤ 15 by dev.",
         ),
         reference="gpt2-large",
+        front=True,
     ),
     Layout(
         "table2",
@@ -117,6 +134,7 @@ LAYOUTS = (
             "The paper does not say how t was chosen here; its program's logs show the best t on "
             "the test split. Three readings stand side by side; the oracle is an upper bound.",
         ),
+        front=True,
     ),
     Layout(
         "table3",
@@ -139,6 +157,19 @@ LAYOUTS = (
             "The demonstrations are given: there is one run, and its interval is over questions "
             "alone.",
         ),
+        front=True,
+    ),
+    Layout(
+        "figure3",
+        "Figure 3: MMLU by category",
+        {},
+        {
+            "": [
+                Line("ICL", {}, VANILLA, {"method": "vanilla"}, pooled=True),
+                Line("Deep-Thinking, t = 5", {}, FIVE, _PAPERS, pooled=True),
+            ]
+        },
+        front=True,
     ),
     Layout(
         "figure4",
@@ -164,8 +195,8 @@ LAYOUTS = (
         "Figure 6: step sizes",
         {"sst2": TASKS["sst2"]},
         {
-            f"η = {size}": _readings({"method.step_size": size}, at(15))
-            for size in ("0.001", "0.01", "0.1")
+            f"η = {size}": _readings({"method.step_size": size}, LAST)
+            for size in ("0.001", *STEP_SIZES)
         },
     ),
     Layout(
@@ -181,22 +212,11 @@ LAYOUTS = (
         TASKS,
         {
             f"η = {size}, {name}": _readings(
-                {"method.step_size": size, "method.positions": name}, at(15)
+                {"method.step_size": size, "method.positions": name}, LAST
             )
-            for size in ("0.01", "0.1")
-            for name in ("continued", "aligned")
+            for size in STEP_SIZES
+            for name in POSITIONS
         },
         in_paper=False,
     ),
-)
-CATEGORIES = Layout(
-    "figure3",
-    "Figure 3: MMLU by category",
-    {},  # the suite's own categories
-    {
-        "": [
-            Line("ICL", {}, VANILLA, {"method": "vanilla"}, pooled=True),
-            Line("Deep-Thinking, t = 5", {}, FIVE, _PAPERS, pooled=True),
-        ]
-    },
 )

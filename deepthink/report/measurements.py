@@ -1,218 +1,147 @@
-"""A table's numbers: which runs make each, read at which t, beside the paper's."""
+"""The runs behind one number, and the outcomes that they give."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from deepthink.report import experiments, statistics
-from deepthink.report.experiments import Setting, as_run, command, merged
-from deepthink.report.runs import Array, Draw, Run, Runs, Scale, one_per_draw
+from deepthink.report.experiments import Setting, as_run
+from deepthink.report.method import Method
+from deepthink.report.readings import Reading
+from deepthink.report.runs import Array, Draw, Family, Run, Runs, Scale, one_per_draw
 from deepthink.report.statistics import Estimate
-from deepthink.store import curves
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Which t of a curve counts: a fixed one, the best on dev, or the best on test itself."""
+class Subject:
+    """One model on one scale, and the runs that its numbers come from.
 
-    name: str
-    fixed: int | None = None
-    dev: bool = False
+    Two subjects are equal if model and scale are, whichever runs they have.
 
-    def step(self, run: Run) -> int:
-        """The t at which a run is read."""
-        if self.fixed is not None:
-            return self.fixed
-        curve = run.record.curve
-        point = curves.by_dev(curve) if self.dev else curves.oracle(curve)
-        assert point is not None
-        return point.step
+        subject = Subject(runs, "smollm2-135m", scale)
+        subject.measure("table1", FIVE, method="deepthink_curve", task="sst2").outcomes
+    """
+
+    runs: Runs = field(compare=False, repr=False)
+    model: str
+    scale: Scale
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.scale}"
+
+    def measure(self, experiment: str, reading: Reading, **axes: str) -> "Measured":
+        """The runs of the one setting of an experiment that has these values."""
+        return self.measure_setting(experiments.setting(experiment, **axes), reading)
+
+    def measure_tasks(
+        self, experiment: str, reading: Reading, tasks: Iterable[str], **axes: str
+    ) -> "list[Measured]":
+        """As `measure`, for one task after the other."""
+        return [self.measure(experiment, reading, task=task, **axes) for task in tasks]
+
+    def measure_setting(self, setting: Setting, reading: Reading) -> "Measured":
+        """The runs of a setting. A draw counts only if every member of a suite has it.
+
+        With t chosen on dev or test, only runs of the setting's own T count, since a longer run
+        would choose among more t.
+        """
+        by_member = []
+        for config, family in zip(setting.configs, setting.families, strict=True):
+            last = config.method.iterations
+            step = reading.fixed or last
+            runs = list(_usable(self.runs.of(self.model, family, self.scale, step), family))
+            if reading.fixed is None:
+                runs = [run for run in runs if run.iterations == last]
+            if reading.dev:
+                runs = [run for run in runs if run.has_dev]
+            calibrated = [again for run in runs if (again := reading.calibrated(run)) is not None]
+            by_member.append(one_per_draw(calibrated, setting.draws))
+        complete = [draw for draw in setting.draws if all(draw in runs for runs in by_member)]
+        runs_of = {draw: tuple(runs[draw] for runs in by_member) for draw in complete}
+        how: tuple[str, ...] = ()
+        if len(runs_of) < len(setting.draws):
+            suite = setting.configs[0].task.name.partition("/")[0]
+            how = as_run(self.runs, self.model, self.scale, suite)
+        return Measured(self, setting, reading, runs_of, how)
 
 
-def at(step: int) -> Reading:
-    """The reading at a fixed t."""
-    return Reading(f"t = {step}", step)
+def subjects(runs: Runs, experiment: str, models: Iterable[str] | None = None) -> Iterator[Subject]:
+    """Every model and scale that has a run of an experiment, the largest scale of a model first.
+
+    models: None takes every model that has a run.
+    """
+    families = [family for s in experiments.settings(experiment) for family in s.families]
+    for model in runs.models if models is None else models:
+        scales = {
+            run.scale for family in families for run in _usable(runs.of(model, family), family)
+        }
+        for scale in sorted(scales, key=lambda scale: scale.rank):
+            yield Subject(runs, model, scale)
 
 
-VANILLA, FIVE = at(1), at(5)
-BY_DEV = Reading("t by dev", dev=True)
-ORACLE = Reading("oracle t")
-"""The best t on test: an upper bound, never a result."""
+def _usable(runs: Iterable[Run], family: Family) -> Iterator[Run]:
+    """The runs of the family itself, and those whose refinement is the paper's iteration.
+
+    At t = 1 runs of other step sizes are offered too, since they have the same plain reading. The
+    t = 1 of another refinement should be the same, but it fills no cell of this family.
+    """
+    return (
+        run for run in runs
+        if run.family == family or Method.of(run.record.identity).iterates
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The runs of one setting, model and scale, and the reading that makes them a number.
+    """The runs of one setting of a subject, and the reading that makes them a number.
 
-    found: by draw, one run or one for each member of a suite; draws of which a member is missing
-        are missing. how: what a further run must be told, see `experiments.as_run`.
+    runs: by draw, one run or one for each member of a suite. A draw of which a member is missing
+        is missing. how: the words that a further run needs, see `experiments.as_run`.
     """
 
+    subject: Subject
     setting: Setting
-    model: str
-    scale: Scale
     reading: Reading
-    found: dict[Draw, tuple[Run, ...]]
+    runs: dict[Draw, tuple[Run, ...]]
     how: tuple[str, ...]
 
     @property
     def wanted(self) -> tuple[Draw, ...]:
-        """The draws the experiment asks for."""
+        """The draws that the experiment asks for."""
         return self.setting.draws
 
     @property
     def missing(self) -> list[Draw]:
         """Draws without a result."""
-        return [draw for draw in self.wanted if draw not in self.found]
+        return [draw for draw in self.wanted if draw not in self.runs]
 
     @cached_property
     def outcomes(self) -> list[Array]:
-        """Of the task, or each member of the suite: [S, I] of 0 and 1, by draw and example."""
-        members = zip(*self.found.values(), strict=True)
-        return [np.stack([run.correct(self.reading.step(run)) for run in runs]) for runs in members]
+        """As the function `outcomes`, of all draws."""
+        return outcomes(self.runs, self.reading)
 
     def of_draws(self, draws: Sequence[Draw]) -> list[Array]:
         """The outcomes of these draws alone."""
-        places = [list(self.found).index(draw) for draw in draws]
+        places = [list(self.runs).index(draw) for draw in draws]
         return [outcome[places] for outcome in self.outcomes]
 
 
+def outcomes(runs: Mapping[Draw, tuple[Run, ...]], reading: Reading) -> list[Array]:
+    """Of the task or of each member: int8 [S, I], 1 where draw s is right on example i."""
+    members = zip(*runs.values(), strict=True)
+    return [np.stack([run.correct(reading.step(run)) for run in draws]) for draws in members]
+
+
 def shared(*parts: Measured) -> list[Draw]:
-    """The draws all have."""
-    return [draw for draw in parts[0].found if all(draw in part.found for part in parts)]
+    """The draws that all parts have."""
+    return [draw for draw in parts[0].runs if all(draw in part.runs for part in parts)]
 
 
 def sizes(setting: Setting) -> list[float]:
-    """How many test examples the data of each member have, whatever a run read of them."""
+    """How many test examples the data of each member have, however many a run used."""
     return [float(config.task.rows["test"]) for config in setting.configs]
-
-
-def measure(runs: Runs, setting: Setting, model: str, scale: Scale, reading: Reading) -> Measured:
-    """The runs that make a number, as far as they are there."""
-    by_member = []
-    for config, family in zip(setting.configs, setting.families, strict=True):
-        last = config.method.iterations
-        found = runs.of(model, family, scale, reading.fixed or last)
-        if reading.fixed is None:
-            found = [run for run in found if run.iterations == last]
-        if reading.dev:
-            found = [run for run in found if run.has_dev]
-        by_member.append(one_per_draw(found, setting.draws))
-    complete = [draw for draw in setting.draws if all(draw in found for found in by_member)]
-    whole = {draw: tuple(found[draw] for found in by_member) for draw in complete}
-    suite = setting.configs[0].task.name.partition("/")[0]
-    how = as_run(runs, model, scale, suite) if len(whole) < len(setting.draws) else ()
-    return Measured(setting, model, scale, reading, whole, how)
-
-
-def scales_of(runs: Runs, settings: Sequence[Setting], model: str) -> list[Scale]:
-    """The scales on which a model has runs of any of the settings, the largest first."""
-    found = {
-        run.scale
-        for setting in settings
-        for family in setting.families
-        for run in runs.of(model, family)
-    }
-    return sorted(found, key=lambda scale: scale.rank)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number of a table: of one measurement, or the mean of several.
-
-    paper: what the paper prints there, in per cent; None where it prints nothing, or of a model it
-        does not have. context: the paper's number for another model.
-    pooled: of a suite, over all questions, as many of each member as there are in the data; else
-        every member weighs the same.
-    """
-
-    parts: tuple[Measured, ...]
-    paper: float | None = None
-    context: float | None = None
-    pooled: bool = False
-
-    @property
-    def wanted(self) -> int:
-        """Draws the experiment asks for."""
-        return max(len(part.wanted) for part in self.parts)
-
-    @property
-    def seeds(self) -> int:
-        """Draws there are."""
-        return len(self.draws)
-
-    @cached_property
-    def draws(self) -> list[Draw]:
-        """Draws that all parts have."""
-        return shared(*self.parts)
-
-    @property
-    def complete(self) -> bool:
-        """Whether no draw is missing."""
-        return not any(part.missing for part in self.parts)
-
-    @cached_property
-    def so_far(self) -> Estimate | None:
-        """The estimate from the draws there are, in per cent; None if there are none."""
-        if not self.draws:
-            return None
-        outcomes = [one for part in self.parts for one in part.of_draws(self.draws)]
-        weights = sizes(self.parts[0].setting) if self.pooled else None
-        return average(outcomes, weights)
-
-    @property
-    def estimate(self) -> Estimate | None:
-        """The estimate, in per cent; None unless every draw is there."""
-        return self.so_far if self.complete else None
-
-    @property
-    def difference(self) -> float | None:
-        """Ours less the paper's, in points."""
-        if self.paper is None or self.estimate is None:
-            return None
-        return self.estimate.mean - self.paper
-
-
-def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
-    """Commands that do what is missing of one experiment, model and scale, and of which parts."""
-    alike: dict[tuple[str, ...], list[Measured]] = {}
-    for part in parts:
-        if part.missing:
-            alike.setdefault(part.how, []).append(part)
-    return [one for missing in alike.values() for one in _fill(missing)]
-
-
-def _fill(missing: Sequence[Measured]) -> Iterator[tuple[str, list[Measured]]]:
-    """Of parts that must be told the same."""
-    first = missing[0]
-    scored = {
-        run.record.config.method.scored
-        for part in missing
-        for runs in part.found.values()
-        for run in runs
-    }
-    usual = experiments.scored_on(first.scale)
-    other = scored.pop() if len(scored) == 1 and usual is not None else None
-    for swept, draws in merged((part.setting, part.missing) for part in missing):
-        values = dict(swept)
-        of = [
-            part
-            for part in missing
-            if part.missing == draws
-            and all(value in values[key] for key, value in part.setting.axes.items())
-        ]
-        line = command(
-            first.setting.experiment,
-            swept,
-            draws,
-            first.model,
-            first.scale,
-            first.how,
-            None if other == usual else other,
-        )
-        yield line, of
 
 
 def average(outcomes: Sequence[Array], weights: Sequence[float] | None = None) -> Estimate:
@@ -221,6 +150,6 @@ def average(outcomes: Sequence[Array], weights: Sequence[float] | None = None) -
 
 
 def percent(estimate: Estimate) -> Estimate:
-    """The same in per cent."""
+    """An estimate of a fraction, in per cent."""
     mean, low, high = (100 * value for value in (estimate.mean, estimate.low, estimate.high))
     return replace(estimate, mean=mean, low=low, high=high)

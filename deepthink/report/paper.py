@@ -1,4 +1,4 @@
-"""The paper's own numbers, from the folder paper here: one tidy CSV for each table and figure."""
+"""The paper's own numbers, from one CSV file for each table and figure in the folder `paper`."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,11 @@ NOTES = FOLDER / "NOTES.md"
 
 @lru_cache
 def read(name: str) -> pd.DataFrame:
-    """A table or figure; a `value` that the paper only plots is missing. UserError as it says."""
+    """The numbers of a table or figure. A `value` that the paper only plots is missing.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     path = FOLDER / f"{name}.csv"
     try:
         return pd.read_csv(path)
@@ -24,7 +28,7 @@ def read(name: str) -> pd.DataFrame:
 
 
 def value(name: str, **where: str) -> float | None:
-    """The one number of a table in the row with these values; None if the paper has none."""
+    """The number in the row of a table that has these values; None if the paper has none."""
     frame = read(name)
     for column, wanted in where.items():
         frame = frame[frame[column] == wanted]

@@ -1,4 +1,4 @@
-"""Tables as Markdown, LaTeX and CSV. Same input, same bytes: no dates, no machine."""
+"""Tables as Markdown, LaTeX and CSV. The same input gives the same bytes."""
 
 import csv
 import re
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from deepthink.report.measurements import Cell, fill
+from deepthink.report.cells import Cell, fill
 from deepthink.report.tables import Block, Row, Table
 from deepthink.report.words import interval, number
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of words: a heading row, then rows; `rules`: rows before which a line is drawn."""
+    """A table of text: a heading row, then rows. A line is drawn before each row in `rules`."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -21,7 +21,7 @@ class Grid:
 
 
 def grid(table: Table, block: Block) -> Grid:
-    """A block as the paper lays it out: for each method the paper's row, ours, their difference."""
+    """A block in the paper's layout: for each method the paper's row, ours and the difference."""
     rows: list[tuple[str, ...]] = []
     rules = []
     for section in block.sections:
@@ -54,7 +54,7 @@ def _lines(row: Row, block: Block) -> Iterator[tuple[str, ...]]:
 
 
 def gaps(block: Block) -> list[str]:
-    """One line for each command that fills cells: what is missing, and the command."""
+    """One line for each command that fills cells: the rows and draws that it adds, and itself."""
     parts = [c.parts[0] for row in block.rows for c in row.cells if len(c.parts) == 1]
     lines = []
     for line, missing in fill(parts):
@@ -75,14 +75,14 @@ def gaps(block: Block) -> list[str]:
 
 
 def _labelled(block: Block) -> Iterator[tuple[str, Row]]:
-    """Every row with its full name."""
+    """Every row with its name, preceded by that of its section."""
     for section in block.sections:
         for row in section.rows:
             yield f"{section.title}: {row.label}" if section.title else row.label, row
 
 
 def so_far(table: Table, block: Block) -> Grid | None:
-    """Means of cells of which draws are missing, from those there are; None if there are none."""
+    """The numbers so far of cells that lack draws; None if there are none."""
     rows = []
     for label, row in _labelled(block):
         cells = [
@@ -140,10 +140,10 @@ def latex(
     header: Sequence[str],
     grids: Sequence[tuple[str, Grid]],
 ) -> str:
-    r"""As a booktabs table that fits on a page, the grids under each other with their headings.
+    r"""As a LaTeX table that fits on a page, with the grids and their headings below each other.
 
-    LaTeX counts tables itself, so a title's own number is left out; \label is tab:<name>. Needs the
-    packages booktabs and graphicx.
+    LaTeX numbers tables itself, so the number in the title is left out. The \label is tab:<name>.
+    The document needs the packages booktabs and graphicx.
     """
     about = re.sub(r"^(Table|Figure) [^:]*: ", "", title)
     caption = " ".join([f"{about[0].upper()}{about[1:]}.", *notes])
@@ -182,7 +182,7 @@ _COLUMNS = (
 
 
 def long_form(table: Table) -> str:
-    """As CSV, one line for each cell, with the records it rests on and what fills it."""
+    """As CSV, one line for each cell, with the records behind it and the command that fills it."""
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -190,16 +190,18 @@ def long_form(table: Table) -> str:
         for section in block.sections:
             for row in section.rows:
                 for column, cell in zip(table.columns, row.cells, strict=True):
-                    place = (table.name, block.model, block.scale, section.title, row.label, column)
+                    subject = block.subject
+                    titles = (section.title, row.label, column)
+                    place = (table.name, subject.model, subject.scale, *titles)
                     writer.writerow([*place, *_values(cell)])
     return out.getvalue()
 
 
 def _values(cell: Cell) -> list[object]:
-    found = cell.estimate
-    ends = (found.mean, found.low, found.high) if found else ()
+    estimate = cell.estimate
+    ends = (estimate.mean, estimate.low, estimate.high) if estimate else ()
     ours = [f"{value:.4f}" for value in ends] or ["", "", ""]
-    runs = (run for part in cell.parts for many in part.found.values() for run in many)
+    runs = (run for part in cell.parts for many in part.runs.values() for run in many)
     identifiers = [run.path.stem.rpartition("-")[2] for run in runs]
     return [
         "" if cell.paper is None else cell.paper,
@@ -207,7 +209,7 @@ def _values(cell: Cell) -> list[object]:
         "" if cell.difference is None else f"{cell.difference:.4f}",
         cell.seeds,
         cell.wanted,
-        found.examples if found else "",
+        estimate.examples if estimate else "",
         " ".join(dict.fromkeys(identifiers)) if len(cell.parts) == 1 else "",
         "; ".join(line for line, _ in fill(cell.parts)),
     ]

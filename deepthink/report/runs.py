@@ -70,7 +70,7 @@ class Family:
     @classmethod
     def of(cls, key: Identity) -> "Family":
         """From a job's identity."""
-        return cls(family(key, thinking=False), family(key))
+        return cls(digest(family(key, thinking=False)), digest(family(key)))
 
 
 @dataclass(frozen=True)

@@ -1,85 +1,88 @@
-"""The opening of the page: what was found on a model, in a few sentences written by rule."""
+"""The sentences of the page that state results: the opening, and the paragraph on positions."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from deepthink.report import claims, comparisons, experiments, verdicts
-from deepthink.report.comparisons import LAST, PAPERS_STEP_SIZE, STEP_SIZES, Contrast
-from deepthink.report.layouts import RULES
-from deepthink.report.measurements import BY_DEV, FIVE, ORACLE, Measured, scales_of
-from deepthink.report.runs import Runs, Scale
-from deepthink.report.words import compared, number, standing
+from deepthink.report.comparisons import Comparison
+from deepthink.report.layouts import PAPERS_STEP_SIZE, POSITIONS, RULES, STEP_SIZES
+from deepthink.report.measurements import Measured, Subject, subjects
+from deepthink.report.readings import BY_DEV, FIVE, LAST, ORACLE, TESTED
+from deepthink.report.runs import Runs
+from deepthink.report.words import difference, number, standing
 
 PAPERS = f"the paper's setting (η = {PAPERS_STEP_SIZE}, continued positions)"
 
 
-def sentences(runs: Runs, model: str) -> Iterator[str]:
-    """What was asked, thinking, selection, positions; what was not run is left out."""
+def opening(runs: Runs, model: str) -> Iterator[str]:
+    """The results on one model in short; what was not run is left out."""
     yield from _verdicts(model, claims.verdicts(runs, model))
-    for experiment, written in (
+    for experiment, writers in (
         ("table1", (_thinking, _selection, _best_of_ten)),
         ("positions", (_positions,)),
     ):
-        scales = scales_of(runs, experiments.settings(experiment), model)
-        found = {scale: [s for w in written for s in w(runs, model, scale)] for scale in scales}
-        told = {scale: sentences for scale, sentences in found.items() if sentences}
-        for scale, sentences in told.items():
-            where = f"On {scale}: " if len(told) > 1 else ""
+        by_scale = {
+            subject.scale: [sentence for write in writers for sentence in write(subject)]
+            for subject in subjects(runs, experiment, [model])
+        }
+        written = {scale: sentences for scale, sentences in by_scale.items() if sentences}
+        for scale, sentences in written.items():
+            where = f"On {scale}: " if len(written) > 1 else ""
             yield from (where + sentence for sentence in sentences)
 
 
-def _thinking(runs: Runs, model: str, scale: Scale) -> Iterator[str]:
+def _thinking(subject: Subject) -> Iterator[str]:
     """The paper's setting against vanilla and repetition."""
-    against = [comparisons.thinking(runs, model, scale, r) for r in comparisons.TESTED]
+    against = [comparisons.thinking(subject, reading) for reading in TESTED]
     for rival in comparisons.SAME_DEMONSTRATIONS:
-        both = verdicts.corrected([found[rival] for found in against])
-        told = [
-            f"{reading.name}: {standing(found, rival)}"
-            for reading, found in zip(comparisons.TESTED, both, strict=True)
-            if any(found.estimates)
+        both = verdicts.corrected([by_rival[rival] for by_rival in against])
+        parts = [
+            f"{reading.name}: {standing(comparison, rival)}"
+            for reading, comparison in zip(TESTED, both, strict=True)
+            if any(comparison.estimates)
         ]
-        if told:
-            yield f"**Thinking in {PAPERS} against {rival}.** {'. '.join(told)}."
+        if parts:
+            yield f"**Thinking in {PAPERS} against {rival}.** {'. '.join(parts)}."
 
 
-def _selection(runs: Runs, model: str, scale: Scale) -> Iterator[str]:
-    """Thinking over random demonstrations against each selection rule, on average."""
-    told = []
-    for reading in comparisons.TESTED:
+def _selection(subject: Subject) -> Iterator[str]:
+    """Thinking over random demonstrations against the selection rules, on average."""
+    parts = []
+    for reading in TESTED:
         rules = [
-            one
-            for one in comparisons.thinking(runs, model, scale, reading).values()
-            if one.label in RULES.values() and one.average is not None
+            comparison
+            for comparison in comparisons.thinking(subject, reading).values()
+            if comparison.label in RULES.values() and comparison.average is not None
         ]
         if rules:
-            told.append(f"{reading.name}: {_counted(rules)}")
-    if told:
+            parts.append(f"{reading.name}: {_counted(rules)}")
+    if parts:
         yield (
-            f"**Against selection rules**, on average over the tasks. {'. '.join(told)} "
+            f"**Against selection rules**, on average over the tasks. {'. '.join(parts)} "
             "(corrected over the rules)."
         )
 
 
-def _counted(rules: Sequence[Contrast]) -> str:
-    """Of how many it is surely ahead and behind."""
-    found = [one.average for one in rules if one.average is not None]
-    signs = verdicts.surely(found)
+def _counted(rules: Sequence[Comparison]) -> str:
+    """How many rules thinking is significantly ahead of and behind."""
+    averages = [rule.average for rule in rules if rule.average is not None]
+    signs = verdicts.significant_signs(averages)
     ahead, behind = signs.count(1), signs.count(-1)
     return f"significantly ahead of {ahead} and behind {behind} of {len(rules)}"
 
 
-def _best_of_ten(runs: Runs, model: str, scale: Scale) -> Iterator[str]:
-    """What dev labels are worth where they choose t, and where they choose demonstrations."""
-    average = comparisons.thinking(runs, model, scale, BY_DEV)["Random ♣"].average
+def _best_of_ten(subject: Subject) -> Iterator[str]:
+    """Dev labels that choose t against dev labels that choose demonstrations."""
+    average = comparisons.thinking(subject, BY_DEV)["Random ♣"].average
     if average is not None:
         yield (
-            "**Dev labels spent on choosing t, instead of on choosing among ten random sets** that "
-            f"are read once: {compared(average)} on average."
+            "**Using dev labels to choose t, instead of to choose among ten random sets** that "
+            f"are read once: {difference(average)} on average."
         )
 
 
-def _positions(runs: Runs, model: str, scale: Scale) -> Iterator[str]:
+def _positions(subject: Subject) -> Iterator[str]:
     """Aligned positions against vanilla, continued ones and the paper's setting, t by dev."""
     rivals = {
         "aligned − vanilla": "vanilla",
@@ -87,76 +90,76 @@ def _positions(runs: Runs, model: str, scale: Scale) -> Iterator[str]:
         f"aligned − continued at η = {PAPERS_STEP_SIZE}": "the paper's setting",
     }
     for size in STEP_SIZES:
-        told = [
-            f"{compared(found.average)} against {rivals[found.label]}"
-            for found in comparisons.positions(runs, model, scale, size, BY_DEV)
-            if found.label in rivals and found.average is not None
+        parts = [
+            f"{difference(comparison.average)} against {rivals[comparison.label]}"
+            for comparison in comparisons.positions(subject, size, BY_DEV)
+            if comparison.label in rivals and comparison.average is not None
         ]
-        if told:
+        if parts:
             yield (
                 f"**Aligned positions at η = {size}**, {BY_DEV.name}, on average: "
-                f"{', '.join(told)}."
+                f"{', '.join(parts)}."
             )
 
 
-def _verdicts(model: str, found: Sequence[claims.Verdict]) -> Iterator[str]:
-    """What the model is to the paper, and how many of the paper's claims came to what."""
-    papers = [one.verdict for one in found if one.where]
+def _verdicts(model: str, judged: Sequence[claims.Verdict]) -> Iterator[str]:
+    """Whether the model is one of the paper's, and how many of its claims have which verdict."""
+    papers = [verdict.verdict for verdict in judged if verdict.where]
     tested = [verdict for verdict in papers if verdict != verdicts.NOT_RUN]
     if not tested:
         return
     theirs = {m for t in ("table1", "table2", "table3") for m in experiments.axes(t)["model"]}
     yield (
-        f"**{model}** is {'one' if model in theirs else 'none'} of the paper's models. Of "
-        f"{len(papers)} claims of the paper {len(tested)} were tested on it: "
-        f"{tested.count(verdicts.HOLDS)} confirmed in full, {tested.count(verdicts.PART)} in part; "
-        "the others are undecided or go the other way (the intervals below say how far)."
+        f"**{model}** is {'one' if model in theirs else 'none'} of the paper's models. Of the "
+        f"paper's {len(papers)} claims, {len(tested)} were tested on it. Confirmed in full: "
+        f"{tested.count(verdicts.HOLDS)}. Confirmed in part: {tested.count(verdicts.PART)}. The "
+        "others are undecided or go the other way; the intervals below say how far."
     )
 
 
-def paragraph(runs: Runs, model: str, scale: Scale) -> str:
-    """What holds and what does not; empty where the two were not run side by side."""
-    return " ".join(
-        sentence for size in STEP_SIZES for sentence in _at_one_size(runs, model, scale, size)
+def on_positions(subject: Subject) -> str:
+    """The results on positions in words; empty if aligned and continued were not both run."""
+    return " ".join(sentence for size in STEP_SIZES for sentence in _at_one_size(subject, size))
+
+
+def _at_one_size(subject: Subject, size: str) -> Iterator[str]:
+    last, five, by_dev, oracle = (
+        comparisons.positions(subject, size, reading) for reading in (LAST, FIVE, BY_DEV, ORACLE)
     )
-
-
-def _at_one_size(runs: Runs, model: str, scale: Scale, size: str) -> Iterator[str]:
-    last = comparisons.positions(runs, model, scale, size, LAST)
-    five = comparisons.positions(runs, model, scale, size, FIVE)
-    by_dev = comparisons.positions(runs, model, scale, size, BY_DEV)
-    oracle = comparisons.positions(runs, model, scale, size, ORACLE)
     if not any(last[0].estimates):
         return
-    yield f"**η = {size}.** At t = 15 aligned is {standing(last[0], 'continued')}."
-    names = ("continued", "aligned")
-    parts = [comparisons.placed(runs, model, scale, size, name, LAST) for name in names]
-    both = [pair for pair in zip(*parts, strict=True) if all(part.found for part in pair)]
-    told = [
-        f"{name} stands {number(float(np.mean([_fall(pair[side]) for pair in both])))} points "
-        "below its best t"
-        for side, name in enumerate(names)
-    ]
-    yield f"There {' and '.join(told)} (mean curves, averaged over tasks)."
+    yield f"**η = {size}.** At {LAST.name} aligned is {standing(last[0], 'continued')}."
+    yield f"There {_falls(subject, size)} (mean curves, averaged over tasks)."
     if any(five[0].estimates):
         yield (
-            f"At t = 5 it is {standing(five[0], 'continued')}; against vanilla, "
+            f"At {FIVE.name} it is {standing(five[0], 'continued')}; against vanilla, it is "
             f"{standing(five[1], 'vanilla')}."
         )
     bound = oracle[0].average
-    aside = f" (with oracle t, an upper bound, {compared(bound)})" if bound else ""
+    aside = f" (with oracle t, an upper bound, {difference(bound)})" if bound else ""
     yield f"With t chosen by dev it is {standing(by_dev[0], 'continued')}{aside}."
     yield (
-        f"Against vanilla, t by dev, aligned is {standing(by_dev[1], 'vanilla')}. "
+        f"Against vanilla, with t by dev, aligned is {standing(by_dev[1], 'vanilla')}. "
         f"Continued is {standing(by_dev[2], 'vanilla')}."
     )
     if size != PAPERS_STEP_SIZE and any(by_dev[3].estimates):
         rival = f"the paper's setting (continued, η = {PAPERS_STEP_SIZE})"
-        yield f"Against {rival}, t by dev, aligned is {standing(by_dev[3], 'that')}."
+        yield f"Against {rival}, with t by dev, aligned is {standing(by_dev[3], 'that')}."
+
+
+def _falls(subject: Subject, size: str) -> str:
+    """How far each kind of positions ends below its best t, over the tasks that both have."""
+    parts = [comparisons.measure_positions(subject, size, name, LAST) for name in POSITIONS]
+    both = [pair for pair in zip(*parts, strict=True) if all(part.runs for part in pair)]
+    return " and ".join(
+        f"{name} is {number(float(np.mean([_fall(pair[side]) for pair in both])))} points "
+        "below its best t"
+        for side, name in enumerate(POSITIONS)
+    )
 
 
 def _fall(part: Measured) -> float:
-    """How far the mean curve has fallen from its highest point to its end, in points."""
-    every = [run for (run,) in part.found.values()]
-    curve = [float(np.mean([run.correct(t).mean() for run in every])) for t in every[0].steps]
+    """How far the mean curve ends below its highest point, in points."""
+    runs = [run for (run,) in part.runs.values()]
+    curve = [float(np.mean([run.correct(t).mean() for run in runs])) for t in runs[0].steps]
     return 100 * (max(curve) - curve[-1])

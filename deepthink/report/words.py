@@ -1,6 +1,8 @@
-"""Numbers as words: fixed formats for tables and sentences."""
+"""The formats of numbers and names in tables and sentences."""
 
-from deepthink.report.comparisons import Contrast
+from pathlib import Path
+
+from deepthink.report.comparisons import Comparison
 from deepthink.report.layouts import TASKS
 from deepthink.report.statistics import Estimate
 
@@ -8,7 +10,11 @@ MISSING = "–"
 
 
 def number(value: float | None, signed: bool = False) -> str:
-    """One decimal, with a minus sign for eyes; a dash for what is missing."""
+    """One decimal and a typographic minus sign; a dash for None.
+
+    >>> number(-2.04), number(2.04, signed=True), number(None)
+    ('−2.0', '+2.0', '–')
+    """
     if value is None:
         return MISSING
     text = f"{value:+.1f}" if signed else f"{value:.1f}"
@@ -16,45 +22,50 @@ def number(value: float | None, signed: bool = False) -> str:
 
 
 def interval(estimate: Estimate | None, signed: bool = False) -> str:
-    """A mean with the ends of its interval."""
+    """A mean with the ends of its interval, such as "65.0 [58.1, 71.9]"; a dash for None."""
     if estimate is None:
         return MISSING
     ends = ", ".join(number(end, signed) for end in (estimate.low, estimate.high))
     return f"{number(estimate.mean, signed)} [{ends}]"
 
 
-def compared(estimate: Estimate | None) -> str:
-    """A difference with its interval, and how many seeds it rests on where they are several."""
+def difference(estimate: Estimate | None) -> str:
+    """A difference with its interval, and the number of seeds if there are several."""
     if estimate is None:
         return MISSING
     n = f" n={estimate.seeds}" if estimate.seeds > 1 else ""
     return interval(estimate, signed=True) + n
 
 
+def printable(path: Path) -> str:
+    """A path in one line of plain text, whatever its name is."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
+
+
 def probability(p: float | None) -> str:
-    """A p-value in two digits."""
+    """A p-value in two digits, such as "p=.49"; empty for None."""
     if p is None:
         return ""
     return "p<.001" if p < 0.001 else f"p={p:.2g}".replace("0.", ".")
 
 
-def standing(found: Contrast, rival: str) -> str:
-    """Ahead of or behind a rival, on average and by task, or not told apart from it."""
+def standing(comparison: Comparison, rival: str) -> str:
+    """Whether the first method is ahead of its rival or behind, on average and by task."""
     words = {
         1: "significantly ahead",
         -1: "significantly behind",
         0: f"not told apart from {rival}",
     }
     tasks: dict[int, list[str]] = {1: [], -1: [], 0: []}
-    for task, estimate in zip(found.tasks, found.estimates, strict=True):
+    for task, estimate in zip(comparison.tasks, comparison.estimates, strict=True):
         if estimate is not None and task != "average":
-            tasks[found.ahead(task)].append(TASKS[task])
-    told = []
+            tasks[comparison.ahead(task)].append(TASKS[task])
+    parts = []
     for sign, names in tasks.items():
-        alone = not sign and len(names) == len(found.tasks) - 1
-        places = [f"on {'any task by itself' if alone else ', '.join(names)}"] if names else []
-        if found.average is not None and found.ahead("average") == sign:
-            places.insert(0, f"on average ({compared(found.average)})")
+        none_alone = not sign and len(names) == len(comparison.tasks) - 1
+        places = [f"on {'any task by itself' if none_alone else ', '.join(names)}"] if names else []
+        if comparison.average is not None and comparison.ahead("average") == sign:
+            places.insert(0, f"on average ({difference(comparison.average)})")
         if places:
-            told.append(f"{words[sign]} {' and '.join(places)}")
-    return "; ".join(told) if told else "not run"
+            parts.append(f"{words[sign]} {' and '.join(places)}")
+    return "; ".join(parts) if parts else "not run"

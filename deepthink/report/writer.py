@@ -1,4 +1,4 @@
-"""The files of a report: written atomically, remembered, and swept when they are stale."""
+"""Writes the files of a report atomically, and removes generated files that are stale."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,22 +9,22 @@ from matplotlib.figure import Figure
 from deepthink.files import atomically
 
 _FOLDERS = {"tables": (".md", ".tex", ".csv"), "figures": (".pdf", ".png")}
-"""Where generated files lie, and what their names end with."""
+"""The folders of generated files, and the endings of their names."""
 
 
 @dataclass
 class Writer:
-    """Writes files under `results` and remembers them; what it did not write is stale."""
+    """Writes files under `results`, and knows as stale the generated files it did not write."""
 
     results: Path
     written: list[Path] = field(default_factory=list)
 
     def text(self, name: str, content: str) -> None:
-        """A text file."""
+        """Write a text file."""
         self._put(name, lambda path: path.write_text(content, encoding="utf-8"))
 
     def figure(self, name: str, drawn: Figure) -> None:
-        """A figure as PDF, for papers, and as PNG, for pages: same figure, same bytes."""
+        """Write a figure as PDF and as PNG. The same figure gives the same bytes."""
         metadata = {"pdf": {"CreationDate": None, "Producer": None}, "png": {"Software": None}}
         for kind, about in metadata.items():
 

@@ -214,8 +214,8 @@ def _model(model: ModelSpec, dtype: str, weights: str | None, commit: str | None
     return ModelIdentity(hub_id=model.hub_id, revision=revision, package=model.package, dtype=dtype)
 
 
-def family(key: Identity, thinking: bool = True) -> str:
-    """What the runs behind one number have in common: a hash of an identity less what differs.
+def family(key: Identity, thinking: bool = True) -> dict[str, Any]:
+    """What the runs behind one number have in common: an identity less what differs.
 
     Left out are the draw (seed and order), where it was run (protocol, model and data) and after
     which steps it was scored, T included. thinking: False for plain in-context learning, which is
@@ -225,7 +225,7 @@ def family(key: Identity, thinking: bool = True) -> str:
     for name in ("protocol", "model", "seed", "order", "scored"):
         found.pop(name, None)
     del found["task"]["data"], found["thinking"]["iterations"]
-    return digest(found if thinking else {**found, "thinking": {}})
+    return found if thinking else {**found, "thinking": {}}
 
 
 def request(config: Config) -> str:

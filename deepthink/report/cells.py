@@ -1,0 +1,113 @@
+"""A table's numbers beside the paper's, and the commands that fill those that are missing."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from deepthink.report import experiments
+from deepthink.report.experiments import command, merged
+from deepthink.report.measurements import Measured, average, shared, sizes
+from deepthink.report.runs import Draw
+from deepthink.report.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table: of one measurement, or the mean of several.
+
+    paper: the number that the paper prints there, in per cent. None if the paper prints nothing
+        there, or does not have the model. context: the paper's number for another model.
+    pooled: True averages a suite over all questions, weighing each member by the number of
+        questions in its data. False weighs all members the same.
+    """
+
+    parts: tuple[Measured, ...]
+    paper: float | None = None
+    context: float | None = None
+    pooled: bool = False
+
+    @property
+    def wanted(self) -> int:
+        """How many draws the experiment asks for."""
+        return max(len(part.wanted) for part in self.parts)
+
+    @property
+    def seeds(self) -> int:
+        """How many draws there are."""
+        return len(self.draws)
+
+    @cached_property
+    def draws(self) -> list[Draw]:
+        """The draws that all parts have."""
+        return shared(*self.parts)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no draw is missing."""
+        return not any(part.missing for part in self.parts)
+
+    @cached_property
+    def so_far(self) -> Estimate | None:
+        """The estimate from the draws that there are, in per cent; None if there are none."""
+        if not self.draws:
+            return None
+        outcomes = [task for part in self.parts for task in part.of_draws(self.draws)]
+        weights = sizes(self.parts[0].setting) if self.pooled else None
+        return average(outcomes, weights)
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The estimate, in per cent; None unless every draw is there."""
+        return self.so_far if self.complete else None
+
+    @property
+    def difference(self) -> float | None:
+        """Our number less the paper's, in points."""
+        if self.paper is None or self.estimate is None:
+            return None
+        return self.estimate.mean - self.paper
+
+
+def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
+    """The commands that run what is missing, each with the parts that it completes.
+
+    The parts are of one experiment and subject. A part that calibrates stored scores is left out,
+    since the same runs without calibration name the command.
+    """
+    alike: dict[tuple[str, ...], list[Measured]] = {}
+    for part in parts:
+        if part.missing and part.reading.calibration is None:
+            alike.setdefault(part.how, []).append(part)
+    return [filled for missing in alike.values() for filled in _fill(missing)]
+
+
+def _fill(missing: Sequence[Measured]) -> Iterator[tuple[str, list[Measured]]]:
+    """As `fill`, of parts whose further runs need the same words."""
+    first = missing[0]
+    subject = first.subject
+    scored = {
+        run.record.config.method.scored
+        for part in missing
+        for runs in part.runs.values()
+        for run in runs
+    }
+    usual = experiments.scored_on(subject.scale)
+    other = scored.pop() if len(scored) == 1 and usual is not None else None
+    for swept, draws in merged((part.setting, part.missing) for part in missing):
+        values = dict(swept)
+        completed = [
+            part
+            for part in missing
+            if part.missing == draws
+            and all(value in values[key] for key, value in part.setting.axes.items())
+        ]
+        line = command(
+            first.setting.experiment,
+            swept,
+            draws,
+            subject.model,
+            subject.scale,
+            first.how,
+            None if other == usual else other,
+        )
+        yield line, completed
