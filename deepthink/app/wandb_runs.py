@@ -11,13 +11,15 @@ from typing import Any
 
 import pandas as pd
 
-from deepthink.config.job import Config, Suite, WandbSpec
+from deepthink.config.job import Config, WandbSpec
+from deepthink.config.request import Request
 from deepthink.errors import first_line
 from deepthink.hub import reachable
+from deepthink.installation import make
 from deepthink.redaction import without_secrets
 from deepthink.store import curves, leases, outbox
 from deepthink.study.jobs import Outcome
-from deepthink.study.suites import Results
+from deepthink.study.requests import Results
 
 _PREDICTION_ROWS = 20_000
 _LONGEST_NAME, _LONGEST_TAG = 128, 64
@@ -45,7 +47,7 @@ def publish(outcome: Outcome, config: Config) -> Sending | None:
     return _once([marker], config, lambda where: _publish(outcome, where))
 
 
-def publish_suite(suite: Suite, results: Results) -> Sending | None:
+def publish_suite(request: Request, results: Results) -> Sending | None:
     """Log a suite's average curve and a table of its members as one run; returns as `publish`.
 
     A suite of which a member failed is sent when a later command completes it; so it is if any of
@@ -53,9 +55,9 @@ def publish_suite(suite: Suite, results: Results) -> Sending | None:
     """
     if results.failures:
         return None
-    config = suite.jobs[0]
+    config = request.jobs[0]
     markers = [outbox.marker(config, outcome.path) for outcome in results.outcomes.values()]
-    return _once(markers, config, lambda where: _publish_suite(suite, results, where))
+    return _once(markers, config, lambda where: _publish_suite(request, results, where))
 
 
 def _once(
@@ -84,7 +86,8 @@ def _once(
 
 def _sent(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:
     """Send, to this machine's disk where the network is dead; returns what did not work."""
-    kept = "the run is kept here, make sync uploads it"
+    sync = make("sync", "wandb sync --yes")
+    kept = f"the run is kept here, {sync} uploads it"
     import wandb
 
     os.environ.setdefault("WANDB_SILENT", "true")
@@ -143,12 +146,14 @@ def _started(
         yield run
 
 
-def _publish_suite(suite: Suite, results: Results, settings: WandbSpec) -> None:
+def _publish_suite(request: Request, results: Results, settings: WandbSpec) -> None:
     import wandb
 
+    suite = request.suite
+    assert suite is not None
     outcomes = list(results.outcomes.values())
     each = [curves.of_split(outcome.record["curve"], "test") for outcome in outcomes]
-    first, name = outcomes[0], suite.spec.name
+    first, name = outcomes[0], suite.name
     ids = "".join(outcome.path.stem for outcome in outcomes)
     rows = [
         {"member": member, **{name: point[name] for name in ("step", "correct", "count")}}
@@ -159,8 +164,8 @@ def _publish_suite(suite: Suite, results: Results, settings: WandbSpec) -> None:
         settings,
         f"{name}-{first.path.parent.name}",
         sha256(ids.encode()).hexdigest()[:8],
-        [suite.jobs[0].model.name, name],
-        {**first.record["config"], "task": asdict(suite.spec)},
+        [request.jobs[0].model.name, name],
+        {**first.record["config"], "task": asdict(suite)},
     ) as run:
         for points in zip(*each, strict=True):
             macro, micro = (average(points)[0] for average in (curves.macro, curves.micro))

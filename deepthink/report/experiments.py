@@ -12,8 +12,10 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from deepthink.config.job import Config, Suite
-from deepthink.config.overrides import CONF, axes, compose, named_model, values
+from deepthink.config.job import Config
+from deepthink.config.overrides import axes, compose, named_model, requested, values
+from deepthink.config.tasks import SuiteSpec, TaskSpec
+from deepthink.installation import CONF, usual
 from deepthink.report.runs import Draw, Family, Run, Runs, Scale
 from deepthink.store import records
 
@@ -72,8 +74,7 @@ def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
     for combination in product(*swept.values()):
         chosen = dict(zip(swept, combination, strict=True))
         asked = [f"{key}={value}" for key, value in chosen.items()]
-        request = compose([*fixed, *([f"model={model}"] if model else []), *asked])
-        configs = request.jobs if isinstance(request, Suite) else (request,)
+        configs = requested([*fixed, *([f"model={model}"] if model else []), *asked]).jobs
         reached = draws
         if all(config.task.given for config in configs):
             reached = tuple(sorted({(0, order) for _, order in draws}))
@@ -119,9 +120,17 @@ def parameters(model: str) -> int | None:
 
 
 @lru_cache
-def task(name: str) -> Config | Suite:
-    """A job of a task, or the jobs of a suite, as conf/task has it."""
-    return compose([f"task={name}"])
+def task(name: str) -> TaskSpec:
+    """A task as conf/task has it."""
+    return compose([f"task={name}"]).task
+
+
+@lru_cache
+def suite(name: str) -> SuiteSpec:
+    """A suite as conf/task has it."""
+    found = requested([f"task={name}"]).suite
+    assert found is not None, name
+    return found
 
 
 def of_scale(scale: Scale) -> list[str]:
@@ -203,7 +212,7 @@ def command(
         wanted = list(map(str, sorted({draw[at] for draw in draws})))
         if wanted != own.get(name, ["0"]):
             words.append(f"{name}={','.join(wanted)}")
-    return " ".join(["python run.py", *words, *how])
+    return " ".join([usual(), *words, *how])
 
 
 def as_run(runs: Runs, model: str, scale: Scale, suite: str) -> tuple[str, ...]:

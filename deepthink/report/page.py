@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 
 from deepthink.config.overrides import CONF
+from deepthink.installation import usual
 from deepthink.report import (
     claims,
     comparison_tables,
@@ -99,7 +100,7 @@ def _table(runs: Runs, table: tables.Table, chosen: range | list[int]) -> Iterat
 def _command(runs: Runs, experiment: str) -> str:
     """The command that runs an experiment into the folder of these runs."""
     words = [f"experiment={experiment}", *experiments.kept_in(runs)]
-    return " ".join(["python run.py", *words])
+    return " ".join([usual(), *words])
 
 
 def _plain(name: str, title: str, content: Grid) -> Iterator[tuple[str, str]]:

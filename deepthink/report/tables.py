@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from deepthink.config.job import Suite
 from deepthink.report import experiments, paper
 from deepthink.report.experiments import Setting
 from deepthink.report.layouts import CATEGORIES, LAYOUTS, Layout, Line
@@ -132,12 +131,11 @@ def _pruned(block: Block) -> Block:
 
 def categories(setting: Setting) -> dict[str, list[int]]:
     """The places of a setting's suite members by the suite's categories."""
-    suite = experiments.task(setting.configs[0].task.name.partition("/")[0])
-    assert isinstance(suite, Suite)
+    suite = experiments.suite(setting.configs[0].task.name.partition("/")[0])
     names = [config.task.member for config in setting.configs]
     return {
         category: [names.index(member) for member in members]
-        for category, members in suite.spec.categories.items()
+        for category, members in suite.categories.items()
     }
 
 

@@ -39,7 +39,7 @@ THROUGH_DATA = frozenset(
 """Fields of a config that matter through the examples they lead to, whose fingerprint is taken."""
 
 IRRELEVANT = frozenset(
-    {"results", "force", "device", "token_budget", "wandb"}
+    {"plugins", "results", "force", "device", "token_budget", "wandb"}
     | {"model.name", "model.parameters", "task.rows"}
 )
 """Fields of a config that cannot change a number. (A device sets the dtype, which can.)"""

@@ -18,6 +18,7 @@ from deepthink import hub
 from deepthink.config.tasks import SourceSpec, TaskSpec, WorkedExamples
 from deepthink.errors import UserError, first_line
 from deepthink.files import at_home
+from deepthink.installation import called
 from deepthink.structures import Example, Source, Splits
 from deepthink.tasks import listed_options, overlaps, rows, worked_examples
 from deepthink.tasks.classes import Classes, classes_of
@@ -228,7 +229,7 @@ def _folder(source: SourceSpec, root: Path | None) -> Path:
     except (ConnectionError, LocalEntryNotFoundError) as error:
         raise rows.Absent(
             f"{source.repository} is not cached and the hub cannot be reached: set data_root to a "
-            "local mirror, or run scripts/prefetch.py where there is a network"
+            f"local mirror, or run '{called()} prefetch' where there is a network"
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise rows.Absent(
