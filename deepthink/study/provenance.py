@@ -13,6 +13,7 @@ import psutil
 import torch
 
 from deepthink import __version__
+from deepthink.installation import IN_CHECKOUT
 
 if sys.platform != "win32":
     import resource
@@ -74,6 +75,8 @@ def versions() -> dict[str, str]:
 @lru_cache
 def code() -> dict[str, Any]:
     """The git commit of this package and whether its tree had changes; nulls outside a checkout."""
+    if not IN_CHECKOUT:  # an installed package may lie in the folder of another repository
+        return {"commit": None, "dirty": None}
     folder = Path(__file__).parent.parent
 
     def git(*arguments: str) -> str:
