@@ -26,7 +26,7 @@ setup: $(STAMP) ## Create the virtual environment and install everything that is
 
 # A locked build of torch that lies at hand (PIP_FIND_LINKS: the CPU build, say) is installed first.
 # By itself, pip takes the registry's, since only there does the address of a file carry its hash.
-$(STAMP): requirements/base.lock requirements/cuda.lock pyproject.toml
+$(STAMP): requirements/base.lock requirements/cuda.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo 'setup: deepthink needs Python 3.11 or newer, and $(PYTHON) is not; name one with' \
 	    'make setup PYTHON=/path/to/python3.11' >&2; exit 1; }

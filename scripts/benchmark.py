@@ -40,7 +40,7 @@ from transformers import (
 
 from deepthink import score
 from deepthink.config.job import Config
-from deepthink.config.overrides import compose
+from deepthink.config.overrides import compose, requested
 from deepthink.engine import reference
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.flops import Costs, scoring_flops
@@ -169,7 +169,7 @@ def job_of(name: str, *overrides: str) -> Config:
     """The config of a task, or of a suite's member, "mmlu/virology"."""
     suite, _, member = name.partition("/")
     if member:
-        return compose([f"task={suite}", f"task.members=[{member}]", *overrides]).jobs[0]
+        return requested([f"task={suite}", f"task.members=[{member}]", *overrides]).jobs[0]
     return compose([f"task={name}", *overrides])
 
 

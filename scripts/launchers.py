@@ -72,16 +72,16 @@ def main() -> None:
                 record.identity.seed: pd.read_parquet(path.with_suffix(".parquet"))["score"]
                 for path, record in stored
             }
-        found = [record for _, record in stored]
+        made = [record for _, record in stored]
         first = first or scores
         apart = max(float(np.abs(scores[seed] - first[seed]).max()) for seed in first)
-        spent = sum(record.seconds.think + record.seconds.score for record in found)
-        cost = 1000 * (wall * workers - spent) / len(found)
+        spent = sum(record.seconds.think + record.seconds.score for record in made)
+        cost = 1000 * (wall * workers - spent) / len(made)
         verdict = f"up to {apart:.1g} apart" if apart else "identical"
-        table.add_row(way, str(workers), str(len(found)), f"{wall:.1f}", f"{cost:.0f}", verdict)
-        told = " ".join(word for word in words if not word.startswith("hydra."))
+        table.add_row(way, str(workers), str(len(made)), f"{wall:.1f}", f"{cost:.0f}", verdict)
+        named = " ".join(word for word in words if not word.startswith("hydra."))
         ways.append(
-            {"way": way, "words": told, "workers": workers, "jobs": len(found)}
+            {"way": way, "words": named, "workers": workers, "jobs": len(made)}
             | {"wall": round(wall, 3), "ms": round(cost, 1), "apart": apart}
         )
     console.print(table)

@@ -135,7 +135,7 @@ def main() -> None:
         curves = [
             {path.name: record.curve for path, record in of.records} for of in (stored, undisturbed)
         ]
-    found = {
+    outcome = {
         "kills": happened["kills"],
         "workers": happened["worker"],
         "drivers": happened["driver"],
@@ -147,13 +147,13 @@ def main() -> None:
         "leases_left": len(left),
         "seconds": round(seconds),
     }
-    for what, value in found.items():
+    for what, value in outcome.items():
         console.print(f"{what.replace('_', ' '):<24}{value}")
-    if found["kills"] < options.kills:
+    if outcome["kills"] < options.kills:
         sys.exit("error: the sweep ended before the last kill; nothing was written")
-    write(options, found, libraries=("ray", "hydra-ray-launcher"))
-    whole = found["records"] == options.jobs and not found["corrupt"]
-    sys.exit(not (whole and not found["twice"] and found["same_numbers"]))
+    write(options, outcome, libraries=("ray", "hydra-ray-launcher"))
+    whole = outcome["records"] == options.jobs and not outcome["corrupt"]
+    sys.exit(not (whole and not outcome["twice"] and outcome["same_numbers"]))
 
 
 if __name__ == "__main__":

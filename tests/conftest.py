@@ -19,6 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from deepthink.app import cli
+from deepthink.app.sweep import Sweep
 from deepthink.config import overrides
 from deepthink.store import records
 
@@ -137,6 +138,12 @@ def wandb_offline(monkeypatch):
     wandb.teardown()
     yield
     wandb.teardown()
+
+
+def sweep_of(jobs: list[list[str]], **about) -> Sweep:
+    """A shared sweep of these jobs."""
+    others = {"suites": [], "workers": 1, "local": False, "gpus": None, "group": "g", "cwd": "."}
+    return Sweep(jobs=jobs, **{**others, **about})
 
 
 def assert_one_line(code: int, err: str, hint: str) -> None:

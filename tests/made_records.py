@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepthink.config.job import Config, Suite
-from deepthink.config.overrides import compose
+from deepthink.config.job import Config
+from deepthink.config.overrides import requested
 from deepthink.store import records
 from deepthink.store.curves import Point
 from deepthink.store.identity import identity
@@ -36,8 +36,7 @@ ROWS = 6
 
 @cache
 def jobs(*overrides: str) -> tuple[Config, ...]:
-    request = compose(overrides)
-    return request.jobs if isinstance(request, Suite) else (request,)
+    return requested(overrides).jobs
 
 
 def made(

@@ -21,9 +21,9 @@ from requests import Response
 from safetensors.torch import load_file, save_file
 
 from deepthink import hub
-from deepthink.app import cli, job_view, wandb_runs
-from deepthink.config.job import ModelSpec, Suite
-from deepthink.config.overrides import CONF, compose, expand
+from deepthink.app import job_view, wandb_runs
+from deepthink.config.job import ModelSpec
+from deepthink.config.overrides import CONF, compose, expand, requested
 from deepthink.config.parsing import SHARING
 from deepthink.models import loading
 from deepthink.models.faults import explain
@@ -360,9 +360,9 @@ def no_column(root: Path) -> None:
 
 
 BAD = {
-    "unknown model": (["model=gpt2-larg"], "gpt2-large"),
-    "unknown task": (["task=sst3"], "sst2"),
-    "unknown method": (["method=deepthnk"], "deepthink"),
+    "unknown model": (["model=gpt2-larg"], "did you mean gpt2-large"),
+    "unknown task": (["task=sst3"], "did you mean sst5 or sst2"),
+    "unknown method": (["method=deepthnk"], "did you mean deepthink"),
     "unknown key": (["sede=1"], "seed"),
     "unknown nested key": (["method.stepsize=0.1"], "method.step_size"),
     "unknown selector": (["method.selector.name=randon"], "random"),
@@ -389,7 +389,7 @@ BAD = {
     "missing data_root": (["data_root=/no/such/folder"], "not a folder"),
     "data_root without the task": (["task=mr"], "rotten_tomatoes"),
     "no network for data": (["data_root=null"], "data_root"),
-    "no network for the model": (["model=gpt2-large"], "prefetch.py"),
+    "no network for the model": (["model=gpt2-large"], "python run.py prefetch model=gpt2-large"),
     "results under a file": (["results=/dev/null/results"], "cannot write"),
     "a device that is not there": (["device=mps"], "device=auto"),
     "a template without text": (["task.template='Mood:'"], "{text}"),
@@ -491,12 +491,10 @@ def test_a_broken_record_is_set_aside_and_done_again(run, tmp_path):
     assert (again, repeated["curve"]) == (path, record["curve"])
 
 
-def test_a_broken_config_file_is_one_clear_line(run, monkeypatch):
-    def broken(*_args, **_kwargs):
-        raise yaml.YAMLError("mapping values are not allowed here\nline 3")
-
-    monkeypatch.setattr(cli, "job", broken)
-    code, _, err = run()
+def test_a_broken_config_file_is_one_clear_line(run, tmp_path):
+    (tmp_path / "mine" / "conf" / "task").mkdir(parents=True)
+    (tmp_path / "mine" / "conf" / "task" / "broken.yaml").write_text("name: a: b\n")
+    code, _, err = run("plugins=mine", "task=broken")
     assert_one_line(code, err, "mapping values")
 
 
@@ -516,11 +514,11 @@ def test_every_config_of_every_group_composes():
     for group in ("model", "task", "method"):
         names = sorted(path.stem for path in (CONF / group).glob("[!_]*.yaml"))
         for name in names:
-            request = compose([f"{group}={name}"])
-            if isinstance(request, Suite):
-                assert request.spec.name == name
+            request = requested([f"{group}={name}"])
+            if request.suite is not None:
+                assert request.suite.name == name
             elif group != "method":
-                assert getattr(request, group).name == name
+                assert getattr(request.jobs[0], group).name == name
     assert len(list((CONF / "model").glob("*.yaml"))) == PAPER_MODELS + 1
 
 
@@ -535,7 +533,8 @@ def test_no_value_stands_outside_the_configs():
 
 def commands(text: str) -> list[list[str]]:
     """The words after run.py or prefetch.py of every command in a text, flags left out."""
-    found = re.findall(r"python (?:run|scripts/prefetch)\.py +((?:[^\s#`]+ ?)+)", text)
+    named = r"(?:python (?:run|scripts/prefetch)\.py|\$\{called:\})"
+    found = re.findall(named + r" +((?:[^\s#`]+ ?)+)", text)
     rows = [[w for w in shlex.split(line) if not w.startswith("-")] for line in found]
     return [row for row in rows if all("=" in w and "<" not in w and "..." not in w for w in row)]
 
@@ -551,7 +550,7 @@ def test_documented_commands_compose(source):
         seen: set[str] = set()
         for overrides in expand(words):
             if not seen.issuperset(overrides):  # every value once, not every combination
-                compose(overrides)
+                requested(overrides)
             seen.update(overrides)
 
 

@@ -11,18 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import assert_one_line, stored
+from conftest import assert_one_line, stored, sweep_of
 
 import deepthink
 from deepthink import hub
-from deepthink.app import perform, wandb_runs, workers
+from deepthink.app import perform, sharing, wandb_runs
 from deepthink.app.journals import Tally, add
-from deepthink.config.overrides import CONF, check, compose
+from deepthink.config.overrides import CONF, check, compose, requested
 from deepthink.errors import UserError, first_line
 from deepthink.redaction import without_secrets
 from deepthink.store import ledger
 from deepthink.store.leases import Leases
-from deepthink.study import jobs, suites
+from deepthink.study import jobs
+from deepthink.study.requests import Results
 
 ROOT = CONF.parent
 TOKEN = "hf_" + "Ab1" * 11
@@ -87,8 +88,10 @@ COMMANDS = {
     "a flag of nowhere": (["--sede"], "--sede"),
     "a word with a dash": (["-seed=1"], "--help"),
     "a flag without its value": (["--cfg"], "--cfg"),
-    "configs elsewhere": (["--config-dir=/tmp"], "put yours there"),
-    "another config": (["--config-name=other"], "put yours there"),
+    "configs elsewhere": (["--config-dir=/tmp"], "plugins=FOLDER"),
+    "another config": (["--config-name=other"], "plugins=FOLDER"),
+    "configs of a search path": (["hydra.searchpath=[file:///tmp]"], "plugins=FOLDER"),
+    "a command that is none": (["tabels"], "--help"),
     "a resolver that is none": (["seed=${no:x}"], "no"),
     "braces that do not close": (["task.template='{text} ${'"], "--help"),
 }
@@ -166,7 +169,7 @@ def test_a_name_from_elsewhere_is_checked_too(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("member", ["..", "a/b", "/x"])
 def test_a_member_that_is_a_path_is_refused(member):
-    spec = compose(["task=bbh"]).spec
+    spec = requested(["task=bbh"]).suite
     with pytest.raises(UserError, match="plain name"):
         replace(spec, categories={"x": {member: 3}}, members=None, labels={}).member(member)
     with pytest.raises(UserError, match="plain name"):
@@ -345,7 +348,7 @@ def test_workers_import_what_the_driver_does(tmp_path, monkeypatch):
         "import importlib.util as u, sys; "
         "print(*(u.find_spec(name).origin for name in ('torch', 'json', 'deepthink')))"
     )
-    with workers._seen_alike():
+    with sharing.same_imports():
         found = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
     assert found.stdout.split() == [
         importlib.util.find_spec("torch").origin,
@@ -422,7 +425,9 @@ def test_an_interruption_while_a_script_starts_is_one_line(tmp_path):
             env={**os.environ, "PYTHONPATH": place}, capture_output=True, text=True,
         )  # fmt: skip
         assert found.returncode == 1
-        assert found.stderr.splitlines() == ["interrupted"]
+        assert found.stderr.splitlines() == [
+            "error: interrupted: nothing is half-written, the same command continues"
+        ]
 
 
 @pytest.mark.parametrize("closed", ["1>&-", "<&- 1>&-", "| true"])
@@ -535,16 +540,16 @@ def test_what_an_interrupted_command_left_is_told_by_no_other(run, monkeypatch):
 def test_what_was_not_sent_is_counted_by_the_jobs(tmp_path):
     add(tmp_path, 0, 0, 0.1, Tally(done=1, unsent=1))
     add(tmp_path, 0, 1, 0.1, Tally(read=1, unsent=1))
-    found = workers._summed(tmp_path, [["a"], ["b"]], [], "")
+    found = sharing.summary(tmp_path, sweep_of([["a"], ["b"]]))
     assert found == Tally(done=1, read=1, unsent=2)
 
 
 def test_a_suites_members_are_sent_with_it_and_not_told_before(run, monkeypatch):
     """A suite of which one member failed is sent by the command that completes it."""
-    config = compose(["task=bbh"]).jobs[0]
+    config = requested(["task=bbh"]).jobs[0]
     assert wandb_runs.publish(None, config) is None
-    half = suites.Results({}, {"a": "it failed"})
-    assert wandb_runs.publish_suite(compose(["task=bbh"]), half) is None
+    half = Results({}, {"a": "it failed"})
+    assert wandb_runs.publish_suite(requested(["task=bbh"]), half) is None
     assert perform._sent(wandb_runs.Sending("why", left=True), perform.terminal.console()) == 1
 
 

@@ -7,23 +7,15 @@ import pytest
 
 HOUSE = Path(__file__).resolve().parent.parent / "deepthink"
 FLOORS = (
-    {
-        "errors",
-        "structures",
-        "settings",
-        "progress",
-        "files",
-        "content",
-        "redaction",
-        "hub",
-        "plugins",
-    },
+    {"errors", "structures", "settings", "progress", "files", "content", "redaction", "hub"}
+    | {"installation", "plugins"},
     {"engine", "config"},
     {"models", "tasks", "store"},
     {"selection"},
     {"study"},
     {"report"},
     {"app"},
+    {"__main__"},
 )
 """From the ground up: a room imports from itself and from lower floors, the ground floor from the
 whole ground floor."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import assert_one_line, stored
 
-from deepthink.config.overrides import compose
+from deepthink.config.overrides import compose, requested
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.plugins import RULES
@@ -183,9 +183,9 @@ def test_labels_change_what_is_shown_and_not_what_is_chosen(run, tmp_path):
 
 
 def test_random_labels_of_given_demonstrations_depend_on_the_seed():
-    gold = compose(["task=mmlu", "task.members=[virology]", "seed=3"]).jobs[0]
+    gold = requested(["task=mmlu", "task.members=[virology]", "seed=3"]).jobs[0]
     assert gold.draw == 0
-    drawn = compose(
+    drawn = requested(
         ["task=mmlu", "task.members=[virology]", "seed=3", "demonstrations.labels=random"]
     ).jobs[0]
     assert drawn.draw == 3

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from deepthink.config.overrides import CONF, compose
+from deepthink.config.overrides import CONF, compose, requested
 from deepthink.report import experiments, layouts, paper
 
 TASKS = ["sst2", "sst5", "trec", "mr", "agnews"]
@@ -104,7 +104,7 @@ def test_counts_of_suites_are_the_configs(name, suite):
         for old, new in alias.items():
             member = member.replace(old, new)
         printed[member] = int(row["test_rows"])
-    assert printed == compose([f"task={suite}"]).spec.rows
+    assert printed == requested([f"task={suite}"]).suite.rows
 
 
 def test_counts_of_table_4_and_its_two_errors():

@@ -12,7 +12,7 @@ from made_records import made, put
 from pydantic import ValidationError
 from scipy.stats import binomtest
 
-from deepthink.config.overrides import CONF, compose
+from deepthink.config.overrides import CONF, compose, requested
 from deepthink.errors import UserError
 from deepthink.settings import scored_steps
 from deepthink.store import curves, records
@@ -117,10 +117,7 @@ def test_every_field_of_a_config_is_in_the_identity_or_known_not_to_matter():
 @pytest.mark.parametrize("name", MATTERS)
 def test_fields_of_the_identity_change_it_and_what_is_asked_for(name):
     base = ["task=mmlu", "task.members=[astronomy]"] if name == "task.answer" else []
-    before, after = (
-        request.jobs[0] if hasattr(request, "jobs") else request
-        for request in (compose(base), compose([*base, MATTERS[name]]))
-    )
+    before, after = (requested(words).jobs[0] for words in (base, [*base, MATTERS[name]]))
 
     def identity(config):
         return identities.identity(config, config.model.dtype, "data")

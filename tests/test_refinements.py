@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from models import CONFIGS, SMALL, VOCABULARY, tiny
+from tiny_models import CONFIGS, SMALL, VOCABULARY, tiny
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, MistralConfig
 
 from deepthink import score, think

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from conftest import assert_one_line, stored
 
-from deepthink.config.overrides import compose
+from deepthink.config.overrides import compose, requested
 from deepthink.config.tasks import SourceSpec, TaskSpec
 from deepthink.errors import UserError
 from deepthink.store import records
@@ -607,7 +607,7 @@ def test_overlaps_of_the_real_data(mirror):
 def test_no_question_of_the_suites_is_a_demonstration(mirror):
     """BBH's demonstrations share words with questions of other options, which are other ones."""
     for suite in ("mmlu", "bbh"):
-        for job in compose([f"task={suite}"]).jobs:
+        for job in requested([f"task={suite}"]).jobs:
             assert sources.load(job.task, str(mirror)).overlap["test"] == 0
 
 
@@ -624,7 +624,7 @@ def test_what_the_committed_records_read_is_what_is_read_today(mirror):
     words = [["scale=cpu", f"task={n}"] for n in ("sst2", "sst5", "trec", "mr", "agnews")]
     jobs = [compose(w) for w in words]
     for suite in ("mmlu", "bbh"):
-        jobs += compose([f"task={suite}", "scale=cpu_suite"]).jobs
+        jobs += requested([f"task={suite}", "scale=cpu_suite"]).jobs
     for job in jobs:
         sizes = (job.test_size, job.dev_size, job.pool_size)
         splits = sources.load(job.task, str(mirror), *sizes, overlap="keep")

@@ -15,13 +15,12 @@ from conftest import assert_one_line, stored
 
 from deepthink import hub
 from deepthink.app import wandb_runs
-from deepthink.config.overrides import CONF, compose
+from deepthink.config.overrides import CONF, requested
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.progress import Watcher
 from deepthink.store import ledger, records
-from deepthink.study import jobs, suites
-from deepthink.study.suites import run as run_suite
+from deepthink.study import jobs, requests
 from deepthink.tasks import prompts, sources
 from deepthink.tasks.examples import examples_of
 from deepthink.tasks.rows import Rows
@@ -31,7 +30,7 @@ LETTERS = "ABCD"
 
 
 def members(name: str) -> list[str]:
-    return list(compose([f"task={name}"]).spec.rows)
+    return list(requested([f"task={name}"]).suite.rows)
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -42,7 +41,7 @@ def test_counts_of_tables_5_and_6_are_what_the_configs_say(suite, mirror):
         "bbh": paper.partition("\nBBH\n")[2].partition("Table 6")[0],
     }[suite]
     printed = {name.replace("_", ""): int(n) for name, n in re.findall(r"(\w+): (\d+)", table)}
-    ours = compose([f"task={suite}"]).spec.rows
+    ours = requested([f"task={suite}"]).suite.rows
     assert {name.replace("_", ""): n for name, n in ours.items()} == printed
     assert len(ours) == {"mmlu": 57, "bbh": 22}[suite]
 
@@ -50,7 +49,7 @@ def test_counts_of_tables_5_and_6_are_what_the_configs_say(suite, mirror):
 @pytest.mark.parametrize("member", [f"{s}/{name}" for s in SUITES for name in members(s)])
 def test_counts_of_tables_5_and_6_come_out_of_the_data(member, mirror):
     suite, _, name = member.partition("/")
-    task = compose([f"task={suite}", f"task.members=[{name}]"]).jobs[0].task
+    task = requested([f"task={suite}", f"task.members=[{name}]"]).jobs[0].task
     source = sources.read(task, str(mirror))
     assert {"pool": len(source.pool), "test": len(source.test)} == task.rows
     for example in (*source.pool, *source.test):
@@ -64,7 +63,7 @@ def test_every_member_fits_a_context_of_2048(answer, mirror, tokenizer_of_smollm
     """Pythia's context: some demonstrations are dropped, no member is lost."""
     kept = {}
     for suite in SUITES:
-        for config in compose([f"task={suite}", f"task.answer={answer}"]).jobs:
+        for config in requested([f"task={suite}", f"task.answer={answer}"]).jobs:
             splits = sources.load(config.task, str(mirror))
             encoded = prompts.encode(
                 tokenizer_of_smollm2,
@@ -136,12 +135,12 @@ def test_a_suite_has_a_record_per_member_and_one_report(
     code, out, err = run(*words, f"data_root={suite_root}")
     assert (code, err) == (0, "")
     found = {record["identity"]["task"]["name"]: record for _, record in stored(tmp_path)}
-    suite = compose(list(words))
+    suite = requested(list(words))
     assert set(found) == {job.task.name for job in suite.jobs}
     assert sorted(r["data"]["rows"]["test"] for r in found.values()) == sorted(questions)
     for record in found.values():
         assert record["data"]["rows"]["dev"] == 0
-        assert record["demonstrations"]["kept"] == suite.spec.demonstrations
+        assert record["demonstrations"]["kept"] == suite.suite.demonstrations
     for words_of_report in ("macro", "micro", "t=1", "t=3", "3 records written"):
         assert words_of_report in out
     # the micro average of the report is that of the records
@@ -163,7 +162,7 @@ def test_records_of_members_say_what_their_numbers_depend_on(run, suite_root, tm
 
 
 def test_candidates_of_their_own_change_the_key(suite_root):
-    task = compose([*MMLU]).jobs[0].task
+    task = requested([*MMLU]).jobs[0].task
     first = sources.load(task, str(suite_root))
     file = suite_root / "cais" / "mmlu" / "astronomy" / "test-00000-of-00001.parquet"
     rows = pd.read_parquet(file)
@@ -250,7 +249,7 @@ def test_one_bar_spans_the_whole_suite(suite_root, tiny_folder, tmp_path):
         def advance(self, readings):
             self.readings += readings
 
-    request = compose(
+    request = requested(
         [
             *MMLU,
             f"data_root={suite_root}",
@@ -260,10 +259,10 @@ def test_one_bar_spans_the_whole_suite(suite_root, tiny_folder, tmp_path):
         ]
     )
     watch = Recorder()
-    run_suite(request, watch)
+    requests.run(request, watch)
     assert watch.totals == [5 * (6 + 7 + 5)]
     assert watch.readings == watch.totals[0]
-    run_suite(request, watch)
+    requests.run(request, watch)
     assert watch.totals[1:] == [0]
 
 
@@ -328,7 +327,7 @@ def test_an_interrupted_member_is_named_and_the_others_kept(run, suite_root, tmp
             raise KeyboardInterrupt
         return perform(job, watch)
 
-    monkeypatch.setattr(suites, "perform", impatient)
+    monkeypatch.setattr(jobs, "perform", impatient)
     code, _, err = run(*MMLU, f"data_root={suite_root}")
     assert code == 1
     assert "in mmlu/virology, 2 of 3 members are kept" in err
@@ -376,7 +375,7 @@ def test_a_killed_suite_continues_and_ends_with_the_same_numbers(
 
 @pytest.mark.parametrize("options", [["one", " "], ["one", 2], "one"])
 def test_options_that_are_no_texts_are_refused(options):
-    task = compose([*MMLU]).jobs[0].task
+    task = requested([*MMLU]).jobs[0].task
     columns = {"question": ["Which?"], "choices": [options], "answer": [0]}
     rows = Rows(columns, [(Path("test.parquet"), 1)], {})
     with pytest.raises(UserError, match=r"row 1 of test\.parquet has options"):
@@ -385,7 +384,7 @@ def test_options_that_are_no_texts_are_refused(options):
 
 @pytest.mark.parametrize("answer", ["text", "letter"])
 def test_prompts_of_both_answers_by_hand(answer, suite_root):
-    suite = compose([*MMLU, f"task.answer={answer}"])
+    suite = requested([*MMLU, f"task.answer={answer}"])
     example = sources.load(suite.jobs[0].task, str(suite_root)).test[1]
     listing = "\nA. a kettle 1\nB. a dull day\nC. sings\nD. leaks 1 and 1"
     texts = ("a kettle 1", "a dull day", "sings", "leaks 1 and 1")
@@ -393,7 +392,7 @@ def test_prompts_of_both_answers_by_hand(answer, suite_root):
     assert example.text == f"astronomy test 1?{shown}"
     assert example.candidates == candidates
     assert example.label == 1
-    suite = compose([*BBH, f"task.answer={answer}"])
+    suite = requested([*BBH, f"task.answer={answer}"])
     loaded = {job.task.member: sources.load(job.task, str(suite_root)) for job in suite.jobs}
     listing = "\nOptions:\n(A) the kettle\n(B) a fine day"
     texts = ("the kettle", "a fine day")
@@ -419,7 +418,7 @@ BAD = {
     "a selector of given demonstrations": (["method.selector.name=topk"], "method=vanilla"),
     "more test examples than there are": (["test_size=9"], "test examples"),
     "results under a file": (["results=/dev/null/results"], "cannot write"),
-    "no network for the model": (["model=gpt2-large"], "prefetch.py"),
+    "no network for the model": (["model=gpt2-large"], "python run.py prefetch model=gpt2-large"),
     "a device that is not there": (["device=mps"], "device=auto"),
     "no room in the context": (["prompt.overflow=error", "model=narrow"], "positions"),
 }
@@ -525,7 +524,7 @@ def test_the_hub_is_asked_once_for_all_members(suite_root, monkeypatch):
 
     monkeypatch.setattr(hub, "snapshot_download", snapshot)
     hub.dataset_folder.cache_clear()
-    loaded = [sources.read(job.task, None) for job in compose([*MMLU]).jobs]
+    loaded = [sources.read(job.task, None) for job in requested([*MMLU]).jobs]
     hub.dataset_folder.cache_clear()
     assert [len(source.test) for source in loaded] == [6, 5, 7]
     assert {source.commit for source in loaded} == {
@@ -540,4 +539,4 @@ def test_examples_with_own_candidates_refuse_an_unknown_gold(suite_root):
     rows.loc[0, "answer"] = 4
     rows.to_parquet(file)
     with pytest.raises(UserError, match=r"label 4, which is none of \[0, 1, 2, 3\]"):
-        sources.read(compose([*MMLU]).jobs[0].task, str(suite_root))
+        sources.read(requested([*MMLU]).jobs[0].task, str(suite_root))

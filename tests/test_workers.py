@@ -14,11 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from conftest import assert_one_line, stored
+from conftest import assert_one_line, stored, sweep_of
 
-from deepthink.app import perform, wandb_runs, workers
+from deepthink.app import perform, sharing, wandb_runs, worker
 from deepthink.app.journals import Journals, Tally, add, grouped
-from deepthink.config.overrides import CONF, compose, composed, expand, members
+from deepthink.app.sweep import Sweep
+from deepthink.config.overrides import CONF, composed, expand, members, requested
 from deepthink.errors import UserError
 from deepthink.store import leases
 from deepthink.store.leases import Holder, Leases
@@ -30,21 +31,21 @@ def quick(monkeypatch):
 
 
 def test_what_is_asked_to_be_shared():
-    sharing = workers.asked(
+    shared = sharing.Sharing.of(
         ["-m", "launcher=slurm", "seed=0,1", "workers=3", "hydra.launcher.partition=gpu"]
     )
-    assert sharing == workers.Sharing(
+    assert shared == sharing.Sharing(
         "slurm", ("workers=3", "hydra.launcher.partition=gpu"), ("seed=0,1",)
     )
-    assert workers.asked(["-m", "seed=0,1"]) is None
-    assert workers.asked(["launcher=ray", "--help"]) is None
+    assert sharing.Sharing.of(["-m", "seed=0,1"]) is None
+    assert sharing.Sharing.of(["launcher=ray", "--help"]) is None
     with pytest.raises(UserError, match="add launcher=local"):
-        workers.asked(["workers=2", "seed=0,1"])
+        sharing.Sharing.of(["workers=2", "seed=0,1"])
 
 
 def test_workers_begin_apart_and_keep_to_a_model():
     jobs = [[f"model={m}", f"seed={s}"] for s in range(4) for m in "ab"]
-    orders = [workers.order(jobs, worker, 4) for worker in range(4)]
+    orders = [sweep_of(jobs, workers=4).order(number) for number in range(4)]
     assert all(sorted(one) == list(range(8)) for one in orders)
     assert [one[0] for one in orders] == [0, 4, 1, 5]
     assert orders[0] == [0, 2, 4, 6, 1, 3, 5, 7]
@@ -234,16 +235,16 @@ def test_workers_of_one_machine_have_the_gpus_of_their_command(run, tmp_path, mo
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     assert run("launcher=local", "workers=1")[0] == 0
     (file,) = (tmp_path / "results" / "sweeps").rglob("sweep.json")
-    sweep = {**json.loads(file.read_text()), "workers": 4}
+    sweep = replace(Sweep.read(file.parent), workers=4)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     chosen = []
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # as submitit leaves it
-    told = [workers._settle(worker, sweep) for worker in range(4)]
+    told = [worker.take_device(number, sweep) for number in range(4)]
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,7"
     assert chosen == [0, 1, 0, 1]
     assert told[1] == "GPU 1 of 2"
-    workers._settle(0, {**sweep, "gpus": None})
+    worker.take_device(0, replace(sweep, gpus=None))
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
@@ -255,22 +256,19 @@ def test_workers_share_the_cores(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     for local, workers_ in ((True, 3), (True, 20), (False, 3)):
-        workers._settle(0, {"local": local, "gpus": None, "workers": workers_})
+        worker.take_device(0, sweep_of([], local=local, workers=workers_))
     for granted in ("4", "99"):
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", granted)
         for local in (False, True):
-            workers._settle(0, {"local": local, "gpus": None, "workers": 2})
+            worker.take_device(0, sweep_of([], local=local, workers=2))
     assert chosen == [2, 1, 8, 4, 2, 8, 4]
 
 
 @pytest.fixture
 def sweep(tmp_path):
     """A stored sweep of four jobs, and its folder's leases as a worker that died saw them."""
-    folder = tmp_path / "sweep"
     jobs = [[f"seed={seed}", "wandb.mode=disabled"] for seed in range(4)]
-    folder.mkdir()
-    about = {"jobs": jobs, "suites": [], "workers": 1, "local": False, "gpus": None, "group": "g"}
-    (folder / "sweep.json").write_text(json.dumps({**about, "cwd": str(tmp_path)}))
+    folder = sweep_of(jobs, cwd=str(tmp_path)).write(tmp_path)
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     return folder, Leases(folder / "leases", _me=replace(Holder.here(), pid=child.pid, token="x"))
@@ -283,12 +281,13 @@ def test_the_job_a_worker_died_at_comes_last(sweep, tmp_path, monkeypatch):
     done = []
 
     def noted(request):
-        done.append(request.seed)
+        (job,) = request.jobs
+        done.append(job.seed)
         return Tally(done=1)
 
     monkeypatch.setattr(perform, "perform", noted)
     monkeypatch.chdir(tmp_path)
-    workers.work(folder, 7)
+    worker.Worker(folder, 7).work()
     assert done == [1, 2, 3, 0]
     assert sorted(Journals(folder).ended()) == [0, 1, 2, 3]
     assert not list((folder / "leases").iterdir())
@@ -325,7 +324,7 @@ def test_each_start_of_a_worker_has_a_lease_of_its_own(tmp_path):
     elsewhere = Leases(tmp_path, _me=replace(Holder.here(), machine="other", token="x"))
     elsewhere.take("worker1-before")._done.set()
     claims = Leases(tmp_path)
-    with workers._alive(claims, 1):
+    with worker.alive(claims, 1):
         assert len(claims.names("worker1")) == 1
         assert claims.names("worker1") != ["worker1-before"]
     assert not claims.names("worker")
@@ -348,19 +347,20 @@ def test_a_suites_members_are_those_of_its_whole_command(words, count):
     found = members(words)
     assert (found and len(found)) == count
     if found:
-        names = [job.task.name for one in found for job in compose(one).jobs]
-        assert names == [job.task.name for job in compose(words).jobs]
+        names = [job.task.name for one in found for job in requested(one).jobs]
+        assert names == [job.task.name for job in requested(words).jobs]
 
 
 def test_a_suite_that_nobody_reported_is_no_success(tmp_path):
-    jobs_, suites = [["a"], ["b"], ["c"]], [(["task=mmlu"], [0, 1]), (["task=bbh"], [2])]
+    suites = [(["task=mmlu"], [0, 1]), (["task=bbh"], [2])]
+    sweep = sweep_of([["a"], ["b"], ["c"]], suites=suites)
     for place in range(3):
         add(tmp_path, 0, place, 0.1, Tally(done=1) if place < 2 else Tally(failed=1))
-    found = workers._summed(tmp_path, jobs_, suites, "")
+    found = sharing.summary(tmp_path, sweep)
     assert (found.done, found.failed) == (2, 2)
     assert "task=mmlu was done and not reported" in " ".join(found.reasons)
     add(tmp_path, 0, 3, 0.1, Tally())
-    assert workers._summed(tmp_path, jobs_, suites, "") == Tally(2, 0, 1, ())
+    assert sharing.summary(tmp_path, sweep) == Tally(2, 0, 1, ())
 
 
 def test_equal_reasons_are_told_together():
@@ -407,7 +407,7 @@ def test_a_command_outlives_its_last_worker(sweep, monkeypatch):
             mine.release()
 
     monkeypatch.setattr(leases, "pause", pause)
-    workers._outlive(folder)
+    sharing.wait_for_workers(folder)
     assert len(looks) == 3
 
 

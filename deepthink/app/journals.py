@@ -1,4 +1,4 @@
-"""What became of the jobs of a shared sweep: each worker writes lines to a file, all read them.
+"""What became of the jobs of a shared sweep: each worker writes a file of lines that all read.
 
 {"job": 3, "seconds": 12.3, "done": 1, "read": 0, "failed": 0, "reasons": [], "unsent": 0}
 """
@@ -13,10 +13,12 @@ from deepthink.files import append
 
 @dataclass(frozen=True)
 class Tally:
-    """Jobs done here, jobs found done and read, jobs that failed and the reasons, in one line each.
+    """What became of some jobs, as counts.
 
-    A reason may stand for several jobs. unsent: results that Weights & Biases is to have and could
-    not be given; the next command that reads their records sends them.
+    done: jobs done here. read: jobs that were done before, whose records were read.
+    failed: jobs that failed. reasons: why, in one line each, which may stand for several jobs.
+    unsent: results that could not be sent to Weights & Biases; the next command that reads their
+        records sends them.
     """
 
     done: int = 0
@@ -44,17 +46,17 @@ class Tally:
 
 
 def grouped(reasons: Iterable[str]) -> tuple[str, ...]:
-    """What several are said to have in common, "a: …" and "b: …", told once: "a, b: …"."""
+    """Reasons without repetition: "a: …" and "b: …" with the same end become "a, b: …"."""
     names: dict[str, list[str]] = {}
     for reason in dict.fromkeys(reasons):
         name, colon, said = reason.partition(": ")
         whole = not colon or " " in name  # a sentence, not a name
         names.setdefault(reason if whole else said, []).extend([] if whole else [name])
-    told = []
+    lines = []
     for said, several in names.items():
         others = f" and {len(several) - 3} more" if len(several) > 3 else ""
-        told.append(f"{', '.join(several[:3])}{others}: {said}" if several else said)
-    return tuple(told)
+        lines.append(f"{', '.join(several[:3])}{others}: {said}" if several else said)
+    return tuple(lines)
 
 
 class Journals:
@@ -66,7 +68,11 @@ class Journals:
         self._ended: dict[int, Tally] = {}
 
     def ended(self) -> Mapping[int, Tally]:
-        """Jobs that have ended by now: of several lines on one, who did it, else who read it."""
+        """What became of each job that has ended by now.
+
+        Several workers may have written of a job: the line of the one that did it counts, else that
+        of one that read its record.
+        """
         for path in self._folder.glob("worker*.jsonl"):
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
@@ -81,21 +87,21 @@ class Journals:
         try:
             line = json.loads(text)
             job, reasons = line["job"], tuple(line["reasons"])
-            found = Tally(line["done"], line["read"], line["failed"], reasons, line["unsent"])
+            tally = Tally(line["done"], line["read"], line["failed"], reasons, line["unsent"])
         except (ValueError, KeyError, TypeError):
             return  # a worker was killed while it wrote
         if not isinstance(job, int):
             return
 
-        def rank(tally: Tally) -> tuple[int, int]:
-            return tally.done, tally.read
+        def rank(counts: Tally) -> tuple[int, int]:
+            return counts.done, counts.read
 
-        if job not in self._ended or rank(found) > rank(self._ended[job]):
-            self._ended[job] = found
+        if job not in self._ended or rank(tally) > rank(self._ended[job]):
+            self._ended[job] = tally
 
 
-def add(folder: Path, worker: int, job: int, seconds: float, found: Tally) -> None:
+def add(folder: Path, worker: int, job: int, seconds: float, tally: Tally) -> None:
     """Write the line of a job that has ended."""
-    told = {"job": job, "seconds": round(seconds, 3), **asdict(found)}
-    line = json.dumps(told).encode() + b"\n"
+    about = {"job": job, "seconds": round(seconds, 3), **asdict(tally)}
+    line = json.dumps(about).encode() + b"\n"
     append(folder / f"worker{worker}.jsonl", line)

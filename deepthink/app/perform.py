@@ -6,66 +6,62 @@ from rich.console import Console
 
 from deepthink.app import job_view, progress_bar, suite_view, terminal, wandb_runs
 from deepthink.app.journals import Tally, grouped
-from deepthink.config.job import Config, Suite
+from deepthink.config.request import Request
 from deepthink.errors import first_line
 from deepthink.redaction import without_secrets
 from deepthink.store import failures
 from deepthink.store.leases import Busy
-from deepthink.study import jobs, suites
+from deepthink.study import requests
+from deepthink.study.requests import Results
 
 STOPS = (Busy, KeyboardInterrupt, SystemExit)
-"""What is no failure of the job at hand, and goes on to the caller."""
+"""These are not failures of a job: the caller handles them."""
 
 
-def perform(request: Config | Suite) -> Tally:
-    """Do a job, or a suite's, whatever goes wrong; Busy where another process is at the job."""
-    return _suite(request) if isinstance(request, Suite) else _job(request)
-
-
-def _job(config: Config) -> Tally:
+def perform(request: Request) -> Tally:
+    """Do a request's jobs, whatever goes wrong; Busy where another process does its only job."""
     console = terminal.console()
     try:
         with progress_bar.watching(console) as watch:
-            outcome = jobs.run(config, watch)
+            results = requests.run(request, watch)
     except STOPS:
         raise
     except BaseException as error:  # a panic of compiled code is no Exception
-        return Tally(failed=1, reasons=(str(failures.note(config, error)),))
-    failures.clear(config)
-    _tell(lambda: job_view.show(outcome, console), console)
-    left = _sent(wandb_runs.publish(outcome, config), console)
-    done = outcome.scores is not None
-    return Tally(done=int(done), read=int(not done), unsent=left)
-
-
-def _suite(request: Suite) -> Tally:
-    console = terminal.console()
-    try:
-        with progress_bar.watching(console) as watch:
-            results = suites.run(request, watch)
-    except STOPS:
-        raise
-    except BaseException as error:
-        told = [failures.note(config, error) for config in request.jobs]
-        return Tally(failed=len(told), reasons=(str(told[0]),))
-    _tell(lambda: suite_view.show(request, results, console), console)
-    left = _sent(wandb_runs.publish_suite(request, results), console)
+        noted = [failures.note(config, error) for config in request.jobs]
+        return Tally(failed=len(noted), reasons=(str(noted[0]),))
+    _show(lambda: _view(request, results, console), console)
+    unsent = _sent(_publish(request, results), console)
     reasons = grouped(f"{name}: {reason}" for name, reason in results.failures.items())
     done = sum(outcome.scores is not None for outcome in results.outcomes.values())
     read = len(results.outcomes) - done
-    return Tally(done, read, len(results.failures), reasons, left)
+    return Tally(done, read, len(results.failures), reasons, unsent)
 
 
-def _sent(wrong: wandb_runs.Sending | None, console: Console) -> int:
-    """Tell what went wrong with a run; returns how many are left to be sent, 0 or 1."""
-    if wrong is None:
+def _view(request: Request, results: Results, console: Console) -> None:
+    if request.suite is not None:
+        suite_view.show(request, results, console)
+        return
+    for outcome in results.outcomes.values():
+        job_view.show(outcome, console)
+
+
+def _publish(request: Request, results: Results) -> wandb_runs.Sending | None:
+    if request.suite is not None:
+        return wandb_runs.publish_suite(request, results)
+    (config,) = request.jobs  # a suite's member on its own waits for its suite
+    return wandb_runs.publish(results.outcomes[config.task.name], config)
+
+
+def _sent(trouble: wandb_runs.Sending | None, console: Console) -> int:
+    """Tell what went wrong with sending a run; returns how many are left to be sent, 0 or 1."""
+    if trouble is None:
         return 0
-    console.print(wrong.told, highlight=False, soft_wrap=True)
-    return int(wrong.left)
+    console.print(trouble.told, highlight=False, soft_wrap=True)
+    return int(trouble.left)
 
 
-def _tell(show: Callable[[], None], console: Console) -> None:
-    """Show what is already stored: a display error must not fail a job whose record is written."""
+def _show(show: Callable[[], None], console: Console) -> None:
+    """Show a result; a display error must not fail a job whose record is already written."""
     try:
         show()
     except Exception as error:

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from deepthink.app.journals import grouped
-from deepthink.config.job import Suite
+from deepthink.config.job import Config
 from deepthink.config.overrides import named_model
 from deepthink.store import curves
 from deepthink.store.identity import Identity
 from deepthink.store.schema import Record
 from deepthink.store.settings import ModelSetting
-from deepthink.study.suites import Results
+from deepthink.study.requests import Results
 
 
 def method(key: Identity) -> str:
@@ -52,11 +52,11 @@ def of_job(record: Record) -> Iterator[str]:
     yield from data.told or ()
 
 
-def of_suite(suite: Suite, results: Results) -> Iterator[str]:
+def of_suite(jobs: Sequence[Config], results: Results) -> Iterator[str]:
     """What was unusual about a suite's members."""
     records = [outcome.record for outcome in results.outcomes.values()]
     if results.failures:
-        done, all_of = len(records), len(suite.jobs)
+        done, all_of = len(records), len(jobs)
         yield f"{done} of {all_of} members have a result; averages over a missing one are missing"
     shots = [record.demonstrations for record in records]
     if fewer := sum(shot.dropped > 0 or shot.truncated for shot in shots):
@@ -79,7 +79,7 @@ def of_suite(suite: Suite, results: Results) -> Iterator[str]:
     if records:
         yield from _another_model(records[0].config.model)
         yield from _answers(records)
-    job = suite.jobs[0]
+    job = jobs[0]
     if (seed := job.seed) != job.draw:
         yield f"seed={seed} changes nothing: the demonstrations are given (order=1, 2, … permutes)"
 

@@ -1,4 +1,4 @@
-"""A program's ends: its output streams, and what a script says when it ends before its time."""
+"""The output streams of a process, and the line with which a command that fails ends."""
 
 import os
 import sys
@@ -28,12 +28,12 @@ def settle() -> None:
 
 
 def abandon() -> None:
-    """Nobody reads the output any more (`| head -1`): what is still printed goes nowhere."""
+    """Send what is still printed nowhere, since nobody reads it any more (`| head -1`)."""
     _to_nowhere(sys.stdout.fileno())
 
 
 def tell(text: str, error: bool = False) -> None:
-    """Print one line without secrets; nobody needs to read it."""
+    """Print one line without secrets. It is no error if nobody reads the stream any more."""
     try:
         print(without_secrets(text), file=sys.stderr if error else sys.stdout, flush=True)
     except BrokenPipeError:
@@ -41,23 +41,23 @@ def tell(text: str, error: bool = False) -> None:
 
 
 def script(main: Callable[[], object]) -> None:
-    """Run a script's `main`; what a user can cause ends it with one line and exit code 1."""
+    """Run `main`; what a user can cause ends the process with one line and exit code 1."""
     settle()
     try:
         main()
         sys.stdout.flush()
     except UserError as error:
-        tell(f"error: {error}", error=True)
+        wrong = str(error)
     except KeyboardInterrupt:
-        tell("error: interrupted: nothing is half-written, the same command continues", error=True)
-    except BrokenPipeError:
+        wrong = "interrupted: nothing is half-written, the same command continues"
+    except BrokenPipeError:  # nobody reads on
         abandon()
         return
     except OSError as error:
-        tell(f"error: {error.filename or 'a file'}: {first_line(error)}", error=True)
+        wrong = f"{error.filename or 'a file'}: {first_line(error)}"
     else:
         return
-    sys.exit(1)
+    sys.exit(without_secrets(f"error: {wrong}"))
 
 
 def _to_nowhere(number: int) -> None:

@@ -7,27 +7,28 @@ from rich.table import Table
 
 from deepthink.app import remarks
 from deepthink.app.terminal import plain_table
-from deepthink.config.job import Suite
+from deepthink.config.request import Request
+from deepthink.config.tasks import SuiteSpec
 from deepthink.store import curves
 from deepthink.study.jobs import Outcome
-from deepthink.study.suites import Results
+from deepthink.study.requests import Results
 
 
-def show(suite: Suite, results: Results, console: Console) -> None:
+def show(request: Request, results: Results, console: Console) -> None:
     """Print a suite's members, its averages, the average curve, and what was unusual.
 
     Accuracies are of the test split, at t = 1 (vanilla) and after the last step. An average of
     which a member is missing is missing too.
     """
-    name, outcomes = suite.spec.name, results.outcomes
-    if not outcomes:
+    suite, outcomes = request.suite, results.outcomes
+    if suite is None or not outcomes:
         return
     first = next(iter(outcomes.values()))
     key = first.record.identity
     steps = sorted({1, key.thinking.iterations})
-    parts = [suite.jobs[0].model.name, name]
-    if suite.spec.answer != "text":
-        parts.append(f"answer by {suite.spec.answer}")
+    parts = [request.jobs[0].model.name, suite.name]
+    if suite.answer != "text":
+        parts.append(f"answer by {suite.answer}")
     if key.order:
         parts.append(f"order {key.order}")
     title = " · ".join([*parts, f"{first.path.parent.name}, {remarks.method(key)}"])
@@ -36,7 +37,7 @@ def show(suite: Suite, results: Results, console: Console) -> None:
     console.print(_averages(suite, results, steps))
     if len(steps) > 1 and not results.failures:
         console.print(_average_curve(list(outcomes.values())))
-    for line in remarks.of_suite(suite, results):
+    for line in remarks.of_suite(request.jobs, results):
         console.print(line, highlight=False)
     new = sum(outcome.scores is not None for outcome in outcomes.values())
     folder = first.path.parents[2]
@@ -57,13 +58,13 @@ def _estimate(estimate: curves.Estimate) -> str:
     return f"{share:>5} [{low:>4}, {high:>5}]"
 
 
-def _members(suite: Suite, results: Results, steps: Sequence[int]) -> Table:
+def _members(suite: SuiteSpec, results: Results, steps: Sequence[int]) -> Table:
     table = plain_table("member", "shots", "questions", *map(_at, steps))
-    for category, members in suite.spec.chosen.items():
-        if len(suite.spec.categories) > 1:
+    for category, members in suite.chosen.items():
+        if len(suite.categories) > 1:
             table.add_row(category, style="bold")
         for member in members:
-            outcome = results.outcomes.get(suite.spec.full_name(member))
+            outcome = results.outcomes.get(suite.full_name(member))
             if outcome is None:
                 table.add_row(member, "", "", "failed")
                 continue
@@ -86,13 +87,13 @@ def _shots(outcome: Outcome) -> str:
     return (str(kept) if kept == count else f"{kept} of {count}") + cut
 
 
-def _averages(suite: Suite, results: Results, steps: Sequence[int]) -> Table:
+def _averages(suite: SuiteSpec, results: Results, steps: Sequence[int]) -> Table:
     table = plain_table("average", "members", "questions", *map(_at, steps))
-    groups = dict(suite.spec.chosen)
+    groups = dict(suite.chosen)
     if len(groups) > 1:
         groups["all"] = [member for members in groups.values() for member in members]
     for group, members in groups.items():
-        found = [results.outcomes.get(suite.spec.full_name(member)) for member in members]
+        found = [results.outcomes.get(suite.full_name(member)) for member in members]
         whole = [outcome for outcome in found if outcome is not None]
         for kind, average in (("macro", curves.macro), ("micro", curves.micro)):
             cells = ["–"] * (1 + len(steps))

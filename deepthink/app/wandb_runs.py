@@ -11,13 +11,15 @@ from typing import Any
 
 import pandas as pd
 
-from deepthink.config.job import Config, Suite, WandbSpec
+from deepthink.config.job import Config, WandbSpec
+from deepthink.config.request import Request
 from deepthink.errors import first_line
 from deepthink.hub import reachable
+from deepthink.installation import make
 from deepthink.redaction import without_secrets
 from deepthink.store import curves, leases, ledger, records
 from deepthink.study.jobs import Outcome
-from deepthink.study.suites import Results
+from deepthink.study.requests import Results
 
 _PREDICTION_ROWS = 20_000
 _LONGEST_NAME, _LONGEST_TAG = 128, 64
@@ -44,7 +46,7 @@ def publish(outcome: Outcome, config: Config) -> Sending | None:
     return _once([outcome], config, lambda where: _publish(outcome, where))
 
 
-def publish_suite(suite: Suite, results: Results) -> Sending | None:
+def publish_suite(request: Request, results: Results) -> Sending | None:
     """Log a suite's average curve and a table of its members as one run; returns as `publish`.
 
     A suite of which a member failed is sent when a later command completes it. A complete suite is
@@ -53,7 +55,7 @@ def publish_suite(suite: Suite, results: Results) -> Sending | None:
     if results.failures:
         return None
     outcomes = [*results.outcomes.values()]
-    return _once(outcomes, suite.jobs[0], lambda where: _publish_suite(suite, results, where))
+    return _once(outcomes, request.jobs[0], lambda where: _publish_suite(request, results, where))
 
 
 def _once(
@@ -88,7 +90,8 @@ def _once(
 
 def _sent(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:
     """Send, to this machine's disk where the network is dead; returns what did not work."""
-    kept = "the run is kept here, make sync uploads it"
+    sync = make("sync", "wandb sync --yes")
+    kept = f"the run is kept here, {sync} uploads it"
     import wandb
 
     os.environ.setdefault("WANDB_SILENT", "true")
@@ -147,12 +150,14 @@ def _started(
         yield run
 
 
-def _publish_suite(suite: Suite, results: Results, settings: WandbSpec) -> None:
+def _publish_suite(request: Request, results: Results, settings: WandbSpec) -> None:
     import wandb
 
+    suite = request.suite
+    assert suite is not None
     outcomes = list(results.outcomes.values())
     each = [curves.of_split(outcome.record.curve, "test") for outcome in outcomes]
-    first, name = outcomes[0], suite.spec.name
+    first, name = outcomes[0], suite.name
     ids = "".join(outcome.path.stem for outcome in outcomes)
     rows = [
         {"member": member, "step": point.step, "correct": point.correct, "count": point.count}
@@ -163,8 +168,8 @@ def _publish_suite(suite: Suite, results: Results, settings: WandbSpec) -> None:
         settings,
         f"{name}-{first.path.parent.name}",
         sha256(ids.encode()).hexdigest()[:8],
-        [suite.jobs[0].model.name, name],
-        {**first.record.config.whole, "task": asdict(suite.spec)},
+        [request.jobs[0].model.name, name],
+        {**first.record.config.whole, "task": asdict(suite)},
     ) as run:
         for points in zip(*each, strict=True):
             macro, micro = (average(points)[0] for average in (curves.macro, curves.micro))

@@ -1,4 +1,4 @@
-"""What any value of a config must be, told in one line."""
+"""What any value of a config must be; what is wrong with one is said in one line."""
 
 import re
 from typing import Any
@@ -35,7 +35,7 @@ _NO_NAME = re.compile(r"""^$|^[.~\s-]|[.\s]$|[\x00-\x1f\x7f/\\:*?"<>|\[\]]""")
 
 
 def check_name(key: str, name: str) -> None:
-    """Records lie in folders of this name, so it must be one."""
+    """Raise UserError for a text that cannot name a folder of records."""
     if _NO_NAME.search(name) or not name.isprintable():
         raise UserError(
             f"{key} is {shown(name)}: it names a folder of the results, so it must be a plain "

@@ -1,12 +1,12 @@
-"""One job as frozen, checked data, and a suite of them."""
+"""One job as frozen, checked data."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pydantic import with_config
 
 from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, check_named
-from deepthink.config.tasks import SuiteSpec, TaskSpec
+from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError
 from deepthink.plugins import REFINEMENTS
 from deepthink.settings import (
@@ -279,23 +279,3 @@ class Config:
     def resolved(self) -> dict[str, Any]:
         """The whole config as plain values, for the record."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A request for many jobs that differ in their task alone: the chosen members of `spec`."""
-
-    spec: SuiteSpec
-    jobs: tuple[Config, ...]
-
-
-def in_group(request: Config | Suite, group: str) -> Config | Suite:
-    """The same, its W&B runs in this group unless the user named one."""
-    if isinstance(request, Suite):
-        jobs = tuple(replace(job, wandb=_grouped(job.wandb, group)) for job in request.jobs)
-        return replace(request, jobs=jobs)
-    return replace(request, wandb=_grouped(request.wandb, group))
-
-
-def _grouped(settings: WandbSpec, group: str) -> WandbSpec:
-    return replace(settings, group=settings.group or group)

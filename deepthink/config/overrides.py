@@ -4,7 +4,6 @@ import getpass
 import os
 import re
 import shlex
-import sys
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
@@ -20,50 +19,52 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
+from deepthink.config import search
 from deepthink.config.checks import check_text
-from deepthink.config.job import Config, Suite
+from deepthink.config.job import Config
 from deepthink.config.parsing import parse
+from deepthink.config.request import Request
 from deepthink.errors import UserError, first_line, unknown
+from deepthink.installation import CONF, called, make
 from deepthink.redaction import refuse_secrets
-
-CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 
 
 def _scratch() -> str:
-    """A folder of this user's own for what Hydra writes about a sweep and nobody reads."""
+    """A temporary folder of this user for what Hydra writes about a sweep, which nobody reads."""
     user = getattr(os, "getuid", getpass.getuser)
     return str(Path(tempfile.gettempdir(), f"deepthink-{user()}"))
 
 
 OmegaConf.register_new_resolver("scratch", _scratch, replace=True)
+OmegaConf.register_new_resolver("called", called, replace=True)
 
 
-def translate(error: Exception) -> str:
-    """Hydra's own errors in one line, with the nearest valid names."""
+def translate(error: Exception, words: Sequence[str] = ()) -> str:
+    """Hydra's own errors in one line, with the nearest valid names; words: the command line."""
     text = str(error)
     if isinstance(error, OverrideParseException):
         return _not_understood(str(error.override))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher":
-            return f"launcher {name} is not installed: make {name}"
-        names = [path.stem for path in (CONF / group).glob("[!_]*.yaml")]
-        return str(unknown(group or "config", name, names))
-    if found := re.search(r"Could not override '([^']+)'", text):
-        key = found[1].partition("@")[0]
-        if key in (keys := _keys()):
+            install = make(name, f"pip install 'deepthink[{name}]'")
+            return f"launcher {name} is not installed: {install}"
+        return str(unknown(group or "config", name, search.names(group, words)))
+    if refused := re.search(r"Could not override '([^']+)'", text):
+        key = refused[1].partition("@")[0]
+        if key in (keys := _keys(words)):
             return f"{key} cannot be set, since another word takes away what it belongs to (~)"
         return str(unknown("key", key, keys))
     if "Ambiguous value" in text or "requires --multirun" in text:
         return f"{first_line(error)}: add -m to run every value"
-    return f"{first_line(error)} (python run.py --help shows the keys and examples)"
+    return f"{first_line(error)} ({called()} --help shows the keys and examples)"
 
 
 def _not_understood(word: str) -> str:
     """What to say of a word that does not follow Hydra's grammar."""
     key, equals, value = word.partition("=")
     if not equals or {"'", '"'} & set(value):
-        return f"{word} is not understood: python run.py --help shows keys and examples"
+        return f"{word} is not understood: {called()} --help shows keys and examples"
     items = value[1:-1].split(",") if value.startswith("[") and value.endswith("]") else None
     if items is None:
         typed = f'"{value}"'
@@ -73,18 +74,36 @@ def _not_understood(word: str) -> str:
     return f"{word} is not understood: such a value needs quotation marks of its own, {quoted}"
 
 
-def compose(words: Sequence[str]) -> Config | Suite:
-    """The checked request of a command line; UserError as there."""
+def compose(words: Sequence[str]) -> Config:
+    """The checked job of a command line without sweeps.
+
+    Raises UserError for words that are wrong, and for a suite, which is many jobs.
+
+    >>> compose(["task=sst2", "method.iterations=3"]).method.iterations
+    3
+    """
+    request = requested(words)
+    if request.suite is not None:
+        raise UserError(
+            f"{request.suite.name} is a suite of {len(request.jobs)} tasks, not one job"
+        )
+    (job,) = request.jobs
+    return job
+
+
+def requested(words: Sequence[str]) -> Request:
+    """The checked request of a command line without sweeps; UserError for words that are wrong."""
     return parse(composed(words))
 
 
 def composed(words: Sequence[str]) -> DictConfig:
-    """What Hydra makes of a command line, not checked yet; UserError for what it refuses."""
+    """The config that Hydra makes of a command line, not checked yet; UserError as `requested`."""
+    found_by = search.search_path(words)
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            return hydra.compose("config", overrides=[*words])
+            return hydra.compose("config", overrides=[*words, *found_by])
     except Exception as error:  # Hydra's own of many kinds, and what its plugins raise
-        raise UserError(translate(error)) from error
+        raise UserError(translate(error, words)) from error
 
 
 def expand(words: Sequence[str]) -> list[list[str]]:
@@ -97,11 +116,12 @@ def expand(words: Sequence[str]) -> list[list[str]]:
         given = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides([*words])}
         named = given.get("experiment")
         check_experiment(words)
-        swept = axes(str(named.value())) if named else {}
+        plugins = search.plugins_of(words)
+        swept = axes(str(named.value()), plugins) if named else {}
     except UserError:
         raise
     except Exception as error:
-        raise UserError(translate(error)) from error
+        raise UserError(translate(error, words)) from error
     choices = {
         key: [f"{key}={value}" for value in values]
         for key, values in swept.items()
@@ -118,7 +138,7 @@ def expand(words: Sequence[str]) -> list[list[str]]:
 def members(words: Sequence[str]) -> list[list[str]] | None:
     """The overrides of each member of a suite's job; None for a job of one task.
 
-    So for one that is wrong: whoever does it says why.
+    It is None for an invalid command, too: the process that runs it reports the error.
     """
     fixed = any("${" in word for word in words)  # a task that follows another key
     about = [word for word in words if fixed or not word.startswith(("model=", "seed=", "order="))]
@@ -131,18 +151,18 @@ def members(words: Sequence[str]) -> list[list[str]] | None:
 @lru_cache
 def _members(words: tuple[str, ...]) -> list[str] | None:
     try:
-        request = compose(words)
+        suite = requested(words).suite
     except UserError:
         return None
-    if not isinstance(request, Suite):
+    if suite is None:
         return None
-    return [name for names in request.spec.chosen.values() for name in names]
+    return [name for names in suite.chosen.values() for name in names]
 
 
 def check(words: Sequence[str]) -> None:
-    """Raise UserError for words that Hydra must not see, which stores and runs what it is told.
+    """Raise UserError for words that must not reach Hydra, which stores and runs what it is given.
 
-    They hold a secret, take the jobs from elsewhere, or are flags there are none of.
+    Such words hold a secret, take the jobs from elsewhere, or are flags that do not exist.
     """
     for word in words:
         check_text("a word of the command line", word)
@@ -153,7 +173,7 @@ def check(words: Sequence[str]) -> None:
         what, _, left = message.partition(": ")
         if what == "unrecognized arguments" and not re.search(r"(^|\s)-", left):
             message = f"flags such as -m go before all other words or after all, not before {left}"
-        raise UserError(f"{message} (python run.py --help shows the keys and examples)")
+        raise UserError(f"{message} ({called()} --help shows the keys and examples)")
 
     parser.error = refuse  # type: ignore[method-assign]
     flags = parser.parse_args([*words])
@@ -161,8 +181,11 @@ def check(words: Sequence[str]) -> None:
         refuse("--experimental-rerun takes a pickled job, which may run anything: give its words")
     elsewhere = [flags.config_path, flags.config_name, flags.config_dir]
     if any(value is not None for value in elsewhere):
-        refuse(f"the configs are those in {CONF}: put yours there, beside the others")
+        refuse("the configs are those of this package and of plugins: plugins=FOLDER names yours")
+    if any(word.lstrip("+").startswith("hydra.searchpath=") for word in words):
+        refuse("hydra.searchpath is set by plugins=FOLDER, whose conf is searched")
     check_experiment(words)
+    search.folders(words)
 
 
 def _parts(word: str) -> tuple[str, str]:
@@ -171,33 +194,35 @@ def _parts(word: str) -> tuple[str, str]:
 
 
 def check_experiment(words: Sequence[str]) -> None:
-    """Raise UserError for a list of experiments, each of which is a sweep of its own."""
-    asked = [word for word in words if re.match(r"experiment=.*[,(]", word)]
-    if asked:
-        raise UserError(f"{asked[0]}: an experiment is a sweep, give one command for each")
+    """Raise UserError for a list of experiments: each is a sweep by itself."""
+    several = [word for word in words if re.match(r"experiment=.*[,(]", word)]
+    if several:
+        raise UserError(f"{several[0]}: an experiment is a sweep, give one command for each")
 
 
 def group(words: Sequence[str]) -> str:
     """What W&B calls the runs of a sweep: the same for the same jobs, however it is started."""
-    about = ("-", "launcher=", "workers=", "hydra.", "results=", "wandb.")
+    about = ("-", "launcher=", "workers=", "hydra.", "results=", "plugins=", "wandb.")
     kept = sorted(word for word in words if not word.startswith(about))
     named = [word.partition("=")[2] for word in kept if word.startswith("experiment=")]
     return f"{named[0] if named else 'sweep'}-{sha256(' '.join(kept).encode()).hexdigest()[:6]}"
 
 
 @lru_cache
-def axes(experiment: str) -> dict[str, list[str]]:
+def axes(experiment: str, plugins: str | None = None) -> dict[str, list[str]]:
     """Each axis of an experiment's sweep with its values, as conf/experiment has them.
 
-    UserError for an experiment that does not exist.
+    plugins: the folder of `plugins=`, which may have experiments too.
+
+    Raises UserError for an experiment that does not exist.
     """
-    names = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+    words = [] if plugins is None else [f"plugins={search.quoted(plugins)}"]
+    names = search.names("experiment", words)
     if experiment not in names:
         raise unknown("experiment", experiment, names)
+    words += [f"experiment={experiment}", *search.search_path(words)]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = hydra.compose(
-            "config", overrides=[f"experiment={experiment}"], return_hydra_config=True
-        )
+        composed = hydra.compose("config", overrides=words, return_hydra_config=True)
     params = composed.hydra.sweeper.params or {}
     return {key: values(f"{key}={value}") for key, value in params.items()}
 
@@ -217,18 +242,18 @@ def values(override: str) -> list[str]:
     return [str(parsed.get_value_element_as_str())]
 
 
-def _keys() -> list[str]:
-    """Every key the asked task and method can set, dotted, and every config group."""
-    named = [word for word in sys.argv if re.fullmatch(r"(task|method)=\w+", word)]
+def _keys(words: Sequence[str]) -> list[str]:
+    """Every key that the task and method of a command line have, dotted, and every group."""
+    named = [word for word in words if re.fullmatch(r"(task|method)=\w+", word)]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = hydra.compose("config", overrides=named)
-    found = {path.name for path in CONF.iterdir() if path.is_dir()}
+        composed = hydra.compose("config", overrides=[*named, *search.search_path(words)])
+    keys = {*search.GROUPS}
 
     def visit(node: DictConfig, prefix: str) -> None:
         for key, value in node.items_ex(resolve=False):
-            found.add(f"{prefix}{key!s}")
+            keys.add(f"{prefix}{key!s}")
             if isinstance(value, DictConfig):
                 visit(value, f"{prefix}{key!s}.")
 
     visit(composed, "")
-    return sorted(found)
+    return sorted(keys)

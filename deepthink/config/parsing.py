@@ -11,17 +11,19 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from deepthink.config.checks import MOST, check_text
-from deepthink.config.job import Config, Suite
+from deepthink.config.job import Config
+from deepthink.config.request import Request
 from deepthink.config.tasks import SuiteSpec, with_breaks
 from deepthink.errors import UserError, first_line, shown
 from deepthink.files import at_home
+from deepthink.installation import called
 from deepthink.redaction import refuse_secrets
 
 SHARING = ("workers", "worker", "sweep")
 """Keys of a sweep that several processes share, not of a job."""
 
 
-def parse(composed: DictConfig) -> Config | Suite:
+def parse(composed: DictConfig) -> Request:
     """Check a composed config and freeze it; UserError names the first key that is wrong."""
     try:
         values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
@@ -35,29 +37,30 @@ def parse(composed: DictConfig) -> Config | Suite:
         _check_leaf(key, value)
     refuse_secrets((key, value) for key, value in _leaves(values) if isinstance(value, str))
     _keep_plain(values)
-    if isinstance(results := values.get("results"), str):
-        values["results"] = at_home(results)
+    for name in ("results", "plugins"):
+        if isinstance(folder := values.get(name), str):
+            values[name] = at_home(folder)
     task = values.get("task")
     if isinstance(task, dict):
         for name in ("template", "delimiter"):
             if isinstance(typed := task.get(name), str):
                 task[name] = with_breaks(typed)
     if not (isinstance(task, dict) and "categories" in task):
-        return _checked(Config, values)
+        return Request((_checked(Config, values),))
     spec = _checked(SuiteSpec, task, "task.")
     members = [spec.member(name) for names in spec.chosen.values() for name in names]
     first = _checked(Config, {**values, "task": asdict(members[0])})
-    return Suite(spec, tuple(replace(first, task=task) for task in members))
+    return Request(tuple(replace(first, task=task) for task in members), spec)
 
 
 def notes(composed: DictConfig) -> tuple[str, ...]:
-    """What a config that was parsed asked for and did not get, in one line each."""
+    """What a parsed config wanted and does not get, in one line each."""
     method = composed.method
-    if method.get("thinks", True) or (asked := method.iterations) == 1:
+    if method.get("thinks", True) or (iterations := method.iterations) == 1:
         return ()
     return (
-        f"method=vanilla is T = 1 whatever method.iterations says ({asked} here): "
-        f"method=deepthink method.iterations={asked} thinks over the same demonstrations",
+        f"method=vanilla is T = 1 whatever method.iterations says ({iterations} here): "
+        f"method=deepthink method.iterations={iterations} thinks over the same demonstrations",
     )
 
 
@@ -110,14 +113,14 @@ def _checked(kind: type[_Checked], values: Any, inside: str = "") -> _Checked:
         first = error.errors()[0]
         where = inside + ".".join(map(str, first["loc"]))
         if first["type"] == "unexpected_keyword_argument":
-            raise UserError(
-                f"unknown key '{where}': python run.py --help lists the keys"
-            ) from error
+            raise UserError(f"unknown key '{where}': {called()} --help lists the keys") from error
         if first["type"] in ("missing", "missing_argument"):
             raise UserError(
-                f"{where} has no value: python run.py --help shows the keys and their values"
+                f"{where} has no value: {called()} --help shows the keys and their values"
             ) from error
-        told = first["msg"][0].lower() + first["msg"][1:]
+        reason = first["msg"][0].lower() + first["msg"][1:]
         if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | None):
-            told += " (in YAML, words such as no, yes, true, null and numbers need quotation marks)"
-        raise UserError(f"{where} is {shown(first['input'])}: {told}") from error
+            reason += (
+                " (in YAML, words such as no, yes, true, null and numbers need quotation marks)"
+            )
+        raise UserError(f"{where} is {shown(first['input'])}: {reason}") from error

@@ -53,10 +53,10 @@ class SourceSpec:
     def __post_init__(self) -> None:
         if self.classes is None and self.choices is None:
             raise UserError(f"{self.repository} needs classes, or choices: one of them is null")
-        for one, other in combinations(self.classes or (), 2):
-            if same(one, other):
+        for first, second in combinations(self.classes or (), 2):
+            if same(first, second):
                 raise UserError(
-                    f"classes of {self.repository} has one class twice: {one!r}, {other!r}"
+                    f"classes of {self.repository} has one class twice: {first!r}, {second!r}"
                 )
 
 
@@ -221,11 +221,11 @@ def with_breaks(typed: str) -> str:
     return typed.replace("\\n", "\n").replace("\\t", "\t")
 
 
-def same(one: Any, other: Any) -> bool:
+def same(first: Any, second: Any) -> bool:
     """Whether two raw values are one class: text equals text, and "1" in a text file equals 1."""
-    if isinstance(one, str) and isinstance(other, str):
-        return one.strip() == other.strip()
-    return bool(as_typed(one) == as_typed(other))
+    if isinstance(first, str) and isinstance(second, str):
+        return first.strip() == second.strip()
+    return bool(as_typed(first) == as_typed(second))
 
 
 def as_typed(value: Any) -> Any:

@@ -14,6 +14,7 @@ from deepthink import hub
 from deepthink.config.job import ModelSpec
 from deepthink.engine.out_of_memory import allocating
 from deepthink.errors import UserError, first_line
+from deepthink.installation import called
 from deepthink.models.resolving import asked_by
 
 
@@ -70,7 +71,7 @@ def explain(error: Exception, spec: ModelSpec) -> str:
     if any(word in text for word in ("Offline", "ConnectionError", "ConnectError", "LocalEntry")):
         return (
             f"{spec.hub_id} is no folder here, not cached, and the hub cannot be reached: run "
-            f"'python scripts/prefetch.py {asked_by(spec)}' where there is a network"
+            f"'{called()} prefetch {asked_by(spec)}' where there is a network"
         )
     if isinstance(error, UnpicklingError):
         return f"the weights of {spec.hub_id} hold pickled objects that are not tensors: refused"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-from deepthink.config.job import Config, Suite
 from deepthink.report import experiments, paper
 from deepthink.report.layouts import TASKS
 from deepthink.report.render import Grid
@@ -36,13 +35,12 @@ def every(runs: Runs) -> Iterator[tuple[str, str, Grid]]:
 def _tasks(seen: _Seen) -> Grid:
     lines = []
     for row in paper.read("table4").to_dict("records"):
-        config = experiments.task(row["task"])
-        assert isinstance(config, Config)
+        task = experiments.task(row["task"])
         line = [TASKS[row["task"]]]
         for split in ("pool", "test"):
-            published = config.task.rows[split]
+            published = task.rows[split]
             line += [f"{row[f'{split}_rows']:,}", f"{published:,}", seen(row["task"], split)]
-        lines.append((*line, " / ".join(config.task.labels)))
+        lines.append((*line, " / ".join(task.labels)))
     columns = (
         f"{split}{column}"
         for split in ("pool", "test")
@@ -52,9 +50,7 @@ def _tasks(seen: _Seen) -> Grid:
 
 
 def _members(name: str, suite: str, seen: _Seen) -> Grid:
-    request = experiments.task(suite)
-    assert isinstance(request, Suite)
-    counts, lines, printed = request.spec.rows, [], 0
+    counts, lines, printed = experiments.suite(suite).rows, [], 0
     for row in paper.read(name).to_dict("records"):
         member = _RENAMED.get(row["member"], row["member"])
         printed += row["test_rows"]

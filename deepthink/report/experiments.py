@@ -12,8 +12,10 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from deepthink.config.job import Config, Suite
-from deepthink.config.overrides import CONF, axes, compose, named_model, values
+from deepthink.config.job import Config
+from deepthink.config.overrides import axes, compose, named_model, requested, values
+from deepthink.config.tasks import SuiteSpec, TaskSpec
+from deepthink.installation import CONF, usual
 from deepthink.report.runs import Draw, Family, Run, Runs, Scale
 from deepthink.store.identity import identity
 
@@ -72,8 +74,7 @@ def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
     for combination in product(*swept.values()):
         chosen = dict(zip(swept, combination, strict=True))
         words = [f"{key}={value}" for key, value in chosen.items()]
-        request = compose([*fixed, *([f"model={model}"] if model else []), *words])
-        configs = request.jobs if isinstance(request, Suite) else (request,)
+        configs = requested([*fixed, *([f"model={model}"] if model else []), *words]).jobs
         reached = draws
         if all(config.task.given for config in configs):
             reached = tuple(sorted({(0, order) for _, order in draws}))
@@ -123,9 +124,17 @@ def parameters(model: str) -> int | None:
 
 
 @lru_cache
-def task(name: str) -> Config | Suite:
-    """The default job of a task of conf/task, or the jobs of a suite."""
-    return compose([f"task={name}"])
+def task(name: str) -> TaskSpec:
+    """A task as conf/task has it."""
+    return compose([f"task={name}"]).task
+
+
+@lru_cache
+def suite(name: str) -> SuiteSpec:
+    """A suite as conf/task has it."""
+    found = requested([f"task={name}"]).suite
+    assert found is not None, name
+    return found
 
 
 def of_scale(scale: Scale) -> list[str]:
@@ -195,21 +204,21 @@ def command(
     The command names the dtype, since the default depends on the machine's device. how: further
     words, see `as_run`. scored: the value of method.scored, if it is not the scale's.
     """
-    usual = axes(experiment)
+    asked = axes(experiment)
     words = [f"experiment={experiment}"]
-    if usual["model"] != [model] and named_model(model):
+    if asked["model"] != [model] and named_model(model):
         words.append(f"model={model}")
-    elif len(usual["model"]) > 1:
-        words.append(f"model={usual['model'][0]}")
+    elif len(asked["model"]) > 1:
+        words.append(f"model={asked['model'][0]}")
     words += [*of_scale(scale), f"model.dtype={scale.dtype}"]
     if scored is not None:
         words.append(f"method.scored={scored}")
-    words += [f"{key}={','.join(values)}" for key, values in swept if usual.get(key) != [*values]]
+    words += [f"{key}={','.join(values)}" for key, values in swept if asked.get(key) != [*values]]
     for at, name in enumerate(DRAWS):
         wanted = list(map(str, sorted({draw[at] for draw in draws})))
-        if wanted != usual.get(name, ["0"]):
+        if wanted != asked.get(name, ["0"]):
             words.append(f"{name}={','.join(wanted)}")
-    return " ".join(["python run.py", *words, *how])
+    return " ".join([usual(), *words, *how])
 
 
 def as_run(runs: Runs, model: str, scale: Scale, suite: str) -> tuple[str, ...]:
@@ -231,7 +240,7 @@ def as_run(runs: Runs, model: str, scale: Scale, suite: str) -> tuple[str, ...]:
 
 def whole_command(runs: Runs, experiment: str) -> str:
     """The command that runs an experiment into the folder of these runs."""
-    return " ".join(["python run.py", f"experiment={experiment}", *kept_in(runs)])
+    return " ".join([usual(), f"experiment={experiment}", *kept_in(runs)])
 
 
 def kept_in(runs: Runs) -> list[str]:

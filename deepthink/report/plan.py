@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from deepthink.config.job import Config
+from deepthink.installation import called
 from deepthink.report import experiments
 from deepthink.report.experiments import Setting
 from deepthink.report.runs import Draw, Run, Runs
@@ -67,7 +68,7 @@ def work(
         signals: set[str] = set()
         swept = experiments.axes(experiment)
         fixed = [o for o in others if o.partition("=")[0] not in (*swept, *experiments.DRAWS)]
-        words = ["python", "run.py", f"experiment={experiment}", f"model={model}", *fixed]
+        words = [*shlex.split(called()), f"experiment={experiment}", f"model={model}", *fixed]
         for setting in experiments.settings(experiment, f"model={model}", *others):
             found.append(_work(known, finished, setting, signals, words))
     return found

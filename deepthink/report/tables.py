@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from deepthink.config.job import Suite
 from deepthink.report import experiments, paper
 from deepthink.report.cells import Cell
 from deepthink.report.experiments import Setting
@@ -88,13 +87,12 @@ def _stated_gains() -> str:
 
 
 def categories(setting: Setting) -> dict[str, list[int]]:
-    """For each category of a setting's suite, the places of its members among the configs."""
-    suite = experiments.task(setting.configs[0].task.name.partition("/")[0])
-    assert isinstance(suite, Suite)
+    """The places of a setting's suite members by the suite's categories."""
+    suite = experiments.suite(setting.configs[0].task.name.partition("/")[0])
     names = [config.task.member for config in setting.configs]
     return {
         category: [names.index(member) for member in members]
-        for category, members in suite.spec.categories.items()
+        for category, members in suite.categories.items()
     }
 
 

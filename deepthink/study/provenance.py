@@ -12,6 +12,7 @@ import psutil
 import torch
 
 from deepthink import __version__
+from deepthink.installation import IN_CHECKOUT
 from deepthink.store.schema import Code
 
 if sys.platform != "win32":
@@ -74,6 +75,8 @@ def versions() -> dict[str, str]:
 @lru_cache
 def code() -> Code:
     """The git commit of this package and whether its tree had changes; nulls outside a checkout."""
+    if not IN_CHECKOUT:  # an installed package may lie in the folder of another repository
+        return Code(commit=None, dirty=None)
     folder = Path(__file__).parent.parent
 
     def git(*arguments: str) -> str:

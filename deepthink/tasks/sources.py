@@ -15,6 +15,7 @@ from deepthink import hub
 from deepthink.config.tasks import SourceSpec, TaskSpec, WorkedExamples
 from deepthink.errors import UserError, first_line
 from deepthink.files import at_home
+from deepthink.installation import called
 from deepthink.structures import Example, Source, Splits
 from deepthink.tasks import rows, worked_examples
 from deepthink.tasks.examples import examples_of, usual_rows
@@ -169,7 +170,7 @@ def _folder(source: SourceSpec, root: Path | None) -> Path:
     except (ConnectionError, LocalEntryNotFoundError) as error:
         raise Absent(
             f"{source.repository} is not cached and the hub cannot be reached: set data_root to a "
-            "local mirror, or run scripts/prefetch.py where there is a network"
+            f"local mirror, or run '{called()} prefetch' where there is a network"
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise Absent(

@@ -13,6 +13,7 @@ from requests import ConnectionError
 from deepthink import hub
 from deepthink.config.tasks import WorkedExamples
 from deepthink.errors import UserError, first_line
+from deepthink.installation import called
 from deepthink.tasks.split_files import Absent
 
 HOST = "https://raw.githubusercontent.com"
@@ -78,8 +79,8 @@ def _download(source: WorkedExamples, file: str, member: str) -> Path:
     except ConnectionError as error:
         raise Absent(
             f"the worked examples of {source.repository} are not cached and {HOST} cannot be "
-            "reached: set data_root to a local mirror, or run scripts/prefetch.py where there is a "
-            "network"
+            f"reached: set data_root to a local mirror, or run '{called()} prefetch' where there "
+            "is a network"
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"{url} cannot be fetched ({first_line(error)})") from error

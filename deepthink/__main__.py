@@ -1,0 +1,20 @@
+"""The command `deepthink`, also as `python -m deepthink` and run.py."""
+
+import sys
+import warnings
+
+
+def main() -> None:
+    """Run the command line, see `deepthink.app.cli.main`."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries, for their programmers
+    try:
+        from deepthink.app import cli
+
+        cli.main()
+    except KeyboardInterrupt:  # while it starts or ends
+        sys.exit("error: interrupted: finished jobs are kept, the same command continues")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Regenerate tables, figures and README.md of a results folder from the records in it.
+
+Without a folder: of the published study in results, and of results/local if it has runs of an
+experiment. Reads and writes these folders alone: no model, no network. Same records, same bytes.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+
+from deepthink.errors import UserError
+from deepthink.files import at_home
+from deepthink.installation import called
+from deepthink.report import experiments, page
+from deepthink.report.words import printable
+
+
+def main(words: Sequence[str]) -> None:
+    """Write everything and say what; UserError if that cannot be done."""
+    parser = argparse.ArgumentParser(
+        prog=f"{called()} tables",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--results", type=Path, help="the folder that results= of a job named")
+    named: Path | None = parser.parse_args(words).results
+    for folder in folders(named):
+        redraw(folder)
+
+
+def folders(named: Path | None) -> list[Path]:
+    """The folder that was named; else the published study's and the user's, as far as they count.
+
+    The user's counts if it has runs of an experiment, or if there is no published study.
+    """
+    if named is not None:
+        named = Path(at_home(str(named)))
+        if not _has_records(named):
+            raise UserError(f"{named} has no records: {called()} results={named} makes some")
+        return [named]
+    published, local = experiments.PUBLISHED, experiments.own_results()
+    if not _has_records(published):
+        if not _has_records(local):
+            raise UserError(
+                f"neither {published} nor {local} has records: {called()} makes some, "
+                "--results names another folder"
+            )
+        return [local]
+    return [published, local] if page.load(local).all else [published]
+
+
+def _has_records(folder: Path) -> bool:
+    return (folder / "records").is_dir()
+
+
+def redraw(results: Path) -> None:
+    """Redraw one folder; UserError if it cannot be written."""
+    console, begin = Console(), perf_counter()
+    try:
+        with console.status("") as status:
+            status.update("reading records")
+            runs = page.load(results)
+            writer = page.write(results, runs, lambda text: status.update(text))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"cannot write to {results} ({error.strerror or error})") from error
+    kinds = sorted({path.suffix[1:] for path in writer.written})
+    for path, why in runs.broken.items():
+        print(f"left out: {printable(results / path)} {why}")
+    counts = ", ".join(f"{sum(p.suffix[1:] == k for p in writer.written)} {k}" for k in kinds)
+    print(
+        f"{len(writer.written)} files ({counts}) in {perf_counter() - begin:.0f} s; begin with "
+        f"{results / 'README.md'}"
+    )

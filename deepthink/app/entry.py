@@ -1,0 +1,24 @@
+"""Hydra's entry: a command line becomes configs, and each config one call."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import hydra
+from omegaconf import DictConfig
+
+from deepthink.config.search import search_path
+from deepthink.installation import CONF
+
+
+def enter(task: Callable[[DictConfig], None], words: Sequence[str]) -> None:
+    """Have Hydra read `words` as a command line, and call `task` with every config in it.
+
+    A launcher may call `task` in other processes: it must then be a function of a module.
+    """
+    first = next((i for i, word in enumerate(words) if "=" in word and word[0] != "-"), 0)
+    before = sys.argv
+    sys.argv = [before[0], *words[:first], *search_path(words), *words[first:]]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+    finally:
+        sys.argv = before

@@ -1,0 +1,254 @@
+"""A sweep whose jobs several processes share: a launcher starts the workers, leases do the rest.
+
+    python run.py launcher=slurm workers=8 experiment=table1 model=gpt2-xl
+
+The command that is given expands the sweep, starts the workers, waits for them and sums up. A
+launcher that starts a killed worker again loses nothing. See `sweep` for what is kept in files, and
+`worker` for what a worker does.
+"""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from deepthink.app import worker
+from deepthink.app.entry import enter
+from deepthink.app.journals import Journals, Tally, grouped
+from deepthink.app.sweep import Sweep, Words, taken_apart
+from deepthink.config import overrides
+from deepthink.config.parsing import notes, parse
+from deepthink.config.search import quoted
+from deepthink.errors import UserError, first_line
+from deepthink.redaction import without_secrets
+from deepthink.store import leases
+from deepthink.store.leases import Holder, Lease, Leases
+
+_MULTIRUN = ("-m", "--multirun")
+_ENGINE_LOG = "launcher.log"
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What a command line wants to have shared.
+
+    launcher: the name of a file in conf/launcher.
+    engine: the words about the launcher's settings.
+    sweep: the words about the jobs.
+    """
+
+    launcher: str
+    engine: tuple[str, ...]
+    sweep: tuple[str, ...]
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> "Sharing | None":
+        """The sharing of a command line; None where it names no launcher, or only wants help.
+
+        Raises UserError for workers without a launcher.
+        """
+        chosen = [word.partition("=")[2] for word in words if word.startswith("launcher=")]
+        flags = [word for word in words if word.startswith("-") and word not in _MULTIRUN]
+        if flags:
+            return None
+        if not chosen:
+            if any(word.startswith("workers=") for word in words):
+                raise UserError("workers= says how many a launcher starts: add launcher=local")
+            return None
+        rest = [word for word in words if word not in _MULTIRUN]
+        engine = [w for w in rest if w.startswith(("hydra.", "workers="))]
+        sweep = [w for w in rest if not w.startswith(("hydra.", "workers=", "launcher="))]
+        return cls(chosen[-1], tuple(engine), tuple(sweep))
+
+
+def share(sharing: Sharing, tell: Callable[[str], object]) -> Tally:
+    """Start the workers, wait for them, and sum up what became of the jobs.
+
+    tell: shows a line.
+
+    Raises:
+        UserError: for a sweep or launcher that is wrong, before anything is started.
+        KeyboardInterrupt: says what was done by then, and which workers go on.
+    """
+    expanded = overrides.expand(sharing.sweep)
+    engine = [f"launcher={sharing.launcher}", *sharing.engine]
+    composed = overrides.composed([*expanded[0], *engine])
+    results = Path(parse(composed).jobs[0].results).absolute()
+    wanted = composed.workers
+    if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
+        raise UserError(f"workers is {wanted}: it must be a whole number, 1 or more")
+    for note in _notes(expanded):
+        tell(note)
+    jobs, suites = taken_apart(expanded)
+    sweep = Sweep(
+        jobs=jobs,
+        suites=suites,
+        workers=min(wanted, len(jobs)),
+        local=sharing.launcher == "local",
+        gpus=os.environ.get(worker.GPUS),
+        group=overrides.group(sharing.sweep),
+        cwd=str(Path.cwd()),
+    )
+    folder = sweep.write(results)
+    print(f"{len(jobs)} jobs, {sweep.workers} workers: tail -f {folder}/worker*.log")
+    numbers = ",".join(map(str, range(sweep.workers)))
+    lost = _run_workers(folder, sweep, [*engine, f"worker={numbers}"])
+    return summary(folder, sweep, lost)
+
+
+def _run_workers(folder: Path, sweep: Sweep, engine: Sequence[str]) -> str:
+    """Start the workers and wait until none is left; says what was lost, nothing if none was.
+
+    engine: the words of the launcher's settings and of the workers' numbers.
+    """
+    lost = ""
+    try:
+        with _aside(folder / _ENGINE_LOG) as screen, _progress(folder, len(sweep.jobs), screen):
+            try:
+                with same_imports():
+                    enter(worker.work, ["-m", *engine, f"sweep={quoted(folder)}"])
+            except (UserError, HydraException, OmegaConfBaseException):
+                raise
+            except Exception as error:  # whatever a launcher makes of a worker that died
+                died = type(error).__module__.startswith("submitit")
+                lost = "a worker was lost" if died else without_secrets(first_line(error))
+                with suppress(OSError), (folder / _ENGINE_LOG).open("a", encoding="utf-8") as log:
+                    log.write(without_secrets(traceback.format_exc()))
+            wait_for_workers(folder)
+    except KeyboardInterrupt as stop:
+        so_far = sum(Journals(folder).ended().values(), Tally())
+        raise KeyboardInterrupt(f"{_stopped(folder)}after {so_far}") from stop
+    return lost
+
+
+def _notes(expanded: Sequence[Words]) -> Iterator[str]:
+    """The notes on the methods of a sweep, each of which is composed once."""
+    about = ("method", "plugins=")
+    methods = {tuple(word for word in words if word.startswith(about)) for words in expanded}
+    for words in methods:
+        if any(word.startswith("method.iterations=") for word in words):
+            with suppress(UserError):  # the worker that does the job reports it
+                yield from notes(overrides.composed(words))
+
+
+@contextmanager
+def same_imports() -> Iterator[None]:
+    """Have processes that are started meanwhile import modules from where this one does.
+
+    By themselves they would look in the working folder first, and not in that of run.py.
+    """
+    places = [str(Path(place).absolute()) for place in sys.path if place]
+    changed = {"PYTHONPATH": os.pathsep.join(places), "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def wait_for_workers(folder: Path) -> None:
+    """Wait for workers that go on after another was lost."""
+    living = Leases(folder / "leases")
+    for name in living.names("worker"):
+        while not isinstance(held := living.take(name), Lease):
+            leases.pause()
+        held.release()
+
+
+def _stopped(folder: Path) -> str:
+    """Interrupt the workers on this machine; returns what to say of those on others."""
+    here, elsewhere = Holder.here(), []
+    living = Leases(folder / "leases")
+    for name in living.names("worker"):
+        holder = living.take(name)
+        if isinstance(holder, Lease):
+            holder.release()
+        elif holder is not None and holder.machine == here.machine:
+            with suppress(ProcessLookupError):
+                os.kill(holder.pid, signal.SIGINT)
+        elif holder is not None:
+            elsewhere.append(str(holder))
+    return f"(workers go on: {', '.join(elsewhere)}; end them with scancel) " if elsewhere else ""
+
+
+def summary(folder: Path, sweep: Sweep, lost: str = "") -> Tally:
+    """What became of all jobs and suites of a sweep, those that no worker came to included.
+
+    lost: what is known of workers that were lost.
+    """
+    ended = Journals(folder).ended()
+    tally = sum(ended.values(), Tally())
+    why = f"{lost or 'a worker was lost'}; see {folder / _ENGINE_LOG}"
+    if missing := len(set(range(len(sweep.jobs))) - set(ended)):
+        reason = (
+            f"{missing} jobs were not reached ({why}): the same command runs them once that is put "
+            "right"
+        )
+        tally += Tally(failed=missing, reasons=(reason,))
+    for place, (words, members) in enumerate(sweep.suites, len(sweep.jobs)):
+        if place not in ended and all(ended.get(m, Tally(failed=1)).failed == 0 for m in members):
+            reason = (
+                f"{' '.join(words)} was done and not reported ({why}): the same command does that"
+            )
+            tally += Tally(failed=1, reasons=(reason,))
+    return replace(tally, reasons=grouped(tally.reasons))
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[TextIO]:
+    """Send what an engine and its processes print to a file; yields the screen."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with path.open("a", encoding="utf-8") as log, os.fdopen(kept[0], "w") as screen:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield screen
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            screen.flush()
+            os.dup2(kept[0], 1)
+            os.dup2(kept[1], 2)
+            os.close(kept[1])
+
+
+@contextmanager
+def _progress(folder: Path, total: int, screen: TextIO) -> Iterator[None]:
+    """A bar of the jobs that workers have ended, while they are at it."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    console = Console(file=screen)
+    over = threading.Event()
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task, journals = bar.add_task("jobs", total=total), Journals(folder)
+
+        def watch() -> None:
+            while not over.wait(1.0):
+                bar.update(task, completed=sum(job < total for job in journals.ended()))
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

@@ -1,0 +1,83 @@
+"""Where configs are found: in this package, and in the folders of plugins."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import combinations
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from deepthink import plugins
+from deepthink.errors import UserError
+from deepthink.installation import CONF
+
+GROUPS = ("model", "task", "method", "experiment", "scale", "launcher")
+"""The folders of `conf`: a word such as task=sst2 takes a file of its folder."""
+
+
+def plugins_of(words: Sequence[str]) -> str | None:
+    """The folder that `plugins=` names in a command line; None where it names none.
+
+    Raises UserError for several folders: all jobs of a sweep have one.
+    """
+    given = [word.lstrip("+") for word in words if word.lstrip("+").startswith("plugins=")]
+    if not given:
+        return None
+    try:
+        override = OverridesParser.create().parse_override(given[-1])
+    except HydraException:
+        return None  # composing says what is wrong with the word
+    if override.is_sweep_override() or len(given) > 1:
+        raise UserError(f"{given[-1]}: a command has one folder of plugins")
+    return str(value) if (value := override.value()) is not None else None
+
+
+def folders(words: Sequence[str]) -> tuple[Path, ...]:
+    """The `conf` of this package, then those of the plugins that a command line may use.
+
+    Raises UserError for a folder of plugins that does not exist, and for two files of one name.
+    """
+    outside = (folder / "conf" for folder in plugins.folders(plugins_of(words)))
+    places = (CONF, *(folder for folder in outside if folder.is_dir()))
+    for first, second in combinations(places, 2):
+        for group in GROUPS:
+            if both := {*_files(first, group)} & {*_files(second, group)}:
+                path = second / group / f"{min(both)}.yaml"
+                raise UserError(f"{path} has the name of a file in {first / group}: rename it")
+    return places
+
+
+def names(group: str, words: Sequence[str] = ()) -> list[str]:
+    """The configs of a group that a command line may choose from."""
+    every = {name for folder in folders(words) for name in _files(folder, group)}
+    return sorted(name for name in every if not name.startswith("_"))
+
+
+def search_path(words: Sequence[str]) -> list[str]:
+    """The word that has Hydra look for configs in the folders of plugins; none without these."""
+    places = [quoted(f"file://{folder}") for folder in folders(words)[1:]]
+    return [f"hydra.searchpath=[{','.join(places)}]"] if places else []
+
+
+def _files(folder: Path, group: str) -> list[str]:
+    """Every file of a group, those that only other files use included."""
+    if folder == CONF:
+        return _packaged(group)
+    return [path.stem for path in (folder / group).glob("*.yaml")]
+
+
+@lru_cache
+def _packaged(group: str) -> list[str]:
+    return [path.stem for path in (CONF / group).glob("*.yaml")]
+
+
+def quoted(text: str | Path) -> str:
+    r"""A text in the quotation marks with which one of Hydra's words holds it as it is.
+
+    >>> quoted("it's")
+    "'it\\'s'"
+    """
+    doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", str(text))  # backslashes before a mark
+    return "'{}'".format(doubled.replace("'", r"\'"))
