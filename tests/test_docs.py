@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+import deepthink
 from deepthink import Memory
 from deepthink.config import overrides
 from deepthink.config.job import Suite
@@ -296,3 +297,9 @@ def test_the_task_of_the_page_is_read(extended, tmp_path):
 def test_the_model_of_the_page_composes(extended):
     model = compose(["model=qwen2.5-0.5b"]).model
     assert (model.hub_id, model.parameters) == ("Qwen/Qwen2.5-0.5B", 494_032_768)
+
+
+def test_the_version_is_one():
+    newest = re.search(r"^## (\S+) - ", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert deepthink.__version__ == newest[1] == cited
