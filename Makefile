@@ -15,8 +15,8 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables readme notebooks test test-all lint format bench scaling sync ray launchers \
-	stress judge lock clean
+.PHONY: help setup run plan tables readme docs notebooks test test-all lint format bench scaling sync ray \
+	launchers stress judge lock clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -58,8 +58,11 @@ plan: setup ## What an experiment still takes: EXPERIMENT=table1 ARGS="model=...
 tables: setup ## Redraw tables, figures and results/README.md from the records
 	@$(BIN)/python scripts/tables.py $(ARGS)
 
-readme: setup ## Write the measured figures of docs/measured into README.md
+readme: setup ## Write the measured figures into README.md and the pages of docs
 	@$(BIN)/python scripts/readme.py
+
+docs: $(VENV)/.docs ## Build the documentation into build/site; a warning is an error
+	@NO_COLOR=1 $(BIN)/zensical build --clean --strict
 
 notebooks: setup ## Execute the notebooks: all, or ARGS=NAME
 	@$(BIN)/python scripts/notebooks.py $(ARGS)
@@ -88,7 +91,7 @@ bench: setup ## Run the benchmark: scripts/benchmark.py with ARGS
 scaling: setup ## How selectors grow with the pool: scripts/scaling.py with ARGS
 	@$(BIN)/python scripts/scaling.py $(ARGS)
 
-$(VENV)/.judge $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
+$(VENV)/.docs $(VENV)/.judge $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
 	@$(PIP) --require-hashes -r $<
 	@touch $@
 
@@ -111,5 +114,5 @@ lock: ## Regenerate the lock files with uv (newest versions: ARGS=--upgrade)
 	@$(PYTHON) scripts/lock.py --uv $(UV) $(ARGS)
 
 clean: ## Remove the virtual environment and the caches
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist deepthink.egg-info
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .cache build dist deepthink.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from deepthink.structures import Example
     from deepthink.tasks.prompts import encode
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Example", "Memory", "encode", "score", "think"]
 
 _HOMES = {

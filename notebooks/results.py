@@ -11,8 +11,8 @@
 # %% [markdown]
 # # An explorer of stored results
 #
-# Reads the records under `results/` and looks at them from the sides that tables leave out. No
-# number here goes into a table: those come from `make tables`.
+# This notebook reads the records under `results/` and shows what the tables leave out. No table
+# uses a number from here: tables come from `make tables`.
 
 # %%
 from pathlib import Path
@@ -34,7 +34,7 @@ assert runs.all, "no records yet: python run.py experiment=smoke makes some"
 # %% [markdown]
 # ## All records
 #
-# One row for each record, split and step.
+# The frame has one row for each record, split and step. The table counts the seeds of each method.
 
 # %%
 frame = pd.DataFrame(
@@ -58,8 +58,8 @@ frame.groupby(["model", "task", "method"])["seed"].nunique().unstack("method").f
 # %% [markdown]
 # ## One curve a seed
 #
-# Means hide how differently the draws behave. Change `TASK`, `STEP_SIZE` and `POSITIONS` and run
-# again.
+# A mean hides how differently the draws behave. Change `TASK`, `STEP_SIZE` and `POSITIONS`, and run
+# the cell again.
 
 # %%
 TASK, STEP_SIZE, POSITIONS = "sst2", 0.1, "aligned"
@@ -80,7 +80,8 @@ plt.show()
 # %% [markdown]
 # ## Which t dev chooses
 #
-# And what it costs to choose on dev rather than to know: the oracle's lead, seed by seed.
+# The last column is what choosing on dev costs: the lead of the best t on test, which nobody can
+# know beforehand.
 
 # %%
 rows = []
@@ -102,8 +103,7 @@ by_run.groupby("task").mean().round(1)
 # %% [markdown]
 # ## Which examples change
 #
-# Thinking rights some predictions and wrongs others. The same examples in every seed, or each time
-# others?
+# Thinking corrects some predictions and spoils others. Are these the same examples in every seed?
 
 # %%
 for subject in subjects(runs, "table1"):

@@ -86,14 +86,14 @@ ax.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# One draw on forty sentences shows how it works, not how well: other seeds look different.
+# One draw on forty sentences shows how thinking works, not how well. Other seeds look different.
 # `results/README.md` says what holds over ten seeds and five tasks.
 #
 # ## What changes in the memory
 #
-# How far every layer's keys and values have moved from where they were at t = 1. With continued
+# The curves show how far the keys and values of every layer have moved since t = 1. With continued
 # positions the keys of a rotary model move even in the first layer, whose inputs never change: they
-# are blended with copies of themselves that are rotated to other places.
+# are blended with copies of themselves that were rotated to other places.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
@@ -109,7 +109,7 @@ plt.show()
 # %% [markdown]
 # ## Two things that must hold
 #
-# With η = 0 nothing is learnt, whatever t; and reading once is plain in-context learning.
+# With η = 0 the memory stands still at every t. Reading once is plain in-context learning.
 
 # %%
 still = curve(iterations=4, step_size=0.0)
@@ -120,7 +120,7 @@ still
 # %% [markdown]
 # ## From here
 #
-# The same from the command line, with a record of everything that made the number:
+# The same job from the command line keeps a record of everything that made its numbers:
 #
 # ```bash
 # python run.py method.step_size=0.1 method.positions=aligned method.iterations=8 seed=3

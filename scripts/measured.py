@@ -1,7 +1,8 @@
 """Where the measuring scripts keep their figures: docs/measured/<name>.json.
 
 A file says what made its figures: the exact command, the date, the code's commit, the versions and
-the machine. The README's measured passages are written from the committed files (readme.py).
+the machine. The measured passages of README.md and docs are written from the committed files
+(readme.py).
 """
 
 import argparse
@@ -29,7 +30,7 @@ def add_out(parser: argparse.ArgumentParser, name: str) -> None:
         "--out",
         type=Path,
         default=MEASURED / f"{name}.json",
-        help="where to keep the figures; default: the file from which the README is written",
+        help="where to keep the figures; default: the file from which the documentation is written",
     )
 
 
@@ -60,7 +61,7 @@ def write(
     device: torch.device | None = None,
     libraries: tuple[str, ...] = (),
 ) -> None:
-    """Keep the figures at `options.out`; if that is a committed file, write the README anew.
+    """Keep the figures at `options.out`; if that is a committed file, write the pages anew.
 
     libraries: distributions whose versions matter besides those every record names.
     """

@@ -1,11 +1,8 @@
 """The command line: whole jobs on a tiny model, and twenty kinds of bad input in one line each."""
 
 import errno
-import importlib.util
 import json
 import os
-import re
-import shlex
 import shutil
 import socket
 from importlib.metadata import PackageNotFoundError
@@ -529,29 +526,6 @@ def test_no_value_stands_outside_the_configs():
     keys = (text.keys() - others) | {"model", "task", "method", "calibration"}
     assert keys == set(compose([]).resolved())
     assert json.dumps(compose([]).resolved())
-
-
-def commands(text: str) -> list[list[str]]:
-    """The words after run.py or prefetch.py of every command in a text, flags left out."""
-    named = r"(?:python (?:run|scripts/prefetch)\.py|\$\{called:\})"
-    found = re.findall(named + r" +((?:[^\s#`]+ ?)+)", text)
-    rows = [[w for w in shlex.split(line) if not w.startswith("-")] for line in found]
-    return [row for row in rows if all("=" in w and "<" not in w and "..." not in w for w in row)]
-
-
-@pytest.mark.parametrize("source", ["README.md", "conf/config.yaml"])
-def test_documented_commands_compose(source):
-    found = commands((CONF.parent / source).read_text())
-    assert len(found) >= 3
-    ray = importlib.util.find_spec("hydra_plugins.hydra_ray_launcher") is not None
-    for words in found:
-        if "launcher=ray" in words and not ray:
-            continue  # an optional extra; tests/test_workers.py has what is said without it
-        seen: set[str] = set()
-        for overrides in expand(words):
-            if not seen.issuperset(overrides):  # every value once, not every combination
-                requested(overrides)
-            seen.update(overrides)
 
 
 def test_sweeps_expand():

@@ -1,4 +1,4 @@
-"""What a newcomer types is what stands in the README, what make lists and what CI does."""
+"""What a newcomer types is what stands in README and docs, what make lists and what CI does."""
 
 import os
 import re
@@ -34,10 +34,16 @@ def targets() -> list[str]:
 def test_help_lists_every_target():
     listed = re.findall(r"^  ([a-z-]+) +\S", make("help"), re.MULTILINE)
     assert sorted(listed) == sorted(targets())
-    assert {"test", "test-all", "readme"} <= set(listed)
+    assert {"test", "test-all", "readme", "docs"} <= set(listed)
 
 
-@pytest.mark.parametrize("source", ["README.md", ".ci/run", "pyproject.toml"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("README.md", "CONTRIBUTING.md", ".ci/run", "pyproject.toml"),
+        *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
+    ],
+)
 def test_every_make_command_that_is_named_exists(source):
     text = (ROOT / source).read_text()
     named = set(re.findall(r"(?:`|^|\()make ([a-z][a-z-]*)", text, re.MULTILINE))
@@ -78,7 +84,8 @@ def test_ci_fails_if_a_command_changes_the_checkout(tmp_path, target, does, told
     script.chmod(0o755)
     (tmp_path / "README.md").write_text("as committed\n")
     (tmp_path / "Makefile").write_text(
-        f"setup lint run test-all tables readme:\n\t@true\n{target}: changes\nchanges:\n\t@{does}\n"
+        "setup lint run test-all tables readme docs:\n\t@true\n"
+        f"{target}: changes\nchanges:\n\t@{does}\n"
     )
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
         who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]

@@ -1,4 +1,4 @@
-"""The README's measured figures are those of docs/measured, and each file says what made it."""
+"""The measured figures on the pages are those of docs/measured and results."""
 
 import argparse
 import itertools
@@ -34,11 +34,32 @@ def committed(readme, name):
     return json.loads((readme.MEASURED / f"{name}.json").read_text())
 
 
-def test_the_readme_says_what_was_measured(readme):
-    text = readme.README.read_text()
-    assert set(readme.PASSAGES) == NAMES == {name for _, name, _ in readme.PASSAGE.findall(text)}
-    assert text.count("<!-- measured: ") == text.count("<!-- end -->") == len(NAMES)
-    assert readme.written(text, readme.MEASURED) == text, "run: make readme"
+def test_the_pages_say_what_was_measured(readme):
+    texts = [path.read_text() for path in readme.PAGES]
+    text = "".join(texts)
+    assert {*readme.PASSAGES} == NAMES
+    assert sorted(name for _, name, _ in readme.PASSAGE.findall(text)) == sorted(
+        NAMES | {"findings"}
+    )
+    assert text.count("<!-- measured: ") == text.count("<!-- end -->") == len(NAMES) + 1
+    for text in texts:
+        assert readme.written(text) == text, "run: make readme"
+
+
+def test_the_findings_are_those_of_the_published_tables(readme, tmp_path):
+    """Of other tables and verdicts other findings; our own questions are no claims of the paper."""
+    (tmp_path / "tables").mkdir()
+    before = (readme.RESULTS / "tables" / "comparisons.csv").read_text()
+    row = r'(η = 0\.1",t by dev,aligned − vanilla,average,)[^,]+,[^,]+,[^,]+'
+    after, changed = re.subn(row, r"\1-1.25,-3.5,2", before)
+    assert changed == 1
+    (tmp_path / "tables" / "comparisons.csv").write_text(after)
+    claims = [("Table 1", "holds"), ("§4", "in part"), ("§5", "not here"), ("ours", "holds")]
+    rows = [f"| A claim | {where} | **{verdict}** | … |\n" for where, verdict in claims]
+    (tmp_path / "README.md").write_text("".join(rows))
+    findings = " ".join(readme.passage("findings", results=tmp_path).split())
+    assert "| η = 0.1, aligned positions | +1.8 [−1.5, +5.0] | −1.2 [−3.5, +2.0] |" in findings
+    assert "1 of 3 claims of the paper hold here in full and 1 in part" in findings
 
 
 def test_every_committed_file_has_a_passage_and_says_what_made_it(readme):
@@ -99,7 +120,7 @@ def test_what_was_not_recorded_is_told(readme):
         "stated": {"commit": "3c6eb24842393a8b965adac205721781e84f371f", "date": "2026-11-23"},
     }
     assert readme.source("bench", unknown) == (
-        "Source: [bench.json](docs/measured/bench.json) (not recorded: the command, the day, the "
+        "Source: [bench.json](measured/bench.json) (not recorded: the command, the day, the "
         "commit, the processor and the versions; these figures stand here since 3c6eb24 of "
         "2026-11-23)."
     )
@@ -120,15 +141,15 @@ def test_a_measurement_keeps_its_command_and_what_made_it(measured, tmp_path, mo
     assert found["machine"]["cores"] >= 1
     assert found["versions"]["pytest"] == pytest.__version__
     assert "no-such-library" not in found["versions"]
-    assert capsys.readouterr().out == f"wrote {options.out}\n"  # and the README is left alone
+    assert capsys.readouterr().out == f"wrote {options.out}\n"  # and the pages are left alone
 
 
-def test_a_committed_measurement_writes_the_readme_anew(measured, readme, tmp_path, monkeypatch):
+def test_a_committed_measurement_writes_its_page_anew(measured, readme, tmp_path, monkeypatch):
     figures = committed(readme, "stress")["results"] | {"kills": 2, "records": 4}
-    folder, page = tmp_path / "measured", tmp_path / "README.md"
+    folder, page = tmp_path / "measured", tmp_path / "sweeps.md"
     page.write_text("before\n<!-- measured: stress -->\nold\n<!-- end -->\nafter\n")
     monkeypatch.setattr(measured, "MEASURED", folder)
-    monkeypatch.setattr(readme, "README", page)
+    monkeypatch.setattr(readme, "PAGES", [page])
     monkeypatch.setattr(readme, "MEASURED", folder)
     options = argparse.Namespace(out=folder / "stress.json", jobs=4)
     measured.write(options, figures)

@@ -1,0 +1,304 @@
+"""What the README, docs and CONTRIBUTING.md say is so: commands, files, tables, code."""
+
+import importlib.util
+import json
+import re
+import shlex
+import shutil
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import deepthink
+from deepthink import Memory
+from deepthink.config import overrides
+from deepthink.config.overrides import CONF, compose, expand, requested
+from deepthink.report import experiments
+from deepthink.selection.pool import Pool
+from deepthink.structures import Example
+from deepthink.tasks import sources
+
+ROOT = CONF.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
+SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+NAMES = [str(path.relative_to(ROOT)) for path in TEXTS]
+KEYS = yaml.safe_load((CONF / "config.yaml").read_text()).keys()
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def first_column(text: str, header: str) -> list[str]:
+    """The names in backticks of the first column of the table that begins with a header."""
+    rows = text[text.index(f"| {header}") :].partition("\n\n")[0].splitlines()[2:]
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+
+
+def fences(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words after run.py, prefetch.py or `make plan` of every command, flags left out.
+
+    A command that shows where words go, with <…> or …, is none.
+    """
+    lines = re.findall(r"python (?:run|scripts/prefetch)\.py +((?:[^\s#`]+ ?)+)", text)
+    for name, words in re.findall(r'make plan EXPERIMENT=(\w+)(?: ARGS="([^"]*)")?', text):
+        lines.append(f"experiment={name} {words}")
+    rows = [[w for w in shlex.split(line) if not w.startswith("-")] for line in lines]
+    return [row for row in rows if all("=" in w and "<" not in w and "..." not in w for w in row)]
+
+
+def test_every_page_is_in_the_sites_navigation():
+    def named(entries):
+        for entry in entries:
+            value = entry if isinstance(entry, str) else next(iter(entry.values()))
+            yield from [value] if isinstance(value, str) else named(value)
+
+    assert sorted(named(SITE["nav"])) == [str(path.relative_to(DOCS)) for path in PAGES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_link_and_picture_leads_to_a_file(name):
+    text = (ROOT / name).read_text()
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    for link in filter(None, links):
+        assert "://" in link or (ROOT / name).parent.joinpath(link).exists(), link
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_that_is_named_exists(name):
+    folders = "conf|deepthink|docs|examples|notebooks|requirements|results|scripts|tests"
+    text = re.sub(r"^    .*$", "", (ROOT / name).read_text(), flags=re.MULTILINE)  # drawn trees
+    named = re.findall(rf"(?<![\w/])((?:{folders})(?:/[\w.-]+)+)", text)
+    for path in {path.rstrip(".") for path in named} - {"results/local"}:
+        if not path.startswith(("results/local/", "results/failures")):
+            assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("name", [*NAMES, "conf/config.yaml", "scripts/prefetch.py"])
+def test_documented_commands_compose(name, tmp_path, monkeypatch):
+    text = (ROOT / name).read_text()
+    write_extensions(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ray = importlib.util.find_spec("hydra_plugins.hydra_ray_launcher") is not None
+    seen: set[str] = set()
+    for words in commands(text):
+        if "launcher=ray" in words and not ray:
+            continue  # an optional extra; tests/test_workers.py has what is said without it
+        if "plugins=mine" in words and "plugins" not in KEYS:
+            continue
+        for job in expand(words):
+            if not seen.issuperset(job):  # every value once, not every combination
+                compose(job)
+            seen.update(job)
+
+
+def test_the_commands_of_the_pages_are_seen():
+    """So that a change of their form does not leave them untested."""
+    seen = {name: len(commands((ROOT / name).read_text())) for name in NAMES}
+    assert seen["README.md"] == 2
+    assert all(seen[f"docs/{name}.md"] >= 3 for name in ("sweeps", "selection", "tasks", "extend"))
+    assert sum(seen.values()) >= 35
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_script_that_is_called_exists(name):
+    for script in re.findall(r"python ((?:\w+/)*\w+\.py)", (ROOT / name).read_text()):
+        assert (ROOT / script).is_file(), script
+
+
+def test_the_python_on_the_pages_runs(tiny_folder, tokenizer):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder).eval()
+    names = {"model": model, "tokenizer": tokenizer}
+    engine, text = fences(page("index.md"), "python")
+    exec(text, names)
+    rows = [[float(score) for score in row[0]] for row in names["rows"]]
+    assert len(rows) == 5 and len({tuple(row) for row in rows}) == 5
+    prompt = names["prompt"]
+    names |= {"demonstration_ids": prompt.demonstrations, "queries": prompt.queries}
+    names["candidates"] = prompt.candidates
+    exec(engine, names)
+    assert names["scores"] == names["rows"][-1]
+    assert fences((ROOT / "README.md").read_text(), "python") == [engine]
+
+
+def test_the_tables_name_every_config():
+    def configs(group):
+        return {path.stem for path in (CONF / group).glob("[!_]*.yaml")}
+
+    assert set(first_column(page("tasks.md"), "`task=`")) == configs("task")
+    assert set(first_column(page("sweeps.md"), "`experiment=`")) == {*experiments.names()}
+    elsewhere = {"vanilla", "deepthink", "deepthink_curve", "repeat"}  # in the text beside it
+    methods = set(first_column(page("selection.md"), "`method=`")) - {"vanilla"}
+    assert methods == configs("method") - elsewhere
+    assert all(f"`{name}`" in page("selection.md") + page("method.md") for name in elsewhere)
+    launchers = first_column(page("sweeps.md"), "| what it is for")
+    assert {word.split()[0] for word in launchers} == {f"launcher={n}" for n in configs("launcher")}
+
+
+def test_the_tasks_have_the_numbers_of_demonstrations_that_the_table_says():
+    for name, number in re.findall(r"^\| `(\w+)` \|.*\| (\d+)[^|]*\|$", page("tasks.md"), re.M):
+        request = requested([f"task={name}"])
+        spec = request.suite or request.jobs[0].task
+        assert spec.demonstrations == int(number), name
+
+
+def test_the_choices_that_the_paper_leaves_open_have_the_defaults_that_the_table_says():
+    text = page("method.md")
+    table = text[text.index("| key | default") :].partition("\n\n")[0]
+    job = asdict(compose(["task=sst2"]))
+    words = {"task.delimiter": {" ": "one space"}, "task.answer": {}}
+    for row in table.splitlines()[2:]:
+        _, key, default, *_ = row.split("|")
+        (name,) = re.findall(r"`([\w.]+)`", key)
+        value = job
+        for part in name.split("."):
+            value = value[part]
+        assert words.get(name, {}).get(value, str(value)) in default, name
+
+
+def test_the_api_shows_every_room_and_every_file_of_the_ground_floor():
+    package = ROOT / "deepthink"
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    shown = set(re.findall(r"^::: deepthink\.(\w+)$", "".join(p.read_text() for p in PAGES), re.M))
+    public = set(re.findall(r"^::: deepthink\.(\w+)$", page("api/index.md"), re.M))
+    ground = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    assert shown == rooms | ground | public
+    assert public == {"Example", "Memory", "encode", "score", "think"}
+    assert set(re.findall(r"\]\((\w+)\.md\)", page("api/index.md"))) == rooms | {"ground"}
+
+
+def test_the_page_on_records_names_every_field_of_the_published_ones():
+    text = page("records.md")
+    below = {"config", "identity.selector", "selection.log", "seconds", "versions"}
+
+    def fields(value, path):
+        if path in below or not isinstance(value, dict | list):
+            yield path
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                yield from fields(inner, f"{path}.{key}" if path else key)
+        else:
+            dicts = [inner for inner in value if isinstance(inner, dict)]
+            for inner in dicts:
+                yield from fields(inner, f"{path}[]")
+            if value and not dicts:
+                yield path
+
+    published = sorted((ROOT / "results" / "records").rglob("*.json"))[::20]
+    names = {name for path in published for name in fields(json.loads(path.read_text()), "")}
+    assert len(names) > 40
+    for name in names:
+        parts = name.split(".")
+        begin = [".".join(parts[: n + 1]) for n in range(len(parts))]
+        begin += [part.removesuffix("[]") for part in begin]
+        assert any(f"`{part}`" in text for part in begin), name
+
+
+def write_extensions(folder: Path) -> list[Path]:
+    """The files that the page on extending shows, each under the path that it begins with."""
+    written = []
+    for language in ("python", "yaml"):
+        for text in fences(page("extend.md"), language):
+            name, _, rest = text.partition("\n")
+            path = folder / name.removeprefix("# ")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(rest)
+            written.append(path)
+    return written
+
+
+@pytest.fixture
+def extended(tmp_path, monkeypatch):
+    """The folder `mine` of the page on extending, whose configs stand beside the others."""
+    write_extensions(tmp_path)
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    shutil.copytree(tmp_path / "mine" / "conf", conf, dirs_exist_ok=True)
+    monkeypatch.setattr(overrides, "CONF", conf)
+    return tmp_path / "mine"
+
+
+def function(path: Path, name: str):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def test_the_page_on_extending_shows_the_files_that_it_lists(tmp_path):
+    text = page("extend.md")
+    listed = re.findall(r"^      ([\w/.-]+)", text[: text.index("An installed")], re.M)
+    written = write_extensions(tmp_path)
+    assert sorted(listed) == sorted(str(p.relative_to(tmp_path / "mine")) for p in written)
+
+
+def test_the_rule_of_the_page_chooses_by_length(extended):
+    select = function(extended / "rules" / "by_length.py", "select")
+    pool = Pool([Example("x" * n, ("a", "b"), 0) for n in (3, 1, 4, 2)])
+    rng = np.random.default_rng(0)
+    assert select(pool, 2, rng, longest=True) == [2, 0]
+    assert select(pool, 2, rng, longest=False) == [1, 3]
+    method = compose(["method=by_length", "method.iterations=5"]).method
+    assert method.selector == {"name": "by_length", "longest": True}
+    assert method.iterations == 5
+
+
+def test_the_refinement_of_the_page_averages_all_readings(extended):
+    refine = function(extended / "refinements" / "average.py", "refine")
+    readings = [torch.tensor([[[float(n)]]], dtype=torch.float32) for n in (1, 2, 6)]
+
+    starts = []
+
+    class Shown:
+        def read(self, memory=None, start=0):
+            tensor = readings[len(starts)]
+            starts.append(start)
+            return Memory((tensor,), (-tensor,), 1)
+
+    memories = [*islice(refine(Shown()), 3)]
+    assert [m.keys[0].item() for m in memories] == [1, 1.5, 3]
+    assert [m.values[0].item() for m in memories] == [-1, -1.5, -3]
+    assert starts == [0, 1, 1]
+
+
+def test_the_calibration_of_the_page_evens_out_the_labels(extended):
+    calibrate = function(extended / "calibrations" / "centred.py", "calibrate")
+    scores = calibrate([[-1.0, -2.0], [-3.0, -5.0], [-2.0, -5.0]], ask=None)
+    assert scores.mean(axis=0) == pytest.approx([0, 0])
+    assert scores.argmax(axis=1).tolist() == [1, 0, 0]
+
+
+def test_the_task_of_the_page_is_read(extended, tmp_path):
+    task = compose(["task=moods"]).task
+    folder = tmp_path / "data" / task.sources[0].repository
+    folder.mkdir(parents=True)
+    for split, count in (("train", 40), ("test", 20)):
+        rows = [json.dumps({"message": f"{split} {i}", "mood": i % 2}) for i in range(count)]
+        (folder / f"{split}.jsonl").write_text("\n".join(rows))
+    splits = sources.load(task, str(tmp_path / "data"))
+    assert (len(splits.pool), len(splits.dev), len(splits.test)) == (20, 20, 20)
+    assert splits.test[0].candidates == ("sad", "happy")
+
+
+def test_the_model_of_the_page_composes(extended):
+    model = compose(["model=qwen2.5-0.5b"]).model
+    assert (model.hub_id, model.parameters) == ("Qwen/Qwen2.5-0.5B", 494_032_768)
+
+
+def test_the_version_is_one():
+    newest = re.search(r"^## (\S+) - ", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert deepthink.__version__ == newest[1] == cited
