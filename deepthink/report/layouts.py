@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from deepthink.report import calibrated
 from deepthink.report.readings import BY_DEV, FIVE, LAST, ORACLE, VANILLA, Calibration, Reading
 
 TASKS = {"sst2": "SST2", "sst5": "SST5", "trec": "TREC", "mr": "MR", "agnews": "AG News"}
@@ -84,6 +85,11 @@ def _readings(axes: dict[str, str], *more: Reading) -> list[Line]:
     ]
 
 
+_TABLE_2 = (
+    Line("ICL", {}, VANILLA, {"method": "vanilla"}),
+    Line("Deep-Thinking, t = 5", {}, FIVE, {"method": "deepthink"}),
+    Line("Deep-Thinking, t by dev", {}, BY_DEV, {"method": "deepthink"}),
+)
 _CURVE = {"method": "deepthink_curve"}
 _PAPERS = {"method": "deepthink"}
 LAYOUTS = (
@@ -124,10 +130,9 @@ LAYOUTS = (
         TASKS,
         {
             "": [
-                Line("ICL", {}, VANILLA, {"method": "vanilla"}),
-                Line("Deep-Thinking, t = 5", {}, FIVE, _PAPERS),
-                Line("Deep-Thinking, t by dev", {}, BY_DEV, _PAPERS),
+                *_TABLE_2,
                 Line("Deep-Thinking, oracle t (upper bound)", {}, ORACLE),
+                *(line.after(c) for c in calibrated.readings() for line in _TABLE_2),
             ]
         },
         (

@@ -75,11 +75,16 @@ class Family:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished job. `path` is relative to the folder of results; `other` as in `Scale`."""
+    """A finished job.
+
+    path: relative to the folder of results. other: as in `Scale`. folder: that folder, None for a
+    run that lies in none.
+    """
 
     path: Path
     record: Record
     other: str = ""
+    folder: Path | None = None
 
     @property
     def model(self) -> str:
@@ -186,7 +191,10 @@ class Runs:
     def load(cls, results: Path) -> "Runs":
         """Every record under `results` that is whole."""
         stored = records.load_all(results)
-        runs = (Run(path.relative_to(results), record) for path, record in stored.records)
+        runs = (
+            Run(path.relative_to(results), record, folder=results)
+            for path, record in stored.records
+        )
         broken = {path.relative_to(results): why for path, why in stored.broken.items()}
         return cls(runs, broken, results)
 

@@ -2,7 +2,7 @@
 
     results/records/<model>/<task>/<method>/seed<k>[-order<j>]-<id>.json
     results/records/<model>/<suite>/<member>/<method>/seed0[-order<j>]-<id>.json
-    results/records/…/…-<id>.parquet         every candidate's score, not committed
+    results/records/…/…-<id>.parquet         every candidate's score
 
 The words in the path are for eyes. A job is recognised by `id`, a hash of its identity: everything
 that can change a number and nothing that cannot. A record exists only if the job finished. Its
@@ -16,7 +16,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import NoReturn
@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from deepthink.config.job import Config
 from deepthink.errors import UserError
 from deepthink.files import atomically, unwritable
+from deepthink.store import scores
 from deepthink.store.identity import Identity, digest, protocol_of, record_id
 from deepthink.store.schema import SCHEMA, Record, parse
 
@@ -55,14 +56,14 @@ def check_writable(folder: Path) -> None:
         raise unwritable(folder, error) from error
 
 
-def write(path: Path, record: Record, scores: pd.DataFrame) -> None:
-    """Store a finished job.
+def write(path: Path, record: Record, table: pd.DataFrame) -> Record:
+    """Store a finished job and its scores; return the record with the digest of the scores.
 
     The scores go first, the record last, each under a temporary name that is then renamed.
     UserError for a record that would hold NaN or infinity: that is no JSON, and no result.
     """
     try:
-        text = as_text(record)
+        as_text(record)
     except ValueError as error:
         raise UserError(
             "the model's numbers are not finite (NaN or infinity), so nothing is stored: check its "
@@ -70,10 +71,12 @@ def write(path: Path, record: Record, scores: pd.DataFrame) -> None:
         ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomically(path.with_suffix(".parquet"), lambda file: scores.to_parquet(file, index=False))
+        whole = replace(record, scores=scores.write(path, table))
+        text = as_text(whole)
         atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise unwritable(path.parent, error) from error
+    return whole
 
 
 def as_text(record: Record) -> str:
@@ -151,9 +154,9 @@ def set_aside(path: Path) -> Path:
         if not aside.exists():
             break
     try:
-        scores = path.with_suffix(".parquet")
-        if scores.exists():
-            scores.rename(aside.with_name(f"{aside.name}.parquet"))
+        table = scores.place(path)
+        if table.exists():
+            table.rename(aside.with_name(f"{aside.name}.parquet"))
         path.rename(aside)
     except OSError as error:
         raise unwritable(path.parent, error) from error

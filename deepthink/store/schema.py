@@ -282,6 +282,9 @@ class Record(Part):
     code: Code
     finished: StrictStr
     """When, in ISO 8601, UTC."""
+    scores: StrictStr = ""
+    """SHA-256 of the file of scores beside the record; see `deepthink.store.scores`. Earlier
+    records do not have it, and their scores are not read."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -131,8 +131,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
         record, scores = _make(job, watch)
         if not lease.held:
             raise Busy("taken over by another process while this one showed no life")
-        records.write(job.path, record, scores)
-        return Outcome(job.path, record, scores)
+        return Outcome(job.path, records.write(job.path, record, scores), scores)
 
 
 def _read(job: Job) -> Outcome:
