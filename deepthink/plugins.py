@@ -21,26 +21,20 @@ identity of every job that uses it; see `Kind.described`. Files that it imports 
 """
 
 import inspect
-import sys
-import traceback
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial, wraps
-from hashlib import sha256
+from functools import cache, partial
 from importlib import import_module
-from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
-from importlib.util import find_spec, module_from_spec
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from deepthink import content
-from deepthink.errors import UserError, first_line, unknown
+from deepthink import content, foreign
+from deepthink.errors import UserError, unknown
 from deepthink.files import at_home
 
 GROUP = "deepthink.plugins"
@@ -135,9 +129,9 @@ class Kind:
         if path.parent == _folder(self.package):
             found = getattr(import_module(f"{self.package}.{name}"), function, None)
         else:
-            with blamed(self.name, name, path):
-                found = getattr(_module(path), function, None)
-            found = found and _blaming(found, self.name, name, path)
+            with foreign.blamed(self.name, name, path):
+                found = getattr(foreign.module(path), function, None)
+            found = found and foreign.blaming(found, self.name, name, path)
         return typing.cast(Callable[..., Any] | None, found)
 
     def _function(self, name: str, path: Path) -> Callable[..., Any]:
@@ -146,12 +140,12 @@ class Kind:
             return typing.cast(
                 Callable[..., Any], getattr(import_module(f"{self.package}.{name}"), self.function)
             )
-        with blamed(self.name, name, path):
-            function = getattr(_module(path), self.function, None)
+        with foreign.blamed(self.name, name, path):
+            function = getattr(foreign.module(path), self.function, None)
         shape = f"{self.function}({', '.join(self.given)}, …)"
         if not callable(function):
             raise UserError(f"{path} has no function {shape}: every {self.name} needs one")
-        with blamed(self.name, name, path):
+        with foreign.blamed(self.name, name, path):
             first = list(inspect.signature(function).parameters)[: len(self.given)]
             typing.get_type_hints(function, include_extras=True)
         if tuple(first) != self.given:
@@ -159,7 +153,7 @@ class Kind:
                 f"{self.function} of {path} takes {', '.join(first) or 'nothing'} first: "
                 f"it must begin as {shape} does"
             )
-        return _blaming(function, self.name, name, path)
+        return foreign.blaming(function, self.name, name, path)
 
     def _options(self, name: str, function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         parameters = list(inspect.signature(function).parameters.values())[len(self.given) :]
@@ -263,58 +257,3 @@ def _folder(package: str) -> Path:
     spec = find_spec(package)
     assert spec is not None and spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0]).resolve()
-
-
-def _module(path: Path) -> ModuleType:
-    """A file as a module of the package that its folder is, imported anew if it was changed."""
-    package = f"deepthink_plugin_{sha256(str(path.parent).encode()).hexdigest()[:12]}"
-    if package not in sys.modules:
-        spec = ModuleSpec(package, None, is_package=True)
-        spec.submodule_search_locations = [str(path.parent)]
-        sys.modules[package] = module_from_spec(spec)
-    name, digest = f"{package}.{path.stem}", content.digest(path)
-    known = sys.modules.get(name)
-    if known is None or known.__dict__.get("__digest__") != digest:
-        sys.modules.pop(name, None)
-        known = import_module(name)
-        known.__dict__["__digest__"] = digest
-    return known
-
-
-@contextmanager
-def blamed(kind: str, name: str, path: Path) -> Iterator[None]:
-    """Turn what a file from outside raises into one line that names the file and the place.
-
-    A UserError passes as it is, and so does running out of memory, which its caller answers.
-    """
-    try:
-        yield
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":
-            raise
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
-        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
-        where = f"{path}, line {line}" if line else str(path)
-        raise UserError(
-            f"{kind} {name} failed ({type(error).__name__}: {first_line(error)}): see {where}"
-        ) from error
-
-
-def _blaming(function: Callable[..., Any], kind: str, name: str, path: Path) -> Callable[..., Any]:
-    """The same function, whose errors are `blamed`, those of a generator while it runs too."""
-
-    @wraps(function)
-    def called(*given: Any, **options: Any) -> Any:
-        with blamed(kind, name, path):
-            result = function(*given, **options)
-        return _yielding(result, kind, name, path) if inspect.isgenerator(result) else result
-
-    return called
-
-
-def _yielding(values: Iterator[Any], kind: str, name: str, path: Path) -> Iterator[Any]:
-    with blamed(kind, name, path):
-        yield from values

@@ -1,7 +1,8 @@
 """What a reader of a result should know beside its numbers, a line each."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from deepthink.app.journals import grouped
 from deepthink.config.job import Config
@@ -21,10 +22,21 @@ def method(key: Identity) -> str:
         parts.append(f"{key.copies} times over")
     if key.labels != "gold":
         parts.append(f"{key.labels} labels")
-    if thinking.iterations > 1:
+    if thinking.refinement:
+        parts.append(_options(thinking.refinement))
+    elif thinking.iterations > 1:
         momentum = f", β {thinking.momentum:g}" if thinking.momentum else ""
         parts.append(f"η {thinking.step_size:g}{momentum}, {thinking.positions} positions")
+    if key.calibration:
+        parts.append(f"scores corrected by {_options(key.calibration)}")
     return ", ".join(parts)
+
+
+def _options(named: Mapping[str, Any]) -> str:
+    """A refinement or calibration with its options; of a file from outside also what it held."""
+    options = [f"{key} {value}" for key, value in named.items() if key not in ("name", "source")]
+    options += [f"file {named['source'][:8]}"] if "source" in named else []
+    return f"{named['name']} ({', '.join(options)})" if options else str(named["name"])
 
 
 def of_job(record: Record) -> Iterator[str]:

@@ -160,6 +160,26 @@ def identity(
         commit: that of the hub's repository, which takes the place of the revision that was asked
             for.
     """
+    return _key(config, _described(config), dtype, data, weights, commit)
+
+
+@dataclass(frozen=True)
+class _Method:
+    """The parts of an identity that name a rule, a refinement and a calibration."""
+
+    selector: dict[str, Any]
+    thinking: Thinking
+    calibration: dict[str, Any] | None
+
+
+def _key(
+    config: Config,
+    how: _Method,
+    dtype: str,
+    data: str,
+    weights: str | None = None,
+    commit: str | None = None,
+) -> Identity:
     task, method = config.task, config.method
     return Identity(
         protocol=protocol_of(dtype),
@@ -173,9 +193,9 @@ def identity(
             delimiter=task.delimiter,
             data=data,
         ),
-        selector={"name": "given"} if task.given else _rule(config),
-        thinking=_thinking(config),
-        calibration=_calibration(config),
+        selector={"name": "given"} if task.given else how.selector,
+        thinking=how.thinking if method.iterations > 1 else Thinking(iterations=1),
+        calibration=how.calibration,
         scored=None if len(method.steps) == method.iterations else tuple(method.steps),
         demonstrations=config.count,
         labels=config.demonstrations.labels,
@@ -187,24 +207,31 @@ def identity(
     )
 
 
-def _rule(config: Config) -> dict[str, Any]:
-    return RULES.described(config.method.selector, config.plugins)
+def _described(config: Config) -> _Method:
+    """With all options, and what a plugin's file holds; UserError for a file that is wrong."""
+    method, plugins = config.method, config.plugins
+    if method.refinement["name"] == "iterate" or method.iterations == 1:
+        thinking = Thinking(**method.thinking)
+    else:
+        refining = REFINEMENTS.described(method.refining(plugins), plugins)
+        thinking = Thinking(iterations=method.iterations, refinement=refining)
+    corrects = config.calibration["name"] != "none"
+    return _Method(
+        selector=RULES.described(method.selector, plugins),
+        thinking=thinking,
+        calibration=CALIBRATIONS.described(config.calibration, plugins) if corrects else None,
+    )
 
 
-def _thinking(config: Config) -> Thinking:
+def _as_written(config: Config) -> _Method:
+    """As the config has it, whatever the files hold."""
     method = config.method
-    if method.iterations == 1:
-        return Thinking(iterations=1)
-    if method.refinement["name"] == "iterate":
-        return Thinking(**method.thinking)
-    refining = REFINEMENTS.described(method.refining(config.plugins), config.plugins)
-    return Thinking(iterations=method.iterations, refinement=refining)
-
-
-def _calibration(config: Config) -> dict[str, Any] | None:
-    if config.calibration["name"] == "none":
-        return None
-    return CALIBRATIONS.described(config.calibration, config.plugins)
+    other = method.refinement if method.refinement["name"] != "iterate" else None
+    return _Method(
+        selector=method.selector,
+        thinking=Thinking(**method.thinking, refinement=other),
+        calibration=config.calibration if config.calibration["name"] != "none" else None,
+    )
 
 
 def _model(model: ModelSpec, dtype: str, weights: str | None, commit: str | None) -> ModelIdentity:
@@ -232,9 +259,10 @@ def request(config: Config) -> str:
     """A hash of what is asked for, known before any data or model is: see `THROUGH_DATA`.
 
     Two configs of one request differ in nothing that can change a number, but for where their data
-    and model lie.
+    and model lie, and for what a plugin's files hold, which may not even be readable.
     """
-    return digest([asked(config), config.model.dtype])
+    key = _key(config, _as_written(config), "", "")
+    return digest([_request(key, config), config.model.dtype])
 
 
 def asked(config: Config) -> str:

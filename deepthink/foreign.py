@@ -1,0 +1,73 @@
+"""Files from outside: imported under a name of their own, and blamed for what they raise."""
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from hashlib import sha256
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from deepthink import content
+from deepthink.errors import UserError, first_line
+
+
+def module(path: Path) -> ModuleType:
+    """A file as a module of the package that its folder is, imported anew if it was changed."""
+    package = f"deepthink_plugin_{sha256(str(path.parent).encode()).hexdigest()[:12]}"
+    if package not in sys.modules:
+        spec = ModuleSpec(package, None, is_package=True)
+        spec.submodule_search_locations = [str(path.parent)]
+        sys.modules[package] = module_from_spec(spec)
+    name, digest = f"{package}.{path.stem}", content.digest(path)
+    known = sys.modules.get(name)
+    if known is None or known.__dict__.get("__digest__") != digest:
+        sys.modules.pop(name, None)
+        known = import_module(name)
+        known.__dict__["__digest__"] = digest
+    return known
+
+
+@contextmanager
+def blamed(kind: str, name: str, path: Path) -> Iterator[None]:
+    """Turn what a file from outside raises into one line that names the file and the place.
+
+    A UserError passes as it is, and so does running out of memory, which its caller answers.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":
+            raise
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+        where = f"{path}, line {line}" if line else str(path)
+        raise UserError(
+            f"{kind} {name} failed ({type(error).__name__}: {first_line(error)}): see {where}"
+        ) from error
+
+
+def blaming(function: Callable[..., Any], kind: str, name: str, path: Path) -> Callable[..., Any]:
+    """The same function, whose errors are `blamed`, those of a generator while it runs too."""
+
+    @wraps(function)
+    def called(*given: Any, **options: Any) -> Any:
+        with blamed(kind, name, path):
+            result = function(*given, **options)
+        return _yielding(result, kind, name, path) if inspect.isgenerator(result) else result
+
+    return called
+
+
+def _yielding(values: Iterator[Any], kind: str, name: str, path: Path) -> Iterator[Any]:
+    with blamed(kind, name, path):
+        yield from values
