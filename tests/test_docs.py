@@ -4,9 +4,7 @@ import importlib.util
 import json
 import re
 import shlex
-import shutil
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +13,14 @@ import torch
 import yaml
 
 import deepthink
-from deepthink import Memory
-from deepthink.config import overrides
 from deepthink.config.overrides import CONF, compose, expand, requested
+from deepthink.engine.demonstrations import Demonstrations
+from deepthink.engine.thinking import refined
+from deepthink.plugins import REFINEMENTS, RULES
 from deepthink.report import experiments
 from deepthink.selection.pool import Pool
 from deepthink.structures import Example
+from deepthink.study.calibrating import Calibration
 from deepthink.tasks import sources
 
 ROOT = CONF.parent
@@ -29,7 +29,6 @@ PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
 NAMES = [str(path.relative_to(ROOT)) for path in TEXTS]
-KEYS = yaml.safe_load((CONF / "config.yaml").read_text()).keys()
 
 
 def page(name: str) -> str:
@@ -85,7 +84,7 @@ def test_every_file_that_is_named_exists(name):
             assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("name", [*NAMES, "conf/config.yaml", "scripts/prefetch.py"])
+@pytest.mark.parametrize("name", [*NAMES, "conf/config.yaml"])
 def test_documented_commands_compose(name, tmp_path, monkeypatch):
     text = (ROOT / name).read_text()
     write_extensions(tmp_path)
@@ -95,11 +94,9 @@ def test_documented_commands_compose(name, tmp_path, monkeypatch):
     for words in commands(text):
         if "launcher=ray" in words and not ray:
             continue  # an optional extra; tests/test_workers.py has what is said without it
-        if "plugins=mine" in words and "plugins" not in KEYS:
-            continue
         for job in expand(words):
             if not seen.issuperset(job):  # every value once, not every combination
-                compose(job)
+                requested(job)
             seen.update(job)
 
 
@@ -174,37 +171,10 @@ def test_the_api_shows_every_room_and_every_file_of_the_ground_floor():
     rooms = {path.parent.name for path in package.glob("*/__init__.py")}
     shown = set(re.findall(r"^::: deepthink\.(\w+)$", "".join(p.read_text() for p in PAGES), re.M))
     public = set(re.findall(r"^::: deepthink\.(\w+)$", page("api/index.md"), re.M))
-    ground = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    ground = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
     assert shown == rooms | ground | public
     assert public == {"Example", "Memory", "encode", "score", "think"}
     assert set(re.findall(r"\]\((\w+)\.md\)", page("api/index.md"))) == rooms | {"ground"}
-
-
-def test_the_page_on_records_names_every_field_of_the_published_ones():
-    text = page("records.md")
-    below = {"config", "identity.selector", "selection.log", "seconds", "versions"}
-
-    def fields(value, path):
-        if path in below or not isinstance(value, dict | list):
-            yield path
-        elif isinstance(value, dict):
-            for key, inner in value.items():
-                yield from fields(inner, f"{path}.{key}" if path else key)
-        else:
-            dicts = [inner for inner in value if isinstance(inner, dict)]
-            for inner in dicts:
-                yield from fields(inner, f"{path}[]")
-            if value and not dicts:
-                yield path
-
-    published = sorted((ROOT / "results" / "records").rglob("*.json"))[::20]
-    names = {name for path in published for name in fields(json.loads(path.read_text()), "")}
-    assert len(names) > 40
-    for name in names:
-        parts = name.split(".")
-        begin = [".".join(parts[: n + 1]) for n in range(len(parts))]
-        begin += [part.removesuffix("[]") for part in begin]
-        assert any(f"`{part}`" in text for part in begin), name
 
 
 def write_extensions(folder: Path) -> list[Path]:
@@ -221,21 +191,10 @@ def write_extensions(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def extended(tmp_path, monkeypatch):
-    """The folder `mine` of the page on extending, whose configs stand beside the others."""
+def mine(tmp_path):
+    """The plugin folder of the page on extending, as `plugins=` takes it."""
     write_extensions(tmp_path)
-    conf = tmp_path / "conf"
-    shutil.copytree(CONF, conf)
-    shutil.copytree(tmp_path / "mine" / "conf", conf, dirs_exist_ok=True)
-    monkeypatch.setattr(overrides, "CONF", conf)
-    return tmp_path / "mine"
-
-
-def function(path: Path, name: str):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, name)
+    return str(tmp_path / "mine")
 
 
 def test_the_page_on_extending_shows_the_files_that_it_lists(tmp_path):
@@ -245,44 +204,38 @@ def test_the_page_on_extending_shows_the_files_that_it_lists(tmp_path):
     assert sorted(listed) == sorted(str(p.relative_to(tmp_path / "mine")) for p in written)
 
 
-def test_the_rule_of_the_page_chooses_by_length(extended):
-    select = function(extended / "rules" / "by_length.py", "select")
+def test_the_rule_of_the_page_chooses_by_length(mine):
+    job = compose([f"plugins={mine}", "method=by_length", "method.iterations=5"])
+    select = RULES.load(job.method.selector, mine)
     pool = Pool([Example("x" * n, ("a", "b"), 0) for n in (3, 1, 4, 2)])
-    rng = np.random.default_rng(0)
-    assert select(pool, 2, rng, longest=True) == [2, 0]
-    assert select(pool, 2, rng, longest=False) == [1, 3]
-    method = compose(["method=by_length", "method.iterations=5"]).method
-    assert method.selector == {"name": "by_length", "longest": True}
-    assert method.iterations == 5
+    assert select(pool, 2, np.random.default_rng(0)) == [2, 0]
+    assert job.method.iterations == 5
 
 
-def test_the_refinement_of_the_page_averages_all_readings(extended):
-    refine = function(extended / "refinements" / "average.py", "refine")
-    readings = [torch.tensor([[[float(n)]]], dtype=torch.float32) for n in (1, 2, 6)]
+def test_the_refinement_of_the_page_averages_all_readings(mine, tiny_folder):
+    from transformers import AutoModelForCausalLM
 
-    starts = []
-
-    class Shown:
-        def read(self, memory=None, start=0):
-            tensor = readings[len(starts)]
-            starts.append(start)
-            return Memory((tensor,), (-tensor,), 1)
-
-    memories = [*islice(refine(Shown()), 3)]
-    assert [m.keys[0].item() for m in memories] == [1, 1.5, 3]
-    assert [m.values[0].item() for m in memories] == [-1, -1.5, -3]
-    assert starts == [0, 1, 1]
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder).eval()
+    shown = Demonstrations(model, [5, 6, 7, 8])
+    first, second, third = refined(shown, REFINEMENTS.load({"name": "average"}, mine), 3)
+    present = shown.read(second, shown.length)
+    for before, between, new, after in zip(
+        first.keys, second.keys, present.keys, third.keys, strict=True
+    ):
+        assert not torch.equal(before, between)
+        assert torch.allclose(after, (2 * between + new) / 3, atol=1e-6)
 
 
-def test_the_calibration_of_the_page_evens_out_the_labels(extended):
-    calibrate = function(extended / "calibrations" / "centred.py", "calibrate")
-    scores = calibrate([[-1.0, -2.0], [-3.0, -5.0], [-2.0, -5.0]], ask=None)
+def test_the_calibration_of_the_page_evens_out_the_labels(mine):
+    rows = {"test": [[-1.0, -2.0], [-3.0, -5.0], [-2.0, -5.0]]}
+    calibration = Calibration.of({"name": "centred"}, mine)
+    scores = np.array(calibration.corrected(rows, common=True)["test"])
     assert scores.mean(axis=0) == pytest.approx([0, 0])
     assert scores.argmax(axis=1).tolist() == [1, 0, 0]
 
 
-def test_the_task_of_the_page_is_read(extended, tmp_path):
-    task = compose(["task=moods"]).task
+def test_the_task_of_the_page_is_read(mine, tmp_path):
+    task = compose([f"plugins={mine}", "task=moods"]).task
     folder = tmp_path / "data" / task.sources[0].repository
     folder.mkdir(parents=True)
     for split, count in (("train", 40), ("test", 20)):
@@ -293,9 +246,23 @@ def test_the_task_of_the_page_is_read(extended, tmp_path):
     assert splits.test[0].candidates == ("sad", "happy")
 
 
-def test_the_model_of_the_page_composes(extended):
-    model = compose(["model=qwen2.5-0.5b"]).model
+def test_the_model_of_the_page_composes(mine):
+    model = compose([f"plugins={mine}", "model=qwen2.5-0.5b"]).model
     assert (model.hub_id, model.parameters) == ("Qwen/Qwen2.5-0.5B", 494_032_768)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("method=by_length",),
+        ("method.refinement.name=average", "+method.refinement.aligned=true"),
+        ("calibration.name=centred",),
+    ],
+)
+def test_a_job_with_a_file_of_the_page_runs(run, mine, words):
+    code, out, err = run(f"plugins={mine}", "test_size=6", *words)
+    assert (code, err) == (0, "")
+    assert words[0].rpartition("=")[2] in out
 
 
 def test_the_version_is_one():

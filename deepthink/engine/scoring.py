@@ -82,7 +82,9 @@ class Scorer:
 
     Args:
         model: a causal language model in eval mode.
-        answer_score, budget, progress: as `score`'s. A budget that was halved stays so.
+        answer_score: as `score`'s.
+        budget: as `score`'s. A budget that was halved stays so.
+        progress: as `score`'s.
         tree_tokens: the most tokens that a tree of one context and its queries may hold, each of
             which attends to all of them; see `after`.
 
