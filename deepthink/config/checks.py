@@ -50,9 +50,10 @@ def check_name(key: str, name: str) -> None:
 
 def check_named(key: str, named: dict[str, Any], example: str) -> None:
     """Raise UserError unless a dict of options has the plain name of what they are options of."""
+    what = key.rpartition(".")[2]
     name = named.get("name")
     if not isinstance(name, str):
-        raise UserError(f"{key}.name is {shown(name)}: it must be a name, such as {example}")
+        raise UserError(f"{key}.name is {shown(name)}: it must name a {what}, such as {example}")
     check_name(f"{key}.name", name)
 
 
