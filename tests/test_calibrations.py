@@ -40,7 +40,7 @@ def test_batch_calibration_is_its_formula(name, basis):
 
 
 def test_contextual_calibration_is_its_formula():
-    """Log p_y - log q_y, q the normalised mean of P(y) over the content-free inputs (Zhao et al.)."""
+    """Log p_y - log q_y, with q the normalised mean of P(y) over the content-free inputs."""
     answers = {split: RNG.normal(-6, 1, (len(rows), 3, 3)) for split, rows in ROWS.items()}
     for split, rows in corrected("contextual", answers=answers).items():
         for place, row in enumerate(ROWS[split]):
