@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 from deepthink import hub
 from deepthink.app import job_view, wandb_runs
 from deepthink.config.job import ModelSpec
-from deepthink.config.overrides import CONF, compose, expand, requested
+from deepthink.config.overrides import compose, expand, requested
 from deepthink.config.parsing import SHARING
+from deepthink.installation import CONF
 from deepthink.models import loading
 from deepthink.models.faults import explain
 from deepthink.store import leases, ledger, records

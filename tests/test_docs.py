@@ -13,9 +13,10 @@ import torch
 import yaml
 
 import deepthink
-from deepthink.config.overrides import CONF, compose, expand, requested
+from deepthink.config.overrides import compose, expand, requested
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.thinking import refined
+from deepthink.installation import CONF
 from deepthink.plugins import REFINEMENTS, RULES
 from deepthink.report import experiments
 from deepthink.selection.pool import Pool

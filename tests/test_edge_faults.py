@@ -17,8 +17,9 @@ import deepthink
 from deepthink import hub
 from deepthink.app import perform, sharing, wandb_runs
 from deepthink.app.journals import Tally, add
-from deepthink.config.overrides import CONF, check, compose, requested
+from deepthink.config.overrides import check, compose, requested
 from deepthink.errors import UserError, first_line
+from deepthink.installation import CONF
 from deepthink.redaction import without_secrets
 from deepthink.store import ledger
 from deepthink.store.leases import Leases

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import deepthink
-from deepthink.config.overrides import CONF, compose
+from deepthink.config.overrides import compose
+from deepthink.installation import CONF
 
 spec = importlib.util.spec_from_file_location(
     "plain_study", CONF.parent / "examples" / "plain_study.py"

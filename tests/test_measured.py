@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from deepthink.config.overrides import CONF
+from deepthink.installation import CONF
 
 SCRIPTS = CONF.parent / "scripts"
 TARGETS = {"bench", "judge", "stress", "launchers", "scaling"}

@@ -12,8 +12,8 @@ from functools import cache
 import pytest
 
 from deepthink.config.job import Config, DemonstrationSpec, MethodSpec, PoolSpec, PromptSpec
-from deepthink.config.overrides import CONF
 from deepthink.config.tasks import TaskSpec
+from deepthink.installation import CONF
 from deepthink.selection import rules
 
 RECORDS = CONF.parent / "results" / "records"

@@ -9,7 +9,8 @@ import pytest
 from made_records import jobs, put
 
 from deepthink.config import overrides
-from deepthink.config.overrides import CONF, compose
+from deepthink.config.overrides import compose
+from deepthink.installation import CONF
 
 SCRIPT = CONF.parent / "scripts" / "notebooks.py"
 spec = importlib.util.spec_from_file_location("notebooks_script", SCRIPT)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deepthink import installation
-from deepthink.config.overrides import CONF
+from deepthink.installation import CONF
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "deepthink", "conf")

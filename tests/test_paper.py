@@ -6,8 +6,10 @@ from collections import defaultdict
 
 import pytest
 
-from deepthink.config.overrides import CONF, compose, requested
-from deepthink.report import experiments, layouts, paper
+from deepthink.config import overrides
+from deepthink.config.overrides import compose, requested
+from deepthink.installation import CONF
+from deepthink.report import layouts, paper
 
 TASKS = ["sst2", "sst5", "trec", "mr", "agnews"]
 
@@ -77,7 +79,7 @@ def test_every_cell_is_there():
 
 @pytest.mark.parametrize("name", ["table1", "table2", "table3"])
 def test_models_and_tasks_of_the_paper_are_the_experiments(name):
-    swept = experiments.axes(name)
+    swept = overrides.axes(name)
     assert {r["model"] for r in rows(name)} == set(swept["model"])
     assert {r["task"] for r in rows(name)} - {"average"} == set(swept["task"])
 
@@ -92,7 +94,7 @@ def test_methods_of_table_1_are_its_lines():
     asked = {
         line.axes["method"] for lines in layouts.LAYOUTS[0].sections.values() for line in lines
     }
-    assert asked == set(experiments.axes("table1")["method"])
+    assert asked == set(overrides.axes("table1")["method"])
 
 
 @pytest.mark.parametrize(("name", "suite"), [("table5", "mmlu"), ("table6", "bbh")])

@@ -7,7 +7,7 @@ import sys
 import pytest
 from made_records import jobs, put
 
-from deepthink.config.overrides import CONF
+from deepthink.installation import CONF
 from deepthink.report import plan
 from deepthink.report.runs import Runs
 

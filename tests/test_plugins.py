@@ -8,8 +8,9 @@ import pytest
 from conftest import assert_one_line, stored
 
 from deepthink import plugins
-from deepthink.config.overrides import CONF, compose
+from deepthink.config.overrides import compose
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
 from deepthink.report import page
 from deepthink.store.identity import identity, record_id

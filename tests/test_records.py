@@ -12,8 +12,9 @@ from made_records import made, put
 from pydantic import ValidationError
 from scipy.stats import binomtest
 
-from deepthink.config.overrides import CONF, compose, requested
+from deepthink.config.overrides import compose, requested
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.settings import scored_steps
 from deepthink.store import curves, records
 from deepthink.store import identity as identities

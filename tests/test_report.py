@@ -15,7 +15,8 @@ import pytest
 from conftest import stored
 from made_records import ROWS, jobs, put
 
-from deepthink.config.overrides import CONF, expand
+from deepthink.config.overrides import axes, expand
+from deepthink.installation import CONF
 from deepthink.report import (
     claims,
     comparisons,
@@ -729,7 +730,7 @@ def test_every_job_of_every_experiment_composes(name):
 def test_experiments_are_the_papers():
     assert len(experiments.settings("table1")) == 5 * 14
     assert all(len(s.draws) == 10 for s in experiments.settings("table1"))
-    assert len(experiments.axes("table2")["model"]) == 8
+    assert len(axes("table2")["model"]) == 8
     assert [len(s.configs) for s in experiments.settings("table3")] == [57, 22]
     assert {s.draws for s in experiments.settings("table3")} == {((0, 0),)}
     steps = {c.method.step_size for s in experiments.settings("figure6") for c in s.configs}

@@ -18,8 +18,9 @@ from conftest import stored
 from made_records import jobs, made, put
 from pydantic import ValidationError
 
-from deepthink.config.overrides import CONF, compose, expand
+from deepthink.config.overrides import compose, expand
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.report import claims, experiments, figures, page, plan, tables, what_was_run
 from deepthink.report.cells import Cell, fill
 from deepthink.report.layouts import LAYOUTS

@@ -5,8 +5,9 @@ from conftest import assert_one_line, stored
 
 from deepthink import plugins
 from deepthink.config import search
-from deepthink.config.overrides import CONF, axes, compose, expand
+from deepthink.config.overrides import axes, compose, expand
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 
 
 @pytest.fixture

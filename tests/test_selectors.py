@@ -9,8 +9,9 @@ from pools import made, random_pool, select, stub
 from scipy.stats import chisquare
 
 from deepthink import plugins
-from deepthink.config.overrides import CONF, compose
+from deepthink.config.overrides import compose
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.selection import rules
 from deepthink.selection.balance import shares
 from deepthink.selection.choosing import choose

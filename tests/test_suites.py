@@ -15,8 +15,9 @@ from conftest import assert_one_line, stored
 
 from deepthink import hub
 from deepthink.app import wandb_runs
-from deepthink.config.overrides import CONF, requested
+from deepthink.config.overrides import requested
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.models import loading
 from deepthink.progress import Watcher
 from deepthink.store import ledger, records

@@ -19,8 +19,9 @@ from conftest import assert_one_line, stored, sweep_of
 from deepthink.app import perform, sharing, wandb_runs, worker
 from deepthink.app.journals import Journals, Tally, add, grouped
 from deepthink.app.sweep import Sweep
-from deepthink.config.overrides import CONF, composed, expand, members, requested
+from deepthink.config.overrides import composed, expand, members, requested
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.store import leases
 from deepthink.store.leases import Holder, Leases
 
