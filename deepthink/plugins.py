@@ -29,13 +29,12 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing import Any
 
 from deepthink import content, foreign
 from deepthink.errors import UserError, unknown
 from deepthink.files import at_home
+from deepthink.options import REQUIRED, Option, options_of
 
 GROUP = "deepthink.plugins"
 """The group of entry points by which installed packages are found."""
@@ -82,26 +81,23 @@ class Kind:
         not take, an option without a value, and a file that cannot be imported or lacks the
         function.
         """
-        options = dict(named)
-        name = options.pop("name", None)
+        given = dict(named)
+        name = given.pop("name", None)
         files = self.files(plugins)
         if not isinstance(name, str) or name not in files:
             raise unknown(self.name, name, files)
         function = self._function(name, files[name])
-        parameters = self._options(name, function)
-        for option in options:
-            if option not in parameters:
-                raise unknown(f"option of {self.name} {name}", option, list(parameters))
-        for option, parameter in parameters.items():
-            if option not in options and parameter.default is parameter.empty:
+        options = self._options(name, function)
+        for key in given:
+            if key not in options:
+                raise unknown(f"option of {self.name} {name}", key, list(options))
+        for key, option in options.items():
+            if key not in given and option.default is REQUIRED:
                 remedy = self.remedy.format(name=name)
-                raise UserError(f"{self.name} {name} needs option {option}: {remedy}")
-        kinds = typing.get_type_hints(function, include_extras=True)
-        for option, value in options.items():
-            self._check_option(name, option, value, kinds.get(option, Any))
-        return partial(function, **options)
+                raise UserError(f"{self.name} {name} needs option {key}: {remedy}")
+        return partial(function, **{key: options[key].taken(given[key]) for key in given})
 
-    def options(self, name: str, plugins: str | None = None) -> dict[str, inspect.Parameter]:
+    def options(self, name: str, plugins: str | None = None) -> dict[str, Option]:
         """The options of a file's function; UserError as `load`."""
         files = self.files(plugins)
         if name not in files:
@@ -117,8 +113,10 @@ class Kind:
         if path is None or path.parent == _folder(self.package):
             return dict(named)
         options = self.options(named["name"], plugins)
-        usual = {key: p.default for key, p in options.items() if p.default is not p.empty}
-        return {**usual, **named, "source": content.digest(path)}
+        usual = {key: o.default for key, o in options.items() if o.default is not REQUIRED}
+        values = {**usual, **named}
+        stored = {key: o.stored(values[key]) for key, o in options.items() if key in values}
+        return {**named, **stored, "source": content.digest(path)}
 
     def part(
         self, function: str, named: Mapping[str, Any], plugins: str | None = None
@@ -155,27 +153,8 @@ class Kind:
             )
         return foreign.blaming(function, self.name, name, path)
 
-    def _options(self, name: str, function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-        parameters = list(inspect.signature(function).parameters.values())[len(self.given) :]
-        for parameter in parameters:
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                raise UserError(
-                    f"{self.function} of {self.name} {name} takes *{parameter.name}: its options "
-                    "must be arguments with names"
-                )
-        return {parameter.name: parameter for parameter in parameters}
-
-    def _check_option(self, name: str, option: str, value: Any, kind: Any) -> None:
-        if typing.get_origin(kind) is Literal and value not in typing.get_args(kind):
-            what = f"value of {option} of {self.name} {name}"
-            raise unknown(what, value, map(str, typing.get_args(kind)))
-        try:
-            TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise UserError(
-                f"{option} of {self.name} {name} is {value!r}: {reason[0].lower()}{reason[1:]}"
-            ) from error
+    def _options(self, name: str, function: Callable[..., Any]) -> dict[str, Option]:
+        return options_of(function, len(self.given), f"{self.name} {name}")
 
 
 RULES = Kind(

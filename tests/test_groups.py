@@ -90,11 +90,11 @@ def test_queries_that_share_demonstrations_share_a_group(run, tmp_path, plugin):
     ("body", "says"),
     [
         ("return [Selection([0, 1])] * 2", "returned 2 selections for 9 queries"),
-        ("return [Selection([0, 0])] * 9", "did not return 2 different pool indices"),
+        ("return [Selection([0, 0])] * 9", "must return 2 different pool indices"),
         ("return [Selection([0, 1])] * 8 + [[0, 1]]", None),
-        ("return [Selection([0, 1])] * 8 + [None]", "did not return 2 different pool indices"),
-        ("return None", "did not return 2 different pool indices"),
-        ("return ['0', '1']", "did not return 2 different pool indices"),
+        ("return [Selection([0, 1])] * 8 + [None]", "must return 2 different pool indices"),
+        ("return None", "must return 2 different pool indices"),
+        ("return ['0', '1']", "must return 2 different pool indices"),
     ],
 )
 def test_what_is_no_choice_for_every_query_is_told(run, tmp_path, plugin, body, says):

@@ -48,7 +48,7 @@ def of_job(record: Record) -> Iterator[str]:
         yield f"t chosen on dev: {chosen.step}, test accuracy {chosen.accuracy:.1%}"
     if shots.dropped:
         yield (
-            f"the context holds {shots.kept} of {len(shots.indices)} demonstrations at 2L "
+            f"the context holds {shots.kept} of {shots.kept + shots.dropped} demonstrations at 2L "
             f"positions: the first {shots.dropped} were dropped for every query"
         )
     if shots.truncated:

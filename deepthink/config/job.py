@@ -8,6 +8,7 @@ from pydantic import with_config
 from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, check_named
 from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError
+from deepthink.options import REQUIRED
 from deepthink.plugins import REFINEMENTS
 from deepthink.settings import (
     ANSWER_SCORES,
@@ -85,6 +86,12 @@ class MethodSpec:
             raise UserError(f"method.copies is {self.copies}: it must be {MOST_COPIES:,} or less")
         check_choice("method.scored", self.scored, SCORED)
         check_thinking(**self.thinking)
+        for key in self.thinking:
+            if key in self.refinement:
+                raise UserError(
+                    f"method.refinement.{key} is {self.refinement[key]!r}: it belongs to all "
+                    f"refinements, so set method.{key}"
+                )
 
     @property
     def thinking(self) -> dict[str, Any]:
@@ -96,18 +103,31 @@ class MethodSpec:
         """The name of the refinement with the values of all its options.
 
         Those of `thinking` belong to every refinement that names them among its arguments.
-        UserError where one that it does not take was given another value than the usual one.
+        UserError where one that it does not take was given another value than the usual one, where
+        its default is not the config's, and where it asks for T, which stays outside.
         """
         name = self.refinement["name"]
         options = REFINEMENTS.options(name, plugins)
         offered = {key: value for key, value in self.thinking.items() if key != "iterations"}
+        if "iterations" in options:
+            raise UserError(
+                f"the refinement {name} takes iterations, but yields memories without end: "
+                "method.iterations says how many are taken"
+            )
         for key, value in offered.items():
-            if key not in options and value != getattr(THINKING, key):
+            default = getattr(THINKING, key)
+            if key not in options and value != default:
                 raise UserError(
                     f"method.{key} is {value}, but the refinement {name} does not take it: leave "
                     "it out"
                 )
-        usual = {k: p.default for k, p in options.items() if p.default is not p.empty}
+            if key in options and options[key].default not in (default, REQUIRED):
+                raise UserError(
+                    f"the refinement {name} takes {key} with a default of its own, "
+                    f"{options[key].default!r}, but the config's {default!r} takes its place: make "
+                    "them alike, or give the option another name"
+                )
+        usual = {key: o.default for key, o in options.items() if o.default is not REQUIRED}
         taken = {key: value for key, value in offered.items() if key in options}
         return {**usual, **taken, **self.refinement}
 

@@ -1,12 +1,12 @@
 """What a calibration is given, and how it is applied to one step's scores."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from deepthink.errors import UserError
+from deepthink.errors import UserError, shown
 from deepthink.plugins import CALIBRATIONS
 
 Array = np.ndarray
@@ -33,6 +33,10 @@ class Ask:
 
     def __call__(self, texts: Sequence[str]) -> Array:
         """[Q, n, C]: the scores of these texts; UserError for one that was not asked about."""
+        if isinstance(texts, str) or len(texts) == 0:
+            raise UserError(
+                f"calibration {self.name} asks about {texts!r}: it must ask about a list of texts"
+            )
         missing = [text for text in texts if text not in self.answers]
         if missing:
             raise UserError(
@@ -84,9 +88,13 @@ class Calibration:
         calibrate = CALIBRATIONS.load(named, plugins)
         texts = CALIBRATIONS.part("texts", named, plugins)
         asked = texts(pool, np.random.default_rng([seed, 1])) if texts else ()
-        if not all(isinstance(text, str) for text in asked):
-            raise UserError(f"texts of calibration {name} must return a list of texts")
-        return cls(name, calibrate, tuple(asked))
+        listed = isinstance(asked, Iterable) and not isinstance(asked, str)
+        kept = tuple(asked) if listed else ()
+        if not listed or not all(isinstance(text, str) for text in kept):
+            raise UserError(
+                f"texts of calibration {name} must return a list of texts, not {shown(asked)}"
+            )
+        return cls(name, calibrate, kept)
 
     def corrected(
         self,
@@ -103,27 +111,38 @@ class Calibration:
         scores = {split: _padded(part) for split, part in rows.items()}
         corrected = {}
         for split, part in rows.items():
-            of_texts = answers[split].swapaxes(0, 1) if answers else ()
+            of_texts = answers[split].swapaxes(0, 1) if answers else np.empty(0)
+            of_texts.setflags(write=False)
             by_text = dict(zip(self.texts, of_texts, strict=True)) if answers else {}
             ask = Ask(self.name, split, common, scores.get("dev"), by_text)
             corrected[split] = self._checked(ask, scores[split], part)
         return corrected
 
     def _checked(self, ask: Ask, scores: Array, rows: Rows) -> list[list[float]]:
-        returned = self.calibrate(scores.copy(), ask)
-        try:
-            result = np.asarray(returned, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"calibration {self.name} returned what are no numbers") from error
+        result = self._called(ask, scores)
         if result.shape != scores.shape:
             raise UserError(
                 f"calibration {self.name} returned scores of shape {result.shape} for "
                 f"{scores.shape}: it must return one number per candidate"
             )
         trimmed = [line[: len(row)] for line, row in zip(result, rows, strict=True)]
-        if any(np.isnan(line).any() for line in trimmed):
-            raise UserError(f"calibration {self.name} returned scores that are no numbers (NaN)")
+        if not all(np.isfinite(line.max()) for line in trimmed):  # NaN is its row's maximum
+            raise UserError(
+                f"calibration {self.name} returned NaN or infinity, or -infinity for all "
+                "candidates of a query: it must leave a highest number"
+            )
         return [line.tolist() for line in trimmed]
+
+    def _called(self, ask: Ask, scores: Array) -> Array:
+        """What the calibration returns, as real numbers; UserError if it holds others."""
+        result = self.calibrate(scores.copy(), ask)
+        try:
+            return np.asarray(result).astype(np.float64, casting="same_kind")
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"calibration {self.name} returned {shown(result)}: it must return an array of "
+                "numbers"
+            ) from error
 
 
 def _padded(rows: Rows) -> Array:
@@ -131,4 +150,5 @@ def _padded(rows: Rows) -> Array:
     padded = np.full((len(rows), max(map(len, rows))), -np.inf)
     for line, row in zip(padded, rows, strict=True):
         line[: len(row)] = row
+    padded.setflags(write=False)  # both splits see the dev scores
     return padded
