@@ -202,7 +202,7 @@ def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(run, tmp_path,
     def broken(*_):
         raise RuntimeError("the network is\ndown")
 
-    monkeypatch.setattr(wandb_runs, "_publish", broken)
+    monkeypatch.setattr(wandb_runs, "send_job", broken)
     code, out, _ = run("wandb.mode=offline", "seed=7")
     assert code == 0
     assert "the network is" in out
@@ -216,13 +216,13 @@ def test_what_a_killed_process_did_not_send_is_sent_once(run, tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(wandb_runs, "publish", lambda *_: None)  # killed after the record
         run("wandb.mode=offline", "seed=0")
-    whole, sent = wandb_runs._publish, []
+    whole, sent = wandb_runs.send_job, []
 
     def send(outcome, settings):
         sent.append(outcome.path)
         whole(outcome, settings)
 
-    monkeypatch.setattr(wandb_runs, "_publish", send)
+    monkeypatch.setattr(wandb_runs, "send_job", send)
     owed = next(path for path, r in stored(tmp_path) if r["identity"]["seed"] == 0)
     name = leases.name_of(records.read(owed).identity)
     with leases.of(tmp_path / "results").take(name):  # another is at it
@@ -251,7 +251,7 @@ def test_a_record_is_not_done_anew_while_it_is_sent(run, tmp_path, monkeypatch):
         name = leases.name_of(outcome.record.identity)
         holders.append(leases.of(tmp_path / "results").take(name))
 
-    monkeypatch.setattr(wandb_runs, "_publish", send)
+    monkeypatch.setattr(wandb_runs, "send_job", send)
     assert run("wandb.mode=offline", "seed=0")[0] == 0
     assert [holder.pid for holder in holders] == [os.getpid()]
 
@@ -272,14 +272,14 @@ def test_wandb_without_network_is_kept_for_later(run, tmp_path, monkeypatch):
 @pytest.mark.usefixtures("wandb_offline")
 def test_a_wandb_that_answers_and_takes_nothing_is_kept_for_later(run, tmp_path, monkeypatch):
     monkeypatch.setattr(wandb_runs, "reachable", lambda _: True)
-    publish = wandb_runs._publish
+    publish = wandb_runs.send_job
 
     def refused(outcome, settings):
         if settings.mode == "online":
             raise RuntimeError("deadline exceeded")
         publish(outcome, settings)
 
-    monkeypatch.setattr(wandb_runs, "_publish", refused)
+    monkeypatch.setattr(wandb_runs, "send_job", refused)
     code, out, _ = run("wandb.mode=online")
     assert code == 0
     assert "deadline exceeded" in out

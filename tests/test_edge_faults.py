@@ -530,9 +530,9 @@ def test_what_raises_while_it_is_sent_is_not_noted(tmp_path):
 
 def test_what_an_interrupted_command_left_is_told_by_no_other(run, monkeypatch):
     """Only what the jobs of this command could not send is told, and the same command sends it."""
-    monkeypatch.setattr(wandb_runs, "_publish", lambda *_: 1 / 0)
+    monkeypatch.setattr(wandb_runs, "send_job", lambda *_: 1 / 0)
     assert "1 record was not sent" in run("seed=5", "wandb.mode=offline")[1]
-    monkeypatch.setattr(wandb_runs, "_publish", lambda *_: None)
+    monkeypatch.setattr(wandb_runs, "send_job", lambda *_: None)
     code, out, _ = run("launcher=basic", "seed=0,1", "wandb.mode=offline")
     assert (code, "not sent" in out) == (0, False)
 

@@ -23,7 +23,7 @@ def quick(monkeypatch):
 def others(tmp_path) -> Leases:
     """How a process on another machine sees the leases of the same results."""
     return Leases(
-        tmp_path / "results" / "leases", _me=Holder("elsewhere", "elsewhere", 1, 0.0, "other")
+        tmp_path / "results" / "leases", me=Holder("elsewhere", "elsewhere", 1, 0.0, "other")
     )
 
 
@@ -117,7 +117,7 @@ def test_a_job_whose_process_died_elsewhere_is_done_here(run, tmp_path, others, 
     run()
     ((path, record),) = stored(tmp_path)
     path.unlink()
-    others.take(name_of(record))._done.set()
+    others.take(name_of(record)).fall_silent()
     mine = Leases(tmp_path / "results" / "leases", expiry=0.3)
     monkeypatch.setattr(leases, "of", lambda _: mine)
     code, out, _ = run()
@@ -152,7 +152,7 @@ def test_who_lost_its_lease_writes_nothing(run, tmp_path, monkeypatch):
     ((path, record),) = stored(tmp_path)
     text = path.read_text()
     path.unlink()
-    make = jobs._make
+    make = jobs.make
 
     def slow(job, watch):
         """Another machine believes this process dead, and does the job meanwhile."""
@@ -164,7 +164,7 @@ def test_who_lost_its_lease_writes_nothing(run, tmp_path, monkeypatch):
         (folder / f"{name_of(record)}.1").unlink()
         return made
 
-    monkeypatch.setattr(jobs, "_make", slow)
+    monkeypatch.setattr(jobs, "make", slow)
     code, out, _ = run()
     assert code == 0
     assert "read, not run again" in out

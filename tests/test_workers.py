@@ -271,12 +271,12 @@ def sweep(tmp_path):
     folder = sweep_of(jobs, cwd=str(tmp_path)).write(tmp_path)
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    return folder, Leases(folder / "leases", _me=replace(Holder.here(), pid=child.pid, token="x"))
+    return folder, Leases(folder / "leases", me=replace(Holder.here(), pid=child.pid, token="x"))
 
 
 def test_the_job_a_worker_died_at_comes_last(sweep, tmp_path, monkeypatch):
     folder, theirs = sweep
-    theirs.take("job0")._done.set()
+    theirs.take("job0").fall_silent()
     (folder / "worker7.jsonl").write_text('{"job": 3, "done"')  # it was killed while it wrote
     done = []
 
@@ -297,7 +297,7 @@ def test_the_job_a_worker_died_at_comes_last(sweep, tmp_path, monkeypatch):
 def test_what_workers_did_not_send_is_told_and_sent_later(run, tmp_path, monkeypatch):
     words = ("launcher=basic", "workers=1", "seed=0,1", "wandb.mode=offline")
     with monkeypatch.context() as patch:
-        patch.setattr(wandb_runs, "_publish", lambda *_: 1 / 0)
+        patch.setattr(wandb_runs, "send_job", lambda *_: 1 / 0)
         code, out, _ = run(*words)
     assert (code, "2 records were not sent" in out) == (0, True)
     code, out, _ = run(*words)
@@ -307,7 +307,7 @@ def test_what_workers_did_not_send_is_told_and_sent_later(run, tmp_path, monkeyp
 
 def test_what_a_worker_died_at_comes_last_for_all_others(tmp_path, sweep):
     folder, theirs = sweep
-    theirs.take("job0")._done.set()
+    theirs.take("job0").fall_silent()
     for _ in range(2):  # two workers put it off, one after the other
         mine = Leases(folder / "leases").take("job0")
         assert mine.lost_by == 1
@@ -321,8 +321,8 @@ def test_what_a_worker_died_at_comes_last_for_all_others(tmp_path, sweep):
 
 def test_each_start_of_a_worker_has_a_lease_of_its_own(tmp_path):
     """Also where the last one's process was on another machine, of which nothing is known."""
-    elsewhere = Leases(tmp_path, _me=replace(Holder.here(), machine="other", token="x"))
-    elsewhere.take("worker1-before")._done.set()
+    elsewhere = Leases(tmp_path, me=replace(Holder.here(), machine="other", token="x"))
+    elsewhere.take("worker1-before").fall_silent()
     claims = Leases(tmp_path)
     with worker.alive(claims, 1):
         assert len(claims.names("worker1")) == 1
@@ -396,8 +396,8 @@ def test_journals_are_read_line_by_line(tmp_path):
 
 def test_a_command_outlives_its_last_worker(sweep, monkeypatch):
     folder, dead = sweep
-    dead.take("worker0-x")._done.set()
-    living = Leases(folder / "leases", _me=replace(Holder.here(), token="y"))
+    dead.take("worker0-x").fall_silent()
+    living = Leases(folder / "leases", me=replace(Holder.here(), token="y"))
     mine = living.take("worker1-y")
     looks = []
 
