@@ -1,4 +1,4 @@
-"""Files from outside: imported under a name of their own, and blamed for what they raise."""
+"""Plugins' files: they are imported under unique names, and their errors name the file."""
 
 import inspect
 import sys
@@ -19,7 +19,7 @@ from deepthink.errors import UserError, first_line
 
 
 def module(path: Path) -> ModuleType:
-    """A file as a module of the package that its folder is, imported anew if it was changed."""
+    """Import a plugin's file as a module of its folder; a changed file is imported anew."""
     package = f"deepthink_plugin_{sha256(str(path.parent).encode()).hexdigest()[:12]}"
     if package not in sys.modules:
         spec = ModuleSpec(package, None, is_package=True)
@@ -36,9 +36,9 @@ def module(path: Path) -> ModuleType:
 
 @contextmanager
 def blamed(kind: str, name: str, path: Path) -> Iterator[None]:
-    """Turn what a file from outside raises into one line that names the file and the place.
+    """Turn an error of a plugin's file into a UserError that names the file and the line.
 
-    A UserError passes as it is, and so does running out of memory, which its caller answers.
+    A UserError passes unchanged. So does an out-of-memory error, which the caller handles.
     """
     try:
         yield
@@ -57,7 +57,7 @@ def blamed(kind: str, name: str, path: Path) -> Iterator[None]:
 
 
 def blaming(function: Callable[..., Any], kind: str, name: str, path: Path) -> Callable[..., Any]:
-    """The same function, whose errors are `blamed`, those of a generator while it runs too."""
+    """The same function with `blamed` around a call, and for a generator around all its steps."""
 
     @wraps(function)
     def called(*given: Any, **options: Any) -> Any:
