@@ -55,9 +55,10 @@ def check_name(key: str, name: str) -> None:
 
 def check_named(key: str, named: dict[str, Any], example: str) -> None:
     """Raise UserError unless `named`, a dict of options, has a plain name at the key `name`."""
+    what = key.rpartition(".")[2]
     name = named.get("name")
     if not isinstance(name, str):
-        raise UserError(f"{key}.name is {shown(name)}: it must be a name, such as {example}")
+        raise UserError(f"{key}.name is {shown(name)}: it must name a {what}, such as {example}")
     check_name(f"{key}.name", name)
 
 

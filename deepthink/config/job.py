@@ -64,7 +64,7 @@ class MethodSpec:
     scored: after which iterations queries are scored, see `deepthink.settings.scored_steps`.
     The rest are the arguments of `deepthink.think`.
 
-    Not measured: momentum, memory_dtype.
+    Not measured: refinement, momentum, memory_dtype.
     """
 
     selector: dict[str, Any]
@@ -78,7 +78,7 @@ class MethodSpec:
     memory_dtype: str
 
     def __post_init__(self) -> None:
-        check_named("method.selector", self.selector, "random")
+        check_named("method.selector", self.selector, "method=vanilla does")
         check_named("method.refinement", self.refinement, "iterate")
         check_at_least("method.copies", self.copies, 1)
         if self.copies > MOST_COPIES:

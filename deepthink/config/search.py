@@ -13,7 +13,7 @@ from deepthink import plugins
 from deepthink.errors import UserError
 from deepthink.installation import CONF
 
-GROUPS = ("model", "task", "method", "experiment", "scale", "launcher")
+GROUPS = ("model", "task", "method", "calibration", "experiment", "scale", "launcher")
 """The folders of `conf`: a word such as task=sst2 takes a file of its folder."""
 
 

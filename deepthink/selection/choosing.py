@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import index
 
 import numpy as np
 
@@ -50,14 +51,17 @@ def choose(pool: Pool, config: Config) -> tuple[Group, ...]:
 
 def _checked(choice: Selection | list[int], pool: Pool, config: Config) -> Selection:
     """What a rule returned, if it is so many different examples of the pool."""
-    selection = choice if isinstance(choice, Selection) else Selection(list(choice))
-    indices = set(selection.indices)
-    if not len(indices) == len(selection.indices) == config.count or not indices <= set(
+    selection = choice if isinstance(choice, Selection) else Selection(choice)
+    try:
+        indices = [index(i) for i in selection.indices]
+    except TypeError:
+        indices = []
+    if not len(set(indices)) == len(indices) == config.count or not set(indices) <= set(
         range(len(pool))
     ):
         name = config.method.selector["name"]
         raise UserError(f"selector {name} did not return {config.count} different pool indices")
-    return selection
+    return replace(selection, indices=indices)
 
 
 def _permuted(chosen: Selection, config: Config) -> Selection:

@@ -114,13 +114,17 @@ class Calibration:
         corrected = {}
         for split, part in rows.items():
             of_texts = answers[split].swapaxes(0, 1) if answers else ()
-            by_text = dict(zip(self.texts, of_texts, strict=True)) if self.texts else {}
+            by_text = dict(zip(self.texts, of_texts, strict=True)) if answers else {}
             ask = Ask(self.name, split, common, scores.get("dev"), by_text)
             corrected[split] = self._checked(ask, scores[split], part)
         return corrected
 
     def _checked(self, ask: Ask, scores: Array, rows: Rows) -> list[list[float]]:
-        result = np.asarray(self.calibrate(scores.copy(), ask), dtype=np.float64)
+        returned = self.calibrate(scores.copy(), ask)
+        try:
+            result = np.asarray(returned, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"calibration {self.name} returned what are no numbers") from error
         if result.shape != scores.shape:
             raise UserError(
                 f"calibration {self.name} returned scores of shape {result.shape} for "
