@@ -19,7 +19,7 @@ from deepthink.errors import UserError, first_line
 
 
 def module(path: Path) -> ModuleType:
-    """Import a plugin's file as a module of its folder; a changed file is imported anew."""
+    """Import a plugin's file as a module of its folder; a changed file is imported again."""
     package = f"deepthink_plugin_{sha256(str(path.parent).encode()).hexdigest()[:12]}"
     if package not in sys.modules:
         spec = ModuleSpec(package, None, is_package=True)

@@ -301,7 +301,7 @@ def wrapped(text: str) -> str:
 
 
 def written(text: str, measured: Path = MEASURED, results: Path = RESULTS) -> str:
-    """A page's text with every measured passage written anew."""
+    """A page's text with every measured passage rewritten."""
     return PASSAGE.sub(
         lambda match: f"{match[1]}{passage(match[2], measured, results)}\n{match[3]}", text
     )

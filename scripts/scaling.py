@@ -120,11 +120,11 @@ def main() -> None:
     )
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--methods", nargs="*", help="default: one of every selector")
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--single", nargs=2, help=argparse.SUPPRESS)
     add_out(parser, "scaling")
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options.one[0], int(options.one[1]))))
+    if options.single:
+        print(json.dumps(measure(options.single[0], int(options.single[1]))))
         return
     if not Path("/proc/self/status").exists():
         raise SystemExit("error: this script reads memory from Linux's /proc")
@@ -144,7 +144,7 @@ def main() -> None:
         results = []
         for size in options.sizes:
             with console.status(f"{method}, n = {size:,}"):
-                command = [sys.executable, __file__, "--one", method, str(size)]
+                command = [sys.executable, __file__, "--single", method, str(size)]
                 process = subprocess.run(command, capture_output=True, text=True, check=False)
             if process.returncode:
                 raise SystemExit(f"error: {method}, n = {size}: {process.stderr.strip()[-300:]}")

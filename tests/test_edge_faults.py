@@ -15,7 +15,7 @@ from conftest import assert_one_line, stored, sweep_of
 
 import deepthink
 from deepthink import hub
-from deepthink.app import perform, sharing, wandb_runs
+from deepthink.app import sharing, wandb_runs
 from deepthink.app.journals import Tally, add
 from deepthink.config.overrides import CONF, check, compose, requested
 from deepthink.errors import UserError, first_line
@@ -550,7 +550,6 @@ def test_a_suites_members_are_sent_with_it_and_not_told_before(run, monkeypatch)
     assert wandb_runs.publish(None, config) is None
     half = Results({}, {"a": "it failed"})
     assert wandb_runs.publish_suite(requested(["task=bbh"]), half) is None
-    assert perform._sent(wandb_runs.Sending("why", left=True), perform.terminal.console()) == 1
 
 
 @pytest.mark.usefixtures("wandb_offline")

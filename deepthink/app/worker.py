@@ -96,7 +96,7 @@ class Worker:
 
 def work(composed: DictConfig) -> None:
     """The task that a launcher starts in each worker's process, with the worker's config."""
-    GlobalHydra.instance().clear()  # Hydra composed the worker; each job is composed anew
+    GlobalHydra.instance().clear()  # Hydra composed the worker; each job is composed by itself
     Worker(Path(composed.sweep), composed.worker).work()
 
 

@@ -3,7 +3,7 @@
     results/sent                             <checksum of the record> <its path in results>
 
 A line is added after the run was sent. A record without a line that was made with W&B on remains
-to be sent. So does a record that was made anew, since its checksum is new.
+to be sent. So does a record that was made again, since its checksum is new.
 """
 
 from collections.abc import Iterator, Mapping

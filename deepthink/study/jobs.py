@@ -68,7 +68,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether its record exists and is not to be made anew."""
+        """Whether its record exists and is not to be made again."""
         return self.path.exists() and not self.config.force
 
     @property
