@@ -1,4 +1,4 @@
-"""Files from outside: imported under a name of their own, and blamed for what they raise."""
+"""Plugins' files: they are imported under unique names, and their errors name the file."""
 
 import sys
 import traceback
@@ -17,7 +17,7 @@ from deepthink.errors import UserError, first_line
 
 
 def module(path: Path) -> ModuleType:
-    """A file as a module of the package that its folder is, made anew if the file was changed.
+    """Import a plugin's file as a module of its folder; a changed file is imported again.
 
     What runs is compiled from the file itself. Python keeps compiled files by their time and size,
     which a changed file may have in common with the one before.
@@ -44,9 +44,9 @@ def module(path: Path) -> ModuleType:
 
 @contextmanager
 def blamed(kind: str, name: str, path: Path) -> Iterator[None]:
-    """Turn what a file from outside raises into one line that names the file and the place.
+    """Turn an error of a plugin's file into a UserError that names the file and the line.
 
-    A UserError passes as it is, and so does running out of memory, which its caller answers. A file
+    A UserError passes unchanged. So does an out-of-memory error, which the caller handles. A file
     that exits has failed, since its job has no result.
     """
     try:
@@ -66,7 +66,7 @@ def blamed(kind: str, name: str, path: Path) -> Iterator[None]:
 
 
 def blaming(function: Callable[..., Any], kind: str, name: str, path: Path) -> Callable[..., Any]:
-    """The same function, whose errors are `blamed`, those of an iterator while it runs too."""
+    """The same function with `blamed` around a call, and for an iterator around all its steps."""
 
     @wraps(function)
     def called(*given: Any, **options: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Rules, refinements and calibrations: one file each, found by its name, here and outside.
+"""Rules, refinements and calibrations: one file each, here or in a plugin, which a config names.
 
 A file belongs to one kind and holds one function. Its options are the function's further arguments,
-whose annotations say what they may be; a config names the file and gives the options' values:
+whose annotations say what they may be. A config names the file and gives the options' values:
 
     {"name": "herding", "balance": "equal", …}
 
-It is looked for in this package, then in the folders of installed plugins and of `plugins=FOLDER`:
+The file is looked for in this package, in installed plugins, and in the folder `plugins=FOLDER`:
 
     FOLDER/rules/<name>.py           select(pool, count, rng, **options)
     FOLDER/refinements/<name>.py     refine(shown, **options)
@@ -62,9 +62,9 @@ class Kind:
 
         Raises UserError where two have one name, since neither may stand for the other.
         """
-        own = _folder(self.package)
+        packaged = _folder(self.package)
         files: dict[str, Path] = {}
-        for folder in (own, *(folder / self.folder for folder in folders(plugins))):
+        for folder in (packaged, *(folder / self.folder for folder in folders(plugins))):
             for path in sorted(folder.glob("[!_]*.py")):
                 other = files.setdefault(path.stem, path)
                 if other != path:
@@ -125,12 +125,12 @@ class Kind:
         name = named["name"]
         path = self.files(plugins)[name]
         if path.parent == _folder(self.package):
-            found = getattr(import_module(f"{self.package}.{name}"), function, None)
+            part = getattr(import_module(f"{self.package}.{name}"), function, None)
         else:
             with foreign.blamed(self.name, name, path):
-                found = getattr(foreign.module(path), function, None)
-            found = found and foreign.blaming(found, self.name, name, path)
-        return typing.cast(Callable[..., Any] | None, found)
+                part = getattr(foreign.module(path), function, None)
+            part = part and foreign.blaming(part, self.name, name, path)
+        return typing.cast(Callable[..., Any] | None, part)
 
     def _function(self, name: str, path: Path) -> Callable[..., Any]:
         """The function of a file; that of a file from outside says where it fails."""
@@ -203,7 +203,7 @@ def folders(plugins: str | None) -> tuple[Path, ...]:
 @cache
 def _installed() -> tuple[Path, ...]:
     """The folders of installed plugin packages, by the names of their entry points."""
-    found = []
+    places = []
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
             spec = find_spec(point.value)
@@ -214,8 +214,8 @@ def _installed() -> tuple[Path, ...]:
                 f"the plugin {point.name} names {point.value}, which is no package: reinstall or "
                 "remove the distribution that brings it"
             )
-        found.append(Path(spec.submodule_search_locations[0]).resolve())
-    return tuple(found)
+        places.append(Path(spec.submodule_search_locations[0]).resolve())
+    return tuple(places)
 
 
 def _user_folder(plugins: str) -> Path:

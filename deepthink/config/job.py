@@ -38,7 +38,7 @@ class ModelSpec:
     """A causal language model: `hub_id` at `revision`, or the GGUF file of an installed `package`.
 
     dtype: "auto" is bfloat16 on CUDA and float32 elsewhere.
-    parameters: how many there are, for estimates of time; null: unknown.
+    parameters: the number of weights, for estimates of time; null if unknown.
     """
 
     name: str
@@ -56,13 +56,13 @@ class ModelSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class MethodSpec:
-    """A selector of demonstrations and how they are thought over; T = 1 is vanilla ICL.
+    """A selector of demonstrations, and how their memory is refined; T = 1 is vanilla ICL.
 
     selector: `name` of a module in deepthink/selection/rules and the options of its `select`.
-    refinement: `name` of a module in deepthink/engine/refinements and the options that it has
-        beside those of `thinking`.
-    copies: how often the prompt repeats the demonstrations.
-    scored: after which iterations queries are scored, see `options.scored_steps`.
+    refinement: `name` of a module in deepthink/engine/refinements, and those of its options that
+        are not fields below.
+    copies: how many times the prompt has the demonstrations.
+    scored: after which iterations queries are scored, see `deepthink.settings.scored_steps`.
     The rest are the arguments of `deepthink.think`.
 
     Not measured: refinement, momentum, memory_dtype.
@@ -102,9 +102,11 @@ class MethodSpec:
     def refining(self, plugins: str | None) -> dict[str, Any]:
         """The name of the refinement with the values of all its options.
 
-        Those of `thinking` belong to every refinement that names them among its arguments.
-        UserError where one that it does not take was given another value than the usual one, where
-        its default is not the config's, and where it asks for T, which stays outside.
+        A refinement takes those values of `thinking` that it names among its arguments.
+
+        Raises:
+            UserError: a value of `thinking` that it does not take is not the default; its own default
+                is not the config's; it asks for T, which stays outside; or its file is wrong.
         """
         name = self.refinement["name"]
         options = REFINEMENTS.options(name, plugins)
@@ -138,7 +140,7 @@ class MethodSpec:
 
     @property
     def label(self) -> str:
-        """What this method is called in paths and tables."""
+        """The name of this method in paths and tables."""
         chosen = self.selector["name"]
         parts = [] if chosen == "random" else [chosen]
         refinement = self.refinement["name"]
@@ -150,10 +152,10 @@ class MethodSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class DemonstrationSpec:
-    """How many are shown, and with which labels.
+    """How many demonstrations are shown, and with which labels.
 
-    count: null takes the task's own number. labels: "gold", "flipped" or "random", see
-    `deepthink.tasks.labels`; demonstrations are chosen by their gold labels in any case.
+    count: null takes the task's number. labels: "gold", "flipped" or "random", see
+    `deepthink.tasks.labels`. Demonstrations are always chosen by their gold labels.
 
     Not measured: labels.
     """
@@ -171,7 +173,7 @@ class DemonstrationSpec:
 class PoolSpec:
     """Which training rows demonstrations may come from.
 
-    overlap: "drop" leaves out rows whose text is also a dev or test row's, "keep" does not.
+    overlap: "drop" leaves out rows whose text is also that of a dev or test row, "keep" does not.
 
     Not measured: overlap.
     """
@@ -201,7 +203,7 @@ class PromptSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class WandbSpec:
-    """Where finished jobs are also sent."""
+    """How finished jobs are sent to Weights & Biases."""
 
     mode: str
     project: str
@@ -285,17 +287,22 @@ class Config:
 
     @property
     def draw(self) -> int:
-        """The seed, or 0 where no seed changes anything: given demonstrations, as they are."""
+        """The seed, or 0 if no seed changes anything: given demonstrations, not relabelled."""
         return 0 if self.task.given and self.demonstrations.labels != "random" else self.seed
 
     @property
     def label(self) -> str:
-        """What this job's method is called in paths and tables, with the labels it shows."""
+        """The name of the method in paths and tables, with its labels and its calibration.
+
+        >>> from deepthink.config.overrides import compose
+        >>> compose(["method=deepthink", "demonstrations.labels=flipped"]).label
+        'deepthink-flipped'
+        """
         labels, calibration = self.demonstrations.labels, self.calibration["name"]
         shown_labels = labels if labels != "gold" else ""
         corrected = calibration if calibration != "none" else ""
         return "-".join(filter(None, (self.method.label, shown_labels, corrected)))
 
     def resolved(self) -> dict[str, Any]:
-        """The whole config as plain values, for the record."""
+        """The whole config as dicts, lists and plain values, for the record."""
         return asdict(self)
