@@ -1,7 +1,7 @@
 """LENS: InfoScore by definition, the filter's plan and counts, the search's properties."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np

@@ -105,8 +105,9 @@ class MethodSpec:
         A refinement takes those values of `thinking` that it names among its arguments.
 
         Raises:
-            UserError: a value of `thinking` that it does not take is not the default; its own default
-                is not the config's; it asks for T, which stays outside; or its file is wrong.
+            UserError: a value of `thinking` that it does not take is not the default; its own
+                default is not the config's; it asks for T, which stays outside; or its file is
+                wrong.
         """
         name = self.refinement["name"]
         options = REFINEMENTS.options(name, plugins)
