@@ -11,13 +11,13 @@ import pandas as pd
 from deepthink.config.job import Config
 from deepthink.config.overrides import requested
 from deepthink.store import records
+from deepthink.store.chosen import Demonstrations, Selection
 from deepthink.store.curves import Point
 from deepthink.store.identity import identity
 from deepthink.store.schema import (
     SCHEMA,
     Code,
     Data,
-    Demonstrations,
     Drift,
     Execution,
     Flops,
@@ -25,7 +25,6 @@ from deepthink.store.schema import (
     Record,
     Rows,
     Seconds,
-    Selection,
     Sizes,
     Tokens,
 )

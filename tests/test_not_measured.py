@@ -11,7 +11,8 @@ from functools import cache
 
 import pytest
 
-from deepthink.config.job import Config, DemonstrationSpec, MethodSpec, PoolSpec, PromptSpec
+from deepthink.config.job import Config, DemonstrationSpec, PoolSpec, PromptSpec
+from deepthink.config.method import MethodSpec
 from deepthink.config.tasks import TaskSpec
 from deepthink.installation import CONF
 from deepthink.selection import rules

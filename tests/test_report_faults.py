@@ -31,8 +31,9 @@ from deepthink.report.measurements import Subject, subjects
 from deepthink.report.readings import FIVE, VANILLA, Reading
 from deepthink.report.runs import Run, Runs, Scale
 from deepthink.store import records
+from deepthink.store.chosen import Selection
 from deepthink.store.identity import PROTOCOL, answered, asked, digest, record_id
-from deepthink.store.schema import Gold, Selection, parse
+from deepthink.store.schema import Gold, parse
 
 MODEL = "smollm2-135m"
 SMALL = ("test_size=6", "dev_size=6", "pool_size=9")

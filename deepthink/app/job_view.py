@@ -8,7 +8,8 @@ from rich.table import Table
 from deepthink.app import remarks
 from deepthink.app.terminal import plain_table
 from deepthink.store import curves
-from deepthink.store.schema import Record, Stage
+from deepthink.store.chosen import Stage
+from deepthink.store.schema import Record
 from deepthink.study.jobs import Outcome
 
 

@@ -16,8 +16,8 @@ from deepthink.installation import called
 from deepthink.report import experiments
 from deepthink.report.experiments import Setting
 from deepthink.report.runs import Draw, Run, Runs
+from deepthink.store.chosen import Stage
 from deepthink.store.identity import answered, asked
-from deepthink.store.schema import Stage
 
 A100_PEAK = 312e12
 """bf16 operations per second of an A100's matrix units."""

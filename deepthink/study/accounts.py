@@ -7,18 +7,8 @@ from deepthink.config.job import Config
 from deepthink.engine.flops import Costs, scoring_flops
 from deepthink.models import loading
 from deepthink.selection.pool import Pool
-from deepthink.store.schema import (
-    Data,
-    Demonstrations,
-    Flops,
-    Rows,
-    Seconds,
-    Selection,
-    ShownGroup,
-    Sizes,
-    Stage,
-    Tokens,
-)
+from deepthink.store.chosen import Demonstrations, Selection, ShownGroup, Stage
+from deepthink.store.schema import Data, Flops, Rows, Seconds, Sizes, Tokens
 from deepthink.structures import Splits
 from deepthink.study.prompting import Prompts
 

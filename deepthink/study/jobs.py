@@ -24,12 +24,7 @@ from deepthink.selection.signals import ModelReader
 from deepthink.store import curves, leases, records
 from deepthink.store.identity import Identity, identity
 from deepthink.store.leases import Busy
-from deepthink.store.schema import (
-    SCHEMA,
-    Execution,
-    Gold,
-    Record,
-)
+from deepthink.store.schema import SCHEMA, Execution, Gold, Record
 from deepthink.store.settings import Settings
 from deepthink.structures import Splits
 from deepthink.study import accounts, provenance
