@@ -37,7 +37,8 @@ def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:
     """
     valid = sorted(valid)
     near = get_close_matches(str(name), valid, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"valid: {', '.join(valid)}."
+    valid_names = f"valid: {', '.join(valid)}." if valid else "there is none."
+    hint = f"did you mean {' or '.join(near)}?" if near else valid_names
     return UserError(f"unknown {kind} '{name}': {hint}")
 
 

@@ -1,15 +1,13 @@
-"""Files from outside: imported under a name of their own, and blamed for what they raise."""
+"""Plugins' files: they are imported under unique names, and their errors name the file."""
 
-import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from hashlib import sha256
-from importlib import import_module
 from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +17,11 @@ from deepthink.errors import UserError, first_line
 
 
 def module(path: Path) -> ModuleType:
-    """A file as a module of the package that its folder is, imported anew if it was changed."""
+    """Import a plugin's file as a module of its folder; a changed file is imported again.
+
+    What runs is compiled from the file itself. Python keeps compiled files by their time and size,
+    which a changed file may have in common with the one before.
+    """
     package = f"deepthink_plugin_{sha256(str(path.parent).encode()).hexdigest()[:12]}"
     if package not in sys.modules:
         spec = ModuleSpec(package, None, is_package=True)
@@ -28,23 +30,30 @@ def module(path: Path) -> ModuleType:
     name, digest = f"{package}.{path.stem}", content.digest(path)
     known = sys.modules.get(name)
     if known is None or known.__dict__.get("__digest__") != digest:
-        sys.modules.pop(name, None)
-        known = import_module(name)
+        file = spec_from_file_location(name, path)
+        assert file is not None
+        known = sys.modules[name] = module_from_spec(file)
+        try:
+            exec(compile(path.read_bytes(), path, "exec", dont_inherit=True), known.__dict__)
+        except BaseException:
+            del sys.modules[name]
+            raise
         known.__dict__["__digest__"] = digest
     return known
 
 
 @contextmanager
 def blamed(kind: str, name: str, path: Path) -> Iterator[None]:
-    """Turn what a file from outside raises into one line that names the file and the place.
+    """Turn an error of a plugin's file into a UserError that names the file and the line.
 
-    A UserError passes as it is, and so does running out of memory, which its caller answers.
+    A UserError passes unchanged. So does an out-of-memory error, which the caller handles. A file
+    that exits has failed, since its job has no result.
     """
     try:
         yield
     except (UserError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if type(error).__name__ == "OutOfMemoryError":
             raise
         frames = traceback.extract_tb(error.__traceback__)
@@ -57,13 +66,13 @@ def blamed(kind: str, name: str, path: Path) -> Iterator[None]:
 
 
 def blaming(function: Callable[..., Any], kind: str, name: str, path: Path) -> Callable[..., Any]:
-    """The same function, whose errors are `blamed`, those of a generator while it runs too."""
+    """The same function with `blamed` around a call, and for an iterator around all its steps."""
 
     @wraps(function)
     def called(*given: Any, **options: Any) -> Any:
         with blamed(kind, name, path):
             result = function(*given, **options)
-        return _yielding(result, kind, name, path) if inspect.isgenerator(result) else result
+        return _yielding(result, kind, name, path) if isinstance(result, Iterator) else result
 
     return called
 

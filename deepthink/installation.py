@@ -1,4 +1,4 @@
-"""Where this program lies and how it is called, so that the commands in messages work as typed."""
+"""Where this program lies and how it was started, so that commands in messages work as typed."""
 
 import shlex
 import sys
@@ -14,10 +14,10 @@ CONF = (_PACKAGE.parent if IN_CHECKOUT else _PACKAGE) / "conf"
 
 
 def called() -> str:
-    """What stands before the words of a command, as this process was started.
+    """The beginning of a command as this process was started, in front of a command's words.
 
-    It is `python run.py`, `deepthink` or `python -m deepthink`. A process that was started
-    otherwise, such as a notebook, takes what `usual` says.
+    It is `python run.py`, `deepthink` or `python -m deepthink`. For a process that was started in
+    another way, such as a notebook, it is what `usual` returns.
     """
     started = Path(sys.argv[0])
     if started.name == "run.py":
@@ -30,10 +30,14 @@ def called() -> str:
 
 
 def usual() -> str:
-    """What stands before the words of a command in files, however this process was started."""
+    """The beginning of a command in written files, however this process was started."""
     return "python run.py" if IN_CHECKOUT else "deepthink"
 
 
 def make(target: str, otherwise: str) -> str:
-    """The command for a target of the Makefile; `otherwise` for a user who has no Makefile."""
+    """The command of a target of the Makefile; `otherwise` for a user without a Makefile.
+
+    >>> make("sync", "wandb sync --yes") in ("make sync", "wandb sync --yes")
+    True
+    """
     return otherwise if called() in ("deepthink", "python -m deepthink") else f"make {target}"

@@ -1,11 +1,11 @@
-"""Rules, refinements and calibrations: one file each, found by its name, here and outside.
+"""Rules, refinements and calibrations: one file each, here or in a plugin, which a config names.
 
 A file belongs to one kind and holds one function. Its options are the function's further arguments,
-whose annotations say what they may be; a config names the file and gives the options' values:
+whose annotations say what they may be. A config names the file and gives the options' values:
 
     {"name": "herding", "balance": "equal", …}
 
-It is looked for in this package, then in the folders of installed plugins and of `plugins=FOLDER`:
+The file is looked for in this package, in installed plugins, and in the folder `plugins=FOLDER`:
 
     FOLDER/rules/<name>.py           select(pool, count, rng, **options)
     FOLDER/refinements/<name>.py     refine(shown, **options)
@@ -29,13 +29,12 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing import Any
 
 from deepthink import content, foreign
 from deepthink.errors import UserError, unknown
 from deepthink.files import at_home
+from deepthink.options import REQUIRED, Option, options_of
 
 GROUP = "deepthink.plugins"
 """The group of entry points by which installed packages are found."""
@@ -63,9 +62,9 @@ class Kind:
 
         Raises UserError where two have one name, since neither may stand for the other.
         """
-        own = _folder(self.package)
+        packaged = _folder(self.package)
         files: dict[str, Path] = {}
-        for folder in (own, *(folder / self.folder for folder in folders(plugins))):
+        for folder in (packaged, *(folder / self.folder for folder in folders(plugins))):
             for path in sorted(folder.glob("[!_]*.py")):
                 other = files.setdefault(path.stem, path)
                 if other != path:
@@ -82,26 +81,23 @@ class Kind:
         not take, an option without a value, and a file that cannot be imported or lacks the
         function.
         """
-        options = dict(named)
-        name = options.pop("name", None)
+        given = dict(named)
+        name = given.pop("name", None)
         files = self.files(plugins)
         if not isinstance(name, str) or name not in files:
             raise unknown(self.name, name, files)
         function = self._function(name, files[name])
-        parameters = self._options(name, function)
-        for option in options:
-            if option not in parameters:
-                raise unknown(f"option of {self.name} {name}", option, list(parameters))
-        for option, parameter in parameters.items():
-            if option not in options and parameter.default is parameter.empty:
+        options = self._options(name, function)
+        for key in given:
+            if key not in options:
+                raise unknown(f"option of {self.name} {name}", key, list(options))
+        for key, option in options.items():
+            if key not in given and option.default is REQUIRED:
                 remedy = self.remedy.format(name=name)
-                raise UserError(f"{self.name} {name} needs option {option}: {remedy}")
-        kinds = typing.get_type_hints(function, include_extras=True)
-        for option, value in options.items():
-            self._check_option(name, option, value, kinds.get(option, Any))
-        return partial(function, **options)
+                raise UserError(f"{self.name} {name} needs option {key}: {remedy}")
+        return partial(function, **{key: options[key].taken(given[key]) for key in given})
 
-    def options(self, name: str, plugins: str | None = None) -> dict[str, inspect.Parameter]:
+    def options(self, name: str, plugins: str | None = None) -> dict[str, Option]:
         """The options of a file's function; UserError as `load`."""
         files = self.files(plugins)
         if name not in files:
@@ -117,8 +113,10 @@ class Kind:
         if path is None or path.parent == _folder(self.package):
             return dict(named)
         options = self.options(named["name"], plugins)
-        usual = {key: p.default for key, p in options.items() if p.default is not p.empty}
-        return {**usual, **named, "source": content.digest(path)}
+        usual = {key: o.default for key, o in options.items() if o.default is not REQUIRED}
+        values = {**usual, **named}
+        stored = {key: o.stored(values[key]) for key, o in options.items() if key in values}
+        return {**named, **stored, "source": content.digest(path)}
 
     def part(
         self, function: str, named: Mapping[str, Any], plugins: str | None = None
@@ -127,12 +125,12 @@ class Kind:
         name = named["name"]
         path = self.files(plugins)[name]
         if path.parent == _folder(self.package):
-            found = getattr(import_module(f"{self.package}.{name}"), function, None)
+            part = getattr(import_module(f"{self.package}.{name}"), function, None)
         else:
             with foreign.blamed(self.name, name, path):
-                found = getattr(foreign.module(path), function, None)
-            found = found and foreign.blaming(found, self.name, name, path)
-        return typing.cast(Callable[..., Any] | None, found)
+                part = getattr(foreign.module(path), function, None)
+            part = part and foreign.blaming(part, self.name, name, path)
+        return typing.cast(Callable[..., Any] | None, part)
 
     def _function(self, name: str, path: Path) -> Callable[..., Any]:
         """The function of a file; that of a file from outside says where it fails."""
@@ -155,27 +153,8 @@ class Kind:
             )
         return foreign.blaming(function, self.name, name, path)
 
-    def _options(self, name: str, function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-        parameters = list(inspect.signature(function).parameters.values())[len(self.given) :]
-        for parameter in parameters:
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                raise UserError(
-                    f"{self.function} of {self.name} {name} takes *{parameter.name}: its options "
-                    "must be arguments with names"
-                )
-        return {parameter.name: parameter for parameter in parameters}
-
-    def _check_option(self, name: str, option: str, value: Any, kind: Any) -> None:
-        if typing.get_origin(kind) is Literal and value not in typing.get_args(kind):
-            what = f"value of {option} of {self.name} {name}"
-            raise unknown(what, value, map(str, typing.get_args(kind)))
-        try:
-            TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise UserError(
-                f"{option} of {self.name} {name} is {value!r}: {reason[0].lower()}{reason[1:]}"
-            ) from error
+    def _options(self, name: str, function: Callable[..., Any]) -> dict[str, Option]:
+        return options_of(function, len(self.given), f"{self.name} {name}")
 
 
 RULES = Kind(
@@ -224,7 +203,7 @@ def folders(plugins: str | None) -> tuple[Path, ...]:
 @cache
 def _installed() -> tuple[Path, ...]:
     """The folders of installed plugin packages, by the names of their entry points."""
-    found = []
+    places = []
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
             spec = find_spec(point.value)
@@ -235,8 +214,8 @@ def _installed() -> tuple[Path, ...]:
                 f"the plugin {point.name} names {point.value}, which is no package: reinstall or "
                 "remove the distribution that brings it"
             )
-        found.append(Path(spec.submodule_search_locations[0]).resolve())
-    return tuple(found)
+        places.append(Path(spec.submodule_search_locations[0]).resolve())
+    return tuple(places)
 
 
 def _user_folder(plugins: str) -> Path:

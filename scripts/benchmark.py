@@ -7,8 +7,8 @@
 
 The straightforward path (deepthink/engine/reference.py) is Appendix D as printed: one forward per
 candidate, rows padded to the longest of these queries, log-softmax over the whole vocabulary,
-batches of 32. Both paths see the same token ids and the same weights; rounds alternate. A second
-is divided by queries and iterations, so thinking is included.
+batches of 32. Both paths use the same token ids and the same weights, and their rounds alternate.
+Times include thinking, and are divided by the numbers of queries and iterations.
 """
 
 import argparse
@@ -54,7 +54,7 @@ from deepthink.selection.pool import Pool
 from deepthink.tasks import prompts, sources
 
 STEP_SIZE = 0.1
-ENGINE_REPETITIONS = 3  # in a round: it is the shorter, hence the noisier, of the two
+ENGINE_REPETITIONS = 3  # in a round: the engine's times are shorter, hence noisier
 SIZES = {"trec": (6, 64), "agnews": (4, 64)}  # demonstrations and queries; of a suite's member:
 SUITE_QUERIES = 16
 # the members nearest to the middle in tokens of a question with its options
@@ -132,10 +132,10 @@ def benchmark_families(
             fast.load_state_dict(plain.state_dict())
         workload = random_workload(name, config.vocab_size, min(options.queries or 16, 16))
         results.append(measure(console, prepack(fast), plain, workload, options))
-    found = show(console, "random weights of real shapes, TREC's lengths", results, device, dtype)
-    ratios = [row["ratio"] for row in found["workloads"]]
-    shapes = [row["name"] for row in found["workloads"]]
-    return {"ratios": [min(ratios), max(ratios)], "shapes": shapes, **found}
+    shown = show(console, "random weights of real shapes, TREC's lengths", results, device, dtype)
+    ratios = [row["ratio"] for row in shown["workloads"]]
+    shapes = [row["name"] for row in shown["workloads"]]
+    return {"ratios": [min(ratios), max(ratios)], "shapes": shapes, **shown}
 
 
 def families(device: torch.device) -> dict[str, PreTrainedConfig]:
@@ -206,7 +206,7 @@ def random_workload(name: str, vocabulary: int, queries: int) -> Workload:
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds per round of both paths, the useful work, and how far the scores lie apart."""
+    """Seconds of each round of both paths, the useful work, and the largest score difference."""
 
     workload: Workload
     engine: list[float]
@@ -261,7 +261,7 @@ Result = TypeVar("Result")
 
 
 def timed(call: Callable[[], Result], device: torch.device) -> tuple[float, Result]:
-    """Seconds of a call, the accelerator's queue drained, and what it returned."""
+    """Seconds of a call, until the accelerator is idle, and the result of the call."""
     begin = time.perf_counter()
     result = call()
     if device.type == "cuda":
@@ -270,7 +270,7 @@ def timed(call: Callable[[], Result], device: torch.device) -> tuple[float, Resu
 
 
 def peaks(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
-    """The best matrix-product rates of this machine in FLOP/s, over shapes, for each way there is.
+    """The best rates of matrix products on this machine over several shapes, in FLOP/s.
 
     "matmul" is PyTorch's own product of two dense matrices; "blocked" has the second one in the
     layout of `prepack`.
@@ -300,7 +300,7 @@ def show(
     device: torch.device,
     dtype: torch.dtype,
 ) -> dict[str, Any]:
-    """One row per workload; medians over rounds. The same as figures."""
+    """Print a row per workload, of medians over rounds; returns the same figures."""
     rates = peaks(device, dtype)
     table = Table(title=title, title_justify="left")
     table.add_column("workload")
@@ -333,7 +333,7 @@ def show(
 
 
 def figures(result: Measured, best: float) -> dict[str, Any]:
-    """What a workload's rounds come to; best: the highest rate of a matrix product in FLOP/s."""
+    """The figures of a workload; best: the highest rate of a matrix product in FLOP/s."""
     workload = result.workload
     fast, slow = map(statistics.median, (result.engine, result.straightforward))
     count = len(workload.queries) * result.per

@@ -1,17 +1,17 @@
-"""Does an independent program find the same numbers? Side by side with lm-evaluation-harness.
+"""Does an independent program compute the same numbers? A comparison with lm-evaluation-harness.
 
     make judge                                  # SmolLM2-135M, ten rows of each of ten members;
                                                 # 15 minutes, nearly all of lm-eval
     make judge ARGS="--rows 20 --members mmlu/virology bbh/snarks --out /tmp/judge.json"
 
-For T = 1, plain in-context learning, the summed log-probability of every candidate, from the same
-prompt strings, tokenised as one. lm-eval feeds each candidate with its whole prompt; this engine
-reads the demonstrations once.
+Both programs compute the summed log-probability of every candidate at T = 1, which is plain
+in-context learning. Prompts are the same strings, each tokenised as a whole. lm-eval gives the
+model each candidate with its whole prompt; this engine has it read the demonstrations once.
 
-lm-eval runs twice. With the log-softmax over the vocabulary in float64 (its option softmax_dtype)
-its numbers are compared: PyTorch's float32 log-softmax on a CPU is off by about 1e-5 a token, which
-long answers add up. As it is, it is timed, and its difference is shown as well. The model computes
-in float32 both times.
+lm-eval runs twice, with the model in float32 both times. The first run gives the numbers that are
+compared. It computes the log-softmax over the vocabulary in float64 (option softmax_dtype), because
+PyTorch's float32 log-softmax on a CPU is off by about 1e-5 a token, and long answers add this up.
+The second run has lm-eval's defaults. It is timed, and its difference is shown too.
 """
 
 import argparse
@@ -46,7 +46,7 @@ try:
 except ImportError:
     sys.exit("error: lm-eval is not installed, run: make judge")
 
-REPETITIONS = 3  # of the shorter run, hence the noisier
+REPETITIONS = 3  # of this engine's run, whose time is shorter, hence noisier
 # Of MMLU every category, short and long questions and options; of BBH fixed
 # labels, options that differ in length, and up to ten of them.
 MEMBERS = [
@@ -176,7 +176,7 @@ def verdict(rows: Rows, lm: loading.LM, judge: HFLM, judge_as_it_is: HFLM) -> Ve
     encoded, device = rows.encoded, lm.model.device
     expected = theirs(judge, rows.requests)
     slow, loose = timed(lambda: theirs(judge_as_it_is, rows.requests), device)
-    found = ours(lm, encoded)
+    values = ours(lm, encoded)
     fast = [timed(lambda: ours(lm, encoded), device)[0] for _ in range(REPETITIONS)]
     tokens = [
         [*encoded.demonstrations, *query, *answer]
@@ -191,8 +191,8 @@ def verdict(rows: Rows, lm: loading.LM, judge: HFLM, judge_as_it_is: HFLM) -> Ve
         max(len(answer) for answers in encoded.candidates for answer in answers),
         statistics.median(fast),
         slow,
-        largest(found, expected),
-        largest(found, loose),
+        largest(values, expected),
+        largest(values, loose),
         [[*context, *continuation] for context, continuation in pairs] == tokens,
     )
 
@@ -206,7 +206,7 @@ def suites(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
 
 
 def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """What the README tells, and every member."""
+    """The figures of the documentation, and those of every member."""
     return {
         "suites": [
             {

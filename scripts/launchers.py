@@ -1,12 +1,12 @@
-"""The same jobs under every launcher: are the numbers identical, and what does a job cost on top?
+"""The same jobs under every launcher: are the numbers identical, and what is a job's overhead?
 
     make launchers
     make launchers ARGS="--jobs 20 --out /tmp/launchers.json basic local"
 
-Compared is every candidate's score; where they differ, by how much at most. A job's cost on top is
-the sweep's wall time times its workers, less the seconds its records say were spent on thinking and
-scoring, divided by the jobs: start-up, loading, composing and storing are all in it. A launcher
-that is not installed is left out and named.
+The script compares every candidate's score and prints the largest difference. A job's overhead is
+the sweep's wall time times its workers, less the seconds of thinking and scoring in its records,
+divided by the jobs. It includes start-up, loading, composing and storing. A launcher that is not
+installed is named and left out.
 """
 
 import argparse

@@ -63,7 +63,7 @@ def compile_pins(uv: str, source: Path, output: Path, *options: str) -> list[str
 
 
 def locked_versions() -> str:
-    """Returns the locked pins without their hashes, so that uv looks up the hashes anew."""
+    """Returns the locked pins without their hashes, so that uv looks up the hashes again."""
     text = "".join(path.read_text("utf-8") for path in LOCKS.values() if path.exists())
     return "\n".join(re.findall(r"^\w\S*==\S+", text, flags=re.MULTILINE))
 

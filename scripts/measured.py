@@ -1,7 +1,7 @@
-"""Where the measuring scripts keep their figures: docs/measured/<name>.json.
+"""The files in which the measuring scripts store their figures: docs/measured/<name>.json.
 
-A file says what made its figures: the exact command, the date, the code's commit, the versions and
-the machine. The measured passages of README.md and docs are written from the committed files
+A file says how its figures were made: the exact command, the date, the code's commit, the versions
+and the machine. The measured passages of README.md and docs are written from the committed files
 (readme.py).
 """
 
@@ -25,7 +25,7 @@ from deepthink.study import provenance
 
 
 def add_out(parser: argparse.ArgumentParser, name: str) -> None:
-    """The option that says where a script writes its figures."""
+    """Add the option that says where a script writes its figures."""
     parser.add_argument(
         "--out",
         type=Path,
@@ -61,14 +61,14 @@ def write(
     device: torch.device | None = None,
     libraries: tuple[str, ...] = (),
 ) -> None:
-    """Keep the figures at `options.out`; if that is a committed file, write the pages anew.
+    """Store the figures at `options.out`; if that file is in docs/measured, rewrite the pages.
 
-    libraries: distributions whose versions matter besides those every record names.
+    libraries: distributions whose versions are stored besides those that every record has.
     """
     settings = {
         key: value for key, value in vars(options).items() if key not in ("out", "data_root")
     }
-    found = {
+    whole = {
         "command": shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
         "code": provenance.code().stored(),
@@ -78,7 +78,7 @@ def write(
         "results": results,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     atomically(options.out, lambda file: file.write_text(text, encoding="utf-8"))
     print(f"wrote {options.out}")
     if options.out.resolve().parent == MEASURED:
@@ -86,10 +86,10 @@ def write(
 
 
 def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
-    found = {}
+    installed = {}
     for name in libraries:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

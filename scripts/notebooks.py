@@ -3,8 +3,8 @@
     make notebooks
     make notebooks ARGS=tour
 
-The .py files are the notebooks; the .ipynb files are what they show, for readers. Each takes about
-a minute.
+The .py files are the sources. The .ipynb files hold the same cells with their outputs. Each takes
+about a minute.
 """
 
 import argparse
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 
 
 def names() -> list[str]:
-    """Every notebook there is."""
+    """The names of all notebooks."""
     return sorted(path.stem for path in FOLDER.glob("*.py"))
 
 

@@ -2,9 +2,9 @@
 
     make readme
 
-A passage stands between <!-- measured: NAME --> and <!-- end --> and says what the file
-docs/measured/NAME.json holds. The passage `findings` says what the published tables under results/
-hold. The same files give the same text.
+A passage stands between <!-- measured: NAME --> and <!-- end -->. Its figures are those of the file
+docs/measured/NAME.json, or for the passage `findings` those of the published tables under results/.
+The same files give the same text.
 """
 
 import csv
@@ -27,16 +27,16 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PASSAGE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WIDTH = 104
 
-Found = dict[str, Any]
+Figures = dict[str, Any]
 
 
-def bench(found: Found) -> list[str]:
-    """Both paths on real tasks, and the range of ratios over model families."""
-    settings, results = found["settings"], found["results"]
+def bench(figures: Figures) -> list[str]:
+    """The times of both paths on real tasks, and the range of ratios over model families."""
+    settings, results = figures["settings"], figures["results"]
     parts = []
     if tasks := results["tasks"]:
         parts.append(
-            f"On {cores(found)}, {settings['dtype']}, T = {settings['iterations']}, "
+            f"On {cores(figures)}, {settings['dtype']}, T = {settings['iterations']}, "
             f"{tasks['model']}, milliseconds per query and iteration:"
         )
         rows = [
@@ -62,9 +62,9 @@ def bench(found: Found) -> list[str]:
     return parts
 
 
-def judge(found: Found) -> list[str]:
-    """How near lm-evaluation-harness's numbers are, and what both programs took."""
-    results = found["results"]
+def judge(figures: Figures) -> list[str]:
+    """How close the numbers of lm-evaluation-harness are, and how long both programs took."""
+    results = figures["results"]
     suites = results["suites"]
     rows = listed([f"{suite['rows']} {suite['name'].upper()}" for suite in suites])
     ours, theirs = (
@@ -80,29 +80,29 @@ def judge(found: Found) -> list[str]:
     ]
 
 
-def stress(found: Found) -> list[str]:
-    """What was left after workers and drivers were killed at random."""
-    results = found["results"]
+def stress(figures: Figures) -> list[str]:
+    """Which records were complete after workers and drivers were killed at random."""
+    results = figures["results"]
     same = "were" if results["same_numbers"] else "were NOT"
     return [
         "`make stress` kills workers and drivers of a sweep under Ray at random. On "
-        f"{cores(found)}, after {results['kills']} kills ({results['workers']} workers at work, "
+        f"{cores(figures)}, after {results['kills']} kills ({results['workers']} workers at work, "
         f"{results['drivers']} drivers; the command was given {results['commands']} times), "
-        f"{results['records']} of {found['settings']['jobs']} records were there, "
+        f"{results['records']} of {figures['settings']['jobs']} records were there, "
         f"{results['corrupt']} of them corrupt, {results['twice']} made twice, and the numbers "
         f"{same} those of an undisturbed sweep."
     ]
 
 
-def launchers(found: Found) -> list[str]:
-    """Whether the launchers' numbers are identical, and what a job costs on top."""
-    ways = found["results"]["ways"]
+def launchers(figures: Figures) -> list[str]:
+    """Whether the launchers' numbers are identical, and the overhead of a job."""
+    ways = figures["results"]["ways"]
     apart = max(way["apart"] for way in ways)
     same = f"they differ by up to {tiny(apart)}" if apart else "all are identical"
     return [
-        f"`make launchers` does {found['settings']['jobs']} jobs in every way and compares every "
+        f"`make launchers` does {figures['settings']['jobs']} jobs in every way and compares every "
         f"score: {same}. What a job cost on top of its reading and scoring, start-up included "
-        f"({cores(found)}, tiny jobs):",
+        f"({cores(figures)}, tiny jobs):",
         table(
             [f"`{way['words']}`" for way in ways],
             [[f"{way['ms']:.0f} ms" for way in ways]],
@@ -110,55 +110,55 @@ def launchers(found: Found) -> list[str]:
     ]
 
 
-def scaling(found: Found) -> list[str]:
+def scaling(figures: Figures) -> list[str]:
     """The slowest selectors on the largest pool, and the most memory any of them held."""
-    results = found["results"]
+    results = figures["results"]
     slowest = listed(
-        [f"`{one['method']}` takes {seconds(one['seconds'])}" for one in results["slowest"]]
+        [f"`{run['method']}` takes {seconds(run['seconds'])}" for run in results["slowest"]]
     )
     others = results["others_seconds"]
     rest = "" if others is None else f", each other selector {seconds(others)} at most"
     return [
-        f"At n = {results['size']:,}, d = {results['width']}, on {cores(found)}, {slowest}{rest}; "
-        f"none holds more than {results['gib']:.1f} GiB with the signals (`make scaling`)."
+        f"At n = {results['size']:,}, d = {results['width']}, on {cores(figures)}, {slowest}{rest}"
+        f"; none holds more than {results['gib']:.1f} GiB with the signals (`make scaling`)."
     ]
 
 
-def reading(found: Found) -> list[str]:
+def reading(figures: Figures) -> list[str]:
     """How fast a pool's signals are read."""
-    settings, results = found["settings"], found["results"]
+    settings, results = figures["settings"], figures["results"]
     return [
         f"{settings['model']} reads some {results['sentences_per_second']:.0f} sentences of "
-        f"{task(settings['task'])} a second on {cores(found)}."
+        f"{task(settings['task'])} a second on {cores(figures)}."
     ]
 
 
-def threads(found: Found) -> list[str]:
-    """What more threads than cores cost."""
-    settings, results = found["settings"], found["results"]
-    many, one = settings["threads"]
+def threads(figures: Figures) -> list[str]:
+    """How much slower processes are with more threads than cores."""
+    settings, results = figures["settings"], figures["results"]
+    many, few = settings["threads"]
     return [
-        f"On {cores(found)}, {settings['processes']} processes of {many} threads each took "
-        f"{results['times_as_long']:.0f} times as long as {settings['processes']} of {one}."
+        f"On {cores(figures)}, {settings['processes']} processes of {many} threads each took "
+        f"{results['times_as_long']:.0f} times as long as {settings['processes']} of {few}."
     ]
 
 
-def rounding(found: Found) -> list[str]:
+def rounding(figures: Figures) -> list[str]:
     """How far the number of threads and half precision move scores and predictions."""
-    settings, results = found["settings"], found["results"]
-    share = 100 * results["differ"] / results["predictions"]
+    settings, results = figures["settings"], figures["results"]
+    percent = 100 * results["differ"] / results["predictions"]
     return [
         f"In float32 the number of threads moved scores by {tiny(results['threads_relative'])} of "
         "their size at most and no prediction. bfloat16 is another matter: "
         f"{settings['model']} on a CPU, `scale={settings['scale']}`, "
         f"{listed([task(name) for name in settings['tasks']])}, {settings['draws']} draws, T up to "
         f"{settings['iterations']}: of {results['predictions']:,} predictions {results['differ']} "
-        f"({share:.1f} %) are not those of float32, and the accuracy on {results['examples']} test "
-        f"examples differs by {results['points']} points at most."
+        f"({percent:.1f} %) are not those of float32, and the accuracy on {results['examples']} "
+        f"test examples differs by {results['points']} points at most."
     ]
 
 
-PASSAGES: dict[str, Callable[[Found], list[str]]] = {
+PASSAGES: dict[str, Callable[[Figures], list[str]]] = {
     "bench": bench,
     "judge": judge,
     "stress": stress,
@@ -225,41 +225,41 @@ def findings(results: Path) -> list[str]:
     ]
 
 
-def source(name: str, found: Found) -> str:
-    """Where the figures of a passage come from, and what of that was not recorded."""
-    code, versions = found["code"], found["versions"] or {}
+def source(name: str, figures: Figures) -> str:
+    """The sentence that says how the figures of a passage were made, and what is not recorded."""
+    code, versions = figures["code"], figures["versions"] or {}
     commit = code["commit"] and f"commit {code['commit'][:7]}"
     facts = {
-        "the command": found["command"] and f"`{found['command']}`",
-        "the day": found["date"],
+        "the command": figures["command"] and f"`{figures['command']}`",
+        "the day": figures["date"],
         "the commit": commit and commit + (" with changes" if code["dirty"] else ""),
-        "the processor": found["machine"]["gpu"] or found["machine"]["cpu"],
+        "the processor": figures["machine"]["gpu"] or figures["machine"]["cpu"],
         "the versions": ", ".join(
             f"{library} {versions[library]}" for library in ("python", "torch") if versions
         ),
     }
-    told = [*filter(None, facts.values())]
+    parts = [*filter(None, facts.values())]
     if missing := [fact for fact, value in facts.items() if not value]:
-        told.append(f"not recorded: {listed(missing)}")
-    if stated := found.get("stated"):
-        told.append(f"these figures stand here since {stated['commit'][:7]} of {stated['date']}")
-    return f"Source: [{name}.json](measured/{name}.json) ({'; '.join(told)})."
+        parts.append(f"not recorded: {listed(missing)}")
+    if stated := figures.get("stated"):
+        parts.append(f"these figures stand here since {stated['commit'][:7]} of {stated['date']}")
+    return f"Source: [{name}.json](measured/{name}.json) ({'; '.join(parts)})."
 
 
-def cores(found: Found) -> str:
-    """The GPU, or how many cores of the processor there were."""
-    about = found["machine"]
+def cores(figures: Figures) -> str:
+    """The GPU, or the number of the processor's cores, in words."""
+    about = figures["machine"]
     return about["gpu"] or f"{about['cores']} CPU core{'s' * (about['cores'] != 1)}"
 
 
 def task(name: str) -> str:
-    """A task's title; of a suite's member the suite's and its own name."""
+    """A task's title; for a suite's member, the names of both."""
     suite, _, member = name.partition("/")
     return f"{suite.upper()} {member.replace('_', ' ')}" if member else TASKS.get(name, name)
 
 
 def among(counts: Sequence[int]) -> str:
-    """One count or a range."""
+    """A count, or a range of counts."""
     least, most = counts
     return str(least) if least == most else f"{least}-{most}"
 
@@ -270,7 +270,7 @@ def seconds(value: float) -> str:
 
 
 def tiny(value: float) -> str:
-    """A power of ten in as few letters as it takes: 7.2e-5."""
+    """A small number in few letters: 7.2e-5."""
     return f"{value:.1e}".replace("e-0", "e-").replace(".0e", "e")
 
 
@@ -281,35 +281,35 @@ def listed(words: Sequence[str]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """As a Markdown table."""
+    """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(("| " + " | ".join(line) + " |").replace("|  |", "| |") for line in lines)
 
 
 def passage(name: str, measured: Path = MEASURED, results: Path = RESULTS) -> str:
-    """What a page says of a measurement, or of the published study."""
+    """The passage of this name: on a measurement, or on the published study."""
     if name == "findings":
         parts = findings(results)
     else:
-        found = json.loads((measured / f"{name}.json").read_text(encoding="utf-8"))
-        parts = [*PASSAGES[name](found), source(name, found)]
+        figures = json.loads((measured / f"{name}.json").read_text(encoding="utf-8"))
+        parts = [*PASSAGES[name](figures), source(name, figures)]
     return "\n\n".join(part if part.startswith("|") else wrapped(part) for part in parts)
 
 
 def wrapped(text: str) -> str:
-    """A paragraph in lines of a page."""
+    """A paragraph, broken into lines."""
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def written(text: str, measured: Path = MEASURED, results: Path = RESULTS) -> str:
-    """A page's text with every measured passage written anew."""
+    """A page's text with every measured passage rewritten."""
     return PASSAGE.sub(
         lambda match: f"{match[1]}{passage(match[2], measured, results)}\n{match[3]}", text
     )
 
 
 def update() -> None:
-    """Write every page anew of which a passage changed."""
+    """Rewrite every page in which a passage changed."""
     for page in PAGES:
         before = page.read_text(encoding="utf-8")
         after = written(before, MEASURED, RESULTS)

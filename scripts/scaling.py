@@ -3,10 +3,11 @@
     make scaling
     make scaling ARGS="--sizes 1000 4000 --methods craig cal --out /tmp/scaling.json"
 
-Every run is a process of its own. Memory is the most it held above what the imports took: signals
-and working space; prompts are what a model would have read. An exponent is the slope of a straight
-line through the logarithms over all sizes. The signals are Gaussian clusters of SmolLM2-135M's
-width with four labels; LENS has a stand-in for the model, so its time is its own bookkeeping.
+Every run is a separate process. Memory is its peak above what the imports take, so it is that of
+signals and working space. Prompts are those that a model would have read. An exponent is the slope
+of a straight line through the logarithms over all sizes. The signals are Gaussian clusters of
+SmolLM2-135M's width with four labels. LENS has a stand-in for the model, so its time leaves out the
+model's.
 """
 
 import argparse
@@ -67,14 +68,14 @@ class MadeUp:
 
 
 def held() -> tuple[int, int]:
-    """Bytes this process holds now, and the most it held."""
+    """Bytes of memory that this process holds now, and its peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    found = {line.split(":")[0]: line.split()[1] for line in lines if "kB" in line}
-    return int(found["VmRSS"]) * 1024, int(found["VmHWM"]) * 1024
+    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines if "kB" in line}
+    return kilobytes["VmRSS"] * 1024, kilobytes["VmHWM"] * 1024
 
 
-def one(method: str, size: int) -> dict[str, float]:
-    """Seconds, bytes and prompts of one selection."""
+def measure(method: str, size: int) -> dict[str, float]:
+    """Seconds, bytes and prompts of a single selection, in this process."""
     selector = compose([f"method={method}"]).method.selector
     select = RULES.load(selector)
     warm = RULES.load(selector)
@@ -100,9 +101,9 @@ def exponent(sizes: list[int], values: list[float]) -> float:
 
 
 def summary(sizes: list[int], runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What the README tells of the largest pool, and all runs, in the order of `sizes`."""
+    """The documentation's figures of the largest pool, and all runs, in the order of `sizes`."""
     at = sizes.index(max(sizes))
-    largest = {method: found["runs"][at] for method, found in runs.items()}
+    largest = {method: figures["runs"][at] for method, figures in runs.items()}
     ranked = sorted(largest, key=lambda method: -largest[method]["seconds"])
     slowest, others = ranked[:2], ranked[2:]
     return {
@@ -112,24 +113,24 @@ def summary(sizes: list[int], runs: dict[str, dict[str, Any]]) -> dict[str, Any]
         "count": COUNT,
         "slowest": [{"method": name, "seconds": largest[name]["seconds"]} for name in slowest],
         "others_seconds": largest[others[0]]["seconds"] if others else None,
-        "gib": max(found["bytes"] for found in largest.values()) / 2**30,
+        "gib": max(run["bytes"] for run in largest.values()) / 2**30,
         "methods": runs,
     }
 
 
 def main() -> None:
-    """One process per method and size, then a table."""
+    """Start a process for each method and size, then print a table."""
     names = sorted(path.stem for path in (CONF / "method").glob("[!_]*.yaml"))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--methods", nargs="*", help="default: one of every selector")
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--single", nargs=2, help=argparse.SUPPRESS)
     add_out(parser, "scaling")
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(one(options.one[0], int(options.one[1]))))
+    if options.single:
+        print(json.dumps(measure(options.single[0], int(options.single[1]))))
         return
     if not Path("/proc/self/status").exists():
         raise SystemExit("error: this script reads memory from Linux's /proc")
@@ -146,25 +147,25 @@ def main() -> None:
         table.add_column(heading, justify="right")
     runs = {}
     for method in methods:
-        found = []
+        results = []
         for size in options.sizes:
             with console.status(f"{method}, n = {size:,}"):
-                command = [sys.executable, __file__, "--one", method, str(size)]
-                told = subprocess.run(command, capture_output=True, text=True, check=False)
-            if told.returncode:
-                raise SystemExit(f"error: {method}, n = {size}: {told.stderr.strip()[-300:]}")
-            found.append(json.loads(told.stdout))
-        columns = {key: [result[key] for result in found] for key in found[0]}
+                command = [sys.executable, __file__, "--single", method, str(size)]
+                process = subprocess.run(command, capture_output=True, text=True, check=False)
+            if process.returncode:
+                raise SystemExit(f"error: {method}, n = {size}: {process.stderr.strip()[-300:]}")
+            results.append(json.loads(process.stdout))
+        columns = {key: [result[key] for result in results] for key in results[0]}
         grown = {
             key: exponent(options.sizes, values) if all(values) else None
             for key, values in columns.items()
         }
         table.add_row(
             method,
-            *(f"{r['seconds'] * 1e3:,.0f} ms, {r['bytes'] / 2**20:,.0f} MiB" for r in found),
+            *(f"{r['seconds'] * 1e3:,.0f} ms, {r['bytes'] / 2**20:,.0f} MiB" for r in results),
             *("none" if power is None else f"n^{power:.2f}" for power in grown.values()),
         )
-        runs[method] = {"runs": found, "exponents": grown}
+        runs[method] = {"runs": results, "exponents": grown}
     console.print(table)
     write(options, summary(options.sizes, runs))
 

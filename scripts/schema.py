@@ -2,8 +2,8 @@
 
     python scripts/schema.py
 
-The types are those of the dataclasses, the meanings are the docstrings below their fields. Same
-file, same text.
+The types are those of the dataclasses, and the meanings are the docstrings below their fields. The
+same dataclasses give the same text.
 """
 
 import ast
@@ -48,11 +48,11 @@ def page() -> str:
 
 def _parts(kind: type) -> list[type]:
     """A part and every part that lies in it, each once, in the order of the file."""
-    found = {kind: None}
+    parts = {kind: None}
     for hint in get_type_hints(kind).values():
         for inner in _classes(hint):
-            found.update(dict.fromkeys(_parts(inner)))
-    return [*found]
+            parts.update(dict.fromkeys(_parts(inner)))
+    return [*parts]
 
 
 def _classes(hint: Any) -> Iterator[type]:
@@ -98,11 +98,11 @@ def _type(hint: Any) -> str:
 
 
 def _meaning(kind: type, name: str, hint: Any) -> str:
-    said = _docstrings(kind).get(name)
-    if said is None:
+    text = _docstrings(kind).get(name)
+    if text is None:
         (part,) = _classes(hint)
-        said = inspect.cleandoc(part.__doc__ or "").partition("\n")[0]
-    return " ".join(said.split())
+        text = inspect.cleandoc(part.__doc__ or "").partition("\n")[0]
+    return " ".join(text.split())
 
 
 def _docstrings(kind: type) -> dict[str, str]:

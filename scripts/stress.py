@@ -3,10 +3,10 @@
     make stress
     make stress ARGS="--kills 5 --jobs 12 --out /tmp/stress.json"
 
-Each kill is a SIGKILL of one worker in the middle of a job or, one time in four, of the command
-itself, which is then given again; the kills are spread over the whole sweep. At the end every job
-must have exactly one whole record, written once, with the numbers of an undisturbed run. Needs Ray
-(make ray); takes about a quarter of an hour on two cores.
+Each kill is a SIGKILL of a worker in the middle of a job. One time in four it kills the command
+itself, which is then started again. The kills are spread over the whole sweep. At the end every job
+must have exactly one complete record, written once, with the numbers of an undisturbed run. This
+needs Ray (make ray) and takes about a quarter of an hour on two cores.
 """
 
 import argparse
@@ -33,11 +33,11 @@ PAUSE = (0.0, 2.0)
 """Seconds a worker may go on after it was seen at work, until the kill: up to a job or two."""
 
 AGAIN = 5
-"""How often a command that fails by itself is given again, besides once for each kill."""
+"""How often the command is started again after it failed by itself, not counting the kills."""
 
 
 def command(results: Path, jobs: int, *more: str) -> list[str]:
-    """The sweep as a user types it."""
+    """The command of the sweep, as a user would type it."""
     words = (*SMALL, f"seed=range({jobs})", f"results={results}", *more)
     return [sys.executable, str(ROOT / "run.py"), *words]
 
@@ -57,7 +57,7 @@ def at_work(driver: psutil.Process, leases: Path) -> list[psutil.Process]:
 def disturb(
     results: Path, jobs: int, kills: int, rng: random.Random, console: Console
 ) -> Counter[str]:
-    """Run the sweep, killing, until it ends by itself after the last kill; counts what happened.
+    """Run the sweep with kills until it ends by itself after the last kill; counts what happened.
 
     The kills are spread over the whole sweep: each waits until a number of records drawn
     beforehand is reached and then for a worker at work. Equal numbers give kills in quick
@@ -98,14 +98,14 @@ def disturb(
 
 
 def reap() -> None:
-    """What a killed driver leaves of its Ray, as a user's `ray stop --force` does."""
+    """End the processes of Ray that a killed driver leaves, as `ray stop --force` does."""
     environment = {**os.environ, "RAY_DEDUP_LOGS": "0"}
     stop = Path(sys.executable).with_name("ray")
     subprocess.run([stop, "stop", "--force"], env=environment, capture_output=True, check=False)
 
 
 def main() -> None:
-    """Print what happened and what is left.
+    """Print what happened, and which records and leases there are.
 
     Exit code 1 if anything was lost or done twice, or if the sweep ended before the last kill.
     """

@@ -3,9 +3,9 @@
     python scripts/ties.py --data-root /mirror
     python scripts/ties.py --data-root /mirror --tasks trec --seeds 0 1 --step-size 0.1
 
-SmolLM2-135M scores the same memories twice: with logits rounded to bfloat16, as its output layer
-gives them, and with logits in float32, as `deepthink.score` takes them. Beside each number of ties
-stand the right predictions if the first, or the last, of equal candidates won.
+SmolLM2-135M scores the same memories twice: with logits in bfloat16, as its output layer gives
+them, and with logits in float32, as `deepthink.score` computes them. Beside each number of ties
+stands the number of right predictions if the first, or the last, of equal candidates won.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from deepthink.tasks.prediction import ties
 
 @dataclass(frozen=True)
 class Counted:
-    """Ties for the highest score, and right predictions if the first or the last of equals won."""
+    """Ties for the highest score, and right predictions if the first or the last of them won."""
 
     ties: int
     first: int
@@ -92,10 +92,10 @@ def counted(task: str, seed: int, options: argparse.Namespace) -> Table:
     for heading in ("t", "ties in bfloat16", "first wins", "last wins", "in float32", "right"):
         table.add_column(heading, justify="right")
     for memory in think(lm.model, encoded.demonstrations, **config.method.thinking):
-        asked = (lm.model, memory, encoded.queries, encoded.candidates)
+        job = (lm.model, memory, encoded.queries, encoded.candidates)
         with patch.object(output_layer, "wide_logits", nn.Linear.forward):
-            narrow = count(splits.test, score(*asked))
-        wide = count(splits.test, score(*asked))
+            narrow = count(splits.test, score(*job))
+        wide = count(splits.test, score(*job))
         right = str(wide.first) if wide.first == wide.last else f"{wide.first}-{wide.last}"
         numbers = (memory.step, narrow.ties, narrow.first, narrow.last, wide.ties)
         table.add_row(*map(str, numbers), right)

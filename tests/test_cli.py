@@ -224,7 +224,7 @@ def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(
     def broken(*_: object) -> None:
         raise RuntimeError("the network is\ndown")
 
-    monkeypatch.setattr(wandb_runs, "_publish", broken)
+    monkeypatch.setattr(wandb_runs, "send_job", broken)
     code, out, _ = run("wandb.mode=offline", "seed=7")
     assert code == 0
     assert "the network is" in out
@@ -240,13 +240,13 @@ def test_what_a_killed_process_did_not_send_is_sent_once(
     with monkeypatch.context() as patch:
         patch.setattr(wandb_runs, "publish", lambda *_: None)  # killed after the record
         run("wandb.mode=offline", "seed=0")
-    whole, sent = wandb_runs._publish, []
+    whole, sent = wandb_runs.send_job, []
 
     def send(outcome: Outcome, settings: WandbSpec) -> None:
         sent.append(outcome.path)
         whole(outcome, settings)
 
-    monkeypatch.setattr(wandb_runs, "_publish", send)
+    monkeypatch.setattr(wandb_runs, "send_job", send)
     owed = next(path for path, r in stored(tmp_path) if r["identity"]["seed"] == 0)
     name = leases.name_of(records.read(owed).identity)
     with leased(leases.of(tmp_path / "results"), name):  # another is at it
@@ -277,7 +277,7 @@ def test_a_record_is_not_done_anew_while_it_is_sent(
         name = leases.name_of(outcome.record.identity)
         holders.append(leases.of(tmp_path / "results").take(name))
 
-    monkeypatch.setattr(wandb_runs, "_publish", send)
+    monkeypatch.setattr(wandb_runs, "send_job", send)
     assert run("wandb.mode=offline", "seed=0")[0] == 0
     assert [holder.pid for holder in holders] == [os.getpid()]
 
@@ -302,14 +302,14 @@ def test_a_wandb_that_answers_and_takes_nothing_is_kept_for_later(
     run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wandb_runs, "reachable", lambda _: True)
-    publish = wandb_runs._publish
+    publish = wandb_runs.send_job
 
     def refused(outcome: Outcome, settings: WandbSpec) -> None:
         if settings.mode == "online":
             raise RuntimeError("deadline exceeded")
         publish(outcome, settings)
 
-    monkeypatch.setattr(wandb_runs, "_publish", refused)
+    monkeypatch.setattr(wandb_runs, "send_job", refused)
     code, out, _ = run("wandb.mode=online")
     assert code == 0
     assert "deadline exceeded" in out

@@ -19,7 +19,7 @@ from wandb.sdk.wandb_run import Run
 
 import deepthink
 from deepthink import hub
-from deepthink.app import perform, sharing, terminal, wandb_runs
+from deepthink.app import sharing, wandb_runs
 from deepthink.app.journals import Tally, add
 from deepthink.config.overrides import check, compose, requested
 from deepthink.errors import UserError, first_line
@@ -566,9 +566,9 @@ def test_what_an_interrupted_command_left_is_told_by_no_other(
     run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only what the jobs of this command could not send is told, and the same command sends it."""
-    monkeypatch.setattr(wandb_runs, "_publish", lambda *_: 1 / 0)
+    monkeypatch.setattr(wandb_runs, "send_job", lambda *_: 1 / 0)
     assert "1 record was not sent" in run("seed=5", "wandb.mode=offline")[1]
-    monkeypatch.setattr(wandb_runs, "_publish", lambda *_: None)
+    monkeypatch.setattr(wandb_runs, "send_job", lambda *_: None)
     code, out, _ = run("launcher=basic", "seed=0,1", "wandb.mode=offline")
     assert (code, "not sent" in out) == (0, False)
 
@@ -589,7 +589,6 @@ def test_a_suites_members_are_sent_with_it_and_not_told_before(
     assert wandb_runs.publish(outcome, config) is None
     half = Results({}, {"a": "it failed"})
     assert wandb_runs.publish_suite(requested(["task=bbh"]), half) is None
-    assert perform._sent(wandb_runs.Sending("why", left=True), terminal.console()) == 1
 
 
 @pytest.mark.usefixtures("wandb_offline")

@@ -44,7 +44,7 @@ def clock() -> Clock:
 @pytest.fixture
 def of(tmp_path: Path, clock: Clock) -> Callable[..., Leases]:
     """The leases of a folder as a process sees them."""
-    return lambda holder=HERE, **more: Leases(tmp_path, clock=clock, _me=holder, **more)
+    return lambda holder=HERE, **more: Leases(tmp_path, clock=clock, me=holder, **more)
 
 
 def test_one_holder_at_a_time(of: Callable[..., Leases]) -> None:
@@ -60,7 +60,7 @@ def test_one_holder_at_a_time(of: Callable[..., Leases]) -> None:
 
 def test_of_many_that_try_at_once_one_gets_it(tmp_path: Path) -> None:
     for round_ in range(20):
-        everyone = [Leases(tmp_path, _me=another(machine=f"machine {i}")) for i in range(16)]
+        everyone = [Leases(tmp_path, me=another(machine=f"machine {i}")) for i in range(16)]
         with ThreadPoolExecutor(16) as pool:
             found = list(pool.map(lambda leases, r=round_: leases.take(f"job{r}"), everyone))
         assert sum(isinstance(one, Lease) for one in found) == 1
@@ -72,7 +72,7 @@ def test_a_process_that_ended_on_this_machine_is_followed_at_once(
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     dead = another(machine=HERE.machine, pid=child.pid)
-    leased(of(dead), "a")._done.set()
+    leased(of(dead), "a").fall_silent()
     taken = of().take("a")
     assert isinstance(taken, Lease)
     assert taken.held
@@ -81,7 +81,7 @@ def test_a_process_that_ended_on_this_machine_is_followed_at_once(
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at Linux's processes")
 def test_a_process_that_ended_and_was_not_waited_for_is_gone() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
-    holder = replace(Holder.here(), pid=child.pid, started=leases._started(child.pid))
+    holder = replace(Holder.here(), pid=child.pid, started=leases.started(child.pid))
     assert not holder.gone(Holder.here())
     child.kill()
     until = time.monotonic() + 20
@@ -93,7 +93,7 @@ def test_a_process_that_ended_and_was_not_waited_for_is_gone() -> None:
 
 
 def test_a_process_id_that_is_used_again_is_another_process(of: Callable[..., Leases]) -> None:
-    leased(of(another(machine=HERE.machine, started=HERE.started - 5)), "a")._done.set()
+    leased(of(another(machine=HERE.machine, started=HERE.started - 5)), "a").fall_silent()
     assert isinstance(of().take("a"), Lease)
 
 
@@ -105,7 +105,7 @@ def test_a_process_elsewhere_is_followed_when_it_shows_no_life(
     for _ in range(3):  # it lives
         assert isinstance(mine.take("a"), Holder)
         clock.now += 50
-        os.utime(lease._path, (_, _))
+        os.utime(lease.path, (_, _))
     assert isinstance(mine.take("a"), Holder)
     clock.now += 59
     assert isinstance(mine.take("a"), Holder)
@@ -136,8 +136,8 @@ def test_a_lease_lives_while_its_process_does(of: Callable[..., Leases], clock: 
     with leased(of(another(), expiry=0.06), "a") as lease:
         for _ in range(4):
             assert isinstance(mine.take("a"), Holder)
-            seen, until = lease._path.stat().st_mtime_ns, time.monotonic() + 60
-            while lease._path.stat().st_mtime_ns == seen:
+            seen, until = lease.path.stat().st_mtime_ns, time.monotonic() + 60
+            while lease.path.stat().st_mtime_ns == seen:
                 assert time.monotonic() < until
                 time.sleep(0.005)
             clock.now += 50
@@ -168,7 +168,7 @@ def test_the_time_of_the_boot_may_move(
     of: Callable[..., Leases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Psutil says when a process began by it, and it moves when the clock is set."""
-    leased(of(another(machine=HERE.machine)), "a")._done.set()
+    leased(of(another(machine=HERE.machine)), "a").fall_silent()
     began = psutil.Process.create_time
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) + 1)
     assert isinstance(of().take("a"), Holder)
@@ -180,8 +180,8 @@ def test_a_process_that_may_not_be_looked_at_is_not_taken_for_dead(
     def hidden(pid: int) -> None:
         raise psutil.AccessDenied(pid)
 
-    monkeypatch.setattr(leases, "_started", hidden)
-    leased(of(another(machine=HERE.machine)), "a")._done.set()
+    monkeypatch.setattr(leases, "started", hidden)
+    leased(of(another(machine=HERE.machine)), "a").fall_silent()
     assert isinstance(of().take("a"), Holder)
 
 
@@ -189,11 +189,11 @@ def test_a_new_holder_is_not_taken_for_an_old_one(of: Callable[..., Leases], clo
     """Names are used again, and so are file times."""
     mine = of(expiry=60)
     with leased(of(another()), "a") as theirs:
-        os.utime(theirs._path, (3, 3))
+        os.utime(theirs.path, (3, 3))
         assert isinstance(mine.take("a"), Holder)
     clock.now += 3600
     with leased(of(another(token="third")), "a") as theirs:
-        os.utime(theirs._path, (3, 3))
+        os.utime(theirs.path, (3, 3))
         assert isinstance(mine.take("a"), Holder)
         assert theirs.held
 
@@ -202,7 +202,7 @@ def test_a_lease_says_how_many_died_of_it(of: Callable[..., Leases]) -> None:
     for deaths in range(3):
         lease = leased(of(another(machine=HERE.machine, started=0.0, token=str(deaths))), "a")
         assert lease.lost_by == deaths
-        lease._done.set()
+        lease.fall_silent()
     lease = leased(of(), "a")
     assert lease.lost_by == 3
     lease.release()

@@ -104,6 +104,7 @@ MATTERS = {
     "prompt.overflow": "prompt.overflow=error",
     "answer_score": "answer_score=mean",
     "calibration": "calibration=batch",
+    "method.refinement": "method.refinement.name=gradient",
     "seed": "seed=1",
     "order": "order=1",
 }
@@ -122,6 +123,7 @@ def test_every_field_of_a_config_is_in_the_identity_or_known_not_to_matter() -> 
 @pytest.mark.parametrize("name", MATTERS)
 def test_fields_of_the_identity_change_it_and_what_is_asked_for(name: str) -> None:
     base = ["task=mmlu", "task.members=[astronomy]"] if name == "task.answer" else []
+    base += [f"plugins={CONF.parent / 'examples' / 'plugins'}"] if "refinement" in name else []
     before, after = (requested(words).jobs[0] for words in (base, [*base, MATTERS[name]]))
 
     def identity(config: Config) -> Identity:

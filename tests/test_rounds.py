@@ -30,7 +30,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def others(tmp_path: Path) -> Leases:
     """How a process on another machine sees the leases of the same results."""
     return Leases(
-        tmp_path / "results" / "leases", _me=Holder("elsewhere", "elsewhere", 1, 0.0, "other")
+        tmp_path / "results" / "leases", me=Holder("elsewhere", "elsewhere", 1, 0.0, "other")
     )
 
 
@@ -138,7 +138,7 @@ def test_a_job_whose_process_died_elsewhere_is_done_here(
     run()
     ((path, record),) = stored(tmp_path)
     path.unlink()
-    leased(others, name_of(record))._done.set()
+    leased(others, name_of(record)).fall_silent()
     mine = Leases(tmp_path / "results" / "leases", expiry=0.3)
     monkeypatch.setattr(leases, "of", lambda _: mine)
     code, out, _ = run()
@@ -180,7 +180,7 @@ def test_who_lost_its_lease_writes_nothing(
     ((path, record),) = stored(tmp_path)
     text = path.read_text()
     path.unlink()
-    make = jobs._make
+    make = jobs.make
 
     def slow(job: Job, watch: ProgressWatcher) -> tuple[Record, DataFrame]:
         """Another machine believes this process dead, and does the job meanwhile."""
@@ -192,7 +192,7 @@ def test_who_lost_its_lease_writes_nothing(
         (folder / f"{name_of(record)}.1").unlink()
         return made
 
-    monkeypatch.setattr(jobs, "_make", slow)
+    monkeypatch.setattr(jobs, "make", slow)
     code, out, _ = run()
     assert code == 0
     assert "read, not run again" in out

@@ -21,7 +21,7 @@ def scaling(*arguments: str) -> str:
 @pytest.mark.parametrize("method", ["cal", "craig", "facility_location"])
 def test_no_matrix_of_all_pairs_is_held(method: str) -> None:
     size = 8000
-    assert json.loads(scaling("--one", method, str(size)))["bytes"] < 4 * size**2
+    assert json.loads(scaling("--single", method, str(size)))["bytes"] < 4 * size**2
 
 
 @pytest.mark.slow

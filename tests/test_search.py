@@ -75,14 +75,15 @@ def test_an_installed_package_is_searched_first(
 ) -> None:
     monkeypatch.setattr(plugins, "_installed", lambda: (mine,))
     assert compose(["task=moods"]).task.name == "moods"
-    assert plugins.folders(str(mine.parent)) == (mine, mine.parent)
+    (other := mine.parent / "other" / "rules").mkdir(parents=True)
+    assert plugins.folders(str(other.parent)) == (mine, other.parent)
 
 
 @pytest.mark.parametrize("way", [[], ["-m"], ["launcher=basic"]])
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["plugins=nowhere"], "plugins=nowhere is not a folder"),
+        (["plugins=nowhere"], "plugins is nowhere, which is no folder"),
         (["plugins=a,b"], "a command has one folder of plugins"),
         (["plugins=a", "plugins=b"], "a command has one folder of plugins"),
         (["plugins=MINE", "task=mood"], "did you mean moods"),

@@ -466,13 +466,13 @@ def test_bad_input_to_a_suite_is_one_clear_line(
 def test_a_suite_is_one_wandb_run(
     run: Command, suite_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent, publish = [], wandb_runs._publish_suite
+    sent, publish = [], wandb_runs.send_suite
 
     def counted(*arguments: Any) -> None:
         sent.append(arguments)
         publish(*arguments)
 
-    monkeypatch.setattr(wandb_runs, "_publish_suite", counted)
+    monkeypatch.setattr(wandb_runs, "send_suite", counted)
     words = (*MMLU, f"data_root={suite_root}", "wandb.mode=offline")
     for _ in range(2):  # the second time every record is read
         code, out, _ = run(*words)

@@ -280,14 +280,14 @@ def sweep(tmp_path: Path) -> tuple[Path, Leases]:
     folder = sweep_of(jobs, cwd=str(tmp_path)).write(tmp_path)
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    return folder, Leases(folder / "leases", _me=replace(Holder.here(), pid=child.pid, token="x"))
+    return folder, Leases(folder / "leases", me=replace(Holder.here(), pid=child.pid, token="x"))
 
 
 def test_the_job_a_worker_died_at_comes_last(
     sweep: tuple[Path, Leases], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, theirs = sweep
-    leased(theirs, "job0")._done.set()
+    leased(theirs, "job0").fall_silent()
     (folder / "worker7.jsonl").write_text('{"job": 3, "done"')  # it was killed while it wrote
     done = []
 
@@ -310,7 +310,7 @@ def test_what_workers_did_not_send_is_told_and_sent_later(
 ) -> None:
     words = ("launcher=basic", "workers=1", "seed=0,1", "wandb.mode=offline")
     with monkeypatch.context() as patch:
-        patch.setattr(wandb_runs, "_publish", lambda *_: 1 / 0)
+        patch.setattr(wandb_runs, "send_job", lambda *_: 1 / 0)
         code, out, _ = run(*words)
     assert (code, "2 records were not sent" in out) == (0, True)
     code, out, _ = run(*words)
@@ -322,7 +322,7 @@ def test_what_a_worker_died_at_comes_last_for_all_others(
     tmp_path: Path, sweep: tuple[Path, Leases]
 ) -> None:
     folder, theirs = sweep
-    leased(theirs, "job0")._done.set()
+    leased(theirs, "job0").fall_silent()
     for _ in range(2):  # two workers put it off, one after the other
         mine = leased(Leases(folder / "leases"), "job0")
         assert mine.lost_by == 1
@@ -336,8 +336,8 @@ def test_what_a_worker_died_at_comes_last_for_all_others(
 
 def test_each_start_of_a_worker_has_a_lease_of_its_own(tmp_path: Path) -> None:
     """Also where the last one's process was on another machine, of which nothing is known."""
-    elsewhere = Leases(tmp_path, _me=replace(Holder.here(), machine="other", token="x"))
-    leased(elsewhere, "worker1-before")._done.set()
+    elsewhere = Leases(tmp_path, me=replace(Holder.here(), machine="other", token="x"))
+    leased(elsewhere, "worker1-before").fall_silent()
     claims = Leases(tmp_path)
     with worker.alive(claims, 1):
         assert len(claims.names("worker1")) == 1
@@ -415,8 +415,8 @@ def test_a_command_outlives_its_last_worker(
     sweep: tuple[Path, Leases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, dead = sweep
-    leased(dead, "worker0-x")._done.set()
-    living = Leases(folder / "leases", _me=replace(Holder.here(), token="y"))
+    leased(dead, "worker0-x").fall_silent()
+    living = Leases(folder / "leases", me=replace(Holder.here(), token="y"))
     mine = leased(living, "worker1-y")
     looks = []
 

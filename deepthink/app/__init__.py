@@ -1,1 +1,1 @@
-"""The command line: processes of a sweep, the terminal, Weights & Biases."""
+"""The command line, sweeps, the terminal and Weights & Biases: no other room imports this one."""

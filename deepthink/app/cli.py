@@ -35,10 +35,10 @@ LIBRARIES = (
 def main() -> None:
     """Entry point of `deepthink` and of run.py.
 
-    The first word may be one of `commands.NAMES`. Other words ask for a job or a sweep: exit code 0
-    if every job has its record, else 1.
+    The first word may be one of `commands.NAMES`. Otherwise the words describe a job or a sweep.
+    The exit code is 0 if every job has its record, else 1. Errors are printed, not raised.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors up, to be told in one line here
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up to here, which prints one line
     streams.settle()
     name, *words = sys.argv[1:] or [""]
     if name in commands.NAMES:
@@ -50,7 +50,7 @@ def main() -> None:
 class Session:
     """One command line, from its words to its exit code.
 
-    words: those after the program's name.
+    words: what stands after the program's name.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -60,7 +60,7 @@ class Session:
         self._busy: list[Request] = []
 
     def run(self) -> int:
-        """Do what the words ask for and print how it ended; returns the exit code."""
+        """Do what the words describe, print how it ended, and return the exit code."""
         try:
             with _terminable():
                 self._do()
@@ -76,7 +76,7 @@ class Session:
             streams.abandon()
         except Exception as error:
             self._fail(self._explained(error))
-        self._tell_sums()
+        self._print_sums()
         return 1 if self._tally.failed else 0
 
     def _do(self) -> None:
@@ -112,14 +112,14 @@ class Session:
             self._busy.append(request)
 
     def _attempt(self, request: Request) -> None:
-        from deepthink.app import perform  # slow to import: a typo should not wait
+        from deepthink.app import perform  # slow to import: a mistyped word is reported before
 
         for name in LIBRARIES:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._count(perform.perform(request))
 
     def _explained(self, error: Exception) -> str:
-        """What to say of an error: of a wrong word or file if Hydra raised it, else of a fault."""
+        """The line for an error: a mistake of the user if Hydra raised it, else a fault."""
         if isinstance(error, OSError) and not isinstance(error, HydraException):
             return f"{error.filename or 'a file'} cannot be used ({error.strerror or error})"
         *_, last = traceback.extract_tb(error.__traceback__)
@@ -129,7 +129,7 @@ class Session:
         said = f"{type(error).__name__}: {first_line(error)}, {where}"
         return f"failed unexpectedly ({said}): report it"
 
-    def _tell_sums(self) -> None:
+    def _print_sums(self) -> None:
         tally = self._tally
         if left := tally.unsent:
             what, them = ("1 record was", "it") if left == 1 else (f"{left} records were", "them")
@@ -146,7 +146,7 @@ class Session:
             self._once(f"error: {' '.join(reason.split())}", error=True)
 
     def _once(self, line: str, error: bool = False) -> None:
-        """Print a line that several jobs of a sweep may have in common, once."""
+        """Print a line unless it was printed before: jobs of a sweep may give the same line."""
         if line not in self._lines:
             streams.tell(line, error)
         self._lines.add(line)
@@ -157,7 +157,7 @@ class Session:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Treat a request to end (SIGTERM) as an interruption, so that leases are released."""
+    """Treat SIGTERM as an interruption, so that leases are released."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

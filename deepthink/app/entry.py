@@ -11,9 +11,10 @@ from deepthink.installation import CONF
 
 
 def enter(task: Callable[[DictConfig], None], words: Sequence[str]) -> None:
-    """Have Hydra read `words` as a command line, and call `task` with every config in it.
+    """Have Hydra parse `words` as a command line, and call `task` with every config in it.
 
-    A launcher may call `task` in other processes: it must then be a function of a module.
+    A launcher may call `task` in other processes: it must then be a function of a module. What
+    `task` raises passes through.
     """
     first = next((i for i, word in enumerate(words) if "=" in word and word[0] != "-"), 0)
     before = sys.argv

@@ -1,4 +1,4 @@
-"""A finished job in the terminal: its curve, what its selection read, and where the record lies."""
+"""A finished job in the terminal: its curve, the cost of its selection, and its record's path."""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,14 +23,14 @@ def show(outcome: Outcome, console: Console) -> None:
     stages = record.selection.stages
     if len(stages) > 1:
         console.print(_stages(stages))
-    for line in (*_reading(stages), *remarks.of_job(record)):
+    for line in (*_cost(stages), *remarks.of_job(record)):
         console.print(line, highlight=False)
     verb = "wrote" if outcome.scores is not None else "read, not run again (force=true does):"
     console.print(f"{verb} {outcome.path}", highlight=False, soft_wrap=True)
 
 
 def _curve(record: Record) -> Table:
-    """A row for every scored t, three or two columns for every split."""
+    """A row for every scored t, and two columns for every split, or three with flipped labels."""
     table = Table()
     table.add_column("t", justify="right")
     followed = record.curve[0].followed is not None
@@ -44,8 +44,8 @@ def _curve(record: Record) -> Table:
     for row in zip(*splits, strict=True):
         cells = [str(row[0].step)]
         for point in row:
-            share, low, high = curves.accuracy(point)
-            cells += [f"{share:.1%}", f"{low:.1%} – {high:.1%}"]
+            accuracy, low, high = curves.accuracy(point)
+            cells += [f"{accuracy:.1%}", f"{low:.1%} – {high:.1%}"]
             if point.followed is not None:
                 cells.append(f"{point.followed / point.count:.1%}")
         table.add_row(*cells, "plain ICL" if row[0].step == 1 else "")
@@ -53,7 +53,7 @@ def _curve(record: Record) -> Table:
 
 
 def _stages(stages: Sequence[Stage]) -> Table:
-    """What a selection read of the model, stage by stage, beside what it was foreseen to read."""
+    """How many prompts each stage of a selection gave the model, beside the number foreseen."""
     table = plain_table(
         "stage", "prompts foreseen", "read", "known", "forwards", "tokens", "seconds"
     )
@@ -88,8 +88,8 @@ def _total(stages: Sequence[Stage]) -> Stage:
     )
 
 
-def _reading(stages: Sequence[Stage]) -> Iterator[str]:
-    """What a selection in one stage read, and whether any set of demonstrations lost some."""
+def _cost(stages: Sequence[Stage]) -> Iterator[str]:
+    """The cost of a selection in one stage, and how many sets of demonstrations were shortened."""
     if len(stages) == 1:
         (stage,) = stages
         parts = []

@@ -1,4 +1,4 @@
-"""What became of the jobs of a shared sweep: each worker writes a file of lines that all read.
+"""How the jobs of a shared sweep ended: each worker appends lines to a file that all workers read.
 
 {"job": 3, "seconds": 12.3, "done": 1, "read": 0, "failed": 0, "reasons": [], "unsent": 0}
 """
@@ -13,12 +13,15 @@ from deepthink.files import append
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of some jobs, as counts.
+    """How some jobs ended, as counts.
 
     done: jobs done here. read: jobs that were done before, whose records were read.
-    failed: jobs that failed. reasons: why, in one line each, which may stand for several jobs.
+    failed: jobs that failed. reasons: one line for each reason, which several jobs may have.
     unsent: results that could not be sent to Weights & Biases; the next command that reads their
         records sends them.
+
+    >>> print(Tally(done=2) + Tally(failed=1, reasons=("no space left",)))
+    2 done, 0 read, 1 failed
     """
 
     done: int = 0
@@ -38,7 +41,7 @@ class Tally:
 
     @property
     def jobs(self) -> int:
-        """All of them."""
+        """How many jobs ended, in whatever way."""
         return self.done + self.read + self.failed
 
     def __str__(self) -> str:
@@ -46,7 +49,11 @@ class Tally:
 
 
 def grouped(reasons: Iterable[str]) -> tuple[str, ...]:
-    """Reasons without repetition: "a: …" and "b: …" with the same end become "a, b: …"."""
+    """Reasons without repetition: those that differ only in the name before the colon become one.
+
+    >>> grouped(["a: no space left", "b: no space left", "the folder is gone"])
+    ('a, b: no space left', 'the folder is gone')
+    """
     names: dict[str, list[str]] = {}
     for reason in dict.fromkeys(reasons):
         name, colon, said = reason.partition(": ")
@@ -60,7 +67,7 @@ def grouped(reasons: Iterable[str]) -> tuple[str, ...]:
 
 
 class Journals:
-    """The lines of a sweep's folder, by job; no line is read from the disk twice."""
+    """How each job of a sweep's folder ended. No line is read from the disk twice."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,10 +75,10 @@ class Journals:
         self._ended: dict[int, Tally] = {}
 
     def ended(self) -> Mapping[int, Tally]:
-        """What became of each job that has ended by now.
+        """How each job ended that has ended by now, by its place among the jobs.
 
-        Several workers may have written of a job: the line of the one that did it counts, else that
-        of one that read its record.
+        Several workers may have written a line on a job. The line of the worker that did the job
+        counts. If none did it, the line of a worker that read its record counts.
         """
         for path in self._folder.glob("worker*.jsonl"):
             with path.open("rb") as file:
@@ -89,7 +96,7 @@ class Journals:
             job, reasons = line["job"], tuple(line["reasons"])
             tally = Tally(line["done"], line["read"], line["failed"], reasons, line["unsent"])
         except (ValueError, KeyError, TypeError):
-            return  # a worker was killed while it wrote
+            return  # a worker was killed while it wrote the line
         if not isinstance(job, int):
             return
 
@@ -101,7 +108,14 @@ class Journals:
 
 
 def add(folder: Path, worker: int, job: int, seconds: float, tally: Tally) -> None:
-    """Write the line of a job that has ended."""
+    """Append the line of a job that has ended to the file of a worker; OSError as it comes.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     add(Path(folder), worker=0, job=3, seconds=12.3, tally=Tally(done=1))
+    ...     Journals(Path(folder)).ended()[3].done
+    1
+    """
     about = {"job": job, "seconds": round(seconds, 3), **asdict(tally)}
     line = json.dumps(about).encode() + b"\n"
     append(folder / f"worker{worker}.jsonl", line)

@@ -1,4 +1,4 @@
-"""A request from start to its last line in the terminal: run, keep, show, publish."""
+"""Doing a request, from its start to its last line in the terminal: run, show, send."""
 
 from collections.abc import Callable
 
@@ -19,14 +19,21 @@ STOPS = (Busy, KeyboardInterrupt, SystemExit)
 
 
 def perform(request: Request) -> Tally:
-    """Do a request's jobs, whatever goes wrong; Busy where another process does its only job."""
+    """Do a request's jobs, show the results, send them, and count how the jobs ended.
+
+    A job that fails is counted, and its reason is stored; nothing is raised for it.
+
+    Raises:
+        Busy: another process does the only job.
+        KeyboardInterrupt: the user stopped it.
+    """
     console = terminal.console()
     try:
         with progress_bar.watching(console) as watch:
             results = requests.run(request, watch)
     except STOPS:
         raise
-    except BaseException as error:  # a panic of compiled code is no Exception
+    except BaseException as error:  # compiled code may raise what is no Exception
         noted = [failures.note(config, error) for config in request.jobs]
         return Tally(failed=len(noted), reasons=(str(noted[0]),))
     _show(lambda: _view(request, results, console), console)
@@ -48,15 +55,15 @@ def _view(request: Request, results: Results, console: Console) -> None:
 def _publish(request: Request, results: Results) -> wandb_runs.Sending | None:
     if request.suite is not None:
         return wandb_runs.publish_suite(request, results)
-    (config,) = request.jobs  # a suite's member on its own waits for its suite
+    (config,) = request.jobs  # a suite's member is sent with its suite
     return wandb_runs.publish(results.outcomes[config.task.name], config)
 
 
 def _sent(trouble: wandb_runs.Sending | None, console: Console) -> int:
-    """Tell what went wrong with sending a run; returns how many are left to be sent, 0 or 1."""
+    """Print why a run was not sent as it should be; returns how many remain to be sent, 0 or 1."""
     if trouble is None:
         return 0
-    console.print(trouble.told, highlight=False, soft_wrap=True)
+    console.print(trouble.message, highlight=False, soft_wrap=True)
     return int(trouble.left)
 
 

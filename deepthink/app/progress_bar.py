@@ -1,4 +1,4 @@
-"""How far jobs are, while they run: a bar that leaves nothing behind."""
+"""A progress bar for running jobs, which is removed when they end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from deepthink.progress import Watcher
 
 
 class ProgressWatcher(Watcher):
-    """A progress bar over all query readings, with the newest accuracies of the job at work."""
+    """A progress bar over all queries to score, with the newest accuracies of the running job."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -36,11 +36,11 @@ class ProgressWatcher(Watcher):
         self._bar.console.print(text, highlight=False, soft_wrap=True)
 
     def start(self, total: int) -> None:
-        """The length of the bar is known."""
+        """Set the length of the bar."""
         self._bar.update(self._task, total=total)
 
     def advance(self, readings: int) -> None:
-        """Move on."""
+        """Move the bar by so many queries."""
         self._bar.advance(self._task, readings)
 
     def step(self, t: int, split: str, accuracy: float) -> None:
@@ -51,7 +51,7 @@ class ProgressWatcher(Watcher):
 
     @contextmanager
     def aside(self, text: str, total: int) -> Iterator[Callable[[int], object]]:
-        """A bar of its own, as long as it lasts."""
+        """Show a second bar while the block runs."""
         task = self._bar.add_task(f"  {text}", total=total)
         try:
             yield lambda readings: self._bar.advance(task, readings)
@@ -61,7 +61,7 @@ class ProgressWatcher(Watcher):
 
 @contextmanager
 def watching(console: Console) -> Iterator[Watcher]:
-    """A watcher that draws on `console` while jobs run and leaves nothing behind."""
+    """A watcher that draws on `console` while jobs run. The bar is removed at the end."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""What a reader of a result should know beside its numbers, a line each."""
+"""Lines that say what a user should know of a result besides its numbers."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from deepthink.study.requests import Results
 
 
 def method(key: Identity) -> str:
-    """How demonstrations were shown and thought over, in a few words."""
+    """How many demonstrations were shown, and how the memory was refined, in a few words."""
     thinking = key.thinking
     parts = [f"{key.demonstrations} demonstrations"]
     if key.copies > 1:
@@ -33,14 +33,14 @@ def method(key: Identity) -> str:
 
 
 def _options(named: Mapping[str, Any]) -> str:
-    """A refinement or calibration with its options; of a file from outside also what it held."""
+    """A refinement or calibration with its options, and the digest of a plugin's file."""
     options = [f"{key} {value}" for key, value in named.items() if key not in ("name", "source")]
     options += [f"file {named['source'][:8]}"] if "source" in named else []
     return f"{named['name']} ({', '.join(options)})" if options else str(named["name"])
 
 
 def of_job(record: Record) -> Iterator[str]:
-    """What was unusual about a job, and which t its dev set chose."""
+    """Lines on what was unusual about a job, and the t that is best on dev."""
     shots, data = record.demonstrations, record.data
     yield from _another_model(record.config.model)
     chosen = curves.by_dev(record.curve)
@@ -48,13 +48,13 @@ def of_job(record: Record) -> Iterator[str]:
         yield f"t chosen on dev: {chosen.step}, test accuracy {chosen.accuracy:.1%}"
     if shots.dropped:
         yield (
-            f"the context holds {shots.kept} of {len(shots.indices)} demonstrations at 2L "
+            f"the context holds {shots.kept} of {shots.kept + shots.dropped} demonstrations at 2L "
             f"positions: the first {shots.dropped} were dropped for every query"
         )
     if shots.truncated:
         yield f"the demonstrations were cut to their last {shots.tokens} tokens"
-    if shots.copies < (asked := record.identity.copies):
-        yield f"the context holds {shots.copies} of {asked} copies of the demonstrations"
+    if shots.copies < (copies := record.identity.copies):
+        yield f"the context holds {shots.copies} of {copies} copies of the demonstrations"
     yield from _answers([record])
     if (read := data.read_rows) != (published := data.published_rows):
         yield (
@@ -65,11 +65,13 @@ def of_job(record: Record) -> Iterator[str]:
 
 
 def of_suite(jobs: Sequence[Config], results: Results) -> Iterator[str]:
-    """What was unusual about a suite's members."""
+    """Lines on what was unusual about a suite's members."""
     records = [outcome.record for outcome in results.outcomes.values()]
     if results.failures:
-        done, all_of = len(records), len(jobs)
-        yield f"{done} of {all_of} members have a result; averages over a missing one are missing"
+        yield (
+            f"{len(records)} of {len(jobs)} members have a result; averages over a missing one are "
+            "missing"
+        )
     shots = [record.demonstrations for record in records]
     if fewer := sum(shot.dropped > 0 or shot.truncated for shot in shots):
         yield (
@@ -97,7 +99,7 @@ def of_suite(jobs: Sequence[Config], results: Results) -> Iterator[str]:
 
 
 def _another_model(model: ModelSetting) -> Iterator[str]:
-    """Whether the model has a name of conf/model that is another model's."""
+    """A line if the model has the name that conf/model gives to another model."""
     known = named_model(model.name)
     if known and (known["hub_id"], known["package"]) != (model.hub_id, model.package):
         yield (
@@ -107,7 +109,7 @@ def _another_model(model: ModelSetting) -> Iterator[str]:
 
 
 def _answers(records: Sequence[Record]) -> Iterator[str]:
-    """What makes answers unequal rivals, or equal ones, in a job or in all of a suite's."""
+    """Lines on answers that can never win, on special tokens, and on ties, summed over the jobs."""
     loser = {"sum": "longer", "probability": "shorter"}.get(records[0].identity.answer_score)
     if loser and (count := sum(record.tokens.beginnings for record in records)):
         yield (
@@ -116,11 +118,11 @@ def _answers(records: Sequence[Record]) -> Iterator[str]:
         )
     if count := sum(record.tokens.looks_special for record in records):
         yield f"what is written like a special token in {count:,} examples was read as text"
-    tied = Counter[tuple[str, int]]()
+    ties = Counter[tuple[str, int]]()
     for record in records:
         for point in record.curve:
-            tied[point.split, point.step] += point.ties or 0
-    (split, step), count = tied.most_common(1)[0]
+            ties[point.split, point.step] += point.ties or 0
+    (split, step), count = ties.most_common(1)[0]
     if count:
         yield (
             f"the highest score was shared in {count:,} {split} queries at t = {step}, where most "

@@ -2,9 +2,9 @@
 
     python run.py launcher=slurm workers=8 experiment=table1 model=gpt2-xl
 
-The command that is given expands the sweep, starts the workers, waits for them and sums up. A
-launcher that starts a killed worker again loses nothing. See `sweep` for what is kept in files, and
-`worker` for what a worker does.
+The command expands the sweep, starts the workers, waits for them and sums up. Nothing is lost if a
+launcher starts a killed worker again. `sweep` says which files are kept, and `worker` what a worker
+does.
 """
 
 import os
@@ -39,11 +39,14 @@ _ENGINE_LOG = "launcher.log"
 
 @dataclass(frozen=True)
 class Sharing:
-    """What a command line wants to have shared.
+    """A command line whose jobs several processes share.
+
+    >>> Sharing.of(["launcher=local", "workers=2", "seed=0,1"]).sweep
+    ('seed=0,1',)
 
     launcher: the name of a file in conf/launcher.
-    engine: the words about the launcher's settings.
-    sweep: the words about the jobs.
+    engine: the words that set the launcher's options.
+    sweep: the words that describe the jobs.
     """
 
     launcher: str
@@ -71,13 +74,14 @@ class Sharing:
 
 
 def share(sharing: Sharing, tell: Callable[[str], object]) -> Tally:
-    """Start the workers, wait for them, and sum up what became of the jobs.
+    """Start the workers, wait for them, and count how the jobs ended.
 
-    tell: shows a line.
+    tell: called with each line to show.
 
     Raises:
-        UserError: for a sweep or launcher that is wrong, before anything is started.
-        KeyboardInterrupt: says what was done by then, and which workers go on.
+        UserError: the sweep or the launcher is wrong. No worker was started.
+        KeyboardInterrupt: the user stopped it. The message says how many jobs had ended, and which
+            workers go on.
     """
     expanded = overrides.expand(sharing.sweep)
     engine = [f"launcher={sharing.launcher}", *sharing.engine]
@@ -106,7 +110,7 @@ def share(sharing: Sharing, tell: Callable[[str], object]) -> Tally:
 
 
 def _run_workers(folder: Path, sweep: Sweep, engine: Sequence[str]) -> str:
-    """Start the workers and wait until none is left; says what was lost, nothing if none was.
+    """Start the workers and wait for all; returns what is known of a lost worker, "" if none was.
 
     engine: the words of the launcher's settings and of the workers' numbers.
     """
@@ -131,7 +135,7 @@ def _run_workers(folder: Path, sweep: Sweep, engine: Sequence[str]) -> str:
 
 
 def _notes(expanded: Sequence[Words]) -> Iterator[str]:
-    """The notes on the methods of a sweep, each of which is composed once."""
+    """The notes on the methods of a sweep. Each method is composed once."""
     about = ("method", "plugins=")
     methods = {tuple(word for word in words if word.startswith(about)) for words in expanded}
     for words in methods:
@@ -142,9 +146,9 @@ def _notes(expanded: Sequence[Words]) -> Iterator[str]:
 
 @contextmanager
 def same_imports() -> Iterator[None]:
-    """Have processes that are started meanwhile import modules from where this one does.
+    """While this lasts, processes that are started import modules from where this process does.
 
-    By themselves they would look in the working folder first, and not in that of run.py.
+    Without it they would look in the working folder first, and not in that of run.py.
     """
     places = [str(Path(place).absolute()) for place in sys.path if place]
     changed = {"PYTHONPATH": os.pathsep.join(places), "PYTHONSAFEPATH": "1"}
@@ -160,16 +164,16 @@ def same_imports() -> Iterator[None]:
 
 
 def wait_for_workers(folder: Path) -> None:
-    """Wait for workers that go on after another was lost."""
+    """Wait for the workers that still run, which may outlive a launcher that lost one of them."""
     living = Leases(folder / "leases")
     for name in living.names("worker"):
-        while not isinstance(held := living.take(name), Lease):
+        while not isinstance(lease := living.take(name), Lease):
             leases.pause()
-        held.release()
+        lease.release()
 
 
 def _stopped(folder: Path) -> str:
-    """Interrupt the workers on this machine; returns what to say of those on others."""
+    """Interrupt the workers on this machine; returns the words that name those on others."""
     here, elsewhere = Holder.here(), []
     living = Leases(folder / "leases")
     for name in living.names("worker"):
@@ -185,7 +189,7 @@ def _stopped(folder: Path) -> str:
 
 
 def summary(folder: Path, sweep: Sweep, lost: str = "") -> Tally:
-    """What became of all jobs and suites of a sweep, those that no worker came to included.
+    """How all jobs and suites of a sweep ended. A job that no worker reached counts as failed.
 
     lost: what is known of workers that were lost.
     """
@@ -209,7 +213,7 @@ def summary(folder: Path, sweep: Sweep, lost: str = "") -> Tally:
 
 @contextmanager
 def _aside(path: Path) -> Iterator[TextIO]:
-    """Send what an engine and its processes print to a file; yields the screen."""
+    """Redirect what a launcher and its processes print to a file; yields the screen."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
@@ -229,7 +233,7 @@ def _aside(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _progress(folder: Path, total: int, screen: TextIO) -> Iterator[None]:
-    """A bar of the jobs that workers have ended, while they are at it."""
+    """A bar of the jobs that have ended, while the workers run."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 

@@ -10,10 +10,10 @@ from deepthink.redaction import without_secrets
 
 
 def settle() -> None:
-    """Give the process the streams it was started without, and let none fail over a character.
+    """Open the streams that the process was started without, and let no character make one fail.
 
-    A file that is opened later would otherwise take the number of the stream that is missing, and
-    whatever a library prints would go into it.
+    A file that is opened later would otherwise get the number of the missing stream, and what a
+    library prints would be written into that file.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is not None:
@@ -28,12 +28,12 @@ def settle() -> None:
 
 
 def abandon() -> None:
-    """Send what is still printed nowhere, since nobody reads it any more (`| head -1`)."""
+    """Discard what is still printed, after the reader has closed the pipe (`| head -1`)."""
     _to_nowhere(sys.stdout.fileno())
 
 
 def tell(text: str, error: bool = False) -> None:
-    """Print one line without secrets. It is no error if nobody reads the stream any more."""
+    """Print one line without secrets. A pipe that its reader has closed is no error."""
     try:
         print(without_secrets(text), file=sys.stderr if error else sys.stdout, flush=True)
     except BrokenPipeError:
@@ -41,7 +41,11 @@ def tell(text: str, error: bool = False) -> None:
 
 
 def script(main: Callable[[], object]) -> None:
-    """Run `main`; what a user can cause ends the process with one line and exit code 1."""
+    """Run `main`; an error that a user can cause ends the process in one line.
+
+    Raises:
+        SystemExit: with exit code 1, after such an error.
+    """
     settle()
     try:
         main()
@@ -50,7 +54,7 @@ def script(main: Callable[[], object]) -> None:
         wrong = str(error)
     except KeyboardInterrupt:
         wrong = "interrupted: nothing is half-written, the same command continues"
-    except BrokenPipeError:  # nobody reads on
+    except BrokenPipeError:  # the reader has closed the pipe
         abandon()
         return
     except OSError as error:

@@ -17,8 +17,8 @@ from deepthink.study.requests import Results
 def show(request: Request, results: Results, console: Console) -> None:
     """Print a suite's members, its averages, the average curve, and what was unusual.
 
-    Accuracies are of the test split, at t = 1 (vanilla) and after the last step. An average of
-    which a member is missing is missing too.
+    Accuracies are those of the test split, at t = 1 (vanilla) and after the last step. An average
+    is shown only if all of its members have a result.
     """
     suite, outcomes = request.suite, results.outcomes
     if suite is None or not outcomes:
@@ -54,8 +54,8 @@ def _at(step: int) -> str:
 
 
 def _estimate(estimate: curves.Estimate) -> str:
-    share, low, high = (f"{100 * value:.1f}" for value in estimate)
-    return f"{share:>5} [{low:>4}, {high:>5}]"
+    mean, low, high = (f"{100 * value:.1f}" for value in estimate)
+    return f"{mean:>5} [{low:>4}, {high:>5}]"
 
 
 def _members(suite: SuiteSpec, results: Results, steps: Sequence[int]) -> Table:
@@ -80,7 +80,7 @@ def _members(suite: SuiteSpec, results: Results, steps: Sequence[int]) -> Table:
 
 
 def _shots(outcome: Outcome) -> str:
-    """How many demonstrations were kept, of how many if not all."""
+    """How many demonstrations fit into the context, and of how many if not all did."""
     shots = outcome.record.demonstrations
     kept, count = shots.kept, len(shots.indices)
     cut = " (cut)" if shots.truncated else ""
@@ -93,13 +93,14 @@ def _averages(suite: SuiteSpec, results: Results, steps: Sequence[int]) -> Table
     if len(groups) > 1:
         groups["all"] = [member for members in groups.values() for member in members]
     for group, members in groups.items():
-        found = [results.outcomes.get(suite.full_name(member)) for member in members]
-        whole = [outcome for outcome in found if outcome is not None]
+        names = [suite.full_name(member) for member in members]
+        outcomes = [results.outcomes[name] for name in names if name in results.outcomes]
         for kind, average in (("macro", curves.macro), ("micro", curves.micro)):
             cells = ["–"] * (1 + len(steps))
-            if len(whole) == len(members):
+            if len(outcomes) == len(members):
                 at = [
-                    [curves.at_step(o.record.curve, "test", step) for o in whole] for step in steps
+                    [curves.at_step(outcome.record.curve, "test", step) for outcome in outcomes]
+                    for step in steps
                 ]
                 questions = sum(point.count for point in at[0])
                 cells = [f"{questions:,}", *(_estimate(average(points)) for points in at)]
@@ -109,7 +110,7 @@ def _averages(suite: SuiteSpec, results: Results, steps: Sequence[int]) -> Table
 
 
 def _average_curve(outcomes: Sequence[Outcome]) -> Table:
-    table = plain_table("t", "macro % [95 % interval]", "micro % [95 % interval]")
+    table = plain_table("t", "macro % [95 % interval]", "micro % [95 % interval]", words=0)
     each = [curves.of_split(outcome.record.curve, "test") for outcome in outcomes]
     for points in zip(*each, strict=True):
         step = str(points[0].step)

@@ -1,10 +1,10 @@
-"""The folder of a sweep that several processes share, and what its workers must know.
+"""The folder of a sweep that several processes share.
 
-results/sweeps/<time>-<…>-<group>/sweep.json       the jobs, a suite's one by one
-results/sweeps/<time>-<…>-<group>/worker<k>.jsonl  a line for each job that worker k came to
+results/sweeps/<time>-<…>-<group>/sweep.json       the jobs, each member of a suite by itself
+results/sweeps/<time>-<…>-<group>/worker<k>.jsonl  a line for each job that worker k reached
 results/sweeps/<time>-<…>-<group>/worker<k>.log    what it would have shown in a terminal
-results/sweeps/<time>-<…>-<group>/launcher.log     what the engine that runs the workers said
-results/sweeps/<time>-<…>-<group>/leases           which worker lives, and who is at which job
+results/sweeps/<time>-<…>-<group>/launcher.log     what the launcher printed
+results/sweeps/<time>-<…>-<group>/leases           which workers live, and which jobs they do
 """
 
 import json
@@ -31,7 +31,7 @@ class Sweep:
     jobs: the words of each job, those of a suite one member at a time.
     suites: the words of each suite, and the places of its members among `jobs`.
     workers: how many there are.
-    local: whether all are on this machine, so that they divide its cores among them.
+    local: whether all run on this machine, and so divide its cores among them.
     gpus: CUDA_VISIBLE_DEVICES of the command that started them; None where it was not set.
     group: what W&B calls the runs.
     cwd: the folder in which the command was given.
@@ -47,13 +47,13 @@ class Sweep:
 
     @classmethod
     def read(cls, folder: Path) -> "Sweep":
-        """The sweep of a folder."""
-        kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return cls(**{**kept, "suites": [(words, places) for words, places in kept["suites"]]})
+        """The sweep that a folder holds; OSError as it comes."""
+        stored = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return cls(**{**stored, "suites": [(words, places) for words, places in stored["suites"]]})
 
     def write(self, results: Path) -> Path:
-        """Make the sweep's folder among these results; UserError where that is not possible."""
-        from deepthink.store import records  # slow to import: a typo should not wait
+        """Make the sweep's folder in a folder of results; UserError if it cannot be written."""
+        from deepthink.store import records  # slow to import: a mistyped word is reported before
 
         name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}-{self.group}"
         folder = results / "sweeps" / name
@@ -71,6 +71,11 @@ class Sweep:
         """The places of all jobs as a worker goes through them.
 
         Jobs of one model follow each other, and each worker begins at another place.
+
+        >>> jobs = [["model=a"], ["model=b"], ["model=a", "seed=1"], ["model=b", "seed=1"]]
+        >>> sweep = Sweep(jobs, [], 2, local=True, gpus=None, group="", cwd=".")
+        >>> sweep.order(worker=0), sweep.order(worker=1)
+        ([0, 2, 1, 3], [1, 3, 0, 2])
         """
 
         def model(place: int) -> Words:
@@ -82,7 +87,11 @@ class Sweep:
 
 
 def taken_apart(expanded: Sequence[Words]) -> tuple[list[Words], list[Members]]:
-    """The jobs, those of a suite one by one; and the suites, with the places of their members."""
+    """The jobs, each member of a suite by itself, and the suites with their members' places.
+
+    >>> taken_apart([["task=sst2"], ["task=mmlu", "task.members=[virology]"]])[1]
+    [(['task=mmlu', 'task.members=[virology]'], [1])]
+    """
     jobs: list[Words] = []
     suites: list[Members] = []
     for words in expanded:

@@ -1,4 +1,4 @@
-"""The terminal that jobs are shown in, and the tables drawn there."""
+"""The terminal in which results are shown, and the tables in it."""
 
 from rich import box
 from rich.console import Console
@@ -8,7 +8,7 @@ from deepthink.app import streams
 
 
 class _Console(Console):
-    """One whose reader may leave, as `| head -1` does: what it shows ends, the work goes on."""
+    """A console that prints no more once its reader has closed the pipe (`| head -1`)."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -16,15 +16,14 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """The terminal, or a page wide enough for every table where the output is no terminal."""
+    """The terminal, or where the output is none, a page that is wide enough for every table."""
     terminal = _Console(markup=False)
     return terminal if terminal.is_terminal else _Console(width=118, markup=False)
 
 
-def plain_table(*headings: str) -> Table:
-    """A table of a column of words and columns of numbers."""
+def plain_table(*headings: str, words: int = 1) -> Table:
+    """An empty table. Its first `words` columns hold words, the others numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for heading in headings:
-        words = heading in ("member", "average", "stage")
-        table.add_column(heading, justify="left" if words else "right", no_wrap=True)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if place < words else "right", no_wrap=True)
     return table

@@ -1,4 +1,4 @@
-"""Sending finished jobs to Weights & Biases. The records are the truth; this is a copy of them."""
+"""Sending finished jobs to Weights & Biases. Its runs are derived from the records."""
 
 import os
 import shutil
@@ -23,45 +23,48 @@ from deepthink.study.requests import Results
 
 _PREDICTION_ROWS = 20_000
 _LONGEST_NAME, _LONGEST_TAG = 128, 64
-"""Characters that Weights & Biases takes; what is cut stands in the run's config."""
+"""Characters that Weights & Biases accepts. The run's config has the whole name."""
 
 
 @dataclass(frozen=True)
 class Sending:
-    """What went wrong with a run, and whether it is still to be sent."""
+    """A run that was not sent as it should be.
 
-    told: str
+    message: why, in one line. left: whether the run remains to be sent by a later command.
+    """
+
+    message: str
     left: bool = False
 
 
 def publish(outcome: Outcome, config: Config) -> Sending | None:
     """Log curve, config and predictions as one run; returns what went wrong, if anything.
 
-    Never raises: a dead network or a missing login must not cost a finished job. A record is sent
-    if it was made to be sent and the ledger lacks it, so also after the process that made it was
-    killed. A suite's member waits for its suite.
+    Never raises: a dead network or a missing login must not make a finished job fail. A record is
+    sent if W&B was on when it was made and the ledger lacks it. So it is sent even if the process
+    that made it was killed. A suite's member is sent with its suite.
     """
     if config.task.member is not None:
         return None
-    return _once([outcome], config, lambda where: _publish(outcome, where))
+    return _once([outcome], config, lambda settings: send_job(outcome, settings))
 
 
 def publish_suite(request: Request, results: Results) -> Sending | None:
     """Log a suite's average curve and a table of its members as one run; returns as `publish`.
 
-    A suite of which a member failed is sent when a later command completes it. A complete suite is
-    sent if any of its members was not sent with this or another suite.
+    A suite with a failed member is sent by the later command that completes it. A complete suite is
+    sent unless each of its members was sent before, with this or another suite.
     """
     if results.failures:
         return None
     outcomes = [*results.outcomes.values()]
-    return _once(outcomes, request.jobs[0], lambda where: _publish_suite(request, results, where))
+    return _once(outcomes, request.jobs[0], lambda settings: send_suite(request, results, settings))
 
 
 def _once(
     outcomes: Sequence[Outcome], config: Config, send: Callable[[WandbSpec], None]
 ) -> Sending | None:
-    """Send if any of the records is still to be sent and no other process is at the first."""
+    """Send unless all records were sent, or another process holds the lease of the first."""
     if config.wandb.mode == "disabled":
         return None
     results = Path(config.results)
@@ -80,39 +83,39 @@ def _once(
             if due.keys() <= ledger.sent(results):
                 return None
             with ledger.noting(results, due):
-                told = _sent(config.wandb, send)
-            return Sending(told) if told else None
-    except Exception as error:  # whatever a third-party client meets
+                message = _sent(config.wandb, send)
+            return Sending(message) if message else None
+    except Exception as error:  # whatever the client of Weights & Biases raises
         why = without_secrets(first_line(error))
-        told = f"not sent to Weights & Biases ({why}): the record is complete without it"
-        return Sending(told, left=True)
+        message = f"not sent to Weights & Biases ({why}): the record is complete without it"
+        return Sending(message, left=True)
 
 
 def _sent(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:
-    """Send, to this machine's disk where the network is dead; returns what did not work."""
+    """Send, or store the run on disk if the network is dead; returns what did not work."""
     sync = make("sync", "wandb sync --yes")
-    kept = f"the run is kept here, {sync} uploads it"
+    stored = f"the run is kept here, {sync} uploads it"
     import wandb
 
     os.environ.setdefault("WANDB_SILENT", "true")
-    own = wandb.setup().settings
+    client = wandb.setup().settings
     if settings.mode != "online":
         send(settings)
         return None
-    if not reachable(own.base_url):
+    if not reachable(client.base_url):
         send(replace(settings, mode="offline"))
-        return f"{own.base_url} cannot be reached: {kept}"
-    folder = Path(own.wandb_dir)
+        return f"{client.base_url} cannot be reached: {stored}"
+    folder = Path(client.wandb_dir)
     before = {*folder.glob("run-*")}
     try:
         send(settings)
-    except Exception as error:  # it answers, and still does not take the run
+    except Exception as error:  # the server answers, but does not accept the run
         why = without_secrets(first_line(error))
-        wandb.teardown()  # else the client takes the second try for another writer of the first
+        wandb.teardown()  # else the client counts the second try as a second writer
         for half in {*folder.glob("run-*")} - before:
             shutil.rmtree(half, ignore_errors=True)
         send(replace(settings, mode="offline"))
-        return f"not sent to {own.base_url} ({why}): {kept}"
+        return f"not sent to {client.base_url} ({why}): {stored}"
     return None
 
 
@@ -120,7 +123,7 @@ def _sent(settings: WandbSpec, send: Callable[[WandbSpec], None]) -> str | None:
 def _started(
     settings: WandbSpec, name: str, identifier: str, tags: list[str], config: dict[str, Any]
 ) -> Iterator[Any]:
-    """A run whose metrics are drawn over t."""
+    """Start a run of Weights & Biases whose metrics are drawn over t."""
     import wandb
 
     with (
@@ -150,7 +153,8 @@ def _started(
         yield run
 
 
-def _publish_suite(request: Request, results: Results, settings: WandbSpec) -> None:
+def send_suite(request: Request, results: Results, settings: WandbSpec) -> None:
+    """Log a complete suite as one run; whatever the client raises."""
     import wandb
 
     suite = request.suite
@@ -177,7 +181,8 @@ def _publish_suite(request: Request, results: Results, settings: WandbSpec) -> N
         run.log({"members": wandb.Table(dataframe=pd.DataFrame(rows))})
 
 
-def _publish(outcome: Outcome, settings: WandbSpec) -> None:
+def send_job(outcome: Outcome, settings: WandbSpec) -> None:
+    """Log a job as one run; whatever the client raises."""
     import wandb
 
     record, scores = outcome.record, outcome.scores

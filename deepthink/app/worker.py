@@ -1,7 +1,7 @@
-"""A worker of a shared sweep: it goes through the jobs and does those that nobody else does.
+"""A worker of a shared sweep: it goes through the jobs and does those that no other worker does.
 
-It keeps its model loaded between the jobs. A worker that is killed loses the job it was at. Another
-takes that job over after all the others, since it may be the job that kills.
+Its model stays loaded between the jobs. If a worker is killed, another one does its job, but after
+all other jobs, since the job itself may be what kills.
 """
 
 import os
@@ -38,7 +38,7 @@ class Worker:
         self._put_off: set[int] = set()
 
     def work(self) -> None:
-        """Go through the jobs until each is done by some worker, then report the suites."""
+        """Go through the jobs until all are done, by whatever worker, then report the suites."""
         os.chdir(self._sweep.cwd)
         log = self._folder / f"worker{self._number}.log"
         with (
@@ -53,17 +53,17 @@ class Worker:
             until_done(range(len(self._sweep.suites)), self._conclude)
 
     def _attempt(self, place: int) -> None:
-        """Do the job of this place; Busy where another worker does it."""
+        """Do the job at this place; Busy if another worker does it."""
         words = self._sweep.jobs[place]
         self._once(place, lambda: _performed(Request(self._requested(words).jobs)))
 
     def _conclude(self, number: int) -> None:
-        """Report a suite of which every member is done. The members are not counted again."""
+        """Report a suite if all of its members are done. The members are not counted again."""
         words, members = self._sweep.suites[number]
         if any(self._journals.ended()[place].failed for place in members):
             return
 
-        def report() -> Tally:  # force=false: the members were done, anew if that was asked for
+        def report() -> Tally:  # force=false: force was applied when the members were done
             tally = _performed(self._requested([*words, "force=false"]))
             return Tally(failed=min(tally.failed, 1), reasons=tally.reasons, unsent=tally.unsent)
 
@@ -73,7 +73,7 @@ class Worker:
         return overrides.requested(words).in_group(self._sweep.group)
 
     def _once(self, place: int, do: Callable[[], Tally]) -> None:
-        """Do what belongs to this place unless it is done, and write down what became of it."""
+        """Do what belongs to this place unless it is done, and note how it ended."""
         if place in self._journals.ended():
             return
         claim = self._leases.take(f"job{place}")
@@ -96,21 +96,21 @@ class Worker:
 
 def work(composed: DictConfig) -> None:
     """The task that a launcher starts in each worker's process, with the worker's config."""
-    GlobalHydra.instance().clear()  # it has done its part; jobs are composed by themselves
+    GlobalHydra.instance().clear()  # Hydra composed the worker; each job is composed by itself
     Worker(Path(composed.sweep), composed.worker).work()
 
 
 def _performed(request: Request) -> Tally:
-    from deepthink.app import perform  # slow to import: the command that starts workers need not
+    from deepthink.app import perform  # slow to import, and only workers need it
 
     return perform.perform(request)
 
 
 @contextmanager
 def alive(leases: Leases, number: int) -> Iterator[Holder]:
-    """A lease from which the driver sees that this worker lives.
+    """Hold a lease that shows that this worker lives.
 
-    Each start of a worker takes a new one, so that nobody need know whether the process of the last
+    Each start of a worker takes a new lease. So it does not matter whether the process of the last
     start has ended.
     """
     for last in leases.folder.glob(f"worker{number}-*"):
@@ -124,12 +124,12 @@ def alive(leases: Leases, number: int) -> Iterator[Holder]:
 
 
 def take_device(number: int, sweep: Sweep) -> str:
-    """Take a GPU or this worker's part of the cores, and say which.
+    """Take a GPU, or this worker's part of the cores; returns which, in words.
 
-    Processes that have more threads than cores between them wait for each other, which takes many
+    Processes with more threads together than there are cores wait for each other. That takes many
     times as long as their work.
     """
-    if sweep.local:  # submitit hides all GPUs from workers for which it was asked for none
+    if sweep.local:  # submitit hides all GPUs unless its options ask for some
         os.environ.pop(GPUS, None)
         if sweep.gpus is not None:
             os.environ[GPUS] = sweep.gpus

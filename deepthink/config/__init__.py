@@ -1,1 +1,1 @@
-"""What may be asked for, and how command lines become one checked, frozen request."""
+"""What a command may ask for, as one checked, frozen request: no torch, no models, no rows."""

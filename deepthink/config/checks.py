@@ -1,4 +1,4 @@
-"""What any value of a config must be; what is wrong with one is said in one line."""
+"""Checks of single values of a config, each with an error of one line."""
 
 import re
 from typing import Any
@@ -11,11 +11,16 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 
 
 MOST = 2**63 - 1
-"""The largest number that arrays and files hold."""
+"""The largest number that a config may hold, which is the largest of a 64-bit integer."""
 
 
 def check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
-    """Raise UserError for a value that is none of the valid ones."""
+    """Raise UserError for a value that is none of the valid ones.
+
+    >>> check_choice("device", "cp", ("cpu", "cuda"))
+    Traceback (most recent call last):
+    deepthink.errors.UserError: unknown value of device 'cp': did you mean cpu?
+    """
     if value not in valid:
         raise unknown(f"value of {name}", value, valid)
 
@@ -27,15 +32,15 @@ def check_at_least(name: str, value: int | None, least: int) -> None:
 
 
 _LONGEST_NAME = 200
-"""Bytes: file systems take 255 for one part of a path."""
+"""Bytes. File systems allow 255 for one part of a path."""
 
 
 _NO_NAME = re.compile(r"""^$|^[.~\s-]|[.\s]$|[\x00-\x1f\x7f/\\:*?"<>|\[\]]""")
-"""What makes a text more than a name: part of a path, a pattern or an option, or not visible."""
+"""What no name of a folder may hold: parts of paths, patterns and options, and invisible signs."""
 
 
 def check_name(key: str, name: str) -> None:
-    """Raise UserError for a text that cannot name a folder of records."""
+    """Raise UserError for a text that cannot be the name of a folder of records."""
     if _NO_NAME.search(name) or not name.isprintable():
         raise UserError(
             f"{key} is {shown(name)}: it names a folder of the results, so it must be a plain "
@@ -49,15 +54,16 @@ def check_name(key: str, name: str) -> None:
 
 
 def check_named(key: str, named: dict[str, Any], example: str) -> None:
-    """Raise UserError unless a dict of options has the plain name of what they are options of."""
+    """Raise UserError unless `named`, a dict of options, has a plain name at the key `name`."""
+    what = key.rpartition(".")[2]
     name = named.get("name")
     if not isinstance(name, str):
-        raise UserError(f"{key}.name is {shown(name)}: it must be a name, such as {example}")
+        raise UserError(f"{key}.name is {shown(name)}: it must name a {what}, such as {example}")
     check_name(f"{key}.name", name)
 
 
 def check_text(key: str, value: str) -> None:
-    """Raise UserError for bytes that are no text, which no file and no tokenizer takes."""
+    """Raise UserError for a text with bytes that are not UTF-8 or are null."""
     try:
         whole = "\0" not in value and value.encode()
     except UnicodeEncodeError:

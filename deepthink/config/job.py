@@ -8,6 +8,7 @@ from pydantic import with_config
 from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, check_named
 from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError
+from deepthink.options import REQUIRED
 from deepthink.plugins import REFINEMENTS
 from deepthink.settings import (
     ANSWER_SCORES,
@@ -37,7 +38,7 @@ class ModelSpec:
     """A causal language model: `hub_id` at `revision`, or the GGUF file of an installed `package`.
 
     dtype: "auto" is bfloat16 on CUDA and float32 elsewhere.
-    parameters: how many there are, for estimates of time; null: unknown.
+    parameters: the number of weights, for estimates of time; null if unknown.
     """
 
     name: str
@@ -55,16 +56,16 @@ class ModelSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class MethodSpec:
-    """A selector of demonstrations and how they are thought over; T = 1 is vanilla ICL.
+    """A selector of demonstrations, and how their memory is refined; T = 1 is vanilla ICL.
 
     selector: `name` of a module in deepthink/selection/rules and the options of its `select`.
-    refinement: `name` of a module in deepthink/engine/refinements and the options that it has
-        beside those of `thinking`.
-    copies: how often the prompt repeats the demonstrations.
-    scored: after which iterations queries are scored, see `options.scored_steps`.
+    refinement: `name` of a module in deepthink/engine/refinements, and those of its options that
+        are not fields below.
+    copies: how many times the prompt has the demonstrations.
+    scored: after which iterations queries are scored, see `deepthink.settings.scored_steps`.
     The rest are the arguments of `deepthink.think`.
 
-    Not measured: momentum, memory_dtype.
+    Not measured: refinement, momentum, memory_dtype.
     """
 
     selector: dict[str, Any]
@@ -78,13 +79,19 @@ class MethodSpec:
     memory_dtype: str
 
     def __post_init__(self) -> None:
-        check_named("method.selector", self.selector, "random")
+        check_named("method.selector", self.selector, "method=vanilla does")
         check_named("method.refinement", self.refinement, "iterate")
         check_at_least("method.copies", self.copies, 1)
         if self.copies > MOST_COPIES:
             raise UserError(f"method.copies is {self.copies}: it must be {MOST_COPIES:,} or less")
         check_choice("method.scored", self.scored, SCORED)
         check_thinking(**self.thinking)
+        for key in self.thinking:
+            if key in self.refinement:
+                raise UserError(
+                    f"method.refinement.{key} is {self.refinement[key]!r}: it belongs to all "
+                    f"refinements, so set method.{key}"
+                )
 
     @property
     def thinking(self) -> dict[str, Any]:
@@ -95,19 +102,35 @@ class MethodSpec:
     def refining(self, plugins: str | None) -> dict[str, Any]:
         """The name of the refinement with the values of all its options.
 
-        Those of `thinking` belong to every refinement that names them among its arguments.
-        UserError where one that it does not take was given another value than the usual one.
+        A refinement takes those values of `thinking` that it names among its arguments.
+
+        Raises:
+            UserError: a value of `thinking` that it does not take is not the default; its own
+                default is not the config's; it asks for T, which stays outside; or its file is
+                wrong.
         """
         name = self.refinement["name"]
         options = REFINEMENTS.options(name, plugins)
         offered = {key: value for key, value in self.thinking.items() if key != "iterations"}
+        if "iterations" in options:
+            raise UserError(
+                f"the refinement {name} takes iterations, but yields memories without end: "
+                "method.iterations says how many are taken"
+            )
         for key, value in offered.items():
-            if key not in options and value != getattr(THINKING, key):
+            default = getattr(THINKING, key)
+            if key not in options and value != default:
                 raise UserError(
                     f"method.{key} is {value}, but the refinement {name} does not take it: leave "
                     "it out"
                 )
-        usual = {k: p.default for k, p in options.items() if p.default is not p.empty}
+            if key in options and options[key].default not in (default, REQUIRED):
+                raise UserError(
+                    f"the refinement {name} takes {key} with a default of its own, "
+                    f"{options[key].default!r}, but the config's {default!r} takes its place: make "
+                    "them alike, or give the option another name"
+                )
+        usual = {key: o.default for key, o in options.items() if o.default is not REQUIRED}
         taken = {key: value for key, value in offered.items() if key in options}
         return {**usual, **taken, **self.refinement}
 
@@ -118,7 +141,7 @@ class MethodSpec:
 
     @property
     def label(self) -> str:
-        """What this method is called in paths and tables."""
+        """The name of this method in paths and tables."""
         chosen = self.selector["name"]
         parts = [] if chosen == "random" else [chosen]
         refinement = self.refinement["name"]
@@ -130,10 +153,10 @@ class MethodSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class DemonstrationSpec:
-    """How many are shown, and with which labels.
+    """How many demonstrations are shown, and with which labels.
 
-    count: null takes the task's own number. labels: "gold", "flipped" or "random", see
-    `deepthink.tasks.labels`; demonstrations are chosen by their gold labels in any case.
+    count: null takes the task's number. labels: "gold", "flipped" or "random", see
+    `deepthink.tasks.labels`. Demonstrations are always chosen by their gold labels.
 
     Not measured: labels.
     """
@@ -151,7 +174,7 @@ class DemonstrationSpec:
 class PoolSpec:
     """Which training rows demonstrations may come from.
 
-    overlap: "drop" leaves out rows whose text is also a dev or test row's, "keep" does not.
+    overlap: "drop" leaves out rows whose text is also that of a dev or test row, "keep" does not.
 
     Not measured: overlap.
     """
@@ -181,7 +204,7 @@ class PromptSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class WandbSpec:
-    """Where finished jobs are also sent."""
+    """How finished jobs are sent to Weights & Biases."""
 
     mode: str
     project: str
@@ -265,17 +288,22 @@ class Config:
 
     @property
     def draw(self) -> int:
-        """The seed, or 0 where no seed changes anything: given demonstrations, as they are."""
+        """The seed, or 0 if no seed changes anything: given demonstrations, not relabelled."""
         return 0 if self.task.given and self.demonstrations.labels != "random" else self.seed
 
     @property
     def label(self) -> str:
-        """What this job's method is called in paths and tables, with the labels it shows."""
+        """The name of the method in paths and tables, with its labels and its calibration.
+
+        >>> from deepthink.config.overrides import compose
+        >>> compose(["method=deepthink", "demonstrations.labels=flipped"]).label
+        'deepthink-flipped'
+        """
         labels, calibration = self.demonstrations.labels, self.calibration["name"]
         shown_labels = labels if labels != "gold" else ""
         corrected = calibration if calibration != "none" else ""
         return "-".join(filter(None, (self.method.label, shown_labels, corrected)))
 
     def resolved(self) -> dict[str, Any]:
-        """The whole config as plain values, for the record."""
+        """The whole config as dicts, lists and plain values, for the record."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Command lines as configs, and what is wrong with them in one line."""
+"""From the words of a command line to a config, with one line for whatever is wrong in them."""
 
 import getpass
 import os
@@ -30,7 +30,7 @@ from deepthink.redaction import refuse_secrets
 
 
 def _scratch() -> str:
-    """A temporary folder of this user for what Hydra writes about a sweep, which nobody reads."""
+    """A temporary folder of this user for what Hydra writes about a sweep. It is never read."""
     user = getattr(os, "getuid", getpass.getuser)
     return str(Path(tempfile.gettempdir(), f"deepthink-{user()}"))
 
@@ -40,7 +40,10 @@ OmegaConf.register_new_resolver("called", called, replace=True)
 
 
 def translate(error: Exception, words: Sequence[str] = ()) -> str:
-    """Hydra's own errors in one line, with the nearest valid names; words: the command line."""
+    """An error of Hydra's in one line, with the nearest valid names.
+
+    words: the command line.
+    """
     text = str(error)
     if isinstance(error, OverrideParseException):
         return _not_understood(str(error.override))
@@ -61,7 +64,7 @@ def translate(error: Exception, words: Sequence[str] = ()) -> str:
 
 
 def _not_understood(word: str) -> str:
-    """What to say of a word that does not follow Hydra's grammar."""
+    """The line for a word that does not follow Hydra's grammar."""
     key, equals, value = word.partition("=")
     if not equals or {"'", '"'} & set(value):
         return f"{word} is not understood: {called()} --help shows keys and examples"
@@ -77,7 +80,8 @@ def _not_understood(word: str) -> str:
 def compose(words: Sequence[str]) -> Config:
     """The checked job of a command line without sweeps.
 
-    Raises UserError for words that are wrong, and for a suite, which is many jobs.
+    Raises:
+        UserError: the words are wrong, or name a suite, which is many jobs.
 
     >>> compose(["task=sst2", "method.iterations=3"]).method.iterations
     3
@@ -92,25 +96,32 @@ def compose(words: Sequence[str]) -> Config:
 
 
 def requested(words: Sequence[str]) -> Request:
-    """The checked request of a command line without sweeps; UserError for words that are wrong."""
+    """The checked request of a command line without sweeps; UserError for words that are wrong.
+
+    >>> [job.task.name for job in requested(["task=mmlu", "task.members=[virology]"]).jobs]
+    ['mmlu/virology']
+    """
     return parse(composed(words))
 
 
 def composed(words: Sequence[str]) -> DictConfig:
-    """The config that Hydra makes of a command line, not checked yet; UserError as `requested`."""
-    found_by = search.search_path(words)
+    """The config that Hydra makes of a command line, before any check; UserError as `requested`."""
+    places = search.search_path(words)
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            return hydra.compose("config", overrides=[*words, *found_by])
-    except Exception as error:  # Hydra's own of many kinds, and what its plugins raise
+            return hydra.compose("config", overrides=[*words, *places])
+    except Exception as error:  # Hydra and its plugins raise many kinds
         raise UserError(translate(error, words)) from error
 
 
 def expand(words: Sequence[str]) -> list[list[str]]:
     """The overrides of each job of a sweep: every combination of the listed values.
 
-    The axes of an `experiment=` come first, as its file has them unless `words` narrow them.
-    UserError as in `compose`.
+    The axes of an `experiment=` come first. Values in `words` replace those of its file. UserError
+    as in `compose`.
+
+    >>> expand(["task=sst2", "seed=0,1"])
+    [['task=sst2', 'seed=0'], ['task=sst2', 'seed=1']]
     """
     try:
         given = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides([*words])}
@@ -139,8 +150,13 @@ def members(words: Sequence[str]) -> list[list[str]] | None:
     """The overrides of each member of a suite's job; None for a job of one task.
 
     It is None for an invalid command, too: the process that runs it reports the error.
+
+    >>> len(members(["task=mmlu"])), members(["task=mmlu"])[0]
+    (57, ['task=mmlu', 'task.members=[astronomy]'])
+    >>> members(["task=sst2"]) is None
+    True
     """
-    fixed = any("${" in word for word in words)  # a task that follows another key
+    fixed = any("${" in word for word in words)  # the task depends on another key
     about = [word for word in words if fixed or not word.startswith(("model=", "seed=", "order="))]
     names = _members(tuple(about))
     if names is None:
@@ -160,9 +176,10 @@ def _members(words: tuple[str, ...]) -> list[str] | None:
 
 
 def check(words: Sequence[str]) -> None:
-    """Raise UserError for words that must not reach Hydra, which stores and runs what it is given.
+    """Raise UserError for words that must not reach Hydra, which stores its words and obeys them.
 
-    Such words hold a secret, take the jobs from elsewhere, or are flags that do not exist.
+    Such words hold a secret, name configs or jobs that are not this package's, or are flags that do
+    not exist.
     """
     for word in words:
         check_text("a word of the command line", word)
@@ -189,19 +206,23 @@ def check(words: Sequence[str]) -> None:
 
 
 def _parts(word: str) -> tuple[str, str]:
-    """A word, and the value in it."""
+    """A word and its value. Either may be a secret."""
     return word, word.partition("=")[2]
 
 
 def check_experiment(words: Sequence[str]) -> None:
-    """Raise UserError for a list of experiments: each is a sweep by itself."""
+    """Raise UserError for a list of experiments, since each is a sweep by itself."""
     several = [word for word in words if re.match(r"experiment=.*[,(]", word)]
     if several:
         raise UserError(f"{several[0]}: an experiment is a sweep, give one command for each")
 
 
 def group(words: Sequence[str]) -> str:
-    """What W&B calls the runs of a sweep: the same for the same jobs, however it is started."""
+    """The name of a sweep's group of runs in W&B: the same for the same jobs, however started.
+
+    >>> group(["seed=0,1", "-m"]) == group(["launcher=local", "seed=0,1"])
+    True
+    """
     about = ("-", "launcher=", "workers=", "hydra.", "results=", "plugins=", "wandb.")
     kept = sorted(word for word in words if not word.startswith(about))
     named = [word.partition("=")[2] for word in kept if word.startswith("experiment=")]
@@ -214,7 +235,11 @@ def axes(experiment: str, plugins: str | None = None) -> dict[str, list[str]]:
 
     plugins: the folder of `plugins=`, which may have experiments too.
 
-    Raises UserError for an experiment that does not exist.
+    Raises:
+        UserError: the experiment does not exist.
+
+    >>> axes("table1")["task"][:2]
+    ['sst2', 'sst5']
     """
     words = [] if plugins is None else [f"plugins={search.quoted(plugins)}"]
     names = search.names("experiment", words)
@@ -229,13 +254,17 @@ def axes(experiment: str, plugins: str | None = None) -> dict[str, list[str]]:
 
 @lru_cache
 def named_model(name: str) -> dict[str, Any]:
-    """What conf/model says of a model; nothing if it is not there."""
+    """The values in a model's file of conf/model; an empty dict if it has none."""
     path = CONF / "model" / f"{name}.yaml"
     return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def values(override: str) -> list[str]:
-    """The values an override gives its key, one or many."""
+    """The values that an override gives to its key.
+
+    >>> values("seed=0,1"), values("task=sst2")
+    (['0', '1'], ['sst2'])
+    """
     (parsed,) = OverridesParser.create().parse_overrides([override])
     if parsed.is_sweep_override():
         return [str(value) for value in parsed.sweep_string_iterator()]
@@ -243,7 +272,7 @@ def values(override: str) -> list[str]:
 
 
 def _keys(words: Sequence[str]) -> list[str]:
-    """Every key that the task and method of a command line have, dotted, and every group."""
+    """Every dotted key of the config with the command line's task and method, and every group."""
     named = [word for word in words if re.fullmatch(r"(task|method)=\w+", word)]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra.compose("config", overrides=[*named, *search.search_path(words)])

@@ -1,4 +1,4 @@
-"""From Hydra's composed config to one frozen, checked request. The only reader of omegaconf."""
+"""From Hydra's composed config to one frozen, checked request."""
 
 import json
 import math
@@ -20,11 +20,11 @@ from deepthink.installation import called
 from deepthink.redaction import refuse_secrets
 
 SHARING = ("workers", "worker", "sweep")
-"""Keys of a sweep that several processes share, not of a job."""
+"""Keys that belong to a sweep that several processes share. No job has them."""
 
 
 def parse(composed: DictConfig) -> Request:
-    """Check a composed config and freeze it; UserError names the first key that is wrong."""
+    """Check a composed config and freeze it; UserError for the first key that is wrong."""
     try:
         values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -54,7 +54,7 @@ def parse(composed: DictConfig) -> Request:
 
 
 def notes(composed: DictConfig) -> tuple[str, ...]:
-    """What a parsed config wanted and does not get, in one line each."""
+    """A line for each value of a composed config that has no effect."""
     method = composed.method
     if method.get("thinks", True) or (iterations := method.iterations) == 1:
         return ()
@@ -65,14 +65,14 @@ def notes(composed: DictConfig) -> tuple[str, ...]:
 
 
 def _keep_plain(values: dict[str, Any]) -> None:
-    """Plain in-context learning stays T = 1 in a sweep that has another T for its other methods."""
+    """Set T = 1 for plain in-context learning, whatever T a sweep has for its other methods."""
     method = values.get("method")
     if isinstance(method, dict) and method.pop("thinks", True) is False:
         method["iterations"] = 1
 
 
 def _leaves(values: Any, inside: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that is no list and no dict, and every name of a dict, with its dotted key."""
+    """Every value that is no list and no dict, and every name in a dict, with its dotted key."""
     if isinstance(values, dict):
         for name, value in values.items():
             key = f"{inside}.{name}" if inside else str(name)
@@ -86,7 +86,7 @@ def _leaves(values: Any, inside: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _check_leaf(key: str, value: Any) -> None:
-    """Raise UserError for what no key takes."""
+    """Raise UserError for a value that no key allows."""
     match value:
         case bool() | None:
             return
@@ -106,7 +106,7 @@ _Checked = TypeVar("_Checked")
 
 
 def _checked(kind: type[_Checked], values: Any, inside: str = "") -> _Checked:
-    """`values` as a dataclass of this kind; `inside` is where they stand in the whole config."""
+    """`values` as a dataclass of this kind; UserError names the key, `inside` is its beginning."""
     try:
         return TypeAdapter(kind).validate_json(json.dumps(values))
     except ValidationError as error:

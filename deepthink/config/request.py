@@ -8,17 +8,17 @@ from deepthink.config.tasks import SuiteSpec
 
 @dataclass(frozen=True)
 class Request:
-    """The jobs of one command without sweeps.
+    """The jobs of a command without sweeps.
 
-    jobs: one, or one for each chosen member of `suite`; these differ in their task alone.
-    suite: the suite that the jobs are members of; None for the job of a plain task.
+    jobs: a single job, or a job for each chosen member of `suite`; these differ only in their task.
+    suite: the suite whose members the jobs are; None for a plain task.
     """
 
     jobs: tuple[Config, ...]
     suite: SuiteSpec | None = None
 
     def in_group(self, group: str) -> "Request":
-        """The same request; its W&B runs are in this group unless the user named one."""
+        """The same request with this group for its W&B runs, unless the user named a group."""
         jobs = (
             replace(job, wandb=replace(job.wandb, group=job.wandb.group or group))
             for job in self.jobs

@@ -1,4 +1,4 @@
-"""Where configs are found: in this package, and in the folders of plugins."""
+"""The places of configs: this package's folder `conf`, and the folders of plugins."""
 
 import re
 from collections.abc import Sequence
@@ -13,14 +13,18 @@ from deepthink import plugins
 from deepthink.errors import UserError
 from deepthink.installation import CONF
 
-GROUPS = ("model", "task", "method", "experiment", "scale", "launcher")
+GROUPS = ("model", "task", "method", "calibration", "experiment", "scale", "launcher")
 """The folders of `conf`: a word such as task=sst2 takes a file of its folder."""
 
 
 def plugins_of(words: Sequence[str]) -> str | None:
     """The folder that `plugins=` names in a command line; None where it names none.
 
-    Raises UserError for several folders: all jobs of a sweep have one.
+    Raises:
+        UserError: it names several. All jobs of a sweep have the same folder.
+
+    >>> plugins_of(["task=sst2", "plugins=lab"])
+    'lab'
     """
     given = [word.lstrip("+") for word in words if word.lstrip("+").startswith("plugins=")]
     if not given:
@@ -28,7 +32,7 @@ def plugins_of(words: Sequence[str]) -> str | None:
     try:
         override = OverridesParser.create().parse_override(given[-1])
     except HydraException:
-        return None  # composing says what is wrong with the word
+        return None  # composing reports what is wrong with the word
     if override.is_sweep_override() or len(given) > 1:
         raise UserError(f"{given[-1]}: a command has one folder of plugins")
     return str(value) if (value := override.value()) is not None else None
@@ -37,7 +41,8 @@ def plugins_of(words: Sequence[str]) -> str | None:
 def folders(words: Sequence[str]) -> tuple[Path, ...]:
     """The `conf` of this package, then those of the plugins that a command line may use.
 
-    Raises UserError for a folder of plugins that does not exist, and for two files of one name.
+    Raises:
+        UserError: a folder of plugins does not exist, or two files have the same name.
     """
     outside = (folder / "conf" for folder in plugins.folders(plugins_of(words)))
     places = (CONF, *(folder for folder in outside if folder.is_dir()))
@@ -50,19 +55,23 @@ def folders(words: Sequence[str]) -> tuple[Path, ...]:
 
 
 def names(group: str, words: Sequence[str] = ()) -> list[str]:
-    """The configs of a group that a command line may choose from."""
+    """The names of a group's configs that a command line may choose from; UserError as `folders`.
+
+    >>> "slurm" in names("launcher")
+    True
+    """
     every = {name for folder in folders(words) for name in _files(folder, group)}
     return sorted(name for name in every if not name.startswith("_"))
 
 
 def search_path(words: Sequence[str]) -> list[str]:
-    """The word that has Hydra look for configs in the folders of plugins; none without these."""
+    """The word by which Hydra searches the folders of plugins; an empty list without plugins."""
     places = [quoted(f"file://{folder}") for folder in folders(words)[1:]]
     return [f"hydra.searchpath=[{','.join(places)}]"] if places else []
 
 
 def _files(folder: Path, group: str) -> list[str]:
-    """Every file of a group, those that only other files use included."""
+    """The names of all files of a group, those included that only other files use."""
     if folder == CONF:
         return _packaged(group)
     return [path.stem for path in (folder / group).glob("*.yaml")]
@@ -74,7 +83,7 @@ def _packaged(group: str) -> list[str]:
 
 
 def quoted(text: str | Path) -> str:
-    r"""A text in the quotation marks with which one of Hydra's words holds it as it is.
+    r"""A text in quotation marks, so that Hydra takes it literally.
 
     >>> quoted("it's")
     "'it\\'s'"

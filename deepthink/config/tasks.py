@@ -14,9 +14,9 @@ from deepthink.settings import ANSWERS
 @with_config(STRICT)
 @dataclass(frozen=True)
 class WorkedExamples:
-    """A suite's own demonstrations: one file per member, of a GitHub repository at a commit.
+    """The demonstrations that a suite brings: a file for each member, at a commit on GitHub.
 
-    sha256: member to the hash of its file, checked when it is downloaded.
+    sha256: member → SHA-256 of its file, which is checked when the file is downloaded.
     """
 
     repository: str
@@ -30,13 +30,18 @@ class WorkedExamples:
 class SourceSpec:
     """Where a task's rows come from: a dataset repository of the hub, or a bundled folder.
 
-    files: split to file pattern, where the library cannot tell them by itself, else null. In a
-        pattern, {member} stands for the suite's member.
+    files: split → file pattern; null where the library finds the splits by itself. In a pattern,
+        {member} stands for the suite's member.
+    text, label: the columns of a row's text and of its label.
     classes: the raw values of column `label`, in the order of the task's label words; null where
-        every row has its own options.
-    pool: the split demonstrations come from, or a file of worked examples.
-    choices: the column of each row's options, to which `label` is an index. Where it is the text
-        column itself, the options are listed at the text's end and `label` is the mark of one.
+        every row has options of its own.
+    pool: the split that demonstrations come from, or a file of worked examples.
+    test: the split that test rows come from.
+    choices: the column of each row's options, in which `label` is an index. If it is the text
+        column, the options are listed at the end of the text and `label` is the mark of an option.
+
+    Raises:
+        UserError: both `classes` and `choices` are null, or two classes are the same.
     """
 
     repository: str
@@ -66,18 +71,21 @@ class TaskSpec:
     """A classification task as data (Table 4).
 
     template: a query's text, with {text} for the instance; an answer follows after `delimiter`.
-    labels: the label words; empty where every row has its own options.
+    labels: the label words; empty where every row has options of its own.
     demonstrations: how many the paper uses (§4.3).
-    rows: pool and test rows of the full data set, to be compared with what was read.
+    rows: pool and test rows of the full data set, which are compared with the rows that are read.
     version: raised by hand whenever a change here changes a number.
-    answer: of a row's own options, "text" scores the texts and shows no list of them, as the
-        authors' program does; "letter" lists them in the prompt and scores their letters.
-    given: the pool is the benchmark's own demonstrations: nothing is selected, and there are no
-        rows to set a dev set aside from.
-    member: what stands for {member} in the sources' file patterns.
+    answer: how options of a row's own are scored. "text" scores their texts and shows no list of
+        them, as the authors' program does. "letter" lists them in the prompt and scores letters.
+    given: whether the pool holds exactly the benchmark's demonstrations. Then nothing is selected,
+        and no rows can be set aside as a dev set.
+    member: the text that replaces {member} in the sources' file patterns.
     delimiter: what joins the template and an answer; empty where a language has no spaces.
 
     Not measured: answer, delimiter.
+
+    Raises:
+        UserError: a name, the template, the labels or the sources are wrong.
     """
 
     name: str
@@ -120,12 +128,15 @@ class TaskSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class SuiteSpec:
-    """A benchmark of many tasks with demonstrations of their own (Tables 5 and 6), as data.
+    """A benchmark of many tasks that brings its demonstrations (Tables 5 and 6), as data.
 
-    members: the names to run; null runs all.
-    categories: category to member to test rows.
-    labels: the label words of the members whose answers are fixed; the others' rows bring options.
+    members: the names of the members to run; null runs all.
+    categories: category → member → number of test rows.
+    labels: member → its label words. The rows of other members have options of their own.
     The rest is as in `TaskSpec`, the same for every member.
+
+    Raises:
+        UserError: a name is wrong, or that of no member, or the template or the sources are wrong.
     """
 
     name: str
@@ -151,12 +162,12 @@ class SuiteSpec:
 
     @property
     def rows(self) -> dict[str, int]:
-        """Test rows of every member there is."""
+        """Member → number of its test rows, for all members."""
         return {name: n for members in self.categories.values() for name, n in members.items()}
 
     @property
     def chosen(self) -> dict[str, list[str]]:
-        """The members to run by category, categories without one left out."""
+        """Category → its members to run. A category without any is left out."""
         wanted = set(self.rows if self.members is None else self.members)
         chosen = {
             category: [name for name in members if name in wanted]
@@ -165,7 +176,7 @@ class SuiteSpec:
         return {category: members for category, members in chosen.items() if members}
 
     def full_name(self, member: str) -> str:
-        """What a member is called as a task."""
+        """The name of a member as a task."""
         return f"{self.name}/{member}"
 
     def member(self, name: str) -> TaskSpec:
@@ -214,22 +225,33 @@ def _check_labels(labels: list[str]) -> None:
 
 
 def with_breaks(typed: str) -> str:
-    r"""A text in which \n and \t, as two characters, are a line break and a tab.
+    r"""A text in which \n and \t, written as two characters each, become a line break and a tab.
 
-    So a shell and single quotes in YAML leave them.
+    Shells, and single quotes in YAML, leave the two characters as they are.
+
+    >>> with_breaks(r"{text}\nIt was")
+    '{text}\nIt was'
     """
     return typed.replace("\\n", "\n").replace("\\t", "\t")
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two raw values are one class: text equals text, and "1" in a text file equals 1."""
+    """Whether two raw values are the same class: text equals text, and the text "1" equals 1.
+
+    >>> same("1", 1), same("1", "1.0"), same("yes", "yes ")
+    (True, False, True)
+    """
     if isinstance(first, str) and isinstance(second, str):
         return first.strip() == second.strip()
     return bool(as_typed(first) == as_typed(second))
 
 
 def as_typed(value: Any) -> Any:
-    """A text as the number or truth value it may stand for, anything else as it is."""
+    """The number or truth value that a text stands for, and any other value as it is.
+
+    >>> as_typed(" 1 "), as_typed("True"), as_typed("yes"), as_typed(None)
+    (1.0, True, 'yes', None)
+    """
     if not isinstance(value, str):
         return value
     word = value.strip()

@@ -52,6 +52,21 @@ def vocabulary(model: PreTrainedModel) -> int:
     return len(embedding.weight)
 
 
+def state(model: PreTrainedModel) -> tuple[object, ...]:
+    """What changes when the weights of a model, or its mode, are changed: for comparison alone.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)
+    >>> model = GPT2LMHeadModel(config).eval()
+    >>> before = state(model)
+    >>> _ = torch.nn.init.zeros_(model.lm_head.weight)
+    >>> before == state(model)
+    False
+    """
+    weights = [(weight.data_ptr(), weight._version) for weight in model.parameters()]
+    return model.training, *weights
+
+
 @contextmanager
 def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[Forward]:
     """Route the model's attention through this module, and restore it afterwards.

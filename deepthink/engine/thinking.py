@@ -1,6 +1,6 @@
 """The Deep-Thinking stage (§3.1): a frozen model reads its demonstrations T times."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.memory import Memory
 from deepthink.engine.refinements import iterate
+from deepthink.engine.support import state
 from deepthink.errors import UserError
 from deepthink.settings import THINKING, check_iterations, check_thinking
 from deepthink.structures import Tokens
@@ -90,7 +91,8 @@ def refined(
     Raises:
         UserError: T out of range, or a refinement whose first memory is not the plain reading,
             which ends before T, which yields what is no memory of this model and these L tokens,
-            numbers that are not finite, or a memory that it writes into afterwards.
+            numbers that are not finite, or a memory that it writes into afterwards, or which
+            changes the model.
 
     Example:
         >>> from transformers import GPT2Config, GPT2LMHeadModel
@@ -101,7 +103,8 @@ def refined(
     """
     check_iterations(iterations)
     name = f"the refinement {getattr(refine, 'func', refine).__module__.rpartition('.')[2]}"
-    memories = iter(refine(shown))
+    memories = _iterator(refine(shown), name)
+    untouched = state(shown.model)
     memory: Memory | None = None
     shapes: list[torch.Size] = []
     for step in range(1, iterations + 1):
@@ -111,10 +114,14 @@ def refined(
             raise UserError(
                 f"{name} writes into the memory that it yielded at t = {step - 1}: yield a copy"
             )
+        if state(shown.model) != untouched:
+            raise UserError(
+                f"{name} changes the model at t = {step}, which must stay frozen: only the memory "
+                "may change"
+            )
         if following is None:
             raise UserError(f"{name} ends after {step - 1} of {iterations} iterations")
-        if not isinstance(following, Memory):
-            raise UserError(f"{name} yields {type(following).__name__} at t = {step}, no Memory")
+        _check_kind(following, step, name)
         memory = replace(following.detached(), step=step)
         del following  # and with it the graph that it may hold
         if step == 1 and not shown.is_plain(memory):
@@ -122,6 +129,33 @@ def refined(
         shapes = shapes or [tensor.shape for tensor in memory.tensors]
         _check(memory, shapes, name)
         yield memory
+
+
+def _iterator(memories: object, name: str) -> Iterator[Memory]:
+    """What a refinement returned, as an iterator; UserError if it is none."""
+    if not isinstance(memories, Iterable):
+        raise UserError(
+            f"{name} returns {type(memories).__name__}, but must yield one memory after another"
+        )
+    return iter(memories)
+
+
+def _check_kind(memory: object, step: int, name: str) -> None:
+    """UserError unless what was yielded is a memory of floating-point tensors of one dtype."""
+    if not isinstance(memory, Memory):
+        raise UserError(f"{name} yields {type(memory).__name__} at t = {step}, no Memory")
+    kinds = {
+        str(tensor.dtype) if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+        for tensor in memory.tensors
+    }
+    floats = all(
+        isinstance(tensor, torch.Tensor) and tensor.is_floating_point() for tensor in memory.tensors
+    )
+    if len(kinds) > 1 or not floats:
+        raise UserError(
+            f"{name} yields at t = {step} a memory of {', '.join(sorted(kinds))}: all must be "
+            "tensors of one floating-point dtype"
+        )
 
 
 def _versions(memory: Memory | None) -> list[int]:

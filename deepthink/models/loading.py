@@ -19,7 +19,7 @@ from transformers import (
 
 from deepthink.config.job import ModelSpec
 from deepthink.engine.prepack import prepack
-from deepthink.engine.support import iterated
+from deepthink.engine.support import iterated, state
 from deepthink.errors import UserError
 from deepthink.models import checkpoints, resolving
 from deepthink.models.converting import converted
@@ -35,11 +35,15 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
 @dataclass(frozen=True)
 class LM:
-    """A frozen language model ready to think, and the state of its files that was read."""
+    """A frozen language model ready to think, and the state of its files that was read.
+
+    state: the model's own when it was loaded, see `support.state`.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     resolved: Resolved
+    state: tuple[object, ...]
 
     @property
     def positions(self) -> int | None:
@@ -77,16 +81,17 @@ def load(
     """Load a model, frozen and in eval mode, or return it if it was the last one loaded.
 
     It is returned from memory only if it is in the very state that is asked for: that of the files
-    now, or the one that was resolved before. Weights come from the hub (its cache, or the network),
-    a local folder or an installed package. Code from a repository is never run, and pickled weights
-    are read as plain tensors only.
+    now, or the one that was resolved before; and if its weights were not changed since. Weights
+    come from the hub (its cache, or the network), a local folder or an installed package. Code from
+    a repository is never run, and pickled weights are read as plain tensors only.
 
     Raises:
         UserError: the model is not installed, not cached without a network, gated, unknown, or
             cannot be iterated; or its files changed since they were resolved.
     """
     wanted = _resolved(model)
-    if (last := _loaded.get(device)) is not None and last.resolved == wanted:
+    last = _loaded.get(device)
+    if last is not None and last.resolved == wanted and last.state == state(last.model):
         return last
     del last
     unload()  # before the next is read, because two may not fit
@@ -98,7 +103,8 @@ def load(
             f"the files of {wanted.spec.hub_id} changed while they were read or since the job "
             "began: the same command starts again, with those that are there now"
         )
-    _loaded[device] = LM(prepack(weights), tokenizer, wanted)
+    packed = prepack(weights)
+    _loaded[device] = LM(packed, tokenizer, wanted, state(packed))
     return _loaded[device]
 
 

@@ -7,7 +7,7 @@ from io import StringIO
 from pathlib import Path
 
 from deepthink.config import overrides
-from deepthink.installation import CONF
+from deepthink.installation import CONF, IN_CHECKOUT
 from deepthink.report import (
     claims,
     comparison_tables,
@@ -120,7 +120,7 @@ def _page(
     drawn: Sequence[Drawn],
 ) -> Iterator[str]:
     """The text of results/README.md, part by part."""
-    yield prose.HEAD
+    yield prose.HEAD.format(command="make tables" if IN_CHECKOUT else "deepthink tables")
     for model in runs.models:
         if opening := list(sentences.opening(runs, model)):
             yield f"## {model} in short\n"

@@ -1,1 +1,1 @@
-"""Which demonstrations are shown: the pool, what a model says of it, and the rules."""
+"""Which demonstrations are shown: the pool, its signals and the rules. No records, no terminal."""

@@ -1,12 +1,14 @@
 """The demonstrations of a job, in reading order: one group for all queries, or one for each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from deepthink.config.job import Config
-from deepthink.errors import UserError
+from deepthink.errors import UserError, shown
+from deepthink.options import plain
 from deepthink.plugins import RULES
 from deepthink.selection.balance import Selection, check_count
 from deepthink.selection.pool import Pool
@@ -33,6 +35,8 @@ def choose(pool: Pool, config: Config) -> tuple[Group, ...]:
         return (Group(_permuted(Selection(list(range(config.count))), config), every),)
     select = RULES.load(config.method.selector, config.plugins)
     chosen = select(pool, config.count, np.random.default_rng([config.seed, 0]))
+    if isinstance(chosen, Iterator):
+        chosen = list(chosen)
     if not (isinstance(chosen, Sequence) and any(isinstance(c, Selection) for c in chosen)):
         return (Group(_permuted(_checked(chosen, pool, config), config), every),)
     name = config.method.selector["name"]
@@ -48,16 +52,45 @@ def choose(pool: Pool, config: Config) -> tuple[Group, ...]:
     return tuple(Group(selection, tuple(queries)) for selection, queries in groups.values())
 
 
-def _checked(choice: Selection | list[int], pool: Pool, config: Config) -> Selection:
-    """What a rule returned, if it is so many different examples of the pool."""
-    selection = choice if isinstance(choice, Selection) else Selection(list(choice))
-    indices = set(selection.indices)
-    if not len(indices) == len(selection.indices) == config.count or not indices <= set(
-        range(len(pool))
-    ):
-        name = config.method.selector["name"]
-        raise UserError(f"selector {name} did not return {config.count} different pool indices")
-    return selection
+def _checked(choice: Any, pool: Pool, config: Config) -> Selection:
+    """What a rule returned, in plain values, if it is so many different examples of the pool.
+
+    UserError for anything else, and for values or notes that a record cannot hold.
+    """
+    name = f"selector {config.method.selector['name']}"
+    selection = choice if isinstance(choice, Selection) else Selection(choice)
+    indices = _listed(selection.indices)
+    whole = all(isinstance(i, int) and not isinstance(i, bool) for i in indices)
+    if not (whole and len(indices) == len({*indices} & {*range(len(pool))}) == config.count):
+        raise UserError(
+            f"{name} must return {config.count} different pool indices, from 0 to {len(pool) - 1}, "
+            f"or a list of one Selection for each query, not {shown(choice)}"
+        )
+    values, log = _unwrapped(selection.values), _unwrapped(selection.log)
+    if values is not None and (not isinstance(values, list) or len(values) != len(indices)):
+        raise UserError(f"{name} must return a value for each of its indices, not {shown(values)}")
+    if not isinstance(log, dict):
+        raise UserError(f"{name} must keep its notes in a dict, not {shown(log)}")
+    for value in values or ():
+        if not (value is None or isinstance(value, int | float)):
+            raise UserError(f"{name} returns the value {shown(value)}, which is no number")
+    return Selection(indices, plain(values, f"values of {name}"), plain(log, f"log of {name}"))
+
+
+def _listed(indices: Any) -> list[Any]:
+    """The indices in a list, those of an array as plain numbers; empty for what holds none."""
+    if isinstance(indices, str | Mapping) or not isinstance(indices, Iterable):
+        return []
+    return [_unwrapped(index) for index in indices]
+
+
+def _unwrapped(value: Any) -> Any:
+    """The numbers of arrays and tensors as plain numbers, in lists and dicts too."""
+    if callable(getattr(value, "tolist", None)):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _unwrapped(item) for key, item in value.items()}
+    return [*map(_unwrapped, value)] if isinstance(value, list | tuple) else value
 
 
 def _permuted(chosen: Selection, config: Config) -> Selection:

@@ -83,6 +83,8 @@ class Stage:
 class Pool:
     """The examples that demonstrations are chosen from, and their signals, each read on first use.
 
+    The arrays cannot be written into.
+
     examples: n of them. Where a signal is used, all must have the same candidates.
     dev: examples to try demonstrations on, disjoint from the pool.
     queries: the texts of the examples that will be scored, without their labels.
@@ -105,7 +107,7 @@ class Pool:
         self.examples = tuple(examples)
         self.queries = tuple(queries)
         self.dev = tuple(dev)
-        self.labels: Array = np.array([example.label for example in examples])
+        self.labels: Array = _fixed(np.array([example.label for example in examples]))
         self.stages: list[Stage] = []
         self._reader = reader
         self._watch = watch or Watcher()
@@ -127,7 +129,7 @@ class Pool:
     @cached_property
     def probabilities(self) -> Array:
         """[n, C] float64: the scores as probabilities among the label words, 1e-12 at least."""
-        return self.label_probabilities(self.scores)
+        return _fixed(self.label_probabilities(self.scores))
 
     def label_probabilities(self, scores: Array) -> Array:
         """Label scores [..., C] as probabilities among the label words, float64, 1e-12 at least.
@@ -199,7 +201,8 @@ class Pool:
     @cached_property
     def _zero_shot(self) -> tuple[Array, Array]:
         with self.stage("zero-shot signals", len(self)):
-            return self._labelled().zero_shot(self.examples, self._progress)
+            hidden, scores = self._labelled().zero_shot(self.examples, self._progress)
+        return _fixed(hidden), _fixed(scores)
 
     @cached_property
     def _alike(self) -> bool:
@@ -215,3 +218,9 @@ class Pool:
                 "own: use method=vanilla or method=deepthink"
             )
         return self._reader
+
+
+def _fixed(array: Array) -> Array:
+    """The array, which can no longer be written into: it is read more than once."""
+    array.setflags(write=False)
+    return array

@@ -1,1 +1,1 @@
-"""Everything kept under results/, and who may write it: no torch."""
+"""Everything that is kept under results/, and which process may write it: no torch."""

@@ -1,4 +1,4 @@
-"""From curves to numbers: which step counts is a choice, and each choice has a name."""
+"""From a curve over t to accuracies: the ways to choose t, averages, and intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Point(Part):
     step: StrictInt
     """t: after how many readings of the demonstrations; 1 is plain in-context learning."""
     split: Literal["dev", "test"]
-    """Which examples were scored."""
+    """The examples that were scored."""
     correct: StrictInt
     """How many predictions are the gold label."""
     count: StrictInt
@@ -29,8 +29,8 @@ class Point(Part):
     predicted: StrictStr
     """Every example's predicted label, as the index of a candidate, in one line."""
     ties: StrictInt | None = None
-    """Of how many examples different candidates share the highest score. Earlier
-    records did not count them."""
+    """How many examples have the highest score for several candidates. Earlier records do not
+    have it."""
     followed: StrictInt | None = None
     """How many predictions are the example's flipped label. Only jobs whose demonstrations show
     flipped labels have it."""
@@ -43,7 +43,7 @@ class Point(Part):
 
 @dataclass(frozen=True)
 class Hits:
-    """How many of so many predictions are right."""
+    """`correct` of `count` predictions are right."""
 
     correct: int
     count: int
@@ -62,7 +62,13 @@ def at_step(curve: Sequence[Point], split: str, step: int) -> Point:
 def by_dev(curve: Sequence[Point]) -> Point | None:
     """The test point at the step that is best on dev, the earliest of equals; None without dev.
 
-    The test split has no say in the choice (§4.6).
+    Nothing of the test split enters the choice (§4.6).
+
+    >>> def point(step, split, correct):
+    ...     return Point(step=step, split=split, correct=correct, count=2, predicted="0 1")
+    >>> curve = [point(1, "dev", 1), point(2, "dev", 2), point(1, "test", 2), point(2, "test", 1)]
+    >>> by_dev(curve).step, oracle(curve).step
+    (2, 1)
     """
     dev = of_split(curve, "dev")
     if not dev:
@@ -72,17 +78,25 @@ def by_dev(curve: Sequence[Point]) -> Point | None:
 
 
 def oracle(curve: Sequence[Point]) -> Point:
-    """The test point that is best on test, the earliest of equals: an upper bound, not a result."""
+    """The test point that is best on test, the earliest of equals: an upper bound, no result."""
     return max(of_split(curve, "test"), key=lambda p: (p.correct, -p.step))
 
 
 def accuracy(point: Point | Hits, level: float = 0.95) -> Estimate:
-    """A point's accuracy with Wilson's interval over its examples."""
+    """A point's accuracy with Wilson's interval over its examples.
+
+    >>> [round(value, 3) for value in accuracy(Hits(correct=8, count=10))]
+    [0.8, 0.49, 0.943]
+    """
     return wilson(point.correct / point.count, point.count, level)
 
 
 def micro(points: Sequence[Point | Hits], level: float = 0.95) -> Estimate:
-    """The accuracy over all examples of several tasks, with Wilson's interval."""
+    """The accuracy over all examples of several tasks, with Wilson's interval.
+
+    >>> micro([Hits(1, 1), Hits(0, 3)])[0], macro([Hits(1, 1), Hits(0, 3)])[0]
+    (0.25, 0.5)
+    """
     count = sum(point.count for point in points)
     return wilson(sum(point.correct for point in points) / count, count, level)
 
@@ -90,29 +104,34 @@ def micro(points: Sequence[Point | Hits], level: float = 0.95) -> Estimate:
 def macro(
     points: Sequence[Point | Hits], level: float = 0.95, weights: Sequence[float] | None = None
 ) -> Estimate:
-    """The mean of several tasks' accuracies, every task weighing the same unless `weights` say.
+    """The mean of several tasks' accuracies, with Wilson's interval.
 
-    Wilson's interval at the effective number of examples: that at which one proportion would vary
-    as much as this mean (as for stratified surveys, Korn and Graubard 1998). It speaks of other
-    questions of these tasks, not of other tasks.
+    weights: the weight of each task; equal weights without it. The interval is taken at the
+    effective number of examples, at which a single proportion would vary as much as this mean (as
+    for stratified surveys, Korn and Graubard 1998). It covers other questions of these tasks, not
+    other tasks.
     """
     if len(points) == 1:
         return accuracy(points[0], level)
-    shares = [point.correct / point.count for point in points]
+    fractions = [point.correct / point.count for point in points]
     weights = [1.0] * len(points) if weights is None else weights
     total = sum(weights)
-    mean = sum(w * share for w, share in zip(weights, shares, strict=True)) / total
+    mean = sum(w * f for w, f in zip(weights, fractions, strict=True)) / total
     variance = sum(
-        (w / total) ** 2 * share * (1 - share) / max(1, point.count - 1)
-        for w, share, point in zip(weights, shares, points, strict=True)
+        (w / total) ** 2 * f * (1 - f) / max(1, point.count - 1)
+        for w, f, point in zip(weights, fractions, points, strict=True)
     )
     effective = mean * (1 - mean) / variance if variance else sum(p.count for p in points)
     return wilson(mean, effective, level)
 
 
-def wilson(share: float, count: float, level: float = 0.95) -> Estimate:
-    """A proportion of `count` examples, whole or effective, with its score interval."""
+def wilson(proportion: float, count: float, level: float = 0.95) -> Estimate:
+    """A proportion with its score interval (Wilson 1927).
+
+    count: the number of examples, which may be an effective one. level: the nominal coverage.
+    """
     z = NormalDist().inv_cdf((1 + level) / 2)
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    reach = z / (1 + z * z / count) * sqrt(share * (1 - share) / count + z * z / (4 * count**2))
-    return share, max(0.0, centre - reach), min(1.0, centre + reach)
+    centre = (proportion + z * z / (2 * count)) / (1 + z * z / count)
+    variance = proportion * (1 - proportion) / count + z * z / (4 * count**2)
+    reach = z / (1 + z * z / count) * sqrt(variance)
+    return proportion, max(0.0, centre - reach), min(1.0, centre + reach)

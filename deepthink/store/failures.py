@@ -1,4 +1,4 @@
-"""Why jobs failed: one file each, gone when the job succeeds. For eyes; no number rests on it.
+"""Why jobs failed: a file for each, for users, which is deleted when the job succeeds.
 
 results/failures/<model>/<task>/<method>/seed<k>[-order<j>]-<id>.json
 """
@@ -14,33 +14,26 @@ from deepthink.config.job import Config
 from deepthink.errors import UserError, first_line
 from deepthink.files import atomically
 from deepthink.redaction import redacted, without_secrets
+from deepthink.store import records
 from deepthink.store.identity import request
 
 
 def path_of(config: Config) -> Path:
-    """Where the failure of a job is told, wherever its data were looked for."""
-    order = f"-order{config.order}" if config.order else ""
-    return (
-        Path(config.results)
-        / "failures"
-        / config.model.name
-        / config.task.name
-        / config.label
-        / f"seed{config.draw}{order}-{request(config)[:8]}.json"
-    )
+    """The file that says why a job failed. It does not depend on where its data lie."""
+    return Path(config.results) / "failures" / records.within(config, request(config)[:8])
 
 
 def note(config: Config, error: BaseException) -> UserError:
-    """Store what went wrong, as far as the disk allows; returns it as one line."""
+    """Store why a job failed, if the disk allows it, and return the reason as one line."""
     path = path_of(config)
-    told = {
+    account = {
         "error": str(error) or type(error).__name__,
         "traceback": "".join(traceback.format_exception(error)).splitlines(),
         "config": config.resolved(),
         "host": platform.node(),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    text = json.dumps(redacted(told), indent=1) + "\n"
+    text = json.dumps(redacted(account), indent=1) + "\n"
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
@@ -52,6 +45,6 @@ def note(config: Config, error: BaseException) -> UserError:
 
 
 def clear(config: Config) -> None:
-    """The job is done."""
+    """Delete the file of a job that succeeded, if there is one."""
     with suppress(OSError):
         path_of(config).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Which jobs give the same numbers, and so share a record, a cell of a table, a request."""
+"""Which jobs give the same numbers: the keys of records, of cells of tables, and of requests."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from deepthink.store.parts import Part
 from deepthink.store.settings import Settings
 
 PROTOCOL = 2
-"""Raised by hand, with a line in CHANGELOG.md, whenever the same identity gives other numbers."""
+"""Raised by hand, with a line in CHANGELOG.md, whenever an identity gives other numbers."""
 
 HALF = ("bfloat16", "float16")
 
@@ -21,13 +21,13 @@ THROUGH_DATA = frozenset(
     {"data_root", "test_size", "dev_size", "pool_size", "pool.overlap", "task.sources"}
     | {"task.member", "task.given"}
 )
-"""Fields of a config that matter through the examples they lead to, whose fingerprint is taken."""
+"""Fields of a config that act only through the examples, of which a fingerprint is taken."""
 
 IRRELEVANT = frozenset(
     {"results", "plugins", "force", "device", "token_budget", "wandb"}
     | {"model.name", "model.parameters", "task.rows"}
 )
-"""Fields of a config that cannot change a number. (A device sets the dtype, which can.)"""
+"""Fields of a config that cannot change a number. A device sets the dtype, which can."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class ModelIdentity(Part):
     hub_id: StrictStr = ""
     """The repository on the hub."""
     revision: StrictStr = ""
-    """The commit on the hub; the name that was asked for where no commit is known."""
+    """The commit on the hub, or the name of the revision where no commit is known."""
     package: StrictStr | None = ""
     """The installed package that holds the weights. It is null for a model of the hub."""
     dtype: StrictStr
@@ -53,11 +53,11 @@ class TaskIdentity(Part):
     name: StrictStr
     """The task's name; a member of a suite is suite/member."""
     version: StrictInt
-    """Raised whenever the task is read or divided in another way."""
+    """Raised whenever rows become examples or splits in another way."""
     template: StrictStr
     """The text of an example, with {text} where its own text stands."""
     labels: tuple[StrictStr, ...]
-    """The words of the labels. It is empty where each question lists options of its own."""
+    """The label words. It is empty where each question has options of its own."""
     answer: StrictStr | None = None
     """How listed options are answered: "text" or "letter". Only tasks without labels have it."""
     delimiter: StrictStr = " "
@@ -68,7 +68,7 @@ class TaskIdentity(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Thinking(Part):
-    """How the memory was refined. At T = 1 nothing is, and only `iterations` is written."""
+    """How the memory was refined. At T = 1 it was not, and only `iterations` is written."""
 
     iterations: StrictInt
     """T: how often the demonstrations are read."""
@@ -78,9 +78,9 @@ class Thinking(Part):
     step_size: StrictFloat | None = None
     """η of Eq. 5."""
     momentum: StrictFloat | None = None
-    """β: how much of the last step is taken again."""
+    """β: the factor by which the last step is repeated."""
     positions: StrictStr | None = None
-    """Where rereading stands: "continued" at L…2L, "aligned" at 0…L."""
+    """The positions of rereading: "continued" takes L…2L, "aligned" takes 0…L."""
     memory_dtype: StrictStr | None = None
     """The dtype of the memory between two iterations: "float32" or "model"."""
 
@@ -112,15 +112,15 @@ class Identity(Part):
     thinking: Thinking
     calibration: dict[str, Any] | None = None
     """How scores were corrected: the `name` and options of a calibration, and `source` as above. It
-    is left out where they were not."""
+    is left out if they were not corrected."""
     scored: tuple[StrictInt, ...] | None = None
-    """The iterations after which queries were scored. It is left out where all were."""
+    """The iterations after which queries were scored. It is left out if these were all."""
     demonstrations: StrictInt
     """k: how many demonstrations were drawn."""
     labels: StrictStr = "gold"
     """Which labels the demonstrations show: "gold", "flipped" or "random"."""
     copies: StrictInt = 1
-    """How often the prompt was to repeat the demonstrations."""
+    """How many copies of the demonstrations the prompt was to have."""
     prompt: Prompt
     answer_score: StrictStr
     """How the tokens of an answer become one score: "sum", "mean" or "probability"."""
@@ -133,8 +133,8 @@ class Identity(Part):
 def protocol_of(dtype: str) -> int:
     """The protocol that last changed the numbers of a model of this dtype.
 
-    Protocol 2 takes the logits of half precision from an output layer in float32; in float32
-    nothing changed, so those records keep their keys.
+    Protocol 2 computes the logits of a half-precision model in float32. Nothing changed for models
+    in float32, so their records keep their keys.
     """
     return PROTOCOL if dtype in HALF else 1
 
@@ -155,10 +155,11 @@ def identity(
     Args:
         config: the job.
         dtype: the model's, resolved.
-        data: fingerprint of the pool, dev and test examples.
-        weights: fingerprint of a local model's files, which takes the place of their path.
-        commit: that of the hub's repository, which takes the place of the revision that was asked
-            for.
+        data: SHA-256 of the pool, dev and test examples.
+        weights: SHA-256 of a local model's files. It replaces their path.
+        commit: that of the hub's repository. It replaces the revision of the config.
+
+    Raises UserError if the file of a rule, a refinement or a calibration is missing or wrong.
     """
     return _key(config, _described(config), dtype, data, weights, commit)
 
@@ -208,7 +209,7 @@ def _key(
 
 
 def _described(config: Config) -> _Method:
-    """With all options, and what a plugin's file holds; UserError for a file that is wrong."""
+    """The method with all options and with digests of plugins' files; UserError as `identity`."""
     method, plugins = config.method, config.plugins
     if method.refinement["name"] == "iterate" or method.iterations == 1:
         thinking = Thinking(**method.thinking)
@@ -224,7 +225,7 @@ def _described(config: Config) -> _Method:
 
 
 def _as_written(config: Config) -> _Method:
-    """As the config has it, whatever the files hold."""
+    """The method as the config has it. No plugin's file is opened."""
     method = config.method
     other = method.refinement if method.refinement["name"] != "iterate" else None
     return _Method(
@@ -242,36 +243,36 @@ def _model(model: ModelSpec, dtype: str, weights: str | None, commit: str | None
 
 
 def family(key: Identity, thinking: bool = True) -> dict[str, Any]:
-    """What the runs behind one number have in common: an identity less what differs.
+    """What the runs of one cell of a table have in common: an identity without what differs.
 
-    Left out are the draw (seed and order), where it was run (protocol, model and data) and after
-    which steps it was scored, T included. thinking: False for plain in-context learning, which is
-    t = 1 of a job however it is thought over.
+    It leaves out the draw (seed and order), where the job ran (protocol, model and data) and the
+    scored steps, T included. thinking: False for plain in-context learning, which every job has at
+    t = 1, whatever its refinement.
     """
-    found = key.stored()
+    common = key.stored()
     for name in ("protocol", "model", "seed", "order", "scored"):
-        found.pop(name, None)
-    del found["task"]["data"], found["thinking"]["iterations"]
-    return found if thinking else {**found, "thinking": {}}
+        common.pop(name, None)
+    del common["task"]["data"], common["thinking"]["iterations"]
+    return common if thinking else {**common, "thinking": {}}
 
 
 def request(config: Config) -> str:
-    """A hash of what is asked for, known before any data or model is: see `THROUGH_DATA`.
+    """A hash of a config that is known before data, model or plugins are read.
 
-    Two configs of one request differ in nothing that can change a number, but for where their data
-    and model lie, and for what a plugin's files hold, which may not even be readable.
+    Two configs with the same hash give the same numbers if their data, their models and the files
+    of their plugins are the same. See `THROUGH_DATA`.
     """
     key = _key(config, _as_written(config), "", "")
     return digest([_request(key, config), config.model.dtype])
 
 
 def asked(config: Config) -> str:
-    """A hash of a request wherever its data and model lie, and whatever dtype a device gives."""
+    """A hash of a config that leaves out where its data and model lie, and the device's dtype."""
     return _request(identity(config, "", ""), config)
 
 
 def answered(key: Identity, config: Settings) -> str:
-    """The request that a record of this identity answers, as `asked` has it of a config."""
+    """The hash of a record that equals `asked` of every config that the record answers."""
     return _request(key, config)
 
 
@@ -279,9 +280,9 @@ def _request(key: Identity, config: Config | Settings) -> str:
     sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
     model = config.model
     named = {"hub_id": model.hub_id, "revision": model.revision, "package": model.package}
-    found = key.stored()
-    del found["task"]["data"]
-    return digest({**found, "protocol": None, "model": named, "sizes": sizes})
+    values = key.stored()
+    del values["task"]["data"]
+    return digest({**values, "protocol": None, "model": named, "sizes": sizes})
 
 
 def record_id(key: Identity) -> str:
@@ -290,6 +291,10 @@ def record_id(key: Identity) -> str:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a value's canonical JSON, in hexadecimal digits."""
+    """SHA-256 of a value's canonical JSON, in hexadecimal digits.
+
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,17 +1,17 @@
-"""Which process does which job: a file that one process at a time holds, on any shared folder.
+"""Which process does which job: a file that one process at a time holds, in any shared folder.
 
     results/leases/<name>.<generation>      {"host": …, "pid": …, "token": …}
 
-A lease is taken by creating the file of the next generation, which only one process can (exclusive
-creation is atomic on local disks and on NFS 3 and later), and kept by changing the file's time
-every few seconds. It is lost with its process. Others know that
+A process takes a lease by creating the file of the next generation. Only one process can do that,
+since exclusive creation is atomic on local disks and on NFS 3 and later. It keeps the lease by
+changing the file's time at intervals. If it dies, the lease is lost. Another process knows that
 
-- at once, if they run on the same host: the process is gone;
-- else when they have watched the file for `expiry` seconds by their own steady clock and it did not
-  change. No two clocks are compared, so clocks that differ or jump do no harm.
+- at once, if it runs on the same host and sees no such process;
+- otherwise when the file did not change for `expiry` seconds of its own steady clock. No two clocks
+  are compared, so clocks that differ or jump do no harm.
 
-A process that finds a lease lost may take the next generation. If the former holder was only
-asleep, it finds another process's file the next time it looks: see `Lease.held`.
+Then it may take the next generation. If the former holder was only asleep, it sees the file of the
+next generation when it wakes: see `Lease.held`.
 """
 
 import json
@@ -36,16 +36,15 @@ from deepthink.files import unwritable
 from deepthink.store.identity import Identity, digest
 
 EXPIRY = 180.0
-"""Seconds: above the minute for which NFS clients may see old file times."""
+"""Seconds. NFS clients may see old file times for a minute, so it must be longer."""
 
 
 @dataclass(frozen=True)
 class Holder:
     """A process that may hold leases.
 
-    machine: the host, its boot and its process namespace, within which a process id means one
-        process.
-    token: a random word that no other process has, past or to come.
+    machine: the host, its boot and its process namespace. Within it, a process id is unique.
+    started: when the process began, see `started`. token: random digits that no other process has.
     """
 
     host: str
@@ -58,28 +57,28 @@ class Holder:
     def here(cls) -> "Holder":
         """This process."""
         pid = os.getpid()
-        return cls(platform.node(), _machine(), pid, _started(pid), uuid4().hex)
+        return cls(platform.node(), _machine(), pid, started(pid), uuid4().hex)
 
     def gone(self, seen_from: "Holder") -> bool:
-        """Whether this process is known to have ended; it is not known of another machine's."""
+        """Whether this process is known to have ended. That is never known across machines."""
         if self.machine != seen_from.machine:
             return False
         try:
-            return _started(self.pid) != self.started
+            return started(self.pid) != self.started
         except psutil.NoSuchProcess:
             return True
-        except psutil.Error:  # somebody else's process, which may not be looked at
+        except psutil.Error:  # another user's process, which may not be inspected
             return False
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
 
 
-def _started(pid: int) -> float:
-    """When a process began, by a clock that is never set: on Linux in ticks since the boot.
+def started(pid: int) -> float:
+    """When a process began: on Linux in ticks since the boot, elsewhere in seconds.
 
-    psutil adds the time of the boot, which moves when the clock is set. Raises psutil.Error; one
-    that has ended and was not waited for is no process.
+    On Linux psutil would add the time of the boot, which moves when the clock is set. A process
+    that has ended and was not waited for counts as none. Raises psutil.Error.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -105,11 +104,11 @@ def _machine() -> str:
 class Lease:
     """A job that no other process does until `release`, or until this process ends.
 
-    lost_by: how many processes in a row held it before and ended without releasing it.
+    path: the file. lost_by: how many processes in a row held the lease and died with it.
     """
 
     def __init__(self, path: Path, holder: Holder, beat: float) -> None:
-        self._path, self._holder = path, holder
+        self.path, self._holder = path, holder
         self.lost_by = int(path.name.rpartition(".")[2]) - 1
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, args=(beat,), daemon=True)
@@ -119,34 +118,38 @@ class Lease:
         ticks = 0
         while not self._done.wait(beat):
             ticks += 1
-            with suppress(OSError):  # a folder that is away for a while
-                os.utime(self._path, (ticks, ticks))
+            with suppress(OSError):  # a network folder may be gone for a while
+                os.utime(self.path, (ticks, ticks))
 
     @property
     def held(self) -> bool:
         """Whether no other process has taken it over."""
-        name, _, generation = self._path.name.rpartition(".")
-        later = _generations(self._path.parent, name)
-        return _holder(self._path) == self._holder and max(later, default=0) == int(generation)
+        name, _, generation = self.path.name.rpartition(".")
+        later = _generations(self.path.parent, name)
+        return _holder(self.path) == self._holder and max(later, default=0) == int(generation)
 
     def release(self) -> None:
         """Let other processes take it. A second call does nothing."""
         if self._done.is_set():
             return
-        name, _, generation = self._path.name.rpartition(".")
+        name, _, generation = self.path.name.rpartition(".")
         with suppress(OSError):
-            for earlier in _generations(self._path.parent, name):
+            for earlier in _generations(self.path.parent, name):
                 if earlier < int(generation):
-                    (self._path.with_name(f"{name}.{earlier}")).unlink(missing_ok=True)
+                    (self.path.with_name(f"{name}.{earlier}")).unlink(missing_ok=True)
         self.leave()
 
     def leave(self) -> None:
         """Release the lease without resetting the count of processes that died holding it."""
+        self.fall_silent()
+        with suppress(OSError):  # a file that remains is lost when this process ends
+            if _holder(self.path) == self._holder:
+                self.path.unlink(missing_ok=True)
+
+    def fall_silent(self) -> None:
+        """Stop changing the file's time, and leave the file, as a process that dies does."""
         self._done.set()
         self._thread.join()
-        with suppress(OSError):  # what is left ends with this process
-            if _holder(self._path) == self._holder:
-                self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> "Lease":
         return self
@@ -164,19 +167,20 @@ class Lease:
 class Leases:
     """The leases of a folder, as one process sees them.
 
-    clock: seconds of a steady clock.
+    expiry: seconds. clock: seconds of a steady clock. me: this process.
     """
 
     folder: Path
     expiry: float = EXPIRY
     clock: Callable[[], float] = time.monotonic
-    _me: Holder = field(default_factory=Holder.here)
+    me: Holder = field(default_factory=Holder.here)
     _seen: dict[Path, tuple[tuple[Holder | None, int], float]] = field(default_factory=dict)
 
     def take(self, name: str) -> Lease | Holder | None:
         """The lease of this name; else the process that holds it, None while that is not known.
 
-        Raises UserError where the folder cannot be written.
+        Raises:
+            UserError: the folder cannot be written.
         """
         self._make()
         try:
@@ -191,38 +195,38 @@ class Leases:
             path = self.folder / f"{name}.{latest + 1}"
             with path.open("x", encoding="utf-8") as file:
                 try:
-                    json.dump(vars(self._me), file)
+                    json.dump(vars(self.me), file)
                     file.flush()
                 except OSError:
                     path.unlink()
                     raise
-        except FileExistsError:  # somebody was quicker
+        except FileExistsError:  # another process was quicker
             return None
         except OSError as error:
             raise unwritable(self.folder, error) from error
-        return Lease(path, self._me, self.expiry / 6)
+        return Lease(path, self.me, self.expiry / 6)
 
     def _make(self) -> None:
-        """Make the folder. A file of its name must not pass for a process that was quicker."""
+        """Make the folder; UserError also if a file has its name."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(self.folder, error) from error
 
     def names(self, beginning: str) -> list[str]:
-        """The names of all leases, held or lost, that begin so."""
+        """The names of all leases with this beginning, held or lost."""
         paths = self.folder.glob(f"{beginning}*")
         return sorted({path.name.rpartition(".")[0] for path in paths})
 
     def _lost(self, path: Path, holder: Holder | None) -> bool:
-        """Whether the process that held it has ended, or showed no life for too long."""
-        if holder is not None and holder.gone(self._me):
+        """Whether the holder has ended, or did not change the file for `expiry` seconds."""
+        if holder is not None and holder.gone(self.me):
             return True
         try:
             with path.open() as file:  # NFS looks at the server when a file is opened
                 life = holder, os.fstat(file.fileno()).st_mtime_ns
         except FileNotFoundError:
-            return False  # released this moment
+            return False  # it was released at this moment
         last, since = self._seen.get(path, (None, 0.0))
         if life != last:
             self._seen[path] = life, self.clock()
@@ -231,7 +235,7 @@ class Leases:
 
 
 def name_of(key: Identity) -> str:
-    """What the lease of a job is called: to do it, and to send its record."""
+    """The name of a job's lease, which is held to do the job and to send its record."""
     return digest(key.stored())[:16]
 
 
@@ -251,7 +255,7 @@ def _generations(folder: Path, name: str) -> list[int]:
 
 
 def _holder(path: Path) -> Holder | None:
-    """The process that wrote a lease; None if the file is not there, or not written yet."""
+    """The process that wrote a lease; None if the file is missing, or not written yet."""
     try:
         return Holder(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -259,26 +263,26 @@ def _holder(path: Path) -> Holder | None:
 
 
 POLL = 2.0
-"""Seconds between two looks at jobs that other processes do."""
+"""Seconds between two attempts at jobs that other processes do."""
 
 
 def pause() -> None:
-    """Wait until the next look."""
+    """Wait until the next attempt."""
     time.sleep(POLL)
 
 
 class Busy(Exception):
-    """Another process is at this job; the message says which."""
+    """Another process does this job; the message says which."""
 
 
 Job = TypeVar("Job")
 
 
 def until_done(jobs: Iterable[Job], attempt: Callable[[Job], object]) -> None:
-    """Attempt each job, and repeat those that are Busy until none is.
+    """Attempt each job, and again those that raise Busy, until none does.
 
-    The record of a job that another process finishes is read then. A job whose process dies is
-    done here.
+    If another process finishes a job, the next attempt reads its record. If that process dies, the
+    next attempt does the job.
     """
     left = list(jobs)
     while left:

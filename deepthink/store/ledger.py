@@ -1,9 +1,9 @@
-"""Which records were sent to Weights & Biases: one file, a line for each.
+"""Which records were sent to Weights & Biases: one file, with a line for each record.
 
     results/sent                             <checksum of the record> <its path in results>
 
-A line is added once the run was sent. A record that was made to be sent and has no line is still to
-be sent; so is one that was made anew, since its checksum is another one.
+A line is added after the run was sent. A record without a line that was made with W&B on remains
+to be sent. So does a record that was made again, since its checksum is new.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from deepthink.files import append
 
 
 def sent(results: Path) -> set[str]:
-    """The checksums of the records that were sent; OSError as it comes."""
+    """The checksums of the records that were sent; OSError if the file cannot be read."""
     path = _ledger(results)
     if not path.is_file():
         return set()
@@ -24,10 +24,21 @@ def sent(results: Path) -> set[str]:
 
 @contextmanager
 def noting(results: Path, records: Mapping[str, Path]) -> Iterator[None]:
-    """Note records as sent, paths by checksum, unless what is done meanwhile raises.
+    """Note records as sent when the block ends without an error.
 
-    Raises OSError before anything is done if the file cannot be written: what could not be noted is
-    not sent, and so not sent twice.
+    records: checksum → path.
+
+    Raises:
+        OSError: the file cannot be written. It is raised before the block runs, so that nothing is
+            sent that could not be noted, and nothing is sent twice.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     results = Path(folder)
+    ...     with noting(results, {"d17b": results / "records" / "seed0.json"}):
+    ...         pass  # send it
+    ...     sent(results)
+    {'d17b'}
     """
     path = _ledger(results)
     if path.exists() and not path.is_file():  # to open a pipe would wait for its reader

@@ -1,12 +1,12 @@
-"""One JSON file per finished job: its key, what made it, and what came out.
+"""One JSON file per finished job: its key, how it was made, and its results.
 
     results/records/<model>/<task>/<method>/seed<k>[-order<j>]-<id>.json
     results/records/<model>/<suite>/<member>/<method>/seed0[-order<j>]-<id>.json
     results/records/…/…-<id>.parquet         every candidate's score
 
-The words in the path are for eyes. A job is recognised by `id`, a hash of its identity: everything
-that can change a number and nothing that cannot. A record exists only if the job finished. Its
-fields are those of `deepthink.store.schema`.
+The words in the path are for users. The program recognises a job by `id`, a hash of its identity,
+which holds everything that can change a number and nothing else. A record exists only if the job
+finished. Its fields are those of `deepthink.store.schema`.
 """
 
 import gc
@@ -33,20 +33,26 @@ from deepthink.store.schema import SCHEMA, Record, parse
 
 
 def path_of(config: Config, key: Identity) -> Path:
-    """Where the record of a job belongs."""
+    """The path of a job's record."""
+    return Path(config.results) / "records" / within(config, record_id(key))
+
+
+def within(config: Config, number: str) -> Path:
+    """The path of a job's file within a folder of such files.
+
+    number: hexadecimal digits that tell the job from others with the same words.
+
+    >>> from deepthink.config.overrides import compose
+    >>> within(compose(["model=opt-125m", "task=trec", "method=vanilla"]), "0a1b2c3d").as_posix()
+    'opt-125m/trec/vanilla/seed0-0a1b2c3d.json'
+    """
     order = f"-order{config.order}" if config.order else ""
-    return (
-        Path(config.results)
-        / "records"
-        / config.model.name
-        / config.task.name
-        / config.label
-        / f"seed{config.draw}{order}-{record_id(key)}.json"
-    )
+    name = f"seed{config.draw}{order}-{number}.json"
+    return Path(config.model.name, config.task.name, config.label, name)
 
 
 def check_writable(folder: Path) -> None:
-    """Raise UserError if nothing can be written to `folder`, before hours are spent on a job."""
+    """Make `folder`; UserError if it cannot be written, before hours are spent on a job."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -59,8 +65,12 @@ def check_writable(folder: Path) -> None:
 def write(path: Path, record: Record, table: pd.DataFrame) -> Record:
     """Store a finished job and its scores; return the record with the digest of the scores.
 
-    The scores go first, the record last, each under a temporary name that is then renamed.
-    UserError for a record that would hold NaN or infinity: that is no JSON, and no result.
+    The scores are written first and the record last, each under a temporary name that is then
+    renamed.
+
+    Raises:
+        UserError: the folder cannot be written, or the record would hold NaN or infinity, which
+            JSON does not have.
     """
     try:
         as_text(record)
@@ -80,7 +90,7 @@ def write(path: Path, record: Record, table: pd.DataFrame) -> Record:
 
 
 def as_text(record: Record) -> str:
-    """A record's file, its checksum included; ValueError for NaN and infinity."""
+    """The text of a record's file, with its checksum; ValueError for NaN and infinity."""
     whole = {**record.stored(), "checksum": checksum(record)}
     return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -94,7 +104,7 @@ INCOMPLETE = "is not a complete record"
 
 
 class BrokenRecord(UserError):
-    """A file that was cut, edited, or made by another version: not to be read, and not lost."""
+    """A record that is cut, edited, or of another version. The file is kept."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} {reason}")
@@ -105,9 +115,9 @@ def read(path: Path) -> Record:
     """A stored record, checked.
 
     Raises:
-        BrokenRecord: it is no file, is cut or edited, lacks what is read of a record, or is of
-            another schema or protocol than this version's.
-        UserError: it cannot be read at all.
+        BrokenRecord: it is no file, is cut or edited, lacks a field, or has another schema or
+            protocol than this version reads.
+        UserError: the file cannot be read.
     """
     try:
         return _read(path)
@@ -127,9 +137,9 @@ def _read(path: Path) -> Record:
         whole = digest(values) == stated and path.stem.endswith(f"-{digest(key)[:8]}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BrokenRecord(path, INCOMPLETE) from error
-    for what, found, known in (("schema", version, SCHEMA), ("protocol", protocol, ours)):
-        if found != known:
-            raise BrokenRecord(path, f"has {what} {found}, this version reads {known}")
+    for what, stored, known in (("schema", version, SCHEMA), ("protocol", protocol, ours)):
+        if stored != known:
+            raise BrokenRecord(path, f"has {what} {stored}, this version reads {known}")
     if not whole:
         raise BrokenRecord(path, "was changed after it was written")
     try:
@@ -139,7 +149,7 @@ def _read(path: Path) -> Record:
 
 
 def _refuse(constant: str) -> NoReturn:
-    """NaN and infinities are no JSON."""
+    """Refuse NaN and infinity, which JSON does not have."""
     raise ValueError(constant)
 
 
@@ -148,7 +158,7 @@ def _unreadable(error: OSError) -> str:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a broken record and its scores, so that its job can be done; returns where it lies."""
+    """Rename a broken record and its scores, so that its job can be done; returns the new path."""
     for number in count():
         aside = path.with_name(f"{path.name}.broken{number or ''}")
         if not aside.exists():
@@ -165,16 +175,19 @@ def set_aside(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Stored:
-    """What lies in a results folder, by path; `broken`: why a file is not read."""
+    """The records of a results folder.
+
+    records: paths and records. broken: path → why that file is not read.
+    """
 
     records: list[tuple[Path, Record]]
     broken: dict[Path, str]
 
 
 def load_all(results: Path) -> Stored:
-    """Every record under `results`; whatever else is found there, or cannot be read, is broken."""
+    """Every record under `results`. Any other JSON file there counts as broken, with the reason."""
     folder = results / "records"
-    found: dict[str, tuple[Path, Record]] = {}
+    by_identity: dict[str, tuple[Path, Record]] = {}
     broken: dict[Path, str] = {}
 
     def note(error: OSError) -> None:
@@ -196,15 +209,16 @@ def load_all(results: Path) -> Stored:
             except OSError as error:
                 broken[path] = _unreadable(error)
             else:
-                first, _ = found.setdefault(digest(record.identity.stored()), (path, record))
+                key = digest(record.identity.stored())
+                first, _ = by_identity.setdefault(key, (path, record))
                 if first != path:
                     broken[path] = f"is a second record of the job of {first.relative_to(folder)}"
-    return Stored([*found.values()], broken)
+    return Stored([*by_identity.values()], broken)
 
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Let no garbage be looked for among thousands of new objects that all stay: half the time."""
+    """Pause garbage collection. It would double the time by searching objects that all stay."""
     collects = gc.isenabled()
     gc.disable()
     try:

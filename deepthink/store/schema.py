@@ -1,7 +1,7 @@
 """The schema of a record: each part a frozen dataclass, each field with its meaning and unit.
 
-A record is one JSON object. The names and the order of the fields below are those of the file. See
-`parts.Part` for what optional fields and fields of other versions become.
+A record is one JSON object. The names and the order of the fields below are those of the file.
+`parts.Part` says how optional fields and fields of other versions are written.
 """
 
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ SCHEMA = 2
 
 @dataclass(frozen=True, kw_only=True)
 class ShownGroup(Part):
-    """Demonstrations that some of the queries were read after."""
+    """Demonstrations, and the queries that were scored after them."""
 
     indices: tuple[StrictInt, ...]
     """Rows of the pool, in reading order."""
     queries: tuple[StrictInt, ...]
-    """The places of the queries among all that are scored, dev first."""
+    """The places of the queries among all scored examples, dev first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,21 +43,21 @@ class Demonstrations(Part):
     labels: tuple[StrictInt, ...]
     """The label that each of them shows, as the index of a candidate."""
     kept: StrictInt
-    """How many fit into the context, from the end."""
+    """How many fit into the context. The first ones are dropped."""
     truncated: StrictBool
-    """Whether they were cut to the context's length by tokens."""
+    """Whether their first tokens were cut off, to fit into the context."""
     copies: StrictInt
     """How many copies of them fit into the context."""
     tokens: StrictInt
     """L: the length of all copies in tokens."""
     groups: tuple[ShownGroup, ...] | None = None
-    """Who was shown what, where queries had demonstrations of their own. `indices` and `labels` are
-    then all different ones by their place in the pool, `kept` and `copies` the fewest of a group,
-    `tokens` the most, and `truncated` says whether any group was."""
+    """The groups, if queries had demonstrations of their own. Then `indices` and `labels` are those
+    of all groups together by their place in the pool, `kept` and `copies` are the fewest of a
+    group, `tokens` is the most, and `truncated` says whether any group was."""
 
     @property
     def dropped(self) -> int:
-        """How many did not fit, of several groups the most."""
+        """How many did not fit; if there are several groups, the most of a group."""
         sizes = [len(group.indices) for group in self.groups or ()]
         return max(sizes, default=len(self.indices)) - self.kept
 
@@ -79,9 +79,9 @@ class Rows(Part):
     pool: StrictInt
     """Rows that demonstrations were chosen from."""
     dev: StrictInt
-    """Rows that were set aside to choose on."""
+    """Rows that were set aside, on which t is chosen."""
     test: StrictInt
-    """Rows that accuracies are of."""
+    """Rows that accuracies are computed on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,15 +102,14 @@ class Data(Part):
     """How many rows have a text that is in another split too; see `deepthink.structures.Splits`.
     Earlier records do not have it."""
     told: tuple[StrictStr, ...] | None = None
-    """What a reader of the output was told of the data, a line each. Earlier records do not have
-    it."""
+    """The lines on the data that were printed with the result. Earlier records do not have it."""
     published_rows: Sizes
     """The rows of the published data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens(Part):
-    """Tokens read to score dev and test once, the demonstrations not counted."""
+    """Tokens to score dev and test once, the demonstrations not counted."""
 
     queries: StrictInt
     """Tokens of all queries."""
@@ -119,7 +118,7 @@ class Tokens(Part):
     beginnings: StrictInt = 0
     """In how many queries the tokens of one answer begin those of another."""
     looks_special: StrictInt = 0
-    """In how many examples text looked like a special token."""
+    """In how many examples a text looked like a special token."""
 
     @property
     def all(self) -> int:
@@ -129,10 +128,10 @@ class Tokens(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(Part):
-    """One part of a selection: what it was to read of the model, and what it read."""
+    """A part of a selection: how many prompts it foresaw and how many the model read."""
 
     name: StrictStr
-    """What was read, in words."""
+    """What the model computed, in words."""
     predicted: StrictInt
     """Prompts that were foreseen."""
     bound: StrictBool
@@ -144,9 +143,9 @@ class Stage(Part):
     forwards: StrictInt
     """Forward passes."""
     tokens: StrictInt
-    """Tokens of all prompts, also of those whose answers were known."""
+    """Tokens of all prompts, those included whose answers were known."""
     shortened: StrictInt
-    """Sets of demonstrations that lost some to the context's limit."""
+    """Sets of demonstrations from which some were dropped, to fit into the context."""
     seconds: StrictFloat
     """Wall-clock seconds."""
 
@@ -156,12 +155,12 @@ class Selection(Part):
     """How the demonstrations were chosen."""
 
     values: tuple[StrictFloat | None, ...] | None
-    """What the rule found in each demonstration when it chose it: a score, a distance, a gain. It
-    is null for a rule that measures nothing."""
+    """The rule's value of each demonstration at its choice: a score, a distance, a gain. It is null
+    for a rule that measures nothing."""
     log: dict[str, Any]
-    """Whatever else the rule noted. Its names are the rule's own."""
+    """Whatever else the rule noted, under names that the rule chose."""
     stages: tuple[Stage, ...]
-    """What the selection read of the model. It is empty for a rule that reads nothing."""
+    """The parts of the selection that used the model. It is empty for a rule that uses none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +168,7 @@ class Gold(Part):
     """The gold label of every scored example, as the index of a candidate, in one line."""
 
     dev: StrictStr = ""
-    """Of the dev set. It is left out where there is none."""
+    """Of the dev set. It is left out if there is none."""
     test: StrictStr
     """Of the test set."""
 
@@ -195,9 +194,9 @@ class Flops(Part):
     """Operations, a multiplication and an addition counted as two; see `deepthink.engine.flops`."""
 
     selection: StrictInt
-    """Of the linear layers over every token of the selection, also of what was known before."""
+    """Of the linear layers over every token of the selection, as if none had been known before."""
     thinking: tuple[StrictInt, ...]
-    """Of each reading of the demonstrations, from t = 1 to T."""
+    """Of each iteration, from t = 1 to T."""
     scoring: StrictInt
     """Of scoring dev and test once."""
 
@@ -225,7 +224,7 @@ class Seconds(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Execution(Part):
-    """On what the job ran. It cannot change a number beyond rounding."""
+    """The device on which the job ran. It cannot change a number beyond rounding."""
 
     device: StrictStr
     """The GPU's name, or the processor's kind and thread count."""
@@ -245,7 +244,7 @@ class Code(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Record(Part):
-    """A finished job: its key, what made it, and what came out.
+    """A finished job: its key, how it was made, and its results.
 
     The file holds one more field, `checksum`: the SHA-256 of the canonical JSON of all others.
 
@@ -258,7 +257,7 @@ class Record(Part):
     identity: Identity
     """What the numbers depend on."""
     config: Settings
-    """What was asked for. No number depends on it but through the identity."""
+    """The config of the job. Numbers depend on it only through the identity."""
     demonstrations: Demonstrations
     data: Data
     tokens: Tokens
@@ -276,9 +275,9 @@ class Record(Part):
     """Of the GPU, or of the process since its start where there is none."""
     execution: Execution
     model_commit: StrictStr | None
-    """The commit of the model's repository on the hub, where one is known."""
+    """The commit of the model's repository on the hub, if it is known."""
     versions: dict[str, StrictStr]
-    """Of Python, this package and the libraries whose numerics matter."""
+    """The versions of Python, this package and the libraries that compute."""
     code: Code
     finished: StrictStr
     """When, in ISO 8601, UTC."""

@@ -2,8 +2,9 @@
 
 The table has one row per step, split, query and candidate, with the columns `step`, `split`,
 `query`, `candidate`, `label` (the gold label of the query) and `score` (float64, as the model gave
-it). The numbers are stored without loss in about three bytes each: the bytes of the scores are
-stored by their place, of which most are alike, and the other columns repeat themselves.
+it). A score takes about three bytes, without loss. The first bytes of all scores are stored
+together, then the second bytes, and so on, and most of these are the same. The other columns repeat
+themselves.
 """
 
 from pathlib import Path
@@ -17,20 +18,27 @@ from deepthink.errors import UserError
 from deepthink.files import atomically
 
 _LEVEL = 19
-"""Of zstd: the file is written once, and kept in a repository."""
+"""The level of zstd. It is high, since the file is written once and kept in a repository."""
 
 
 def place(path: Path) -> Path:
-    """Where the scores of a record lie."""
+    """The path of the scores of the record at `path`.
+
+    >>> place(Path("seed0-0a1b2c3d.json")).name
+    'seed0-0a1b2c3d.parquet'
+    """
     return path.with_suffix(".parquet")
 
 
 def write(path: Path, scores: pd.DataFrame) -> str:
-    """Store the scores of a record and return their digest; OSError as it comes.
+    """Store the scores of a record and return the SHA-256 of their file.
 
     Args:
-        path: the record's.
+        path: that of the record.
         scores: the table above.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     table = pa.Table.from_pandas(scores, preserve_index=False)
     others = [name for name in table.column_names if name != "score"]
@@ -50,13 +58,14 @@ def write(path: Path, scores: pd.DataFrame) -> str:
 
 
 def read(path: Path, digest: str) -> pd.DataFrame | None:
-    """The scores of a record; None if they are not there.
-
-    UserError for a file that is not the one that was written with the record.
+    """The scores of a record; None if their file is missing.
 
     Args:
-        path: the record's.
-        digest: what the record says of its scores.
+        path: that of the record.
+        digest: the SHA-256 of the scores that the record holds.
+
+    Raises:
+        UserError: the file is not the one that was written with the record, or cannot be read.
     """
     file = place(path)
     if not file.exists():

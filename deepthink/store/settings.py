@@ -1,4 +1,4 @@
-"""What a record says of what was asked for: of its config, the fields that are read."""
+"""The config in a record: those of its fields that this program uses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from deepthink.store.parts import Part
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSetting:
-    """The model that was asked for."""
+    """The model of the config."""
 
     name: StrictStr
-    """What it is called in paths and tables."""
+    """Its name in paths and tables."""
     hub_id: StrictStr
     """The repository on the hub, or a folder."""
     revision: StrictStr
@@ -33,7 +33,7 @@ class ModelSetting:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSetting:
-    """The task that was asked for."""
+    """The task of the config."""
 
     name: StrictStr
     """The task's name; a member of a suite is suite/member."""
@@ -41,7 +41,7 @@ class TaskSetting:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSetting:
-    """The method that was asked for. At T = 1 it says more than the identity does."""
+    """The method of the config. At T = 1 it has values that the identity leaves out."""
 
     iterations: StrictInt
     """T."""
@@ -50,21 +50,21 @@ class MethodSetting:
     step_size: StrictFloat
     """η."""
     positions: StrictStr
-    """Where rereading stands: "continued" or "aligned"."""
+    """The positions of rereading: "continued" or "aligned"."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolSetting:
-    """Which training rows demonstrations might come from."""
+    """The training rows that demonstrations may come from."""
 
     overlap: StrictStr = "keep"
-    """What became of pool rows whose text is also a dev or test row's: "drop" or "keep". Records
-    from before there was a choice kept them, and have no `pool`."""
+    """Whether pool rows whose text is also that of a dev or test row were left out, "drop", or
+    not, "keep". The oldest records have no `pool`; nothing was left out then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WandbSetting:
-    """Where the finished job was to be sent."""
+    """How the finished job was to be sent to Weights & Biases."""
 
     mode: StrictStr
     """"offline", "online" or "disabled"."""
@@ -73,7 +73,7 @@ class WandbSetting:
 @with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, kw_only=True)
 class Settings(Part):
-    """What is read of the config of a job. The file has the whole config as it was composed."""
+    """The config of a job. The file has all of its fields; the program uses those below."""
 
     model: ModelSetting
     task: TaskSetting
@@ -105,7 +105,7 @@ class Settings(Part):
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Settings":
-        """Of a resolved config; ValidationError if it lacks what is read of it."""
+        """The settings in a resolved config; ValidationError if one of these fields is missing."""
         return _SETTINGS.validate_python(dict(config))
 
 

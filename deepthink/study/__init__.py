@@ -1,1 +1,1 @@
-"""One job or one suite, from config to record. Read jobs.py first."""
+"""One job or one suite, from config to record: no command line, no terminal. Start with jobs.py."""

@@ -1,4 +1,4 @@
-"""What a record says of a job that was done."""
+"""The parts of a record that describe how a job was done."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ def operations(
 ) -> Flops:
     """The operations of selection, of each iteration, and of scoring dev and test once.
 
-    thinking: of each iteration, as they were counted.
+    thinking: the counted operations of each iteration.
     """
     costs = Costs.of(lm.model)
     return Flops(
@@ -42,7 +42,7 @@ def operations(
 
 
 def demonstrations(groups: Sequence[Prompts]) -> Demonstrations:
-    """Which demonstrations were shown; of several groups all different ones, and who saw which."""
+    """Which demonstrations were shown; of several groups all different ones, and those of each."""
     labels = {
         index: example.label
         for group in groups
@@ -85,7 +85,7 @@ def _sizes(rows: Mapping[str, int]) -> Sizes:
 
 
 def tokens(groups: Sequence[Prompts]) -> Tokens:
-    """What there was to read, besides the demonstrations."""
+    """How many tokens there were to score, besides the demonstrations."""
     encoded = [group.encoded for group in groups]
     return Tokens(
         queries=sum(len(query) for part in encoded for query in part.queries),
@@ -96,7 +96,7 @@ def tokens(groups: Sequence[Prompts]) -> Tokens:
 
 
 def selection(groups: Sequence[Prompts], pool: Pool) -> Selection:
-    """What the rule noted, of several groups one after the other, and what it read of the model."""
+    """The rule's values and notes, of each group if there are several, and its use of the model."""
     chosen = [group.selection for group in groups]
     values = [choice.values for choice in chosen]
     logs = [choice.log for choice in chosen]

@@ -1,12 +1,12 @@
-"""What a calibration is given, and how it is applied to one step's scores."""
+"""What a calibration may know, and how it is applied to the scores of one step."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from deepthink.errors import UserError
+from deepthink.errors import UserError, shown
 from deepthink.plugins import CALIBRATIONS
 
 Array = np.ndarray
@@ -16,13 +16,17 @@ Rows = Sequence[Sequence[float]]
 
 @dataclass(frozen=True)
 class Ask:
-    """What a calibration may know beside the scores of a split, all of it after the same memory.
+    """What a calibration may know besides the scores of a split. All of it is of the same memory.
 
-    name: the calibration's. split: "dev" or "test". common: whether all queries have the same
-    candidates, so that a column of the scores means one answer. dev: [R, C], the scores of the dev
-    rows; None without any. answers: [Q, C] for each text that was asked about, the scores of the
-    same candidates where this text takes the place of the instance; a row for each query, since
-    queries may have demonstrations of their own.
+    name: the calibration's name. split: "dev" or "test". common: whether all queries have the same
+    candidates, so that a column of the scores always means the same answer. dev: [R, C] float64,
+    the scores of the R dev rows; None without dev rows. answers: [Q, C] float64 for each text of
+    the calibration, the scores of the same candidates if this text takes the place of the instance.
+    It has a row for each query, since each query may have demonstrations of its own.
+
+    >>> ask = Ask("mine", "test", common=True, answers={"N/A": np.array([[-1.0, -2.0]])})
+    >>> ask(["N/A"]).shape
+    (1, 1, 2)
     """
 
     name: str
@@ -32,7 +36,11 @@ class Ask:
     answers: Mapping[str, Array] = field(default_factory=dict)
 
     def __call__(self, texts: Sequence[str]) -> Array:
-        """[Q, n, C]: the scores of these texts; UserError for one that was not asked about."""
+        """[Q, n, C] float64, the scores of these n texts; UserError for a text that has none."""
+        if isinstance(texts, str) or len(texts) == 0:
+            raise UserError(
+                f"calibration {self.name} asks about {texts!r}: it must ask about a list of texts"
+            )
         missing = [text for text in texts if text not in self.answers]
         if missing:
             raise UserError(
@@ -42,7 +50,7 @@ class Ask:
         return np.stack([self.answers[text] for text in texts], axis=1)
 
     def need_common_candidates(self) -> None:
-        """Raise UserError where queries have candidates of their own."""
+        """Raise UserError if the queries differ in their candidates."""
         if not self.common:
             raise UserError(
                 f"calibration {self.name} compares label words, but the rows of this task have "
@@ -50,7 +58,7 @@ class Ask:
             )
 
     def dev_scores(self) -> Array:
-        """`dev`; UserError without dev rows."""
+        """[R, C] float64, the scores of the dev rows; UserError without dev rows."""
         if self.dev is None:
             raise UserError(f"calibration {self.name} needs dev rows: leave out dev_size=0")
         return self.dev
@@ -76,17 +84,24 @@ class Calibration:
         pool: Sequence[str] = (),
         seed: int = 0,
     ) -> "Calibration":
-        """The calibration that a config names; UserError as `plugins.Kind.load`.
+        """The calibration that a config names.
 
-        pool: the texts of the pool's examples, from which a calibration may make texts of its own.
+        pool: the texts of the pool's examples, from which a calibration may make its texts.
+
+        Raises:
+            UserError: as `plugins.Kind.load`, or the file's `texts` did not return texts.
         """
         name = named["name"]
         calibrate = CALIBRATIONS.load(named, plugins)
         texts = CALIBRATIONS.part("texts", named, plugins)
-        asked = texts(pool, np.random.default_rng([seed, 1])) if texts else ()
-        if not all(isinstance(text, str) for text in asked):
-            raise UserError(f"texts of calibration {name} must return a list of texts")
-        return cls(name, calibrate, tuple(asked))
+        inputs = texts(pool, np.random.default_rng([seed, 1])) if texts else ()
+        listed = isinstance(inputs, Iterable) and not isinstance(inputs, str)
+        kept = tuple(inputs) if listed else ()
+        if not listed or not all(isinstance(text, str) for text in kept):
+            raise UserError(
+                f"texts of calibration {name} must return a list of texts, not {shown(inputs)}"
+            )
+        return cls(name, calibrate, kept)
 
     def corrected(
         self,
@@ -96,35 +111,54 @@ class Calibration:
     ) -> dict[str, list[list[float]]]:
         """The corrected scores of every split after one step.
 
-        rows: split → its queries' scores. common: as in `Ask`. answers: split → [Q, n, C], the
-        scores of the n texts that the calibration asks about.
-        UserError where a calibration returns other than a number for every candidate.
+        rows: split → its queries' scores. common: as in `Ask`. answers: split → [Q, n, C] float64,
+        the scores of the calibration's n texts.
+
+        Raises:
+            UserError: the calibration did not return a number for every candidate, or needs what
+                this job does not have.
         """
         scores = {split: _padded(part) for split, part in rows.items()}
         corrected = {}
         for split, part in rows.items():
-            of_texts = answers[split].swapaxes(0, 1) if answers else ()
-            by_text = dict(zip(self.texts, of_texts, strict=True)) if self.texts else {}
+            of_texts = answers[split].swapaxes(0, 1) if answers else np.empty(0)
+            of_texts.setflags(write=False)
+            by_text = dict(zip(self.texts, of_texts, strict=True)) if answers else {}
             ask = Ask(self.name, split, common, scores.get("dev"), by_text)
             corrected[split] = self._checked(ask, scores[split], part)
         return corrected
 
     def _checked(self, ask: Ask, scores: Array, rows: Rows) -> list[list[float]]:
-        result = np.asarray(self.calibrate(scores.copy(), ask), dtype=np.float64)
+        result = self._called(ask, scores)
         if result.shape != scores.shape:
             raise UserError(
                 f"calibration {self.name} returned scores of shape {result.shape} for "
                 f"{scores.shape}: it must return one number per candidate"
             )
         trimmed = [line[: len(row)] for line, row in zip(result, rows, strict=True)]
-        if any(np.isnan(line).any() for line in trimmed):
-            raise UserError(f"calibration {self.name} returned scores that are no numbers (NaN)")
+        if not all(np.isfinite(line.max()) for line in trimmed):  # NaN is its row's maximum
+            raise UserError(
+                f"calibration {self.name} returned NaN or infinity, or -infinity for all "
+                "candidates of a query: it must leave a highest number"
+            )
         return [line.tolist() for line in trimmed]
+
+    def _called(self, ask: Ask, scores: Array) -> Array:
+        """What the calibration returns, as real numbers; UserError if it holds others."""
+        result = self.calibrate(scores.copy(), ask)
+        try:
+            return np.asarray(result).astype(np.float64, casting="same_kind")
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"calibration {self.name} returned {shown(result)}: it must return an array of "
+                "numbers"
+            ) from error
 
 
 def _padded(rows: Rows) -> Array:
-    """[Q, C] float64, -inf beyond a query's own candidates."""
+    """[Q, C] float64, with -inf where a query has fewer than C candidates."""
     padded = np.full((len(rows), max(map(len, rows))), -np.inf)
     for line, row in zip(padded, rows, strict=True):
         line[: len(row)] = row
+    padded.setflags(write=False)  # both splits see the dev scores
     return padded

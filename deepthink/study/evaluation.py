@@ -1,4 +1,4 @@
-"""Thinking and scoring: a curve over t, the drift of the memory, and every score."""
+"""From encoded prompts to scores: a curve over t, the drift of the memory, and every score."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,9 +29,9 @@ from deepthink.tasks.prediction import hits, predictions, ties
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What thinking and scoring gave.
+    """The results of thinking and scoring.
 
-    thinking: operations of each iteration, of several groups their sum.
+    thinking: operations of each iteration, summed over the groups.
     scores: one row per step, split, query and candidate, as the model gave them.
     """
 
@@ -51,9 +51,13 @@ def evaluate(
     clock: provenance.Clock,
     watch: Watcher,
 ) -> Evaluated:
-    """Think over each group's demonstrations, and score its queries after every scored step.
+    """Refine the memory of each group, and score the group's queries after every scored step.
 
-    The points of a step follow when all groups have been scored after it.
+    The points of a step are made as soon as all groups have been scored after it.
+
+    Raises:
+        UserError: scores are NaN, or a refinement or calibration cannot be used.
+        torch.OutOfMemoryError: the memory or a forward pass does not fit.
     """
     scores = {step: StepScores(splits, calibration) for step in config.method.steps}
     curve: list[Point] = []
@@ -121,7 +125,11 @@ def _mean_drift(step: int, parts: Sequence[Mapping[str, list[float]]]) -> Drift:
 
 
 def in_words(labels: Iterable[int]) -> str:
-    """Labels in one line, as records keep them."""
+    """Labels in one line, as records have them.
+
+    >>> in_words([0, 2, 1])
+    '0 2 1'
+    """
     return " ".join(map(str, labels))
 
 

@@ -1,4 +1,4 @@
-"""One job from config to record. Read this first: it calls every other part, in order."""
+"""One job from config to record. Start here: this calls every other part, in order."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -40,14 +40,15 @@ from deepthink.tasks import sources
 from deepthink.tasks.prediction import gold
 
 DEATHS = 3
-"""How many processes may die in the middle of a job until it counts as failed."""
+"""A job counts as failed after so many processes in a row died in the middle of it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A job's record, where it lies, and what cannot be read from it.
+    """A job's record, its path, and every score.
 
-    scores: one row per step, split, query and candidate; None for a job that was only read.
+    scores: one row per step, split, query and candidate; None if the job was done before and only
+        its record was read.
     """
 
     path: Path
@@ -57,7 +58,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """A job that can be done: its data are read, and its record's place is known."""
+    """A job that is ready to be done: its data are read, and the path of its record is known."""
 
     config: Config
     model: Resolved
@@ -67,12 +68,12 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether its record exists and is to be read."""
+        """Whether its record exists and is not to be made again."""
         return self.path.exists() and not self.config.force
 
     @property
     def readings(self) -> int:
-        """How often a query will be read."""
+        """How many queries will be scored, each counted once for every scored step."""
         return len(self.config.method.steps) * (len(self.splits.dev) + len(self.splits.test))
 
 
@@ -98,8 +99,8 @@ def run(config: Config, watch: Watcher) -> Outcome:
     """Do a job, or read its record if it was done before (unless config.force).
 
     Raises:
-        UserError: whatever the user can put right, with nothing half-written.
-        Busy: another process is doing it.
+        UserError: something that the user can put right. Nothing is half-written.
+        Busy: another process is doing the job.
     """
     job = prepare(config, watch)
     watch.start(0 if job.done else job.readings)
@@ -107,7 +108,7 @@ def run(config: Config, watch: Watcher) -> Outcome:
 
 
 def perform(job: Job, watch: Watcher) -> Outcome:
-    """The part of `run` that follows the reading of the data."""
+    """Do a job whose data are read, or read its record; errors as in `run`."""
     if job.done:
         with suppress(records.BrokenRecord):
             return _read(job)
@@ -117,7 +118,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
         raise Busy(f"done by {lease or 'another process'}")
     with lease:
         try:
-            if job.done:  # finished a moment ago
+            if job.done:  # another process finished it a moment ago
                 return _read(job)
         except records.BrokenRecord as error:
             aside = records.set_aside(job.path)
@@ -128,7 +129,7 @@ def perform(job: Job, watch: Watcher) -> Outcome:
                 f"{job.config.label}, seed {job.config.draw}: was memory short? Free some or use a "
                 "smaller model; the same command tries again"
             )
-        record, scores = _make(job, watch)
+        record, scores = make(job, watch)
         if not lease.held:
             raise Busy("taken over by another process while this one showed no life")
         return Outcome(job.path, records.write(job.path, record, scores), scores)
@@ -139,8 +140,12 @@ def _read(job: Job) -> Outcome:
     return Outcome(job.path, records.read(job.path), None)
 
 
-def _make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
-    """Load, choose, read, think, score: a record, and every candidate's score."""
+def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
+    """Load, choose, encode, think, score: a record that is not stored yet, and every score.
+
+    Raises:
+        UserError: as in `run`.
+    """
     config, splits = job.config, job.splits
     device = loading.resolve_device(config.device)
     watch.stage(f"loading {config.model.name}")
@@ -178,7 +183,7 @@ def _record(
     budget: TokenBudget,
     clock: provenance.Clock,
 ) -> Record:
-    """The account of a job that was done."""
+    """The record of a job that was done."""
     best = curves.by_dev(evaluated.curve)
     return Record(
         schema=SCHEMA,
@@ -209,7 +214,7 @@ def _record(
 
 @contextmanager
 def _fitting(what: str) -> Iterator[None]:
-    """Turn running out of memory into a line that says what does not fit, and what to do."""
+    """Turn an out-of-memory error into a UserError that says what does not fit and what to do."""
     try:
         with allocating():
             yield
@@ -220,7 +225,7 @@ def _fitting(what: str) -> Iterator[None]:
 
 
 def check(job: Job) -> None:
-    """Raise UserError for what would only be found after minutes of work on a job."""
+    """Raise UserError for mistakes that would otherwise show after minutes of work."""
     records.check_writable(job.path.parent)
     RULES.load(job.config.method.selector, job.config.plugins)
     check_count(len(job.splits.pool), job.config.count)

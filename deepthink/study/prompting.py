@@ -16,12 +16,11 @@ from deepthink.tasks.labels import relabelled
 
 @dataclass(frozen=True)
 class Prompts:
-    """A group as it is read.
+    """A group as the model reads it.
 
-    selection: its demonstrations, and shown: the same as examples, with the labels they show.
-    queries: the places of its queries among all that are scored, dev first.
-    encoded: the token ids of its demonstrations, of its queries, and behind these of the texts that
-    the calibration asks about.
+    selection: the choice of its demonstrations. shown: the demonstrations with the labels that they
+    show. queries: the places of its queries among all scored examples, dev first. encoded: the
+    token ids of its demonstrations, of its queries, and after these of the calibration's texts.
     """
 
     selection: Selection
@@ -38,9 +37,13 @@ def prompted(
     calibration: Calibration,
     config: Config,
 ) -> Prompts:
-    """Encode a group for a model; UserError as `prompts.encode`.
+    """Encode a group for a model.
 
-    pool, scored: the examples that the group's indices and queries are of.
+    pool, scored: the examples to which the group's indices and its queries refer.
+
+    Raises:
+        UserError: as `prompts.encode`, or the calibration has texts and the rows have answers of
+            their own.
     """
     shown = tuple(
         relabelled(pool[i], config.demonstrations.labels, config.draw, i)

@@ -1,4 +1,4 @@
-"""What made a result: versions, code, machine, seconds and memory."""
+"""How a result was made: versions, code, machine, seconds and memory."""
 
 import importlib.metadata
 import platform
@@ -30,7 +30,7 @@ _LIBRARIES = (
 
 
 class Clock:
-    """Seconds per stage, summed over repetitions, and the peak memory since it was made."""
+    """Seconds of each stage, summed if a stage repeats, and the peak memory since the start."""
 
     def __init__(self, device: torch.device) -> None:
         self.laps: dict[str, float] = {}
@@ -40,7 +40,7 @@ class Clock:
             torch.cuda.reset_peak_memory_stats(device)
 
     def lap(self, stage: str) -> None:
-        """The time since the last lap belongs to `stage`."""
+        """Add the time since the last lap to `stage`."""
         if self._device.type != "cpu":
             torch.accelerator.synchronize(self._device)
         now = time.perf_counter()
@@ -48,7 +48,7 @@ class Clock:
         self._last = now
 
     def peak_memory(self) -> int:
-        """Bytes: of the GPU, or of this process (since its start) where there is none."""
+        """Peak bytes of the GPU, or of this process since its start where there is no GPU."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
         if sys.platform == "win32":
@@ -68,13 +68,13 @@ def device_name(device: torch.device) -> str:
 @lru_cache
 def versions() -> dict[str, str]:
     """Versions of Python, this package and the libraries whose numerics matter."""
-    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"python": platform.python_version(), "deepthink": __version__, **found}
+    libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), "deepthink": __version__, **libraries}
 
 
 @lru_cache
 def code() -> Code:
-    """The git commit of this package and whether its tree had changes; nulls outside a checkout."""
+    """The git commit of this package, and whether it has changes; None outside a checkout."""
     if not IN_CHECKOUT:  # an installed package may lie in the folder of another repository
         return Code(commit=None, dirty=None)
     folder = Path(__file__).parent.parent

@@ -1,4 +1,4 @@
-"""A request's jobs. Those of a suite have one loaded model, one bar and a record each."""
+"""Doing a request's jobs. Those of a suite use the same loaded model, and have a record each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,10 @@ from deepthink.study.jobs import Job, Outcome
 
 @dataclass(frozen=True)
 class Results:
-    """What became of a request's jobs, by the names of their tasks, in their order.
+    """How a request's jobs ended.
 
-    failures: why a member of a suite has no outcome.
+    outcomes: task name → the outcome of its job. failures: task name → why a member of a suite has
+    no outcome.
     """
 
     outcomes: dict[str, Outcome]
@@ -30,9 +31,10 @@ def run(request: Request, watch: Watcher) -> Results:
     A member of a suite that fails does not stop the others.
 
     Raises:
-        UserError: what stops every job, such as a model that cannot be loaded.
+        UserError: no job can be done, for example because the model cannot be loaded.
         Busy: another process does the only job. A suite waits for its members.
-        KeyboardInterrupt: says which member of a suite it stopped, and how many were kept.
+        KeyboardInterrupt: the user stopped it. For a suite the message says in which member, and
+            how many are finished.
     """
     if request.suite is not None:
         return _members(request, watch)
@@ -80,5 +82,5 @@ def _members(request: Request, watch: Watcher) -> Results:
 
 
 def _reason(error: UserError, name: str) -> str:
-    """What went wrong, without the member's name, so that equal reasons read equal."""
+    """The message without the member's name, so that equal reasons are equal texts."""
     return str(error).removeprefix(f"{name}: ")

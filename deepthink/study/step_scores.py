@@ -1,4 +1,4 @@
-"""The scores of all queries after one step, as the groups of a job give them."""
+"""The scores of all queries after one step, collected from the groups of a job."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -13,21 +13,21 @@ from deepthink.tasks.prediction import gold
 
 
 class StepScores:
-    """The scores of all queries after one step, as the groups give them."""
+    """The scores of all queries after one step. Each group adds those of its queries."""
 
     def __init__(self, splits: Splits, calibration: Calibration) -> None:
         self.splits = splits
         self.calibration = calibration
         self._examples = [example for _, part in splits.scored() for example in part]
         self._rows: list[list[float]] = [[]] * len(self._examples)
-        self._asked: list[list[list[float]]] = [[]] * len(self._examples)
+        self._answers: list[list[list[float]]] = [[]] * len(self._examples)
 
     def add(self, group: Prompts, rows: list[list[float]]) -> None:
-        """A group's scores: of its queries, then of the texts that the calibration asks about."""
-        asked = rows[len(group.queries) :]
+        """Add a group's scores, which are those of its queries, then of the calibration's texts."""
+        answers = rows[len(group.queries) :]
         for place, row in zip(group.queries, rows, strict=False):
             self._rows[place] = row
-            self._asked[place] = asked
+            self._answers[place] = answers
 
     @property
     def complete(self) -> bool:
@@ -35,22 +35,22 @@ class StepScores:
         return all(self._rows)
 
     def by_split(self) -> dict[str, list[list[float]]]:
-        """The scores as the model gave them."""
+        """Split → the scores of its queries, as the model gave them."""
         rest = iter(self._rows)
         return {name: list(islice(rest, len(part))) for name, part in self.splits.scored()}
 
     def corrected(self) -> dict[str, list[list[float]]]:
-        """The scores as the calibration corrects them."""
-        rest = iter(self._asked)
-        asked = self.splits.scored() if self.calibration.texts else ()
+        """Split → the corrected scores of its queries; UserError as `Calibration.corrected`."""
+        rest = iter(self._answers)
+        splits = self.splits.scored() if self.calibration.texts else ()
         answers: dict[str, Array] = {
-            name: np.array(list(islice(rest, len(part)))) for name, part in asked
+            name: np.array(list(islice(rest, len(part)))) for name, part in splits
         }
         common = len({example.candidates for example in self._examples}) == 1
         return self.calibration.corrected(self.by_split(), common, answers)
 
     def tables(self, step: int) -> list[pd.DataFrame]:
-        """Every candidate's score as the model gave it, split by split."""
+        """A table for each split with every candidate's score, as the model gave it."""
         rows = self.by_split()
         return [_table(step, name, part, rows[name]) for name, part in self.splits.scored()]
 
@@ -58,7 +58,7 @@ class StepScores:
 def _table(
     step: int, split: str, examples: Sequence[Example], scores: list[list[float]]
 ) -> pd.DataFrame:
-    """Long form: one row per query and candidate."""
+    """One row per query and candidate."""
     numbers = [len(row) for row in scores]
     return pd.DataFrame(
         {

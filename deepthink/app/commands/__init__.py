@@ -1,4 +1,4 @@
-"""What `deepthink NAME …` does besides jobs: a file for each name, with the words in `main`."""
+"""The commands `deepthink NAME …` other than jobs: one file each, whose `main` takes the words."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -9,9 +9,14 @@ NAMES = ("tables", "plan", "prefetch")
 
 
 def run(name: str, words: Sequence[str]) -> None:
-    """Run a command; what a user can cause ends the process with one line and exit code 1."""
+    """Run the command of this name; an error that a user can cause ends the process in one line.
+
+    Raises:
+        SystemExit: with exit code 1, after such an error.
+    """
 
     def main() -> None:
-        import_module(f"{__name__}.{name}").main(words)  # slow, and may be interrupted
+        command = import_module(f"{__name__}.{name}")  # slow, and may be interrupted
+        command.main(words)
 
     streams.script(main)

@@ -9,9 +9,6 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
-from rich.table import Table
-
 from deepthink.app import terminal
 from deepthink.config.overrides import values
 from deepthink.errors import UserError
@@ -24,7 +21,7 @@ from deepthink.report.words import MISSING
 
 
 def main(words: Sequence[str]) -> None:
-    """Print the plan; UserError for what is wrong."""
+    """Print the plan; UserError for words that are wrong."""
     parser = argparse.ArgumentParser(
         prog=f"{called()} plan",
         description=__doc__,
@@ -42,7 +39,13 @@ def main(words: Sequence[str]) -> None:
 
 
 def tell(experiment: str, words: Sequence[str], jobs: bool) -> None:
-    """The plan as a table, or the commands of its missing jobs."""
+    """Print the plan as a table, or the commands of its missing jobs.
+
+    words: overrides, as for a job; jobs: whether the commands are wanted.
+
+    Raises:
+        UserError: the words name several experiments or folders, or are no overrides.
+    """
     if again := [word for word in words if word.startswith("experiment=")]:
         raise UserError(f"{again[0]}: a plan is of one experiment, {experiment} here")
     named = [folder for word in words if word.startswith("results=") for folder in values(word)]
@@ -50,24 +53,22 @@ def tell(experiment: str, words: Sequence[str], jobs: bool) -> None:
         raise UserError(f"results= names {len(named)} folders: a plan is of one")
     folder = Path(at_home(named[0])) if named else experiments.own_results()
     runs = Runs.load(folder)
-    more = () if folder.resolve() == PUBLISHED.resolve() else Runs.load(PUBLISHED).all
-    works = plan.work(runs, experiment, words, more)
+    others = () if folder.resolve() == PUBLISHED.resolve() else Runs.load(PUBLISHED).all
+    works = plan.work(runs, experiment, words, others)
     if jobs:
         for work in works:
             print(*work.commands, sep="\n", end="\n" * bool(work.commands))
         return
-    rates = plan.rates(runs, {work.model for work in works}, more)
+    rates = plan.rates(runs, {work.model for work in works}, others)
     show(works, rates, shlex.join([f"experiment={experiment}", *words]))
 
 
 def show(works: list[plan.Work], rates: list[plan.Rate], command: str) -> None:
     """Print one line for each model, task and method, and the sum."""
     console = terminal.console()
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for heading in ("model", "task", "method"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("done", "missing", "tokens", "operations", f"hours, {rates[0].device}"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    hours = f"hours, {rates[0].device}"
+    headings = ("model", "task", "method", "done", "missing", "tokens", "operations", hours)
+    table = terminal.plain_table(*headings, words=3)
     last = None
     for work in works:
         if last not in (None, work.model):

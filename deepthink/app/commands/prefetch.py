@@ -22,7 +22,12 @@ from deepthink.installation import called
 
 
 def main(words: Sequence[str]) -> None:
-    """Fetch what every combination of the words needs; exit code 1 if anything failed."""
+    """Fetch what every combination of the words needs.
+
+    Raises:
+        UserError: the words are wrong.
+        SystemExit: with exit code 1, if a model or a task could not be fetched.
+    """
     if not words or {"-h", "--help"} & {*words}:
         print((__doc__ or "").format(called=called()))
         return
@@ -44,7 +49,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def _needs(config: Config) -> tuple[tuple[str, str, Callable[[], object]], ...]:
-    """The model and the data of a job: a name, what tells it from others, and how to fetch it."""
+    """What a job needs, its model and its data: the name, a unique key, and how to fetch it."""
     from deepthink.models import loading
     from deepthink.tasks import sources  # slow to import, and not needed to print the help
 

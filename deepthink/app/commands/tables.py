@@ -1,7 +1,8 @@
 """Regenerate tables, figures and README.md of a results folder from the records in it.
 
-Without a folder: of the published study in results, and of results/local if it has runs of an
-experiment. Reads and writes these folders alone: no model, no network. Same records, same bytes.
+Without --results, the folders are results, which holds the published study, and results/local if it
+has runs of an experiment. No model is loaded and no network is used. The same records always give
+the same bytes.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from deepthink.report.words import printable
 
 
 def main(words: Sequence[str]) -> None:
-    """Write everything and say what; UserError if that cannot be done."""
+    """Redraw the folders and print what was written; UserError if that cannot be done."""
     parser = argparse.ArgumentParser(
         prog=f"{called()} tables",
         description=__doc__,
@@ -32,9 +33,12 @@ def main(words: Sequence[str]) -> None:
 
 
 def folders(named: Path | None) -> list[Path]:
-    """The folder that was named; else the published study's and the user's, as far as they count.
+    """The folders to redraw: the one that was named, else the published study's and the user's.
 
-    The user's counts if it has runs of an experiment, or if there is no published study.
+    The user's is left out if it has no runs of an experiment, unless no study is published.
+
+    Raises:
+        UserError: no folder has records.
     """
     if named is not None:
         named = Path(at_home(str(named)))

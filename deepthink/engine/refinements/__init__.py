@@ -1,16 +1,18 @@
-"""How a memory is thought over: one refinement a file, found by the file's name.
+"""How a memory is refined: one file per refinement.
 
-A refinement is a function that yields memories without end:
+    refine(shown, **options) -> Iterator[Memory]
 
-    refine(shown: Demonstrations, **options) -> Iterator[Memory]
+shown: a `deepthink.engine.demonstrations.Demonstrations`. It reads the demonstrations beside any
+memory, and says how well a memory predicts them.
+options: arguments with names and annotations, which are checked before a model is loaded.
 
-The first is the plain reading, `shown.read()`: t = 1 is in-context learning for all refinements.
-Each further one is the memory after one more iteration. How many are taken, T, is decided outside,
-by `deepthink.engine.thinking.refined`, which also numbers and checks them: all have the model's
-layers and the demonstrations' L slots, are finite, and do not change once they were yielded.
+It yields memories without end. The first must be the plain reading, `shown.read()`, so that t = 1
+is in-context learning for every refinement. Each further memory is that after one more iteration.
+T is decided outside: `deepthink.engine.thinking.refined` takes T memories, numbers them and checks
+them. Each must have the model's layers and the demonstrations' L slots, must be finite, and must
+not change after it was yielded. A refinement raises UserError for an option that is out of range.
 
-`shown` reads the demonstrations beside any memory, and says how well a memory predicts them, see
-`deepthink.engine.demonstrations`. Gradient descent on the memory, for example:
+For example, this is gradient descent on the memory:
 
     def refine(shown: Demonstrations, rate: float = 0.1) -> Iterator[Memory]:
         memory = shown.read()
@@ -20,5 +22,5 @@ layers and the demonstrations' L slots, are finite, and do not change once they 
             loss = shown.loss(leaves, hide=shown.leave_one_out, targets=shown.answers, apart=True)
             memory = memory.plus(leaves.gradient(loss), -rate)
 
-Options are named arguments with annotations, which are checked before a model is loaded.
+Files whose names begin with `_` are parts that refinements import.
 """

@@ -3,14 +3,29 @@
     calibrate(scores, ask, **options) -> scores
 
 scores: [Q, C] float64, the log-probabilities of the candidates of one split's queries after one
-step; -inf beyond the candidates of a query that has fewer than others. ask: an `Ask`, which says
-what else may be known. Returned are corrected scores of the same shape, the highest of a row being
-the prediction. A calibration is pure: it may look at no label, and asks no model by itself.
+step. A query with fewer than C candidates has -inf in the last columns.
+ask: a `deepthink.study.calibrating.Ask`, which holds what else a calibration may know.
+options: arguments with names and annotations, which are checked before a model is loaded.
+
+It returns corrected scores of the same shape without NaN. The highest score of a row is the
+prediction. A calibration is a pure function: it sees no label, and calls no model. It raises
+UserError for a job that it cannot correct, such as `ask.need_common_candidates()` does.
 
 A file may also define
 
     texts(pool, rng) -> list[str]
 
-with the texts of the pool's examples and a generator of the seed. Each text takes the place of an
-instance in the template and is scored after the memory as queries are: `ask(texts)` has its scores.
+pool: the texts of the pool's examples. rng: a generator that depends on the seed alone. Each text
+that it returns takes the place of an instance in the template, and is scored after the memory as a
+query is. `ask(texts)` returns these scores.
+
+For example, this subtracts the scores that the candidates have after an empty text:
+
+    def texts(pool, rng):
+        return [""]
+
+    def calibrate(scores: Array, ask: Ask) -> Array:
+        return scores - ask([""])[:, 0]
+
+Files whose names begin with `_` are parts that calibrations import.
 """

@@ -8,7 +8,7 @@ from scipy.special import log_softmax, logsumexp
 from deepthink.study.calibrating import Array, Ask
 
 CONTENT_FREE = ["N/A", "", "[MASK]"]
-"""The inputs of the paper, each in the place of an instance."""
+"""The inputs of the paper. Each takes the place of an instance."""
 
 
 def texts(pool: Sequence[str], rng: np.random.Generator) -> list[str]:
@@ -19,8 +19,16 @@ def texts(pool: Sequence[str], rng: np.random.Generator) -> list[str]:
 def calibrate(scores: Array, ask: Ask) -> Array:
     """Log p_iy - log q_y, with q the mean of P(y) over the content-free inputs, normalised.
 
-    P(y) is the probability of the label word itself, not normalised over the label words; the mean
-    is taken of probabilities and then normalised (Zhao et al., W = diag(q)⁻¹, b = 0).
+    P(y) is the probability of the label word itself, not normalised over the label words. The mean
+    of the probabilities is what is normalised (Zhao et al., W = diag(q)⁻¹, b = 0).
+
+    Raises:
+        UserError: the rows differ in their candidates.
+
+    >>> free = dict.fromkeys(CONTENT_FREE, np.log([[0.8, 0.2]]))
+    >>> ask = Ask("contextual", "test", common=True, answers=free)
+    >>> calibrate(np.log([[0.6, 0.4]]), ask).argmax(axis=1).tolist()
+    [1]
     """
     ask.need_common_candidates()
     answers = ask(CONTENT_FREE)
