@@ -28,6 +28,7 @@ from deepthink.app import cli
 from deepthink.app.sweep import Sweep
 from deepthink.config import overrides
 from deepthink.store import records
+from deepthink.store.leases import Lease, Leases
 
 transformers_logging.disable_progress_bar()  # of what tests save, which is no job's output
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -160,6 +161,13 @@ def wandb_offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     wandb.teardown()
     yield
     wandb.teardown()
+
+
+def leased(leases: Leases, name: str) -> Lease:
+    """The lease of a name that is free."""
+    lease = leases.take(name)
+    assert isinstance(lease, Lease)
+    return lease
 
 
 def sweep_of(jobs: list[list[str]], **about: Any) -> Sweep:

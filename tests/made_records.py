@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,10 @@ def made(
     **changes: Any,
 ) -> Record:
     """A record of a job that was right on the first so many test rows after each t."""
+    of_splits: tuple[tuple[Literal["dev", "test"], dict[int, int]], ...] = (
+        ("dev", dev or {}),
+        ("test", hits),
+    )
     curve = tuple(
         Point(
             step=step,
@@ -56,10 +60,11 @@ def made(
             count=rows,
             predicted=" ".join(["1"] * count + ["0"] * (rows - count)),
         )
-        for split, points in (("dev", dev or {}), ("test", hits))
+        for split, points in of_splits
         for step, count in points.items()
     )
-    read = Sizes(**config.task.rows)
+    sizes: dict[str, Any] = config.task.rows
+    read = Sizes(**sizes)
     record = Record(
         schema=SCHEMA,
         identity=identity(config, "float32", data),
@@ -97,10 +102,16 @@ def made(
     return replace(record, **changes)
 
 
-def put(results: Path, config: Config, *arguments: dict[int, int], **options: Any) -> Path:
+def put(
+    results: Path,
+    config: Config,
+    hits: dict[int, int],
+    dev: dict[int, int] | None = None,
+    **options: Any,
+) -> Path:
     """Store what `made` makes."""
     here = replace(config, results=str(results))
-    record = made(here, *arguments, **options)
+    record = made(here, hits, dev, **options)
     path = records.path_of(here, record.identity)
     records.write(path, record, pd.DataFrame({"score": np.zeros(1)}))
     return path

@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike
 
 from deepthink.config.overrides import compose
 from deepthink.plugins import RULES
-from deepthink.selection import balance
+from deepthink.selection.balance import Selection
 from deepthink.selection.pool import Pool, Progress, Usage
 from deepthink.structures import Example
+
+After = Callable[[Sequence[Example], Example], ArrayLike]
 
 
 class Stub:
@@ -21,7 +23,7 @@ class Stub:
         self,
         hidden: np.ndarray,
         scores: np.ndarray,
-        after: Callable | None = None,
+        after: After | None = None,
         answer_tokens: list[int] | None = None,
         answer_score: str = "sum",
     ) -> None:
@@ -40,6 +42,7 @@ class Stub:
         self, sets: Sequence[Sequence[Example]], queries: Sequence[Example], progress: Progress
     ) -> np.ndarray:
         self.usage.read += len(sets) * len(queries)
+        assert self._after is not None
         return np.array([[self._after(shown, query) for query in queries] for shown in sets])
 
 
@@ -53,7 +56,7 @@ def made(
     hidden: ArrayLike | None = None,
     probabilities: ArrayLike | None = None,
     scores: ArrayLike | None = None,
-    **kwargs: Callable[..., Any] | Sequence[Example | int] | str,
+    **kwargs: Any,
 ) -> Pool:
     """A pool whose example i has text "i"."""
     labels = np.asarray(labels)
@@ -75,13 +78,13 @@ def options_of(name: str) -> dict[str, Any]:
     return compose([f"method={name}"]).method.selector
 
 
-def select(name: str, pool: Pool, count: int, seed: int = 0, **options: Any) -> balance.Selection:
+def select(name: str, pool: Pool, count: int, seed: int = 0, **options: Any) -> Selection:
     """A method's own options, over the whole pool and in the order of choice unless asked."""
     selector = dict(options_of(name))
     plain = {"balance": "none", "arrangement": "picked"}
     selector |= {key: value for key, value in plain.items() if key in selector} | options
     found = RULES.load(selector)(pool, count, np.random.default_rng(seed))
-    return found if isinstance(found, balance.Selection) else balance.Selection(found)
+    return found if isinstance(found, Selection) else Selection(found)
 
 
 def random_pool(n: int = 40, d: int = 6, classes: int = 3, seed: int = 0) -> Pool:
@@ -97,4 +100,13 @@ def gradients(pool: Pool) -> np.ndarray:
     """Last-layer gradients written out, [n, C (d + 1)]."""
     residual = pool.probabilities - np.eye(pool.scores.shape[1])[pool.labels]
     ones = np.concatenate([np.ones((len(pool), 1)), pool.hidden.astype(float)], axis=1)
-    return np.einsum("nc,nd->ncd", residual, ones).reshape(len(pool), -1)
+    written: np.ndarray = np.einsum("nc,nd->ncd", residual, ones).reshape(len(pool), -1)
+    return written
+
+
+def values_of(selection: Selection) -> list[float]:
+    """The values of a selection in which every demonstration has one."""
+    assert selection.values is not None
+    values = [value for value in selection.values if value is not None]
+    assert len(values) == len(selection.values)
+    return values

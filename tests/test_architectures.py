@@ -34,7 +34,8 @@ def check_iterable(model: PreTrainedModel) -> None:
 
 def made_from(config: PreTrainedConfig) -> PreTrainedModel:
     torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(config).double().eval()
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config).double().eval()
+    return model
 
 
 def test_other_dispatching_architectures_work() -> None:

@@ -1,11 +1,14 @@
 """Corrected scores: the formulas against plain loops, and what a table reads without a model."""
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
 from scipy.special import softmax
 
 from deepthink.config.overrides import compose
@@ -14,13 +17,18 @@ from deepthink.plugins import CALIBRATIONS
 from deepthink.report.calibrated import readings
 from deepthink.report.runs import Runs
 from deepthink.store import scores as score_files
-from deepthink.study.calibrating import Calibration
+from deepthink.study.calibrating import Calibration, Rows
 
 RNG = np.random.default_rng(3)
 ROWS = {"dev": RNG.normal(-4, 2, (7, 3)).tolist(), "test": RNG.normal(-4, 2, (11, 3)).tolist()}
 
 
-def corrected(name: str, rows=ROWS, common: bool = True, answers=None):
+def corrected(
+    name: str,
+    rows: Mapping[str, Rows] = ROWS,
+    common: bool = True,
+    answers: dict[str, np.ndarray] | None = None,
+) -> dict[str, list[list[float]]]:
     return Calibration.of({"name": name}).corrected(rows, common, answers)
 
 
@@ -33,13 +41,13 @@ def plainly(row: list[float], rows: list[list[float]]) -> list[float]:
 
 
 @pytest.mark.parametrize(("name", "basis"), [("batch", None), ("batch_dev", "dev")])
-def test_batch_calibration_is_its_formula(name, basis):
+def test_batch_calibration_is_its_formula(name: str, basis: str | None) -> None:
     for split, rows in corrected(name).items():
         wanted = [plainly(row, ROWS[basis or split]) for row in ROWS[split]]
         np.testing.assert_allclose(rows, wanted, atol=1e-12)
 
 
-def test_contextual_calibration_is_its_formula():
+def test_contextual_calibration_is_its_formula() -> None:
     """Log p_y - log q_y, with q the normalised mean of P(y) over the content-free inputs."""
     answers = {split: RNG.normal(-6, 1, (len(rows), 3, 3)) for split, rows in ROWS.items()}
     for split, rows in corrected("contextual", answers=answers).items():
@@ -49,7 +57,7 @@ def test_contextual_calibration_is_its_formula():
             np.testing.assert_allclose(rows[place], wanted, atol=1e-12)
 
 
-def test_a_bias_that_all_rows_have_is_taken_away():
+def test_a_bias_that_all_rows_have_is_taken_away() -> None:
     """A label that every row favours alike has no say after batch calibration."""
     shifted = {
         split: (np.array(rows) + np.array([2.0, 0.0, -1.0])).tolist()
@@ -62,23 +70,23 @@ def test_a_bias_that_all_rows_have_is_taken_away():
     assert np.abs(second - first).sum() < np.abs(raw - first).sum()
 
 
-def test_no_calibration_leaves_every_score_to_the_bit():
+def test_no_calibration_leaves_every_score_to_the_bit() -> None:
     assert corrected("none") == ROWS
 
 
-def test_the_scores_of_one_split_do_not_change_anothers_unless_they_are_dev():
+def test_the_scores_of_one_split_do_not_change_anothers_unless_they_are_dev() -> None:
     others = {**ROWS, "test": ROWS["test"][:4]}
     assert corrected("batch", others)["dev"] == corrected("batch")["dev"]
     assert corrected("batch_dev", others)["test"] == corrected("batch_dev")["test"][:4]
 
 
 @pytest.mark.parametrize("name", ["batch", "batch_dev", "contextual"])
-def test_answers_of_their_own_cannot_be_compared(name):
+def test_answers_of_their_own_cannot_be_compared(name: str) -> None:
     with pytest.raises(UserError, match="answers of their own"):
         corrected(name, {"test": [[-1.0, -2.0], [-1.0, -2.0, -3.0]]}, common=False)
 
 
-def test_rows_of_other_lengths_keep_them():
+def test_rows_of_other_lengths_keep_them() -> None:
     rows = {"test": [[-1.0, -2.0], [-1.0, -2.0, -3.0]]}
     assert corrected("none", rows, common=False) == rows
 
@@ -87,7 +95,7 @@ def test_rows_of_other_lengths_keep_them():
     ("result", "says"),
     [([[1.0]], "shape"), (np.full((11, 3), np.nan), "NaN"), ("words", "numbers")],
 )
-def test_a_calibration_that_returns_nonsense_is_named(result, says):
+def test_a_calibration_that_returns_nonsense_is_named(result: Any, says: str) -> None:
     wrong = Calibration("wrong", lambda scores, ask: result)
     with pytest.raises(UserError, match=f"calibration wrong .*{says}"):
         wrong.corrected({"test": ROWS["test"]}, common=True)
@@ -102,7 +110,9 @@ def test_a_calibration_that_returns_nonsense_is_named(result, says):
         (["calibration=contextual", "answer_score=mean"], None),
     ],
 )
-def test_what_a_calibration_needs_is_told_in_one_line(run, words, says):
+def test_what_a_calibration_needs_is_told_in_one_line(
+    run: Command, words: list[str], says: str | None
+) -> None:
     code, _, err = run(*words, "test_size=6", "pool_size=12", "method.iterations=2")
     if says is None:
         assert (code, err) == (0, "")
@@ -110,7 +120,7 @@ def test_what_a_calibration_needs_is_told_in_one_line(run, words, says):
         assert_one_line(code, err, says)
 
 
-def test_a_job_and_a_reading_of_its_scores_say_the_same(run, tmp_path):
+def test_a_job_and_a_reading_of_its_scores_say_the_same(run: Command, tmp_path: Path) -> None:
     """The calibrated run, and the plain one whose stored scores are calibrated without a model."""
     for name in ("none", "batch", "batch_dev"):
         assert run(f"calibration={name}", "method=deepthink_curve", "method.iterations=3")[0] == 0
@@ -127,7 +137,7 @@ def test_a_job_and_a_reading_of_its_scores_say_the_same(run, tmp_path):
         assert reading.apply(runs[name]) is None  # it is calibrated already
 
 
-def test_a_file_of_scores_that_is_another_is_refused(run, tmp_path):
+def test_a_file_of_scores_that_is_another_is_refused(run: Command, tmp_path: Path) -> None:
     run("method.iterations=2")
     ((path, record),) = stored(tmp_path)
     table = score_files.read(path, record["scores"])
@@ -139,7 +149,7 @@ def test_a_file_of_scores_that_is_another_is_refused(run, tmp_path):
     assert score_files.read(path, record["scores"]) is None
 
 
-def test_scores_are_kept_to_the_bit_in_few_bytes(tmp_path):
+def test_scores_are_kept_to_the_bit_in_few_bytes(tmp_path: Path) -> None:
     numbers = RNG.normal(-4, 2, 4000).astype(np.float32).astype(float)
     table = pd.DataFrame({"step": np.int16(1), "query": np.arange(4000) // 2, "score": numbers})
     path = tmp_path / "seed0-12345678.json"
@@ -149,6 +159,6 @@ def test_scores_are_kept_to_the_bit_in_few_bytes(tmp_path):
     assert score_files.place(path).stat().st_size < 6 * 4000
 
 
-def test_every_calibration_has_a_config():
+def test_every_calibration_has_a_config() -> None:
     for name in CALIBRATIONS.files():
         assert compose([f"calibration={name}"]).calibration["name"] == name

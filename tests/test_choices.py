@@ -71,7 +71,7 @@ def test_worked_examples_keep_question_and_final_answer() -> None:
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[object, ...]]]:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, ...]]]:
     """A server of one file of worked examples, in the place of GitHub."""
     folder = tmp_path / "site" / "team" / "bench" / "abc"
     folder.mkdir(parents=True)
@@ -97,22 +97,20 @@ def source(sha256: str) -> WorkedExamples:
     return WorkedExamples("team/bench", "abc", "{member}.txt", {"kettles": sha256})
 
 
-def test_a_file_is_downloaded_once_and_checked(served: list[tuple[object, ...]]) -> None:
+def test_a_file_is_downloaded_once_and_checked(served: list[tuple[str, ...]]) -> None:
     good = source(hashlib.sha256(FILE.encode()).hexdigest())
     assert worked_examples.read(good, "kettles", None)[1] == worked_examples.parse(FILE)
     assert worked_examples.read(good, "kettles", None)[1] == worked_examples.parse(FILE)
     assert len(served) == 1
 
 
-def test_a_file_with_another_hash_is_refused(
-    served: list[tuple[object, ...]], tmp_path: Path
-) -> None:
+def test_a_file_with_another_hash_is_refused(served: list[tuple[str, ...]], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"kettles.txt cannot be fetched .*hash"):
         worked_examples.read(source("0" * 64), "kettles", None)
     assert not list((tmp_path / "cache").rglob("*.txt"))
 
 
-def test_a_file_without_a_hash_is_not_fetched(served: list[tuple[object, ...]]) -> None:
+def test_a_file_without_a_hash_is_not_fetched(served: list[tuple[str, ...]]) -> None:
     with pytest.raises(UserError, match="no sha256"):
         worked_examples.read(source("0" * 64), "cups", None)
     assert not served

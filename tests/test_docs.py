@@ -165,11 +165,11 @@ def test_the_choices_that_the_paper_leaves_open_have_the_defaults_that_the_table
     text = page("method.md")
     table = text[text.index("| key | default") :].partition("\n\n")[0]
     job = asdict(compose(["task=sst2"]))
-    words = {"task.delimiter": {" ": "one space"}, "task.answer": {}}
+    words: dict[str, dict[str, str]] = {"task.delimiter": {" ": "one space"}, "task.answer": {}}
     for row in table.splitlines()[2:]:
         _, key, default, *_ = row.split("|")
         (name,) = re.findall(r"`([\w.]+)`", key)
-        value = job
+        value: Any = job
         for part in name.split("."):
             value = value[part]
         assert words.get(name, {}).get(value, str(value)) in default, name
@@ -279,4 +279,5 @@ def test_a_job_with_a_file_of_the_page_runs(
 def test_the_version_is_one() -> None:
     newest = re.search(r"^## (\S+) - ", (ROOT / "CHANGELOG.md").read_text(), re.M)
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert newest is not None
     assert deepthink.__version__ == newest[1] == cited

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import Command, assert_one_line, stored, sweep_of
+from made_records import made
 from wandb.sdk.wandb_run import Run
 
 import deepthink
@@ -26,8 +27,9 @@ from deepthink.installation import CONF
 from deepthink.redaction import without_secrets
 from deepthink.store import ledger
 from deepthink.store.leases import Leases
-from deepthink.study import jobs
+from deepthink.study import evaluation, jobs
 from deepthink.study.evaluation import Evaluated
+from deepthink.study.jobs import Outcome
 from deepthink.study.requests import Results
 
 ROOT = CONF.parent
@@ -179,6 +181,7 @@ def test_a_name_from_elsewhere_is_checked_too(
 @pytest.mark.parametrize("member", ["..", "a/b", "/x"])
 def test_a_member_that_is_a_path_is_refused(member: str) -> None:
     spec = requested(["task=bbh"]).suite
+    assert spec is not None
     with pytest.raises(UserError, match="plain name"):
         replace(spec, categories={"x": {member: 3}}, members=None, labels={}).member(member)
     with pytest.raises(UserError, match="plain name"):
@@ -367,8 +370,10 @@ def test_workers_import_what_the_driver_does(
     )
     with sharing.same_imports():
         found = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
+    of_torch = importlib.util.find_spec("torch")
+    assert of_torch is not None
     assert found.stdout.split() == [
-        importlib.util.find_spec("torch").origin,
+        of_torch.origin,
         json.__file__,
         str(other / "deepthink" / "__init__.py"),
     ]
@@ -391,7 +396,7 @@ def test_local_workers_run_nothing_of_the_working_folder(run: Command, tmp_path:
 def test_an_interruption_is_no_failure(
     run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: list[str]
 ) -> None:
-    evaluate = jobs.evaluate
+    evaluate = evaluation.evaluate
 
     def sometimes(*arguments: Any, **more: Any) -> Evaluated:
         if arguments[3].seed == 1:
@@ -580,7 +585,8 @@ def test_a_suites_members_are_sent_with_it_and_not_told_before(
 ) -> None:
     """A suite of which one member failed is sent by the command that completes it."""
     config = requested(["task=bbh"]).jobs[0]
-    assert wandb_runs.publish(None, config) is None
+    outcome = Outcome(Path("seed0.json"), made(config, {1: 3}), None)
+    assert wandb_runs.publish(outcome, config) is None
     half = Results({}, {"a": "it failed"})
     assert wandb_runs.publish_suite(requested(["task=bbh"]), half) is None
 

@@ -19,6 +19,8 @@ from deepthink.installation import CONF
 spec = importlib.util.spec_from_file_location(
     "plain_study", CONF.parent / "examples" / "plain_study.py"
 )
+assert spec is not None
+assert spec.loader is not None
 plain_study = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(plain_study)
 

@@ -1,11 +1,12 @@
 """Demonstrations for each query: a job of several groups is the jobs of its groups."""
 
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
 
 from deepthink.report.runs import Runs
 
@@ -29,7 +30,7 @@ NEAREST = """
 
 
 @pytest.fixture
-def plugin(tmp_path):
+def plugin(tmp_path: Path) -> tuple[str, ...]:
     folder = tmp_path / "lab" / "rules"
     folder.mkdir(parents=True)
     text = textwrap.dedent(NEAREST).lstrip()
@@ -38,13 +39,15 @@ def plugin(tmp_path):
     return (f"plugins={folder.parent}", "method.selector.name=nearest", "~method.selector.balance")
 
 
-def scores_of(path) -> pd.DataFrame:
+def scores_of(path: Path) -> pd.Series:
     return pd.read_parquet(path.with_suffix(".parquet")).set_index(
         ["step", "split", "query", "candidate"]
     )["score"]
 
 
-def test_each_query_is_scored_after_its_own_demonstrations(run, tmp_path, plugin):
+def test_each_query_is_scored_after_its_own_demonstrations(
+    run: Command, tmp_path: Path, plugin: tuple[str, ...]
+) -> None:
     """Against one job for each query, whose demonstrations are shown to all and its score taken."""
     assert run(*plugin, *SMALL)[0] == 0
     ((whole, record),) = stored(tmp_path)
@@ -70,17 +73,23 @@ def test_each_query_is_scored_after_its_own_demonstrations(run, tmp_path, plugin
     assert len(record["demonstrations"]["labels"]) == len(shown)
 
 
-def test_a_record_of_groups_is_read_and_shown(run, tmp_path, plugin):
+def test_a_record_of_groups_is_read_and_shown(
+    run: Command, tmp_path: Path, plugin: tuple[str, ...]
+) -> None:
     assert run(*plugin, *SMALL)[0] == 0
     code, out, err = run(*plugin, *SMALL)
     assert (code, err) == (0, "")
     assert "read, not run again" in out
     (only,) = Runs.load(tmp_path / "results").all
     assert only.record.demonstrations.dropped == 0
-    assert len(only.record.demonstrations.groups) > 1
+    groups = only.record.demonstrations.groups
+    assert groups is not None
+    assert len(groups) > 1
 
 
-def test_queries_that_share_demonstrations_share_a_group(run, tmp_path, plugin):
+def test_queries_that_share_demonstrations_share_a_group(
+    run: Command, tmp_path: Path, plugin: tuple[str, ...]
+) -> None:
     assert run(*plugin, "+method.selector.only=0", *SMALL)[0] == 0
     ((_, record),) = stored(tmp_path)
     assert "groups" not in record["demonstrations"]
@@ -97,7 +106,9 @@ def test_queries_that_share_demonstrations_share_a_group(run, tmp_path, plugin):
         ("return ['0', '1']", "must return 2 different pool indices"),
     ],
 )
-def test_what_is_no_choice_for_every_query_is_told(run, tmp_path, plugin, body, says):
+def test_what_is_no_choice_for_every_query_is_told(
+    run: Command, tmp_path: Path, plugin: tuple[str, ...], body: str, says: str | None
+) -> None:
     (tmp_path / "lab" / "rules" / "nearest.py").write_text(
         "from deepthink.selection.balance import Selection\n\n\n"
         f"def select(pool, count, rng):\n    {body}\n"

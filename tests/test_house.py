@@ -28,7 +28,8 @@ def make(*words: str) -> str:
 def targets() -> list[str]:
     makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     (line,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
-    return line.split()
+    names: list[str] = line.split()
+    return names
 
 
 def test_help_lists_every_target() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from conftest import leased
 
 from deepthink.errors import UserError
 from deepthink.store import leases
@@ -48,13 +49,12 @@ def of(tmp_path: Path, clock: Clock) -> Callable[..., Leases]:
 
 def test_one_holder_at_a_time(of: Callable[..., Leases]) -> None:
     first, second = of(), of(another())
-    lease = first.take("a")
-    assert isinstance(lease, Lease)
-    assert lease.held
+    lease = leased(first, "a")
+    before = lease.held
     assert second.take("a") == HERE
     assert isinstance(second.take("b"), Lease)
     lease.release()
-    assert not lease.held
+    assert (before, lease.held) == (True, False)
     assert isinstance(second.take("a"), Lease)
 
 
@@ -72,7 +72,7 @@ def test_a_process_that_ended_on_this_machine_is_followed_at_once(
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     dead = another(machine=HERE.machine, pid=child.pid)
-    of(dead).take("a").fall_silent()
+    leased(of(dead), "a").fall_silent()
     taken = of().take("a")
     assert isinstance(taken, Lease)
     assert taken.held
@@ -93,14 +93,14 @@ def test_a_process_that_ended_and_was_not_waited_for_is_gone() -> None:
 
 
 def test_a_process_id_that_is_used_again_is_another_process(of: Callable[..., Leases]) -> None:
-    of(another(machine=HERE.machine, started=HERE.started - 5)).take("a").fall_silent()
+    leased(of(another(machine=HERE.machine, started=HERE.started - 5)), "a").fall_silent()
     assert isinstance(of().take("a"), Lease)
 
 
 def test_a_process_elsewhere_is_followed_when_it_shows_no_life(
     of: Callable[..., Leases], clock: Clock
 ) -> None:
-    lease = of(another(), expiry=60).take("a")
+    lease = leased(of(another(), expiry=60), "a")
     mine = of(expiry=60)
     for _ in range(3):  # it lives
         assert isinstance(mine.take("a"), Holder)
@@ -133,7 +133,7 @@ def test_the_wall_clock_may_jump(
 def test_a_lease_lives_while_its_process_does(of: Callable[..., Leases], clock: Clock) -> None:
     """Each sign of life begins the time anew that others wait."""
     mine = of(expiry=60)
-    with of(another(), expiry=0.06).take("a") as lease:
+    with leased(of(another(), expiry=0.06), "a") as lease:
         for _ in range(4):
             assert isinstance(mine.take("a"), Holder)
             seen, until = lease.path.stat().st_mtime_ns, time.monotonic() + 60
@@ -157,7 +157,7 @@ def test_a_lease_that_was_never_written_expires_too(
 
 def test_release_leaves_nothing(of: Callable[..., Leases], tmp_path: Path) -> None:
     (tmp_path / "a.1").write_text(json.dumps(vars(another(machine=HERE.machine, started=0.0))))
-    lease = of().take("a")
+    lease = leased(of(), "a")
     assert {path.name for path in tmp_path.iterdir()} == {"a.1", "a.2"}
     lease.release()
     lease.release()
@@ -168,7 +168,7 @@ def test_the_time_of_the_boot_may_move(
     of: Callable[..., Leases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Psutil says when a process began by it, and it moves when the clock is set."""
-    of(another(machine=HERE.machine)).take("a").fall_silent()
+    leased(of(another(machine=HERE.machine)), "a").fall_silent()
     began = psutil.Process.create_time
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) + 1)
     assert isinstance(of().take("a"), Holder)
@@ -181,18 +181,18 @@ def test_a_process_that_may_not_be_looked_at_is_not_taken_for_dead(
         raise psutil.AccessDenied(pid)
 
     monkeypatch.setattr(leases, "started", hidden)
-    of(another(machine=HERE.machine)).take("a").fall_silent()
+    leased(of(another(machine=HERE.machine)), "a").fall_silent()
     assert isinstance(of().take("a"), Holder)
 
 
 def test_a_new_holder_is_not_taken_for_an_old_one(of: Callable[..., Leases], clock: Clock) -> None:
     """Names are used again, and so are file times."""
     mine = of(expiry=60)
-    with of(another()).take("a") as theirs:
+    with leased(of(another()), "a") as theirs:
         os.utime(theirs.path, (3, 3))
         assert isinstance(mine.take("a"), Holder)
     clock.now += 3600
-    with of(another(token="third")).take("a") as theirs:
+    with leased(of(another(token="third")), "a") as theirs:
         os.utime(theirs.path, (3, 3))
         assert isinstance(mine.take("a"), Holder)
         assert theirs.held
@@ -200,19 +200,19 @@ def test_a_new_holder_is_not_taken_for_an_old_one(of: Callable[..., Leases], clo
 
 def test_a_lease_says_how_many_died_of_it(of: Callable[..., Leases]) -> None:
     for deaths in range(3):
-        lease = of(another(machine=HERE.machine, started=0.0, token=str(deaths))).take("a")
+        lease = leased(of(another(machine=HERE.machine, started=0.0, token=str(deaths))), "a")
         assert lease.lost_by == deaths
         lease.fall_silent()
-    lease = of().take("a")
+    lease = leased(of(), "a")
     assert lease.lost_by == 3
     lease.release()
-    assert of().take("a").lost_by == 0
+    assert leased(of(), "a").lost_by == 0
 
 
 def test_a_folder_that_became_read_only_hides_no_result(
     of: Callable[..., Leases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lease = of().take("a")
+    lease = leased(of(), "a")
 
     def read_only(*_args: object, **_kwargs: object) -> None:
         raise OSError(30, "Read-only file system")

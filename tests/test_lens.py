@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def helpful(
 ) -> Callable[[Sequence[Example], Example], list[float]]:
     """A model whose gold label gains by every helper that is shown."""
 
-    def after(shown: list[Example], query: Example) -> list[float]:
+    def after(shown: Sequence[Example], query: Example) -> list[float]:
         scores = [-1.5, -1.5]
         scores[query.label] += bonus * sum(example.text in helpers for example in shown)
         return scores
@@ -90,7 +91,12 @@ def helpful(
 
 
 def filtered(pool: Pool, kept: int = 10, **kwargs: bool) -> Filtered:
-    arguments = {"growth": 2, "initial": 4, "kind": "loss_share", "balanced": True} | kwargs
+    arguments: dict[str, Any] = {
+        "growth": 2,
+        "initial": 4,
+        "kind": "loss_share",
+        "balanced": True,
+    } | kwargs
     return progressive_filter(pool, kept, rng=np.random.default_rng(100), **arguments)
 
 
@@ -183,7 +189,7 @@ def test_zscored_penalties_are_means() -> None:
 
 def test_a_large_penalty_never_takes_a_duplicate() -> None:
     """1 and 3 are as informative; 3 is the same as 0, and 1 unlike it."""
-    rows = [[1, 0], [0, 1], [0, 0.1], [1, 0]]
+    rows = np.array([[1, 0], [0, 1], [0, 0.1], [1, 0]])
     rng = np.random.default_rng(0)
     wide, none = (space_of(rows, diversity=d) for d in (100.0, 0.0))
     swaps = {p for _ in range(50) for p in lens_search.neighbours(wide, (0, 2), 4, 0, 1, rng)}
@@ -197,9 +203,9 @@ def test_the_search_keeps_labels_balanced_and_never_gets_worse() -> None:
     rng = np.random.default_rng(3)
     labels = np.arange(20) % 2
     found = space_of(rng.normal(size=(20, 5)), labels, {0: 2, 1: 2}, form="zscored")
-    asked = []
+    asked: list[tuple[int, ...]] = []
 
-    def feedback(iteration: int, prompts: list[tuple[int, ...]]) -> list[tuple[int, float]]:
+    def feedback(iteration: int, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, float]]:
         asked.extend(prompts)
         return [(hash(p) % 100_003, 0.0) for p in prompts]
 
@@ -218,7 +224,7 @@ def test_the_search_keeps_labels_balanced_and_never_gets_worse() -> None:
 
 
 def test_ties_on_validation_go_to_the_lower_loss() -> None:
-    def feedback(iteration: int, prompts: list[tuple[int, ...]]) -> list[tuple[int, float]]:
+    def feedback(iteration: int, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, float]]:
         return [(7, -1.0 - prompt[0]) for prompt in prompts]
 
     best, _ = lens_search.search([(3, 0), (1, 0), (2, 0)], 1, lambda _: [], feedback)

@@ -34,7 +34,8 @@ def measured(readme: ModuleType) -> ModuleType:
 
 
 def committed(readme: ModuleType, name: str) -> dict[str, Any]:
-    return json.loads((readme.MEASURED / f"{name}.json").read_text())
+    measurement: dict[str, Any] = json.loads((readme.MEASURED / f"{name}.json").read_text())
+    return measurement
 
 
 def test_the_pages_say_what_was_measured(readme: ModuleType) -> None:

@@ -13,10 +13,10 @@ import torch
 from conftest import Command, assert_one_line, stored
 
 from deepthink.config.overrides import compose, requested
+from deepthink.engine.scoring import Scorer
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.plugins import RULES
-from deepthink.selection import signals
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.structures import Example
@@ -240,7 +240,7 @@ def test_running_out_of_memory_while_choosing_is_one_clear_line(
     def full(*_args: object, **_kwargs: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(signals.Scorer, "with_states", full)
+    monkeypatch.setattr(Scorer, "with_states", full)
     code, _, err = run("method=herding")
     assert_one_line(code, err, "the selector tried do not fit")
 

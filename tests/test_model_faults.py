@@ -33,12 +33,12 @@ from transformers import (
     PreTrainedConfig,
     PretrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     Qwen2MoeConfig,
     T5Config,
     ViTConfig,
 )
-from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from deepthink import content, hub, redaction, score, think
 from deepthink.config.job import ModelSpec
@@ -114,14 +114,14 @@ def test_a_file_is_read_once(
 ) -> None:
     (tmp_path / "x").write_text("one")
     found = content.digest(tmp_path / "x")
-    monkeypatch.setattr(content.hashlib, "file_digest", None)
+    monkeypatch.setattr(hashlib, "file_digest", None)
     assert content.digest(tmp_path / "x") == found
 
 
 def test_two_changes_within_one_tick_of_the_clock_are_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content.os, "fstat", lambda handle: tmp_path.stat())  # always the same
+    monkeypatch.setattr(os, "fstat", lambda handle: tmp_path.stat())  # always the same
     (tmp_path / "x").write_text("one")
     before = content.digest(tmp_path / "x")
     (tmp_path / "x").write_text("two")
@@ -214,7 +214,7 @@ def test_a_gguf_file_is_loaded_by_its_path(tmp_path: Path) -> None:
     torch.manual_seed(0)
     source = gguf.GGUFReader(file)
     (embedding,) = (t.data for t in source.tensors if t.name == "token_embd.weight")
-    assert np.array_equal(lm.model.get_input_embeddings().weight.numpy(), embedding)
+    assert np.array_equal(lm.model.get_parameter("model.embed_tokens.weight").numpy(), embedding)
     assert lm.resolved.weights == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
@@ -276,7 +276,11 @@ def without_tokenizer(folder: Path) -> None:
 def encoder(folder: Path) -> None:
     """A model whose own code lets tokens see those that follow them."""
     weights = load_file(folder / "model.safetensors")["model.embed_tokens.weight"]
-    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    sizes: dict[str, Any] = {
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
     config = BertConfig(vocab_size=len(weights), hidden_size=16, **sizes)
     BertForMaskedLM(config).save_pretrained(folder)
 
@@ -493,8 +497,8 @@ def test_replaced_weights_are_loaded_anew_in_one_process(
 ) -> None:
     fresh = shutil.copytree(folder, tmp_path / "fresh")
     reweigh(fresh, -1)
-    finished = loading.LM.positions.fget
-    seen = []
+    finished: Callable[[LM], int] = vars(loading.LM)["positions"].fget
+    seen: list[LM] = []
 
     def replaced(lm: LM) -> int:
         if not seen:  # after the first job's model was loaded
@@ -515,7 +519,7 @@ def test_files_that_change_while_they_are_read_are_refused(
 ) -> None:
     read = loading.load_plain
 
-    def replaced(*args: Any) -> tuple[TokenizersBackend, LlamaForCausalLM]:
+    def replaced(*args: Any) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
         loaded = read(*args)
         reweigh(folder)
         return loaded
@@ -669,7 +673,7 @@ def test_a_home_that_is_no_folder_is_said(package: Path, monkeypatch: pytest.Mon
 
 # --- architectures ---------------------------------------------------------------------------
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
@@ -689,7 +693,8 @@ def made_from(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.1)
-    return model.to(dtype).eval()
+    ready: PreTrainedModel = model.to(dtype).eval()
+    return ready
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])

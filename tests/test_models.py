@@ -14,7 +14,7 @@ from deepthink import score, think
 from deepthink.config.job import ModelSpec
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
-from deepthink.models import free_memory, loading, resolving
+from deepthink.models import checkpoints, free_memory, loading, resolving
 
 CPU = torch.device("cpu")
 
@@ -115,7 +115,7 @@ def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(
     for file in tiny_folder.iterdir():
         data = file.read_bytes()  # a reader would say that the weights were cut
         (tmp_path / file.name).write_bytes(data[:-9] if file.suffix == ".safetensors" else data)
-    monkeypatch.setattr(loading.checkpoints, "check_layers", lambda _: None)
+    monkeypatch.setattr(checkpoints, "check_layers", lambda _: None)
     size = sum(tensor.nbytes for tensor in load_file(tiny_folder / "model.safetensors").values())
     monkeypatch.setattr(free_memory, "free_memory", lambda _: size - 1)
     with pytest.raises(UserError, match=rf"needs {size:,} bytes .* cpu has {size - 1:,} free"):
@@ -137,7 +137,12 @@ def test_a_model_is_resolved_once_before_it_is_read_and_once_after(
 ) -> None:
     resolved = []
     resolve = resolving.resolve
-    monkeypatch.setattr(resolving, "resolve", lambda spec: resolved.append(spec) or resolve(spec))
+
+    def noted(spec: ModelSpec) -> resolving.Resolved:
+        resolved.append(spec)
+        return resolve(spec)
+
+    monkeypatch.setattr(resolving, "resolve", noted)
     loading.unload()
     lm = loading.load(spec_of(tiny_folder), CPU)
     assert len(resolved) == 2

@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from dataclasses import fields
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -32,11 +33,11 @@ SPECS = {
 @cache
 def values() -> dict[tuple[str, ...], set[str]]:
     """The values of every option in the committed records, as JSON."""
-    seen = defaultdict(set)
+    seen: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for path in RECORDS.rglob("*.json"):
         config = json.loads(path.read_text())["config"]
         selector = config["method"]["selector"]
-        parts = {(name,): config.get(name) or {} for name in SPECS}
+        parts: dict[tuple[str, ...], Any] = {(name,): config.get(name) or {} for name in SPECS}
         parts |= {("selector", selector["name"]): selector, ("task",): config["task"], (): config}
         for place, options in parts.items():
             for option, value in options.items():

@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import matplotlib.pyplot as plt
@@ -16,6 +17,8 @@ from deepthink.installation import CONF
 
 SCRIPT = CONF.parent / "scripts" / "notebooks.py"
 spec = importlib.util.spec_from_file_location("notebooks_script", SCRIPT)
+assert spec is not None
+assert spec.loader is not None
 notebooks = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(notebooks)
 
@@ -38,7 +41,7 @@ def test_the_tours_code_runs_on_a_tiny_model(
     monkeypatch.setattr(overrides, "compose", lambda words: compose([*words, *tiny]))
     monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
     cells = jupytext.read(notebooks.FOLDER / "tour.py").cells
-    found = {}
+    found: dict[str, Any] = {}
     for cell in cells:
         if cell.cell_type == "code":
             exec(compile(cell.source, "tour", "exec"), found)

@@ -94,7 +94,7 @@ def test_options_of_many_tokens_agree_in_one_forward_a_question(
     candidates[1][1] = candidates[1][0][:5] + ids(rng, 9)
     model = tiny(architecture)
     settings = (demonstrations, 3, 0.1, 0.0, positions)
-    forwards = []
+    forwards: list[int] = []
     for memory, plain in zip(
         think(model, *settings), reference.think(model, *settings), strict=True
     ):
@@ -244,7 +244,7 @@ def test_running_out_of_memory_halves_the_budget(
     demonstrations: list[int],
     queries: list[list[int]],
     candidates: list[list[list[int]]],
-    fail: Callable[..., Any],
+    fail: Callable[[], None],
 ) -> None:
     model = tiny("gpt2")
     (memory,) = think(model, demonstrations, 1)
@@ -291,7 +291,7 @@ def test_agrees_on_a_gpu(
     model = tiny(architecture, torch.float32)
     *_, memory = think(model, demonstrations, 3, step_size=0.1)
     expected = score(model, memory, queries, candidates)
-    model.to("cuda")
+    torch.nn.Module.to(model, "cuda")
     *_, memory = think(model, demonstrations, 3, step_size=0.1)
     assert largest(score(model, memory, queries, candidates), expected) < 1e-3
 

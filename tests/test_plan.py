@@ -56,6 +56,7 @@ def test_tokens_and_operations_by_hand(tmp_path: Path) -> None:
     scored = 12 * (132 / 12) * 15
     read = 10 * 8 * 15
     assert line.tokens == pytest.approx(scored + read)
+    assert line.tokens is not None
     assert line.flops == pytest.approx(line.tokens * 4e9 / 132)
 
 
@@ -64,6 +65,8 @@ def test_a_larger_model_takes_proportionally_more(tmp_path: Path) -> None:
     small, large = (
         plan.work(runs, "table2", (f"model={m}", *ASKED[1:]))[0] for m in ("opt-125m", "llama2-7b")
     )
+    assert small.flops is not None
+    assert large.flops is not None
     assert large.flops / small.flops == pytest.approx(6_738_415_616 / 125_239_296)
 
 
@@ -71,6 +74,8 @@ def test_signals_of_a_pool_are_read_once_for_all_rules(tmp_path: Path) -> None:
     runs = curves(tmp_path, range(1))
     rules = (*ASKED[:-1], "method=entropy,margin", "seed=0")
     first, second = plan.work(runs, "table1", rules)
+    assert first.tokens is not None
+    assert second.tokens is not None
     assert first.tokens - second.tokens == pytest.approx(9 * 132 / 12)
     assert first.known
     (lens,) = plan.work(runs, "table1", (*ASKED[:-1], "method=lens", "seed=0"))

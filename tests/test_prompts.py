@@ -15,7 +15,7 @@ from tokenizers import (
     processors,
     trainers,
 )
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
@@ -182,8 +182,8 @@ def test_copies_are_the_demonstrations_written_again(
 ) -> None:
     once, thrice = encoded(tokenizer, seam), encoded(tokenizer, seam, copies=3)
     assert (thrice.copies, thrice.kept) == (3, 3)
-    text = tokenizer.decode(thrice.demonstrations).removeprefix("<s>")
-    assert text == 3 * tokenizer.decode(once.demonstrations).removeprefix("<s>")
+    text = decoded(tokenizer, thrice.demonstrations).removeprefix("<s>")
+    assert text == 3 * decoded(tokenizer, once.demonstrations).removeprefix("<s>")
     assert thrice.queries == once.queries
     assert thrice.demonstrations == encoded(tokenizer, seam, shots=SHOTS * 3).demonstrations
 
@@ -236,11 +236,20 @@ def written(shots: list[Example] = SHOTS) -> list[tuple[str, str]]:
     return [(f"{text}{answer}\n\n", answer) for text, answer in zip(texts, answers, strict=True)]
 
 
+def decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
+    text = tokenizer.decode(ids)
+    assert isinstance(text, str)
+    return text
+
+
 def read_back(tokenizer: PreTrainedTokenizerFast, found: Encoded) -> list[tuple[str, str]]:
     """The same, from the ids of the spans."""
     return [
-        tuple(tokenizer.decode([found.demonstrations[i] for i in where]) for where in pair)
-        for pair in zip(found.spans, found.answers, strict=True)
+        (
+            decoded(tokenizer, [found.demonstrations[i] for i in span]),
+            decoded(tokenizer, [found.demonstrations[i] for i in answer]),
+        )
+        for span, answer in zip(found.spans, found.answers, strict=True)
     ]
 
 
@@ -258,7 +267,8 @@ def merging_tokenizer(kind: type = PreTrainedTokenizerFast) -> PreTrainedTokeniz
     inner = Tokenizer(models.BPE(vocabulary, merges))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     inner.decoder = decoders.ByteLevel()
-    return kind(tokenizer_object=inner)
+    tokenizer: PreTrainedTokenizerFast = kind(tokenizer_object=inner)
+    return tokenizer
 
 
 @pytest.mark.parametrize("seam", ["apart", "joint"])

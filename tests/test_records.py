@@ -5,7 +5,7 @@ import json
 import runpy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -400,14 +400,13 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(path.parent.glob(".*"))
 
 
-def point(step: int, split: str, correct: int) -> Point:
+def point(step: int, split: Literal["dev", "test"], correct: int) -> Point:
     return Point(step=step, split=split, correct=correct, count=10, predicted=" ".join("0" * 10))
 
 
 CURVE = [
-    point(step, split, correct)
-    for split, hits in (("dev", [5, 8, 8]), ("test", [4, 6, 9]))
-    for step, correct in enumerate(hits, start=1)
+    *(point(step, "dev", correct) for step, correct in enumerate([5, 8, 8], start=1)),
+    *(point(step, "test", correct) for step, correct in enumerate([4, 6, 9], start=1)),
 ]
 
 

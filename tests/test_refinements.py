@@ -12,7 +12,13 @@ import pytest
 import torch
 import yaml
 from tiny_models import CONFIGS, SMALL, VOCABULARY, tiny
-from transformers import AutoModelForCausalLM, Gemma3TextConfig, MistralConfig, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3TextConfig,
+    MistralConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from deepthink import score, think
 from deepthink.config.overrides import compose
@@ -40,12 +46,12 @@ def made(name: str, dtype: torch.dtype = torch.float64) -> PreTrainedModel:
     """A tiny model; its layers with a window of 6 see little of a memory of 23 slots."""
     if name in CONFIGS:
         return tiny(name, dtype)
-    config = MistralConfig(**SMALL, sliding_window=6)
+    config: PreTrainedConfig = MistralConfig(**SMALL, sliding_window=6)
     if name == "sliding and global layers":
         kinds = ["sliding_attention", "full_attention"]
         config = Gemma3TextConfig(**SMALL, head_dim=8, sliding_window=6, layer_types=kinds)
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config).to(dtype).eval()
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config).to(dtype).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
@@ -73,8 +79,13 @@ def exact(name: str) -> PreTrainedModel:
 
 
 def norm(module: torch.nn.Module, offset: float, x: torch.Tensor) -> torch.Tensor:
-    epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
-    return x * (x.square().mean(-1, keepdim=True) + epsilon).rsqrt() * (offset + module.weight)
+    name = "variance_epsilon" if hasattr(module, "variance_epsilon") else "eps"
+    epsilon: float = getattr(module, name)
+    return (
+        x
+        * (x.square().mean(-1, keepdim=True) + epsilon).rsqrt()
+        * (offset + module.get_parameter("weight"))
+    )
 
 
 def directions(memory: Memory) -> list[Memory]:
@@ -142,7 +153,8 @@ def test_a_reading_beside_a_memory_has_a_gradient(name: str) -> None:
     demonstrations = shown(exact(name))
 
     def size(memory: Memory) -> torch.Tensor:
-        return sum(x.square().sum() for x in demonstrations.read(memory, start=23).tensors)
+        states = demonstrations.read(memory, start=23).tensors
+        return sum((x.square().sum() for x in states), torch.zeros((), dtype=torch.float64))
 
     memory = demonstrations.read()
     leaves = memory.leaves()
@@ -178,7 +190,9 @@ def test_gradients_go_through_packed_layers(name: str) -> None:
 def test_gradients_on_a_gpu_are_those_of_the_cpu(name: str) -> None:
     gradients = []
     for device, dtype in (("cpu", torch.float64), ("cuda", torch.float32)):
-        demonstrations = shown(made(name, dtype).to(device))
+        model = made(name, dtype)
+        torch.nn.Module.to(model, device)
+        demonstrations = shown(model)
         leaves = demonstrations.read().leaves()
         loss = losses(demonstrations)["left out"](leaves)
         gradients.append(leaves.gradient(loss))
@@ -202,11 +216,13 @@ def test_attention_and_its_log_sum_exp_have_gradients(masked: str) -> None:
     mask = torch.rand(1, 1, 5, 5) > 0.5 if masked == "mask" else None
     if mask is not None:
         mask[..., 2, :] = False
-    inputs = torch.randn(3, 1, 2, 5, 4, dtype=torch.float64).unbind()
-    inputs = [x.clone().requires_grad_() for x in inputs]
+    drawn = torch.randn(3, 1, 2, 5, 4, dtype=torch.float64)
+    inputs = [x.clone().requires_grad_() for x in drawn.unbind()]
 
-    def both(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        out, total = attend(*given, 0.3, mask, masked == "causal")
+    def both(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        out, total = attend(query, key, value, 0.3, mask, masked == "causal")
         return out, total.clamp(min=-100)  # differences need finite numbers
 
     assert torch.autograd.gradcheck(both, inputs)
@@ -480,7 +496,10 @@ def test_iterate_is_the_old_loop_to_the_bit(
     settings = (0.1, momentum, positions, memory_dtype)
     refine = partial(
         iterate.refine,
-        **dict(zip(("step_size", "momentum", "positions", "memory_dtype"), settings, strict=True)),
+        step_size=0.1,
+        momentum=momentum,
+        positions=positions,
+        memory_dtype=memory_dtype,
     )
     ways = (
         old_think(model, IDS, 5, *settings),
@@ -528,7 +547,7 @@ def test_its_first_memory_is_that_of_think_and_none_holds_a_graph() -> None:
     assert not any(memory.requires_grad for memory in memories)
 
 
-def graphs(shown: Demonstrations) -> Iterator[Any]:
+def graphs(shown: Demonstrations) -> Iterator[Memory]:
     """Forgets to detach."""
     memory = shown.read()
     yield memory
@@ -581,7 +600,7 @@ def shrinks(shown: Demonstrations) -> Iterator[Memory]:
     yield Memory(tuple(k[:, 1:] for k in memory.keys), memory.values, 1)
 
 
-def yields_scores(shown: Demonstrations) -> Iterator[Any]:
+def yields_scores(shown: Demonstrations) -> Iterator[float]:
     yield 0.5
 
 

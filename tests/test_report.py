@@ -43,6 +43,7 @@ from deepthink.report.further import FurtherRow
 from deepthink.report.measurements import Subject
 from deepthink.report.readings import BY_DEV, FIVE, ORACLE, VANILLA, Calibration, Reading, at
 from deepthink.report.runs import Run, Runs, Scale, one_per_draw
+from deepthink.report.statistics import Estimate
 from deepthink.report.writer import Writer
 from deepthink.store.identity import digest
 
@@ -90,14 +91,14 @@ def test_a_cell_is_its_reading_of_every_seed(tmp_path: Path, reading: Reading, h
     ten(tmp_path)
     found = cell(tmp_path, reading)
     assert found.complete
-    assert found.estimate.mean == pytest.approx(100 * hits / ROWS)
-    assert (found.estimate.seeds, found.estimate.examples) == (10, ROWS)
+    assert printed(found).mean == pytest.approx(100 * hits / ROWS)
+    assert (printed(found).seeds, printed(found).examples) == (10, ROWS)
 
 
 def test_by_dev_never_looks_at_test(tmp_path: Path) -> None:
     curve(tmp_path, "seed=0", hits={1: 6, 5: 6, 15: 0}, dev={1: 0, 5: 0, 15: 1})
-    assert cell(tmp_path, BY_DEV).so_far.mean == 0
-    assert cell(tmp_path, ORACLE).so_far.mean == 100
+    assert so_far(cell(tmp_path, BY_DEV)).mean == 0
+    assert so_far(cell(tmp_path, ORACLE)).mean == 100
 
 
 def test_a_missing_seed_makes_the_cell_missing_and_names_the_command(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_a_missing_seed_makes_the_cell_missing_and_names_the_command(tmp_path: P
     next(tmp_path.rglob("seed3-*.json")).unlink()
     found = cell(tmp_path, FIVE)
     assert found.estimate is None
-    assert found.so_far.seeds == 9
+    assert so_far(found).seeds == 9
     ((command, _),) = fill(found.parts)
     assert command == (
         f"python run.py experiment=table1 model={MODEL} test_size=6 dev_size=6 pool_size=9 "
@@ -138,7 +139,7 @@ def test_commands_join_what_is_missing_alike() -> None:
 
 def test_vanilla_is_found_in_any_thinking_and_thinking_only_in_its_own(tmp_path: Path) -> None:
     curve(tmp_path, "method.step_size=0.1")
-    assert cell(tmp_path, VANILLA).so_far.mean == pytest.approx(100 * 2 / ROWS)
+    assert so_far(cell(tmp_path, VANILLA)).mean == pytest.approx(100 * 2 / ROWS)
     assert cell(tmp_path, FIVE).so_far is None
 
 
@@ -162,7 +163,7 @@ def test_runs_of_other_settings_are_in_no_cell(tmp_path: Path, override: str) ->
 def test_scales_are_kept_apart(tmp_path: Path) -> None:
     curve(tmp_path, "seed=0")
     curve(tmp_path, "seed=1", "test_size=5")
-    assert cell(tmp_path, VANILLA).so_far.seeds == 1
+    assert so_far(cell(tmp_path, VANILLA)).seeds == 1
 
 
 def test_unlike_runs_are_not_averaged(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_unlike_runs_are_not_averaged(tmp_path: Path) -> None:
     for seed in (0, 1):
         curve(tmp_path, f"seed={seed}")
     curve(tmp_path, "seed=2", hits={1: 0, 15: 0}, dev={1: 0, 15: 0})
-    assert cell(tmp_path, BY_DEV).so_far.seeds == 2
+    assert so_far(cell(tmp_path, BY_DEV)).seeds == 2
 
 
 def test_one_per_draw_takes_the_longest_of_equals(tmp_path: Path) -> None:
@@ -190,8 +191,8 @@ def test_a_suite_needs_all_its_members(tmp_path: Path) -> None:
         part = subject(tmp_path, scale).measure("table3", FIVE, task="bbh")
         return Cell((part,), pooled=pooled)
 
-    assert read().estimate.mean == read(pooled=False).estimate.mean == 100
-    assert read().estimate.examples == 22 * ROWS
+    assert printed(read()).mean == printed(read(pooled=False)).mean == 100
+    assert printed(read()).examples == 22 * ROWS
     paths[7].unlink()
     assert read().estimate is None
     ((command, _),) = fill(read().parts)
@@ -210,8 +211,8 @@ def test_questions_weigh_by_their_number_where_they_are_pooled(tmp_path: Path) -
     whole = subject(tmp_path, Scale(-1, -1, -1, "float32"))
     part = whole.measure("table3", FIVE, task="bbh")
     # however few were read, its 250 questions weigh 250 of 5,146
-    assert Cell((part,), pooled=True).estimate.mean == pytest.approx(100 * 250 / 5146)
-    assert Cell((part,)).estimate.mean == pytest.approx(100 / 22)
+    assert printed(Cell((part,), pooled=True)).mean == pytest.approx(100 * 250 / 5146)
+    assert printed(Cell((part,))).mean == pytest.approx(100 / 22)
 
 
 def test_t_by_dev_is_of_curves_of_the_asked_length(tmp_path: Path) -> None:
@@ -225,7 +226,24 @@ def test_t_by_dev_is_of_curves_of_the_asked_length(tmp_path: Path) -> None:
 # calibrations of stored scores
 
 
-def turned(run: Command) -> Run | None:
+def printed(cell: Cell) -> Estimate:
+    """What a cell prints."""
+    assert cell.estimate is not None
+    return cell.estimate
+
+
+def so_far(cell: Cell) -> Estimate:
+    """What a cell has measured, with draws missing."""
+    assert cell.so_far is not None
+    return cell.so_far
+
+
+def estimated(comparison: Comparison) -> list[Estimate]:
+    """The estimates of a comparison that has any."""
+    return [estimate for estimate in comparison.estimates if estimate is not None]
+
+
+def turned(run: Run) -> Run | None:
     """A made-up calibration: every answer becomes the other one; stored for even seeds alone."""
     if run.draw[0] % 2:
         return None
@@ -248,12 +266,12 @@ def test_a_reading_may_calibrate_stored_scores(tmp_path: Path) -> None:
     ten(tmp_path)
     found = cell(tmp_path, VANILLA.after(TURNED))
     assert found.draws == [(seed, 0) for seed in range(0, 10, 2)]
-    assert found.so_far.mean == pytest.approx(100 * 4 / ROWS)
-    assert cell(tmp_path, FIVE.after(TURNED)).so_far.mean == pytest.approx(100 * 2 / ROWS)
+    assert so_far(found).mean == pytest.approx(100 * 4 / ROWS)
+    assert so_far(cell(tmp_path, FIVE.after(TURNED))).mean == pytest.approx(100 * 2 / ROWS)
     by_dev = BY_DEV.after(TURNED)
     assert by_dev.name == "t by dev, turned (inductive)"
-    assert cell(tmp_path, BY_DEV).so_far.mean == pytest.approx(100 * 3 / ROWS)  # t = 15
-    assert cell(tmp_path, by_dev).so_far.mean == pytest.approx(100 * 4 / ROWS)  # t = 1
+    assert so_far(cell(tmp_path, BY_DEV)).mean == pytest.approx(100 * 3 / ROWS)  # t = 15
+    assert so_far(cell(tmp_path, by_dev)).mean == pytest.approx(100 * 4 / ROWS)  # t = 1
     assert fill(found.parts) == []  # the line without calibration names the command
 
 
@@ -280,14 +298,16 @@ def other_method(
     results: Path,
     change: Callable[[dict[str, Any]], object],
     *overrides: str,
-    label: None = None,
+    label: str | None = None,
     **settings: Any,
 ) -> None:
     """A run whose identity says that a file of another name made it."""
     return renamed(curve(results, *overrides, **settings), change, label)
 
 
-def renamed(path: Path, change: Callable[[dict[str, Any]], object], label: None = None) -> None:
+def renamed(
+    path: Path, change: Callable[[dict[str, Any]], object], label: str | None = None
+) -> None:
     record = json.loads(path.read_text())
     record.pop("checksum")
     change(record["identity"])
@@ -394,6 +414,7 @@ def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path: Path) -> 
     found = comparisons.thinking(subject(tmp_path), FIVE)["vanilla"]
     assert found.label == "vanilla"
     (estimate, *others) = found.estimates
+    assert estimate is not None
     assert estimate.mean == pytest.approx(100 * 2 / ROWS)
     assert (estimate.wins, estimate.seeds) == (10, 10)
     assert others == [None] * 5  # four tasks were not run, so there is no average either
@@ -402,7 +423,7 @@ def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path: Path) -> 
 def test_the_oracle_is_never_tested(tmp_path: Path) -> None:
     ten(tmp_path)
     found = comparisons.thinking(subject(tmp_path), ORACLE)["vanilla"]
-    assert found.estimates[0].mean == pytest.approx(100 * 2 / ROWS)
+    assert estimated(found)[0].mean == pytest.approx(100 * 2 / ROWS)
     assert found.adjusted == (None,) * 6
 
 
@@ -411,8 +432,8 @@ def test_with_too_few_draws_nothing_is_tested(tmp_path: Path, draws: int, verdic
     for seed in range(draws):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
     found = comparisons.thinking(subject(tmp_path), FIVE)["vanilla"]
-    assert found.estimates[0].mean == 100
-    assert (found.estimates[0].p is None) == (found.adjusted[0] is None) == (draws < 4)
+    assert estimated(found)[0].mean == 100
+    assert (estimated(found)[0].p is None) == (found.adjusted[0] is None) == (draws < 4)
     assert verdicts.judge([("", found)])[0] == verdict
 
 
@@ -706,7 +727,7 @@ def test_a_broken_record_is_left_out_and_told(results: Path) -> None:
     path = results / before.parts[0].runs[0, 0][0].path
     path.write_text(path.read_text()[:100])
     found = cell(results, FIVE)
-    assert (before.estimate.seeds, found.so_far.seeds, found.estimate) == (10, 9, None)
+    assert (printed(before).seeds, so_far(found).seeds, found.estimate) == (10, 9, None)
     told = f"- `{path.relative_to(results)}` is not a complete record\n"
     assert told in texts(results)["README.md"]
     assert path.exists()

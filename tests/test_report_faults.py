@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from posix import ScandirIterator
 from typing import Any
 
 import pandas as pd
@@ -66,7 +65,8 @@ def cell(results: Path, reading: Reading, **axes: str) -> Cell:
     return Cell((Subject(page.load(results), MODEL, SCALE).measure("table1", reading, **where),))
 
 
-def texts(results: Path, runs: Runs | None = None) -> dict[str, str]:
+def texts(results: Path | None, runs: Runs | None = None) -> dict[str, str]:
+    assert results is not None
     return dict(page.texts(results, runs or page.load(results), ()))
 
 
@@ -100,7 +100,9 @@ def test_a_new_option_of_thinking_is_never_the_papers_cell(tmp_path: Path) -> No
     for seed in range(10):
         curve(tmp_path, f"seed={seed}")
     for reading in (FIVE, VANILLA):
-        assert cell(tmp_path, reading).estimate.mean == pytest.approx(100 / 3)
+        estimate = cell(tmp_path, reading).estimate
+        assert estimate is not None
+        assert estimate.mean == pytest.approx(100 / 3)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def study() -> Runs:
     return page.load(CONF.parent / experiments.PUBLISHED)
 
 
-def odd(run: Command, **identity: dict[str, str]) -> Run:
+def odd(run: Run, **identity: dict[str, str]) -> Run:
     values = run.record.stored()
     for part, changes in identity.items():
         values["identity"][part] |= changes
@@ -257,6 +259,7 @@ def test_two_halves_are_not_one_number(tmp_path: Path) -> None:
         part = half.measure("table1", FIVE, method="deepthink_curve", task="sst2")
         found = Cell((part,))
         assert (found.seeds, found.estimate) == (5, None)
+        assert found.so_far is not None
         means.append(round(found.so_far.mean, 1))
     assert sorted(means) == [33.3, 66.7]
 
@@ -280,7 +283,8 @@ def test_a_suites_members_are_of_one_source(tmp_path: Path) -> None:
     put(tmp_path, extra, {1: 6, 9: 6}, data=f"/two {extra.task.name}")
     runs = page.load(tmp_path)
     parts = [subject.measure("table3", FIVE, task="bbh") for subject in subjects(runs, "table3")]
-    means = [Cell((part,)).estimate.mean for part in parts]
+    estimates = [Cell((part,)).estimate for part in parts]
+    means = [estimate.mean for estimate in estimates if estimate is not None]
     assert sorted(means) == [0, 100]
 
 
@@ -469,7 +473,7 @@ def test_the_page_is_made_whatever_a_record_lacks(study: Runs, null: bool) -> No
     record, taken = whole.record.stored(), []
     for place in (one for one in paths(whole.record.stored()) if one[0] != "identity"):
         tried = copy.deepcopy(record)
-        inside = tried
+        inside: dict[str, Any] | None = tried
         for key in place[:-1]:
             inside = (inside or {}).get(key)
         if not inside:
@@ -584,7 +588,7 @@ def test_a_folder_that_cannot_be_read_is_told(
     locked.mkdir()
     scan = os.scandir
 
-    def refusing(path: str) -> ScandirIterator:
+    def refusing(path: str) -> Any:
         if Path(path) == locked:
             raise PermissionError(13, "Permission denied", str(path))
         return scan(path)
@@ -643,7 +647,12 @@ def test_tables_of_the_study_and_of_ones_own_experiments(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     written = []
-    monkeypatch.setattr(page, "write", lambda folder, *_: written.append(folder) or Written())
+
+    def noted(folder: Path, *_: object) -> Written:
+        written.append(folder)
+        return Written()
+
+    monkeypatch.setattr(page, "write", noted)
     curve(Path("results"))
     (config,) = jobs("task=sst2" if method == "deepthink" else "task=verdicts", f"method={method}")
     put(Path("results/local"), config, {1: 3, **({5: 3} if method == "deepthink" else {})})

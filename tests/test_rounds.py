@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command, assert_one_line, stored
+from conftest import Command, assert_one_line, leased, stored
 from pandas import DataFrame
 
 from deepthink.app.progress_bar import ProgressWatcher
@@ -16,7 +16,7 @@ from deepthink.store import failures, leases
 from deepthink.store.identity import digest
 from deepthink.store.leases import Holder, Lease, Leases
 from deepthink.store.schema import Record
-from deepthink.study import jobs
+from deepthink.study import evaluation, jobs
 from deepthink.study.evaluation import Evaluated
 from deepthink.study.jobs import Job
 
@@ -43,7 +43,7 @@ def while_it_waits(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
     """Have something happen when this process has found that others are at all jobs left."""
 
     def register(act: Callable[[], object]) -> None:
-        happened = []
+        happened: list[bool] = []
 
         def pause() -> None:
             if not happened:
@@ -80,7 +80,7 @@ def test_a_broken_record_is_set_aside_by_who_may_do_the_job(
     ((path, record),) = stored(tmp_path)
     whole = path.read_text()
     path.write_text(whole[:100])
-    theirs = others.take(name_of(record))
+    theirs = leased(others, name_of(record))
 
     def finish() -> None:
         path.write_text(whole)
@@ -116,7 +116,7 @@ def test_a_job_another_process_is_at_is_read_when_it_is_done(
     ((path, record),) = stored(tmp_path)
     text = path.read_text()
     path.unlink()
-    theirs = others.take(name_of(record))
+    theirs = leased(others, name_of(record))
     assert isinstance(theirs, Lease)
 
     def finish() -> None:
@@ -138,7 +138,7 @@ def test_a_job_whose_process_died_elsewhere_is_done_here(
     run()
     ((path, record),) = stored(tmp_path)
     path.unlink()
-    others.take(name_of(record)).fall_silent()
+    leased(others, name_of(record)).fall_silent()
     mine = Leases(tmp_path / "results" / "leases", expiry=0.3)
     monkeypatch.setattr(leases, "of", lambda _: mine)
     code, out, _ = run()
@@ -159,7 +159,7 @@ def test_a_sweep_does_the_free_jobs_before_it_waits(
     first = next(p for p, (_, r) in kept.items() if r["identity"]["seed"] == 0)
     for path in kept:
         path.unlink()
-    theirs = others.take(name_of(kept[first][1]))
+    theirs = leased(others, name_of(kept[first][1]))
 
     def finish() -> None:
         assert len(stored(tmp_path)) == 2
@@ -208,7 +208,7 @@ def test_tokens_are_nowhere(
     tokens = {"HF_TOKEN": "hf_" + "s3cr3t" * 5, "WANDB_API_KEY": "5ec3e7" * 6 + "0123"}
     for name, token in tokens.items():
         monkeypatch.setenv(name, token)
-    evaluate = jobs.evaluate
+    evaluate = evaluation.evaluate
 
     def sometimes(*arguments: Any, **more: Any) -> Evaluated:
         if arguments[3].seed == 1:
@@ -231,7 +231,7 @@ def test_an_unexpected_error_is_recorded_and_stops_nothing(
     run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_a_secret")
-    evaluate = jobs.evaluate
+    evaluate = evaluation.evaluate
 
     def sometimes(*arguments: Any, **more: Any) -> Evaluated:
         if arguments[3].seed == 1:

@@ -32,7 +32,7 @@ SOURCE = {
 
 def task(labels: Sequence[str] = ("bad", "good"), **source: Any) -> TaskSpec:
     sources = [SourceSpec(**{**SOURCE, **source})]
-    rest = {"demonstrations": 2, "rows": {"pool": 4, "test": 2}, "sources": sources}
+    rest: dict[str, Any] = {"demonstrations": 2, "rows": {"pool": 4, "test": 2}, "sources": sources}
     return TaskSpec("made", 1, "Say: {text}\nIt is", list(labels), **rest)
 
 
@@ -61,7 +61,7 @@ def texts(examples: Sequence[Example]) -> list[str]:
     return [example.text for example in examples]
 
 
-def refusal(spec: TaskSpec, root: Path, **sizes: int | str) -> str:
+def refusal(spec: TaskSpec, root: Path, **sizes: Any) -> str:
     with pytest.raises(UserError) as told:
         sources.load(spec, str(root), **sizes)
     assert "\n" not in str(told.value)
@@ -158,7 +158,7 @@ def test_two_divisions_of_a_split_are_refused(root: Path) -> None:
 @pytest.mark.parametrize("beside", [shutil.copy, os.link, lambda a, b: b.symlink_to(a)])
 @pytest.mark.parametrize("name", ["train-2.jsonl", "train_3.jsonl"])
 def test_a_file_beside_its_copy_does_not_count_twice(
-    root: Path, name: str, beside: Callable[[Path], object]
+    root: Path, name: str, beside: Callable[[Path, Path], object]
 ) -> None:
     folder = root / "made" / "up"
     beside(folder / "train.jsonl", folder / name)
@@ -356,7 +356,7 @@ def test_what_is_no_text_is_told_with_its_row(root: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "packed"), [("test.jsonl.gz", gzip.compress), ("test.csv.bz2", bz2.compress)]
 )
-def test_packed_files_are_read(root: Path, name: str, packed: Callable[..., Any]) -> None:
+def test_packed_files_are_read(root: Path, name: str, packed: Callable[[bytes], bytes]) -> None:
     (root / "made/up/test.jsonl").unlink()
     plain = "text,label\na,0\nb,1\n" if "csv" in name else jsonl(["a", "b"])
     put(root, name, packed(plain.encode()))
@@ -756,7 +756,7 @@ def packed(line: bytes, times: int) -> bytes:
     return gzip.compress(line * times, 1)
 
 
-WRECKS = {
+WRECKS: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "a giant line": (
         "train.csv",
         lambda: b"text,label\n" + b"x" * 11_000_000,

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from math import ceil, exp
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy import float32, float64
-from pools import gradients, made, random_pool, select, stub
+from pools import gradients, made, random_pool, select, stub, values_of
 from scipy.special import softmax
 
 from deepthink.selection.outer import Outer
 from deepthink.selection.pool import Pool
 from deepthink.selection.rules import cal, facility_location, grad_match, graph_cut
 from deepthink.selection.rules._lazy_greedy import lazy_greedy
+from deepthink.selection.rules._similarity import similarity
 
 
 def greedy(n: int, count: int, worth: Callable[[list[int]], float]) -> list[int]:
@@ -49,8 +50,8 @@ def test_herding_follows_the_mean() -> None:
     pool = made([0] * 400, rng.normal(size=(400, 16)))
     mean = pool.hidden.mean(axis=0)
 
-    def error(indices: Sequence[int] | np.ndarray) -> float32:
-        return np.linalg.norm(pool.hidden[indices].mean(axis=0) - mean)
+    def error(indices: Sequence[int] | np.ndarray) -> float:
+        return float(np.linalg.norm(pool.hidden[indices].mean(axis=0) - mean))
 
     drawn = [error(rng.choice(400, 8, replace=False)) for _ in range(50)]
     assert error(select("herding", pool, 8).indices) < np.mean(drawn) / 2
@@ -76,8 +77,8 @@ def test_k_center_by_hand() -> None:
     assert select("k_center", pool, 1, init="central").indices == [3]  # the mean is 7.33
 
 
-def radius(points: np.ndarray, centres: Sequence[int]) -> float64:
-    return np.linalg.norm(points[:, None] - points[list(centres)], axis=2).min(axis=1).max()
+def radius(points: np.ndarray, centres: Sequence[int]) -> float:
+    return float(np.linalg.norm(points[:, None] - points[list(centres)], axis=2).min(axis=1).max())
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -146,7 +147,7 @@ def test_only_raw_least_confidence_sees_a_constant() -> None:
     moved = made(pool.labels, pool.hidden, scores=pool.scores + shift)
     for name in UNCERTAIN:
         assert select(name, pool, 9).indices == select(name, moved, 9).indices
-    raw = {"variant": "reference_library", "balance": "equal"}
+    raw: dict[str, Any] = {"variant": "reference_library", "balance": "equal"}
     first, second = (select("least_confidence", p, 9, **raw).indices for p in (pool, moved))
     assert first != second
     assert pool.scores[first[0]].max() == min(
@@ -157,7 +158,7 @@ def test_only_raw_least_confidence_sees_a_constant() -> None:
 @pytest.mark.parametrize("name", UNCERTAIN)
 def test_the_reference_library_turns_round_without_balance(name: str) -> None:
     pool = random_pool(classes=2)
-    least = select(name, pool, 40, variant="reference_library").values
+    least = values_of(select(name, pool, 40, variant="reference_library"))
     assert least == sorted(least, reverse=True)
     certain = pool.probabilities.max(axis=1)
     if name != "least_confidence":
@@ -238,7 +239,7 @@ def test_scope_of_a_class_looks_at_it_alone() -> None:
 
 def _scores(pool: Pool, scope: str) -> tuple[list[int], list[float]]:
     chosen = select("cal", pool, 4, neighbours=1, scope=scope)
-    return chosen.indices, chosen.values
+    return chosen.indices, values_of(chosen)
 
 
 # gradients
@@ -315,7 +316,7 @@ def test_craig_by_hand() -> None:
     chosen = select("craig", Line(0, 1, 2, 10, 11), 3)
     # the medoid, 2; then 10, which brings 10 and 11 nearer by 16; then 0 (ties with 1)
     assert chosen.indices == [2, 3, 0]
-    assert chosen.values[1:] == [16, 2]
+    assert values_of(chosen)[1:] == [16, 2]
     assert chosen.log["weights"] == [2, 2, 1]
 
 
@@ -325,13 +326,13 @@ def test_craig_is_greedy_k_medoids_on_gradient_distances(seed: int) -> None:
     written = gradients(pool)
     distances = np.linalg.norm(written[:, None] - written[None], axis=2)
 
-    def loss(chosen: Sequence[int]) -> float64:
-        return distances[:, list(chosen)].min(axis=1).sum()
+    def loss(chosen: Sequence[int]) -> float:
+        return float(distances[:, list(chosen)].min(axis=1).sum())
 
     chosen = greedy(11, 3, lambda rest: -loss(rest))
     found = select("craig", pool, 3)
     assert found.indices == chosen
-    assert -np.diff([loss(chosen[:n]) for n in (1, 2, 3)]) == pytest.approx(found.values[1:])
+    assert -np.diff([loss(chosen[:n]) for n in (1, 2, 3)]) == pytest.approx(values_of(found)[1:])
     worth = 11 * distances.max()
     best = min(loss(rest) for rest in combinations(range(11), 3))
     assert worth - loss(chosen) >= GREEDY * (worth - best)
@@ -392,7 +393,9 @@ def test_grad_match_is_orthogonal_matching_pursuit(seed: int, ridge: float) -> N
     pool = random_pool(seed=seed)
     atoms = gradients(pool)
     target = atoms.mean(axis=0)
-    residual, chosen, norms = target, [], []
+    residual = target
+    chosen: list[int] = []
+    norms: list[float] = []
     for _ in range(6):
         products = atoms @ residual
         products[chosen] = -np.inf
@@ -400,7 +403,7 @@ def test_grad_match_is_orthogonal_matching_pursuit(seed: int, ridge: float) -> N
         a = atoms[chosen]
         weights = np.linalg.solve(a @ a.T + ridge * np.eye(len(chosen)), a @ target)
         residual = target - a.T @ weights
-        norms.append(np.linalg.norm(residual))
+        norms.append(float(np.linalg.norm(residual)))
         if ridge == 0:
             assert abs(a @ residual).max() < 1e-7
     found = select("grad_match", pool, 6, ridge=ridge)
@@ -412,12 +415,13 @@ def test_grad_match_is_orthogonal_matching_pursuit(seed: int, ridge: float) -> N
 
 def test_grad_match_reaches_the_mean_with_all_of_it() -> None:
     pool = random_pool(n=8)
-    assert select("grad_match", pool, 8, ridge=0.0).values[-1] < 1e-6
+    assert values_of(select("grad_match", pool, 8, ridge=0.0))[-1] < 1e-6
 
 
 def test_grad_match_fills_up_what_gets_no_weight() -> None:
     pool = random_pool(d=2, classes=2)
     found = select("grad_match", pool, 12, ridge=0.0, fill="random")
+    assert found.values is not None
     drawn = [i for i, value in zip(found.indices, found.values, strict=True) if value is None]
     assert len(set(found.indices)) == 12
     assert drawn
@@ -434,7 +438,7 @@ def test_grad_match_of_the_reference_library_begins_without_ridge() -> None:
     first = atoms[library.indices[0]]
     exact = np.linalg.norm(target - first * (first @ target) / (first @ first))
     assert library.values == pytest.approx([exact])
-    assert select("grad_match", pool, 1, ridge=1.0).values[0] > exact
+    assert values_of(select("grad_match", pool, 1, ridge=1.0))[0] > exact
 
 
 def test_normalised_atoms_do_not_favour_large_gradients() -> None:
@@ -464,7 +468,8 @@ def test_facility_location_by_hand() -> None:
 def similarities(pool: Pool, features: str) -> np.ndarray:
     vectors = gradients(pool) if features == "gradient" else pool.hidden.astype(float)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return 0.5 + 0.5 * unit @ unit.T
+    alike: np.ndarray = 0.5 + 0.5 * unit @ unit.T
+    return alike
 
 
 @pytest.mark.parametrize("features", ["gradient", "embedding"])
@@ -473,14 +478,14 @@ def test_facility_location_against_brute_force(seed: int, features: str) -> None
     pool = random_pool(n=11, d=3, seed=seed)
     s = similarities(pool, features)
 
-    def worth(chosen: Sequence[int]) -> float64:
-        return s[:, list(chosen)].max(axis=1).sum() if len(chosen) else 0.0
+    def worth(chosen: Sequence[int]) -> float:
+        return float(s[:, list(chosen)].max(axis=1).sum()) if len(chosen) else 0.0
 
     chosen = greedy(11, 3, worth)
     found = select("facility_location", pool, 3, features=features)
     assert found.indices == chosen
-    assert sum(found.values) == pytest.approx(worth(chosen), rel=1e-5)
-    assert found.values == sorted(found.values, reverse=True)
+    assert sum(values_of(found)) == pytest.approx(worth(chosen), rel=1e-5)
+    assert found.values == sorted(values_of(found), reverse=True)
     assert worth(chosen) >= GREEDY * max(worth(rest) for rest in combinations(range(11), 3))
 
 
@@ -510,13 +515,13 @@ def test_graph_cut_against_its_definition(features: str, lam: float, form: str) 
     s = similarities(pool, features)
     scale = lam / len(pool) if form == "mean" else lam
 
-    def worth(chosen: Sequence[int]) -> float64:
-        return scale * s[:, chosen].sum() - s[np.ix_(chosen, chosen)].sum()
+    def worth(chosen: Sequence[int]) -> float:
+        return float(scale * s[:, chosen].sum() - s[np.ix_(chosen, chosen)].sum())
 
     chosen = greedy(40, 5, worth)
     found = select("graph_cut", pool, 5, lam=lam, features=features, representativeness=form)
     assert found.indices == chosen
-    assert sum(found.values) == pytest.approx(worth(chosen), abs=1e-4)
+    assert sum(values_of(found)) == pytest.approx(worth(chosen), abs=1e-4)
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -526,9 +531,9 @@ def test_graph_cut_against_brute_force(seed: int, count: int) -> None:
     pool = random_pool(n=10, seed=seed)
     s = similarities(pool, "embedding")
 
-    def worth(chosen: Sequence[int]) -> float64:
+    def worth(chosen: Sequence[int]) -> float:
         chosen = list(chosen)
-        return 2 * s[:, chosen].sum() - s[np.ix_(chosen, chosen)].sum()
+        return float(2 * s[:, chosen].sum() - s[np.ix_(chosen, chosen)].sum())
 
     chosen = select("graph_cut", pool, count, lam=2.0, features="embedding").indices
     best = max(worth(rest) for rest in combinations(range(10), count))
@@ -570,7 +575,8 @@ def test_lazy_greedy_is_greedy_ties_included(n: int, seed: int) -> None:
 
         def gains(asked: np.ndarray) -> np.ndarray:
             evaluated.append(len(asked))
-            return covers[asked] @ left
+            gained: np.ndarray = covers[asked] @ left
+            return gained
 
         def add(index: int) -> None:
             left[covers[index]] = 0
@@ -588,21 +594,17 @@ def test_lazy_greedy_is_greedy_ties_included(n: int, seed: int) -> None:
     assert run(lazy=True) == run(lazy=False)
 
 
-def test_lazy_greedy_evaluates_few() -> None:
+def test_lazy_greedy_evaluates_few(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     units = Outer.of(rng.normal(size=(3000, 8)).astype(np.float32)).unit()
     counted = []
-    original = facility_location.similarity
 
     def counting(units: Outer, columns: np.ndarray) -> np.ndarray:
         counted.append(len(columns))
-        return original(units, columns)
+        return similarity(units, columns)
 
-    facility_location.similarity = counting
-    try:
-        facility_location.locate(units, 8)
-    finally:
-        facility_location.similarity = original
+    monkeypatch.setattr(facility_location, "similarity", counting)
+    facility_location.locate(units, 8)
     assert sum(counted) < 3000 * 8 * 2 / 3
 
 

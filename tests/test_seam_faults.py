@@ -2,10 +2,12 @@
 
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
 
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
@@ -31,8 +33,11 @@ def refine(shown{}):
 """
 
 
+Plugin = Callable[[str, str], str]
+
+
 @pytest.fixture
-def plugin(tmp_path):
+def plugin(tmp_path: Path) -> Plugin:
     """Writes a file into a plugin's folder, and returns the word that names the folder."""
 
     def write(name: str, text: str) -> str:
@@ -51,7 +56,7 @@ def key(*words: str) -> str:
 # options: what differs has another key, what is alike has one, what cannot be held is refused
 
 
-def test_an_option_of_all_refinements_is_not_hidden_in_one(run, tmp_path):
+def test_an_option_of_all_refinements_is_not_hidden_in_one(run: Command, tmp_path: Path) -> None:
     """It ran with η = 0.5 under the key of η = 0.01."""
     code, _, err = run("+method.refinement.step_size=0.5", *SMALL)
     assert_one_line(code, err, "set method.step_size")
@@ -65,14 +70,18 @@ def test_an_option_of_all_refinements_is_not_hidden_in_one(run, tmp_path):
         (", iterations: int = 5", "method.iterations says how many"),
     ],
 )
-def test_a_refinement_whose_default_would_not_count_is_refused(plugin, more, says):
+def test_a_refinement_whose_default_would_not_count_is_refused(
+    plugin: Plugin, more: str, says: str
+) -> None:
     words = plugin("refinements/x.py", REFINEMENT.format(more, "pass"))
     with pytest.raises(UserError, match=says):
         key(words, "method.refinement.name=x")
 
 
 @pytest.mark.parametrize("name", ["name", "source"])
-def test_an_option_cannot_take_the_place_of_the_files_name_or_digest(plugin, name):
+def test_an_option_cannot_take_the_place_of_the_files_name_or_digest(
+    plugin: Plugin, name: str
+) -> None:
     """Two values of an option called `source` had one key."""
     words = plugin("calibrations/x.py", f"def calibrate(scores, ask, {name}='a'):\n    pass\n")
     with pytest.raises(UserError, match=f"has an option called {name}"):
@@ -89,7 +98,9 @@ def test_an_option_cannot_take_the_place_of_the_files_name_or_digest(plugin, nam
         ("dict[int, float]", "{10: 1.0, 2: 2.0}", "{10:1,2:2}"),
     ],
 )
-def test_what_means_the_same_has_one_key_and_is_taken(plugin, annotation, default, given):
+def test_what_means_the_same_has_one_key_and_is_taken(
+    plugin: Plugin, annotation: str, default: str, given: str
+) -> None:
     text = f"def calibrate(scores, ask, a: {annotation} = {default}):\n    return a\n"
     words = (plugin("calibrations/x.py", text), "calibration.name=x")
     assert key(*words, f"+calibration.a={given}") == key(*words)
@@ -99,7 +110,9 @@ def test_what_means_the_same_has_one_key_and_is_taken(plugin, annotation, defaul
     )
 
 
-def test_a_name_of_a_dict_that_is_a_number_leaves_a_record_that_can_be_read(run, plugin, tmp_path):
+def test_a_name_of_a_dict_that_is_a_number_leaves_a_record_that_can_be_read(
+    run: Command, plugin: Plugin, tmp_path: Path
+) -> None:
     words = plugin("refinements/x.py", REFINEMENT.format(", a: dict = {10: 1, 2: 2}", "pass"))
     assert run(words, "method.refinement.name=x", *SMALL)[0] == 0
     assert len(stored(tmp_path)) == 1
@@ -114,14 +127,18 @@ def test_a_name_of_a_dict_that_is_a_number_leaves_a_record_that_can_be_read(run,
         ("a='\\ud800'", "no record can hold"),
     ],
 )
-def test_a_default_that_no_record_can_hold_is_refused(run, plugin, option, says):
+def test_a_default_that_no_record_can_hold_is_refused(
+    run: Command, plugin: Plugin, option: str, says: str
+) -> None:
     text = f"def calibrate(scores, ask, {option}):\n    return scores\n"
     code, _, err = run(plugin("calibrations/x.py", text), "calibration.name=x", *SMALL)
     assert_one_line(code, err, says)
 
 
 @pytest.mark.parametrize("kind", ["np.ndarray", "Memory"])
-def test_an_annotation_that_no_config_can_meet_is_refused(run, plugin, kind):
+def test_an_annotation_that_no_config_can_meet_is_refused(
+    run: Command, plugin: Plugin, kind: str
+) -> None:
     head = "import numpy as np\nfrom deepthink.engine.memory import Memory\n"
     text = f"{head}def calibrate(scores, ask, a: {kind} = None):\n    return scores\n"
     words = (plugin("calibrations/x.py", text), "calibration.name=x")
@@ -129,7 +146,7 @@ def test_an_annotation_that_no_config_can_meet_is_refused(run, plugin, kind):
     assert_one_line(code, err, "which no config can hold")
 
 
-def test_an_option_without_a_name_is_refused(plugin):
+def test_an_option_without_a_name_is_refused(plugin: Plugin) -> None:
     words = plugin("rules/x.py", "def select(pool, count, rng, a=1, /):\n    return []\n")
     with pytest.raises(UserError, match="must be arguments with names"):
         RULES.load({"name": "x", "a": 2}, words.partition("=")[2])
@@ -138,7 +155,9 @@ def test_an_option_without_a_name_is_refused(plugin):
 # what runs is what the key says
 
 
-def test_a_changed_file_of_the_same_size_and_time_is_read_anew(plugin, tmp_path, monkeypatch):
+def test_a_changed_file_of_the_same_size_and_time_is_read_anew(
+    plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Python would take the compiled file of the one before, under the digest of the new one."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = tmp_path / "mine" / "rules" / "x.py"
@@ -150,7 +169,7 @@ def test_a_changed_file_of_the_same_size_and_time_is_read_anew(plugin, tmp_path,
         assert RULES.load({"name": "x"}, words.partition("=")[2])(None, 1, None) == number
 
 
-def test_two_files_of_one_config_are_refused(run, plugin):
+def test_two_files_of_one_config_are_refused(run: Command, plugin: Plugin) -> None:
     words = plugin("conf/calibration/batch.yaml", "name: none\n")
     code, _, err = run(words, "calibration=batch", *SMALL)
     assert_one_line(code, err, "has the name of a file in")
@@ -160,7 +179,7 @@ def test_two_files_of_one_config_are_refused(run, plugin):
 
 
 @pytest.mark.parametrize("text", ["raise SystemExit(0)\n", RULE.format("exit(0)")])
-def test_a_file_that_exits_has_failed(run, plugin, text):
+def test_a_file_that_exits_has_failed(run: Command, plugin: Plugin, text: str) -> None:
     code, _, err = run(plugin("rules/x.py", text), *RULE_WORDS, *SMALL)
     assert_one_line(code, err, "selector x failed (SystemExit: 0)")
 
@@ -171,7 +190,9 @@ def test_a_file_that_exits_has_failed(run, plugin, text):
         "Selection(np.arange(count), np.arange(count), {3: np.ones(2)})",
     ],
 )  # fmt: skip
-def test_numbers_of_arrays_are_numbers(run, plugin, tmp_path, chosen):
+def test_numbers_of_arrays_are_numbers(
+    run: Command, plugin: Plugin, tmp_path: Path, chosen: str
+) -> None:
     code, _, err = run(plugin("rules/x.py", RULE.format(chosen)), *RULE_WORDS, *SMALL)
     assert (code, err) == (0, "")
     ((_, record),) = stored(tmp_path)
@@ -193,14 +214,18 @@ def test_numbers_of_arrays_are_numbers(run, plugin, tmp_path, chosen):
         ("Selection([*range(count)], None, {'a': {1}})", "log of selector x: no record"),
     ],
 )
-def test_a_rule_that_returns_something_else_is_named(run, plugin, chosen, says):
+def test_a_rule_that_returns_something_else_is_named(
+    run: Command, plugin: Plugin, chosen: str, says: str
+) -> None:
     code, _, err = run(plugin("rules/x.py", RULE.format(chosen)), *RULE_WORDS, *SMALL)
     assert_one_line(code, err, says)
     assert "report it" not in err
 
 
 @pytest.mark.parametrize("array", ["hidden", "scores", "probabilities", "labels"])
-def test_a_rule_cannot_write_into_what_others_read(run, plugin, array):
+def test_a_rule_cannot_write_into_what_others_read(
+    run: Command, plugin: Plugin, array: str
+) -> None:
     text = f"def select(pool, count, rng):\n    pool.{array}[:] = 0\n    return [*range(count)]\n"
     code, _, err = run(plugin("rules/x.py", text), *RULE_WORDS, *SMALL)
     assert_one_line(code, err, "read-only")
@@ -221,7 +246,9 @@ def test_a_rule_cannot_write_into_what_others_read(run, plugin, array):
         (REFINEMENT.format("", "m = Memory((m.keys[0].numpy(),), m.values, 1)"), "ndarray"),
     ],
 )
-def test_a_refinement_that_yields_something_else_is_named(run, plugin, text, says):
+def test_a_refinement_that_yields_something_else_is_named(
+    run: Command, plugin: Plugin, text: str, says: str
+) -> None:
     code, _, err = run(plugin("refinements/x.py", text), "method.refinement.name=x", *SMALL)
     assert_one_line(code, err, says)
     assert "report it" not in err
@@ -234,8 +261,8 @@ def test_a_refinement_that_yields_something_else_is_named(run, plugin, text, say
     ],
 )  # fmt: skip
 def test_a_refinement_that_changes_the_model_fails_and_leaves_it_to_no_other_job(
-    run, plugin, tmp_path, change
-):
+    run: Command, plugin: Plugin, tmp_path: Path, change: str
+) -> None:
     """Later jobs of the same sweep were scored with the changed weights."""
     words = plugin("refinements/x.py", REFINEMENT.format("", change))
     assert run(*SMALL)[0] == 0
@@ -247,7 +274,7 @@ def test_a_refinement_that_changes_the_model_fails_and_leaves_it_to_no_other_job
     assert was["scores"] == now["scores"]
 
 
-def test_a_model_that_was_changed_is_loaded_again(tiny_folder):
+def test_a_model_that_was_changed_is_loaded_again(tiny_folder: Path) -> None:
     config = compose([f"model.hub_id={tiny_folder}", "model.package=null"]).model
     device = torch.device("cpu")
     first = loading.load(config, device)
@@ -269,7 +296,9 @@ def test_a_model_that_was_changed_is_loaded_again(tiny_folder):
         ("scores - ask.dev_scores().__imul__(0)[:1]", "read-only"),
     ],
 )
-def test_a_calibration_that_returns_something_else_is_named(run, plugin, result, says):
+def test_a_calibration_that_returns_something_else_is_named(
+    run: Command, plugin: Plugin, result: str, says: str
+) -> None:
     words = plugin("calibrations/x.py", CALIBRATION.format(result))
     code, _, err = run(words, "calibration.name=x", *SMALL)
     assert_one_line(code, err, says)
@@ -285,7 +314,9 @@ def test_a_calibration_that_returns_something_else_is_named(run, plugin, result,
         ("['N/A']", "[]", "must ask about a list of texts"),
     ],
 )
-def test_a_text_is_not_a_list_of_its_letters(run, plugin, texts, ask, says):
+def test_a_text_is_not_a_list_of_its_letters(
+    run: Command, plugin: Plugin, texts: str, ask: str, says: str
+) -> None:
     """A calibration that meant "N/A" was asked about "N", "/" and "A"."""
     head = f"def texts(pool, rng):\n    return {texts}\n\n\n"
     body = CALIBRATION.format(f"scores - ask({ask}).mean(axis=1)")
@@ -293,7 +324,7 @@ def test_a_text_is_not_a_list_of_its_letters(run, plugin, texts, ask, says):
     assert_one_line(code, err, says)
 
 
-def test_texts_may_be_yielded(run, plugin):
+def test_texts_may_be_yielded(run: Command, plugin: Plugin) -> None:
     head = "def texts(pool, rng):\n    yield 'N/A'\n\n\n"
     body = CALIBRATION.format("scores - ask(['N/A']).mean(axis=1)")
     code, _, err = run(plugin("calibrations/x.py", head + body), "calibration.name=x", *SMALL)

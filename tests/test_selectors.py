@@ -2,10 +2,11 @@
 
 import dataclasses
 import pkgutil
+from typing import Any
 
 import numpy as np
 import pytest
-from pools import made, random_pool, select, stub
+from pools import made, random_pool, select, stub, values_of
 from scipy.stats import chisquare
 
 from deepthink import plugins
@@ -87,7 +88,7 @@ def test_order_permutes_the_same_demonstrations() -> None:
 def test_order_permutes_values_with_their_demonstrations() -> None:
     pool = random_pool()
     chosen = [choose(pool, compose(["method=entropy", f"order={j}"]))[0].selection for j in (0, 1)]
-    pairs = [sorted(zip(c.indices, c.values, strict=True)) for c in chosen]
+    pairs = [sorted(zip(c.indices, values_of(c), strict=True)) for c in chosen]
     assert pairs[0] == pairs[1]
     assert chosen[0].indices != chosen[1].indices
 
@@ -184,7 +185,7 @@ def test_thinking_goes_with_every_selector(name: str) -> None:
     assert compose([f"method={name}"]).method.iterations == 1
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a value it does not know": ({"balance": "eqal"}, "equal"),
     "another kind of value": ({"neighbours": "ten"}, "neighbours of selector cal is 'ten'"),
     "out of range": ({"neighbours": 0}, "greater than or equal to 1"),

@@ -42,7 +42,7 @@ def plainly(model: PreTrainedModel, prompt: list[int], candidate: list[int]) -> 
     with torch.no_grad():
         logits = model(torch.tensor([prompt + candidate])).logits[0].double().log_softmax(-1)
     places = range(len(prompt) - 1, len(prompt) + len(candidate) - 1)
-    return sum(logits[p, t].item() for p, t in zip(places, candidate, strict=True))
+    return float(sum(logits[p, t].item() for p, t in zip(places, candidate, strict=True)))
 
 
 TOLERANCE = {"gpt_neo": 1e-5}  # it computes attention in float32 whatever its dtype
@@ -99,7 +99,8 @@ def test_neither_budget_nor_company_changes_a_score() -> None:
 
 
 def test_progress_counts_every_query() -> None:
-    model, told = tiny("gpt2"), []
+    model = tiny("gpt2")
+    told: list[int] = []
     scorer = Scorer(model, progress=told.append)
     scorer.after(CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4)
     assert sum(told) == 16

@@ -19,6 +19,7 @@ from deepthink import hub
 from deepthink.app import wandb_runs
 from deepthink.app.progress_bar import ProgressWatcher
 from deepthink.config.overrides import requested
+from deepthink.config.tasks import SuiteSpec
 from deepthink.errors import UserError
 from deepthink.installation import CONF
 from deepthink.models import loading
@@ -34,8 +35,14 @@ SUITES = ("mmlu", "bbh")
 LETTERS = "ABCD"
 
 
+def suite_of(name: str) -> SuiteSpec:
+    suite = requested([f"task={name}"]).suite
+    assert suite is not None
+    return suite
+
+
 def members(name: str) -> list[str]:
-    return list(requested([f"task={name}"]).suite.rows)
+    return list(suite_of(name).rows)
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -46,7 +53,7 @@ def test_counts_of_tables_5_and_6_are_what_the_configs_say(suite: str, mirror: P
         "bbh": paper.partition("\nBBH\n")[2].partition("Table 6")[0],
     }[suite]
     printed = {name.replace("_", ""): int(n) for name, n in re.findall(r"(\w+): (\d+)", table)}
-    ours = requested([f"task={suite}"]).suite.rows
+    ours = suite_of(suite).rows
     assert {name.replace("_", ""): n for name, n in ours.items()} == printed
     assert len(ours) == {"mmlu": 57, "bbh": 22}[suite]
 
@@ -126,7 +133,7 @@ def suite_root(tmp_path: Path) -> Path:
     return root
 
 
-def write(folder: Path, split: str, rows: list[dict]) -> None:
+def write(folder: Path, split: str, rows: list[dict[str, Any]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_parquet(folder / f"{split}-00000-of-00001.parquet")
 
@@ -147,6 +154,7 @@ def test_a_suite_has_a_record_per_member_and_one_report(
     assert sorted(r["data"]["rows"]["test"] for r in found.values()) == sorted(questions)
     for record in found.values():
         assert record["data"]["rows"]["dev"] == 0
+        assert suite.suite is not None
         assert record["demonstrations"]["kept"] == suite.suite.demonstrations
     for words_of_report in ("macro", "micro", "t=1", "t=3", "3 records written"):
         assert words_of_report in out
@@ -175,7 +183,7 @@ def test_candidates_of_their_own_change_the_key(suite_root: Path) -> None:
     first = sources.load(task, str(suite_root))
     file = suite_root / "cais" / "mmlu" / "astronomy" / "test-00000-of-00001.parquet"
     rows = pd.read_parquet(file)
-    rows.at[0, "choices"] = ["something", "else", " sings", "leaks"]
+    rows["choices"] = [["something", "else", " sings", "leaks"], *rows["choices"][1:]]
     rows.to_parquet(file)
     again = sources.load(task, str(suite_root))
     assert sources.fingerprint(first, task) != sources.fingerprint(again, task)
@@ -250,7 +258,8 @@ def test_the_report_says_how_many_demonstrations_each_member_kept(
 def test_one_bar_spans_the_whole_suite(suite_root: Path, tiny_folder: Path, tmp_path: Path) -> None:
     class Recorder(Watcher):
         def __init__(self) -> None:
-            self.totals, self.readings = [], 0
+            self.totals: list[int] = []
+            self.readings = 0
 
         def start(self, total: int) -> None:
             self.totals.append(total)
@@ -393,7 +402,7 @@ def test_a_killed_suite_continues_and_ends_with_the_same_numbers(
 @pytest.mark.parametrize("options", [["one", " "], ["one", 2], "one"])
 def test_options_that_are_no_texts_are_refused(options: list[int | str] | str) -> None:
     task = requested([*MMLU]).jobs[0].task
-    columns = {"question": ["Which?"], "choices": [options], "answer": [0]}
+    columns: dict[str, list[Any]] = {"question": ["Which?"], "choices": [options], "answer": [0]}
     rows = Rows(columns, [(Path("test.parquet"), 1)], {})
     with pytest.raises(UserError, match=r"row 1 of test\.parquet has options"):
         list(examples_of(rows, task.sources[0], task))
@@ -404,7 +413,7 @@ def test_prompts_of_both_answers_by_hand(answer: str, suite_root: Path) -> None:
     suite = requested([*MMLU, f"task.answer={answer}"])
     example = sources.load(suite.jobs[0].task, str(suite_root)).test[1]
     listing = "\nA. a kettle 1\nB. a dull day\nC. sings\nD. leaks 1 and 1"
-    texts = ("a kettle 1", "a dull day", "sings", "leaks 1 and 1")
+    texts: tuple[str, ...] = ("a kettle 1", "a dull day", "sings", "leaks 1 and 1")
     shown, candidates = {"text": ("", texts), "letter": (listing, tuple(LETTERS))}[answer]
     assert example.text == f"astronomy test 1?{shown}"
     assert example.candidates == candidates

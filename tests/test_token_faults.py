@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import Command, assert_one_line, byte_level_tokenizer, stored
 from pools import made
-from test_prompts import sentencepiece_tokenizer
+from test_prompts import decoded, sentencepiece_tokenizer
 from tiny_models import SMALL, VOCABULARY, tiny
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers import models as tokenizer_models
@@ -25,9 +25,9 @@ from transformers import (
     GraniteConfig,
     LlamaConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
-from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from deepthink import score, think
 from deepthink.config.tasks import with_breaks
@@ -78,10 +78,10 @@ def word_tokenizer(
 
 
 def encoded(
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     template: str,
-    shots: Sequence[Any] = SHOTS,
-    queries: Sequence[Any] = QUERIES,
+    shots: Any = SHOTS,
+    queries: Any = QUERIES,
     seam: str = "apart",
     limit: int | None = None,
     **kwargs: Any,
@@ -116,7 +116,7 @@ def test_an_answer_has_the_tokens_of_its_demonstration(
             text = shot(template, Example(query.text, LABELS, label), delimiter).text
             whole = tokenizer(text, add_special_tokens=False)["input_ids"]
             assert [*ids, *answer] == whole[: len(ids) + len(answer)]
-            assert tokenizer.decode(answer).strip() == LABELS[label]
+            assert decoded(tokenizer, answer).strip() == LABELS[label]
 
 
 def test_a_template_that_ends_with_a_line_break_adds_no_token() -> None:
@@ -133,7 +133,7 @@ def test_languages_without_spaces_have_an_empty_delimiter(
 ) -> None:
     found = encoded(tokenizer, "{text}。答案：", delimiter="")
     assert [tokenizer.decode(ids) for ids in found.candidates[0]] == list(LABELS)
-    assert tokenizer.decode(found.demonstrations).endswith("答案：positive\n\n")
+    assert decoded(tokenizer, found.demonstrations).endswith("答案：positive\n\n")
 
 
 def test_an_answer_that_merges_with_the_template_says_what_to_change(
@@ -212,7 +212,8 @@ def test_examples_without_a_possible_answer_are_refused(
 ) -> None:
     for place in ("shots", "queries"):
         with pytest.raises(UserError, match=told):
-            encoded(tokenizer, "Review: {text}\nSentiment:", **{place: [example]})
+            given: dict[str, Any] = {place: [example]}
+            encoded(tokenizer, "Review: {text}\nSentiment:", **given)
 
 
 def test_a_label_that_begins_another_is_told_with_the_way_out(run: Command, tmp_path: Path) -> None:
@@ -444,7 +445,8 @@ def scaled(kind: str) -> PreTrainedModel:
         "granite": GraniteConfig(**SMALL, logits_scaling=8.0),
     }
     torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(configs[kind])
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(configs[kind])
+    return model
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -455,7 +457,8 @@ def test_logits_of_half_precision_are_float32(
     """The states are the model's; the layer behind them, and what follows it, is in float32."""
     monkeypatch.setattr("deepthink.engine.output_layer.WIDENED_WEIGHTS", 32 * 40)  # in three parts
     model = tiny(kind) if kind in ("llama", "opt") else scaled(kind)
-    model = model.to(dtype).eval()
+    torch.nn.Module.to(model, dtype)
+    model.eval()
     head, seen = model.get_output_embeddings(), []
     factor = {"cohere": 0.0625, "granite": 1 / 8}.get(kind, 1.0)
     queries = [[5, 9, 11], [5, 3, 8, 30]]
@@ -519,7 +522,7 @@ def test_ids_may_be_lists_arrays_tensors_or_generators() -> None:
     expected = score(model, memory, queries, candidates)
     for given in forms(queries):
         assert score(model, memory, given, candidates) == expected
-    rows = [[np.array(ids) for ids in row] for row in candidates]
+    rows: Any = [[np.array(ids) for ids in row] for row in candidates]
     assert score(model, memory, queries, rows) == expected
 
 
@@ -547,7 +550,8 @@ def test_ids_that_are_not_the_models_are_refused(ids: Any, told: str) -> None:
 
 
 def test_queries_and_candidates_that_are_no_lists_are_refused() -> None:
-    for queries, candidates in ((5, [[[7]]]), ([[5]], 7), ([[5]], [7])):
+    wrong: list[tuple[Any, Any]] = [(5, [[[7]]]), ([[5]], 7), ([[5]], [7])]
+    for queries, candidates in wrong:
         with pytest.raises(UserError, match="queries must be a list of lists of token ids"):
             score(tiny("llama"), None, queries, candidates)
 
@@ -555,18 +559,19 @@ def test_queries_and_candidates_that_are_no_lists_are_refused() -> None:
 @pytest.mark.parametrize("queries", [[[5, 9]], [[5, 9], [5, 8]], [[5, 9], [6]]])
 def test_a_memory_of_another_model_is_refused(queries: list[list[int]]) -> None:
     """One with more layers was once read as far as the model went."""
-    small = {"hidden_size": 32, "intermediate_size": 64, "vocab_size": VOCABULARY}
+    small: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "vocab_size": VOCABULARY}
     shapes = {"layers": (3, 4, 2), "heads": (2, 4, 4), "groups": (2, 4, 1), "width": (2, 8, 2)}
     candidates = [[[7], [8]]] * len(queries)
 
-    def model(layers: int, heads: int, groups: int) -> LlamaForCausalLM:
+    def model(layers: int, heads: int, groups: int) -> PreTrainedModel:
         config = LlamaConfig(
             num_hidden_layers=layers,
             num_attention_heads=heads,
             num_key_value_heads=groups,
             **small,
         )
-        return AutoModelForCausalLM.from_config(config).eval()
+        made: PreTrainedModel = AutoModelForCausalLM.from_config(config).eval()
+        return made
 
     own, others = model(2, 4, 2), [model(*shape) for shape in shapes.values()]
     (memory,) = think(own, [3, 4, 5], 1)
@@ -576,11 +581,13 @@ def test_a_memory_of_another_model_is_refused(queries: list[list[int]]) -> None:
             with pytest.raises(UserError, match="score with the model that made it"):
                 score(reader, given, queries, candidates)
     with pytest.raises(UserError, match="must be one of those that think yields, not generator"):
-        score(own, think(own, [3, 4, 5]), queries, candidates)
+        unread: Any = think(own, [3, 4, 5])
+        score(own, unread, queries, candidates)
 
 
 def test_what_is_no_language_model_is_refused() -> None:
-    for model, name in ((tiny("gpt2").transformer, "GPT2Model"), ("gpt2", "str")):
+    wrong: list[tuple[Any, str]] = [(tiny("gpt2").transformer, "GPT2Model"), ("gpt2", "str")]
+    for model, name in wrong:
         with pytest.raises(UserError, match=f"{name} is no causal language model"):
             list(think(model, [3]))
         with pytest.raises(UserError, match=f"{name} is no causal language model"):
@@ -638,9 +645,13 @@ def test_lists_and_generators_of_examples_are_what_they_hold(
     """A generator of demonstrations was once used up before it was read: none were shown."""
     template = "Review: {text}\nSentiment:"
     expected = encoded(tokenizer, template)
-    lists = [Example(one.text, list(one.candidates), np.int64(one.label)) for one in SHOTS]
+    parts: list[tuple[str, Any, Any]] = [
+        (shot.text, list(shot.candidates), np.int64(shot.label)) for shot in SHOTS
+    ]
+    lists = [Example(*part) for part in parts]
     assert lists == SHOTS
-    for shots in (iter(SHOTS), lists, tuple(SHOTS)):
+    forms: tuple[Iterable[Example], ...] = (iter(SHOTS), lists, tuple(SHOTS))
+    for shots in forms:
         assert encoded(tokenizer, template, shots, iter(QUERIES)) == expected
 
 

@@ -10,11 +10,12 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import torch
-from conftest import Command, assert_one_line, stored, sweep_of
+from conftest import Command, assert_one_line, leased, stored, sweep_of
 
 from deepthink.app import perform, sharing, wandb_runs, worker
 from deepthink.app.journals import Journals, Tally, add, grouped
@@ -79,7 +80,7 @@ def test_a_shared_sweep_is_done_once_and_read_after(
 
 @pytest.mark.slow
 def test_every_way_gives_the_same_numbers(run: Command, tmp_path: Path) -> None:
-    found = []
+    found: list[Any] = []
     for way in (["-m"], ["launcher=basic"], ["launcher=local", "workers=2"]):
         results = tmp_path / f"results{len(found)}"
         assert run(*way, f"results={results}", "seed=0,1,2")[0] == 0
@@ -245,7 +246,7 @@ def test_workers_of_one_machine_have_the_gpus_of_their_command(
     (file,) = (tmp_path / "results" / "sweeps").rglob("sweep.json")
     sweep = replace(Sweep.read(file.parent), workers=4)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    chosen = []
+    chosen: list[int] = []
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # as submitit leaves it
     told = [worker.take_device(number, sweep) for number in range(4)]
@@ -257,7 +258,7 @@ def test_workers_of_one_machine_have_the_gpus_of_their_command(
 
 
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = []
+    chosen: list[int] = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
@@ -286,7 +287,7 @@ def test_the_job_a_worker_died_at_comes_last(
     sweep: tuple[Path, Leases], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, theirs = sweep
-    theirs.take("job0").fall_silent()
+    leased(theirs, "job0").fall_silent()
     (folder / "worker7.jsonl").write_text('{"job": 3, "done"')  # it was killed while it wrote
     done = []
 
@@ -321,22 +322,22 @@ def test_what_a_worker_died_at_comes_last_for_all_others(
     tmp_path: Path, sweep: tuple[Path, Leases]
 ) -> None:
     folder, theirs = sweep
-    theirs.take("job0").fall_silent()
+    leased(theirs, "job0").fall_silent()
     for _ in range(2):  # two workers put it off, one after the other
-        mine = Leases(folder / "leases").take("job0")
+        mine = leased(Leases(folder / "leases"), "job0")
         assert mine.lost_by == 1
         mine.leave()
-    mine = Leases(folder / "leases").take("job0")
+    mine = leased(Leases(folder / "leases"), "job0")
     assert mine.lost_by == 1
     mine.release()
-    with Leases(folder / "leases").take("job0") as mine:
+    with leased(Leases(folder / "leases"), "job0") as mine:
         assert mine.lost_by == 0
 
 
 def test_each_start_of_a_worker_has_a_lease_of_its_own(tmp_path: Path) -> None:
     """Also where the last one's process was on another machine, of which nothing is known."""
     elsewhere = Leases(tmp_path, me=replace(Holder.here(), machine="other", token="x"))
-    elsewhere.take("worker1-before").fall_silent()
+    leased(elsewhere, "worker1-before").fall_silent()
     claims = Leases(tmp_path)
     with worker.alive(claims, 1):
         assert len(claims.names("worker1")) == 1
@@ -414,9 +415,9 @@ def test_a_command_outlives_its_last_worker(
     sweep: tuple[Path, Leases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, dead = sweep
-    dead.take("worker0-x").fall_silent()
+    leased(dead, "worker0-x").fall_silent()
     living = Leases(folder / "leases", me=replace(Holder.here(), token="y"))
-    mine = living.take("worker1-y")
+    mine = leased(living, "worker1-y")
     looks = []
 
     def pause() -> None:

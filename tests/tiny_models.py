@@ -83,7 +83,9 @@ def tiny(name: str, dtype: torch.dtype = torch.float64) -> PreTrainedModel:
     """A model with fixed random weights, large enough that attention matters."""
     torch.manual_seed(0)
     kwargs = {} if name == "gpt_neo" else {"attn_implementation": "sdpa"}
-    model = AutoModelForCausalLM.from_config(CONFIGS[name], **kwargs).to(dtype).eval()
+    model: PreTrainedModel = (
+        AutoModelForCausalLM.from_config(CONFIGS[name], **kwargs).to(dtype).eval()
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
