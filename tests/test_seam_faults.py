@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import Command, assert_one_line, stored
 
+from deepthink.app.commands import plan, tables
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
 from deepthink.models import loading
@@ -329,3 +330,37 @@ def test_texts_may_be_yielded(run: Command, plugin: Plugin) -> None:
     body = CALIBRATION.format("scores - ask(['N/A']).mean(axis=1)")
     code, _, err = run(plugin("calibrations/x.py", head + body), "calibration.name=x", *SMALL)
     assert (code, err) == (0, "")
+
+
+# words of the commands
+
+
+@pytest.mark.parametrize("word", ["foo", "seed=[a", "results=[a", "'x"])
+def test_a_word_of_a_plan_that_is_not_understood_is_one_line(tmp_path, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="is not understood"):
+        plan.main(["smoke", word])
+
+
+def test_a_table_takes_the_folder_as_a_job_does(tmp_path):
+    with pytest.raises(UserError, match="nowhere has no records"):
+        tables.main([f"results={tmp_path / 'nowhere'}"])
+
+
+def test_a_yaml_file_that_cannot_be_read_is_named(run, plugin):
+    words = plugin("conf/method/x.yaml", "iterations: 1\nselector: {name\n")
+    code, _, err = run(words, "method=x", *SMALL)
+    assert_one_line(code, err, "method/x.yaml, line 3: expected ',' or '}'")
+
+
+def test_what_was_dropped_is_counted_in_a_group_and_not_in_all(run, plugin):
+    """The demonstrations of a group did not fit; all different ones together are no prompt."""
+    rule = RULE.format(
+        "[Selection([(i + k) % len(pool) for i in range(count)]) for k in range(len(pool.queries))]"
+    )
+    words = (plugin("rules/x.py", rule), *RULE_WORDS, "pool_size=36", "demonstrations.count=34")
+    code, out, err = run(*words, "test_size=2", "dev_size=0", "method.iterations=2")
+    assert (code, err) == (0, "")
+    shown = " ".join(out.split())
+    assert "of 34 demonstrations at 2L positions" in shown
+    assert "were dropped for some queries" in shown

@@ -47,9 +47,10 @@ def of_job(record: Record) -> Iterator[str]:
     if chosen is not None and record.identity.thinking.iterations > 1:
         yield f"t chosen on dev: {chosen.step}, test accuracy {chosen.accuracy:.1%}"
     if shots.dropped:
+        queries = "some queries" if shots.groups else "every query"
         yield (
             f"the context holds {shots.kept} of {shots.kept + shots.dropped} demonstrations at 2L "
-            f"positions: the first {shots.dropped} were dropped for every query"
+            f"positions: the first {shots.dropped} were dropped for {queries}"
         )
     if shots.truncated:
         yield f"the demonstrations were cut to their last {shots.tokens} tokens"

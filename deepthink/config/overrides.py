@@ -16,7 +16,7 @@ import hydra
 import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from deepthink.config import search
@@ -58,6 +58,8 @@ def translate(error: Exception, words: Sequence[str] = ()) -> str:
         if key in (keys := _keys(words)):
             return f"{key} cannot be set, since another word takes away what it belongs to (~)"
         return str(unknown("key", key, keys))
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"{error.problem_mark.name}, line {error.problem_mark.line + 1}: {error.problem}"
     if "Ambiguous value" in text or "requires --multirun" in text:
         return f"{first_line(error)}: add -m to run every value"
     return f"{first_line(error)} ({called()} --help shows the keys and examples)"
@@ -260,12 +262,15 @@ def named_model(name: str) -> dict[str, Any]:
 
 
 def values(override: str) -> list[str]:
-    """The values that an override gives to its key.
+    """The values that an override gives to its key; UserError for what is no override.
 
     >>> values("seed=0,1"), values("task=sst2")
     (['0', '1'], ['sst2'])
     """
-    (parsed,) = OverridesParser.create().parse_overrides([override])
+    try:
+        (parsed,) = OverridesParser.create().parse_overrides([override])
+    except HydraException as error:
+        raise UserError(translate(error)) from error
     if parsed.is_sweep_override():
         return [str(value) for value in parsed.sweep_string_iterator()]
     return [str(parsed.get_value_element_as_str())]

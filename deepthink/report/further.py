@@ -88,7 +88,8 @@ class FurtherRow:
     def place(self) -> tuple[str, ...]:
         """The words that name the row."""
         method = (self.method.rule, self.method.refinement, self.method.calibration)
-        settings = ", ".join(f"{key}={_shown(value)}" for key, value in self.settings.items())
+        known = {key: value for key, value in self.settings.items() if value is not None}
+        settings = ", ".join(f"{key}={_shown(value)}" for key, value in known.items())
         words = (*map(str, method), str(self.iterations), settings)
         return self.subject.model, str(self.subject.scale), self.task, self.label, *words
 

@@ -60,7 +60,10 @@ class Ask:
     def dev_scores(self) -> Array:
         """[R, C] float64, the scores of the dev rows; UserError without dev rows."""
         if self.dev is None:
-            raise UserError(f"calibration {self.name} needs dev rows: leave out dev_size=0")
+            raise UserError(
+                f"calibration {self.name} needs dev rows: leave out dev_size=0, or take another "
+                "calibration where the demonstrations are given and there are no dev rows"
+            )
         return self.dev
 
 

@@ -26,8 +26,10 @@ def main(words: Sequence[str]) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--results", type=Path, help="the folder that results= of a job named")
-    named: Path | None = parser.parse_args(words).results
+    help = "the folder that results= of a job named; results=RESULTS is the same"
+    parser.add_argument("--results", type=Path, help=help)
+    flags = [f"--{word}" if word.startswith("results=") else word for word in words]
+    named: Path | None = parser.parse_args(flags).results
     for folder in folders(named):
         redraw(folder)
 
