@@ -79,7 +79,7 @@ test-all: setup ## Run every test, as CI does: pytest with ARGS
 lint: setup ## Check style, formatting and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy deepthink
+	@$(BIN)/mypy
 
 format: setup ## Reformat the code and apply the safe fixes
 	@$(BIN)/ruff format

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener, getproxies, proxy_bypass
 
 from huggingface_hub import constants, get_token, hf_hub_download, snapshot_download
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from deepthink import content
 

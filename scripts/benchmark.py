@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from measured import add_out, write
@@ -257,7 +257,10 @@ def measure(
     return Measured(workload, **times, flops=useful, per=iterations, difference=apart)
 
 
-def timed(call: Callable[[], list], device: torch.device) -> tuple[float, list]:
+Result = TypeVar("Result")
+
+
+def timed(call: Callable[[], Result], device: torch.device) -> tuple[float, Result]:
     """Seconds of a call, until the accelerator is idle, and the result of the call."""
     begin = time.perf_counter()
     result = call()

@@ -50,7 +50,7 @@ def main() -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("", "workers", "jobs", "wall, s", "ms on top of a job", "numbers"):
         table.add_column(heading, justify="left" if not heading else "right")
-    first: dict[int, np.ndarray] = {}
+    first: dict[int, pd.Series] = {}
     ways = []
     for way in options.ways or WAYS:
         workers, words = WAYS[way]

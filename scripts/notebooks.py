@@ -8,6 +8,7 @@ about a minute.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import jupytext
@@ -27,7 +28,7 @@ def names() -> list[str]:
 
 def executed(name: str) -> NotebookNode:
     """A notebook with its outputs; nbclient's CellExecutionError names a cell that fails."""
-    notebook = jupytext.read(FOLDER / f"{name}.py")
+    notebook: NotebookNode = jupytext.read(FOLDER / f"{name}.py")
     for place, cell in enumerate(notebook.cells):
         cell.id = f"cell-{place}"
     NotebookClient(notebook, timeout=600, kernel_name="python3").execute(cwd=str(FOLDER.parent))
@@ -46,7 +47,7 @@ def main() -> None:
     for name in parser.parse_args().name or names():
         path = FOLDER / f"{name}.ipynb"
         notebook = executed(name)
-        atomically(path, lambda file, notebook=notebook: nbformat.write(notebook, file))
+        atomically(path, partial(nbformat.write, notebook))
         print(path)
 
 

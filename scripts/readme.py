@@ -12,6 +12,7 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -313,7 +314,7 @@ def update() -> None:
         before = page.read_text(encoding="utf-8")
         after = written(before, MEASURED, RESULTS)
         if after != before:
-            atomically(page, lambda file, text=after: file.write_text(text, encoding="utf-8"))
+            atomically(page, partial(Path.write_text, data=after, encoding="utf-8"))
             print(f"wrote {page.name}")
 
 

@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from measured import add_out, write
 from rich.console import Console
 from rich.table import Table
 
-from deepthink.config.overrides import CONF, compose
+from deepthink.config.overrides import compose
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.plugins import RULES
-from deepthink.selection.pool import Pool, Usage
+from deepthink.selection.pool import Pool, Progress, Usage
 from deepthink.structures import Example
 
 SIZES = [1000, 4000, 16000, 64000]
@@ -49,12 +51,16 @@ class MadeUp:
             row += centres[centre]
         self._scores = rng.standard_normal((size, CLASSES), dtype=np.float32)
 
-    def zero_shot(self, examples, progress):
+    def zero_shot(
+        self, examples: Sequence[Example], progress: Progress
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The signals of the whole pool."""
         self.usage.read += len(examples)
         return self._hidden, self._scores
 
-    def after(self, sets, queries, progress):
+    def after(
+        self, sets: Sequence[Sequence[Example]], queries: Sequence[Example], progress: Progress
+    ) -> np.ndarray:
         """Label scores that know nothing of what was shown."""
         rng = np.random.default_rng(len(sets))
         self.usage.read += len(sets) * len(queries)

@@ -54,7 +54,9 @@ def at_work(driver: psutil.Process, leases: Path) -> list[psutil.Process]:
         return []
 
 
-def disturb(results: Path, jobs: int, kills: int, rng: random.Random, console: Console) -> Counter:
+def disturb(
+    results: Path, jobs: int, kills: int, rng: random.Random, console: Console
+) -> Counter[str]:
     """Run the sweep with kills until it ends by itself after the last kill; counts what happened.
 
     The kills are spread over the whole sweep: each waits until a number of records drawn

@@ -10,12 +10,18 @@ os.environ["WANDB_MODE"] = "disabled"
 # several threads spend most of their time waiting for each other, above all on a busy machine.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging as transformers_logging
 
 from deepthink.app import cli
@@ -28,6 +34,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = (
     "Review Sentiment negative positive the kettle sings and leaks a fine dull day Type Question"
 )
+
+
+class Command(Protocol):
+    """Runs a command with these words; returns the exit code, stdout and stderr."""
+
+    def __call__(self, *words: str) -> tuple[int, str, str]: ...
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +72,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory, tokenizer) -> Path:
+def tiny_folder(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast
+) -> Path:
     """A randomly initialised two-layer LLaMA of 1,024 positions, as from_pretrained wants it."""
     import torch
 
@@ -82,7 +96,7 @@ def tiny_folder(tmp_path_factory, tokenizer) -> Path:
 
 
 @pytest.fixture
-def data_root(tmp_path) -> Path:
+def data_root(tmp_path: Path) -> Path:
     """SST2 in the hub's layout: 60 training and 24 validation rows."""
     folder = tmp_path / "data" / "stanfordnlp" / "sst2"
     folder.mkdir(parents=True)
@@ -93,13 +107,19 @@ def data_root(tmp_path) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path, tiny_folder, data_root):
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    tiny_folder: Path,
+    data_root: Path,
+) -> Command:
     """Run run.py's entry with overrides; returns the exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path / "cache"))
 
     def call(*overrides: str) -> tuple[int, str, str]:
-        base = {
+        base: dict[str, object] = {
             "model.hub_id": tiny_folder,
             "model.package": "null",
             "task": "sst2",
@@ -118,7 +138,9 @@ def run(monkeypatch, capsys, tmp_path, tiny_folder, data_root):
         with pytest.raises(SystemExit) as stopped:
             cli.main()
         captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
+        code = stopped.value.code
+        assert isinstance(code, int)
+        return code, captured.out, captured.err
 
     return call
 
@@ -130,7 +152,7 @@ def stored(tmp_path: Path) -> list[tuple[Path, dict[str, Any]]]:
 
 
 @pytest.fixture
-def wandb_offline(monkeypatch):
+def wandb_offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """W&B's client as a user has it; it keeps the first run's folder for the whole process."""
     import wandb
 
@@ -140,7 +162,7 @@ def wandb_offline(monkeypatch):
     wandb.teardown()
 
 
-def sweep_of(jobs: list[list[str]], **about) -> Sweep:
+def sweep_of(jobs: list[list[str]], **about: Any) -> Sweep:
     """A shared sweep of these jobs."""
     others = {"suites": [], "workers": 1, "local": False, "gpus": None, "group": "g", "cwd": "."}
     return Sweep(jobs=jobs, **{**others, **about})
@@ -155,7 +177,7 @@ def assert_one_line(code: int, err: str, hint: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def tokenizer_of_smollm2():
+def tokenizer_of_smollm2() -> PreTrainedTokenizerBase:
     """A real tokenizer, where its package is installed."""
     import torch
 

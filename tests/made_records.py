@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def made(
     dev: dict[int, int] | None = None,
     data: str = "data",
     rows: int = ROWS,
-    **changes,
+    **changes: Any,
 ) -> Record:
     """A record of a job that was right on the first so many test rows after each t."""
     curve = tuple(
@@ -97,7 +98,7 @@ def made(
     return replace(record, **changes)
 
 
-def put(results: Path, config: Config, *arguments, **options) -> Path:
+def put(results: Path, config: Config, *arguments: dict[int, int], **options: Any) -> Path:
     """Store what `made` makes."""
     here = replace(config, results=str(results))
     record = made(here, *arguments, **options)

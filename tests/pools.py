@@ -1,15 +1,16 @@
 """Pools with made-up signals, and a reader that counts what it is asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepthink.config.overrides import compose
 from deepthink.plugins import RULES
 from deepthink.selection import balance
-from deepthink.selection.pool import Pool, Usage
+from deepthink.selection.pool import Pool, Progress, Usage
 from deepthink.structures import Example
 
 
@@ -18,10 +19,10 @@ class Stub:
 
     def __init__(
         self,
-        hidden,
-        scores,
+        hidden: np.ndarray,
+        scores: np.ndarray,
         after: Callable | None = None,
-        answer_tokens=None,
+        answer_tokens: list[int] | None = None,
         answer_score: str = "sum",
     ) -> None:
         self.usage = Usage()
@@ -29,21 +30,31 @@ class Stub:
         self.answer_tokens = answer_tokens or [1] * np.shape(scores)[1]
         self._hidden, self._scores, self._after = hidden, scores, after
 
-    def zero_shot(self, examples, progress):
+    def zero_shot(
+        self, examples: Sequence[Example], progress: Progress
+    ) -> tuple[np.ndarray, np.ndarray]:
         self.usage.read += len(examples)
         return self._hidden, self._scores
 
-    def after(self, sets, queries, progress):
+    def after(
+        self, sets: Sequence[Sequence[Example]], queries: Sequence[Example], progress: Progress
+    ) -> np.ndarray:
         self.usage.read += len(sets) * len(queries)
         return np.array([[self._after(shown, query) for query in queries] for shown in sets])
 
 
-def stub(examples) -> Stub:
+def stub(examples: Sequence[Example]) -> Stub:
     """A reader to which all these examples are alike."""
     return Stub(np.zeros((len(examples), 1)), np.zeros((len(examples), 2)))
 
 
-def made(labels, hidden=None, probabilities=None, scores=None, **kwargs) -> Pool:
+def made(
+    labels: Sequence[int] | np.ndarray,
+    hidden: ArrayLike | None = None,
+    probabilities: ArrayLike | None = None,
+    scores: ArrayLike | None = None,
+    **kwargs: Callable[..., Any] | Sequence[Example | int] | str,
+) -> Pool:
     """A pool whose example i has text "i"."""
     labels = np.asarray(labels)
     classes = int(labels.max()) + 1
@@ -64,7 +75,7 @@ def options_of(name: str) -> dict[str, Any]:
     return compose([f"method={name}"]).method.selector
 
 
-def select(name: str, pool: Pool, count: int, seed: int = 0, **options) -> balance.Selection:
+def select(name: str, pool: Pool, count: int, seed: int = 0, **options: Any) -> balance.Selection:
     """A method's own options, over the whole pool and in the order of choice unless asked."""
     selector = dict(options_of(name))
     plain = {"balance": "none", "arrangement": "picked"}

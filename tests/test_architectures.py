@@ -1,5 +1,7 @@
 """Models beyond the proven five: they work, or are refused in one clear line."""
 
+from typing import Any
+
 import pytest
 import torch
 from tiny_models import SMALL, VOCABULARY, tiny
@@ -10,32 +12,36 @@ from transformers import (
     LlamaConfig,
     MambaConfig,
     MistralConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
     Qwen2Config,
 )
 
 from deepthink import score, think
 from deepthink.engine import reference
 from deepthink.engine.forward import Forward
+from deepthink.engine.layout import Layout
+from deepthink.engine.memory import Memory
 from deepthink.engine.prepack import PackedLinear, prepack
 from deepthink.engine.support import iterated
 from deepthink.errors import UserError
 
 
-def check_iterable(model):
+def check_iterable(model: PreTrainedModel) -> None:
     with iterated(model):
         pass
 
 
-def made_from(config):
+def made_from(config: PreTrainedConfig) -> PreTrainedModel:
     torch.manual_seed(0)
     return AutoModelForCausalLM.from_config(config).double().eval()
 
 
-def test_other_dispatching_architectures_work():
+def test_other_dispatching_architectures_work() -> None:
     check_iterable(made_from(Qwen2Config(**SMALL)))
 
 
-def test_a_sliding_window_is_respected():
+def test_a_sliding_window_is_respected() -> None:
     model = made_from(MistralConfig(**SMALL, sliding_window=6))
     check_iterable(model)
     shots, queries = list(range(3, 20)), [[4, 5, 6, 7, 8, 9, 10, 11], [4, 9]]
@@ -61,16 +67,23 @@ def test_a_sliding_window_is_respected():
     ],
     ids=lambda config: config.model_type,
 )
-def test_what_cannot_be_iterated_is_refused_in_one_line(config):
+def test_what_cannot_be_iterated_is_refused_in_one_line(config: PreTrainedConfig) -> None:
     with pytest.raises(UserError) as refused:
         check_iterable(made_from(config))
     assert "\n" not in str(refused.value)
 
 
-def test_a_probe_that_comes_out_different_is_refused(monkeypatch):
+def test_a_probe_that_comes_out_different_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     forward = Forward.__call__
 
-    def astray(self, tokens, layout, memory, start, **options):
+    def astray(
+        self: Forward,
+        tokens: list[int],
+        layout: Layout,
+        memory: Memory | None,
+        start: int,
+        **options: Any,
+    ) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
         return forward(self, tokens, layout, memory, 2 * start, **options)
 
     monkeypatch.setattr(Forward, "__call__", astray)
@@ -78,19 +91,19 @@ def test_a_probe_that_comes_out_different_is_refused(monkeypatch):
         check_iterable(made_from(Qwen2Config(**SMALL)))
 
 
-def test_rotary_positions_that_depend_on_the_length_are_refused():
+def test_rotary_positions_that_depend_on_the_length_are_refused() -> None:
     config = LlamaConfig(**SMALL, rope_parameters={"rope_type": "dynamic", "factor": 2.0})
     with pytest.raises(UserError, match="dynamic"):
         check_iterable(made_from(config))
 
 
-def test_training_mode_is_refused():
+def test_training_mode_is_refused() -> None:
     with pytest.raises(UserError, match="eval"):
         next(think(tiny("gpt2").train(), [1, 2, 3]))
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "opt-350m", "gpt_neo", "gpt_neox", "llama"])
-def test_prepacked_layers_compute_the_same(architecture):
+def test_prepacked_layers_compute_the_same(architecture: str) -> None:
     model, packed = (tiny(architecture, torch.float32) for _ in range(2))
     assert prepack(packed) is packed
     assert any(isinstance(module, PackedLinear) for module in packed.modules())
@@ -101,12 +114,12 @@ def test_prepacked_layers_compute_the_same(architecture):
         )
 
 
-def test_prepack_leaves_other_dtypes_alone():
+def test_prepack_leaves_other_dtypes_alone() -> None:
     model = prepack(tiny("gpt2"))
     assert not any(isinstance(module, PackedLinear) for module in model.modules())
 
 
-def test_the_reference_keeps_the_plain_gate():
+def test_the_reference_keeps_the_plain_gate() -> None:
     """Eq. 4 by hand on the reference itself: K̃_2 = ηK_2 + (1-η)K̃_1 with K_2 from a cached pass."""
     model, shots, step_size = tiny("gpt2"), [3, 1, 4, 1, 5], 0.25
     first, second = reference.think(model, shots, 2, step_size)

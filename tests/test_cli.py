@@ -5,32 +5,37 @@ import json
 import os
 import shutil
 import socket
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from requests import Response
 from safetensors.torch import load_file, save_file
 
 from deepthink import hub
 from deepthink.app import job_view, wandb_runs
-from deepthink.config.job import ModelSpec
-from deepthink.config.overrides import CONF, compose, expand, requested
+from deepthink.config.job import ModelSpec, WandbSpec
+from deepthink.config.overrides import compose, expand, requested
 from deepthink.config.parsing import SHARING
+from deepthink.engine.memory import Memory
+from deepthink.installation import CONF
 from deepthink.models import loading
 from deepthink.models.faults import explain
 from deepthink.store import leases, ledger, records
 from deepthink.structures import Example
 from deepthink.study import evaluation, jobs
+from deepthink.study.jobs import Outcome
 from deepthink.tasks.prediction import hits, predictions
 
 
-def test_a_job_ends_with_its_table_and_record(run, tmp_path):
+def test_a_job_ends_with_its_table_and_record(run: Command, tmp_path: Path) -> None:
     code, out, err = run()
     assert (code, err) == (0, "")
     ((path, record),) = stored(tmp_path)
@@ -50,7 +55,7 @@ def test_a_job_ends_with_its_table_and_record(run, tmp_path):
     assert set(record["seconds"]) == {"load", "select", "tokenise", "think", "score"}
 
 
-def test_a_record_keeps_every_prediction(run, tmp_path):
+def test_a_record_keeps_every_prediction(run: Command, tmp_path: Path) -> None:
     run()
     ((path, record),) = stored(tmp_path)
     scores = pd.read_parquet(path.with_suffix(".parquet"))
@@ -66,7 +71,7 @@ def test_a_record_keeps_every_prediction(run, tmp_path):
         assert best["label"].to_list() == gold
 
 
-def test_steps_that_are_not_scored_change_no_other(run, tmp_path):
+def test_steps_that_are_not_scored_change_no_other(run: Command, tmp_path: Path) -> None:
     run("-m", "method.scored=all,ends", "method.iterations=4")
     whole, ends = sorted((r for _, r in stored(tmp_path)), key=lambda r: -len(r["curve"]))
     assert [p["step"] for p in ends["curve"]] == [1, 1, 4, 4]
@@ -75,11 +80,13 @@ def test_steps_that_are_not_scored_change_no_other(run, tmp_path):
     assert [d["step"] for d in whole["drift"]] == [2, 3, 4]
 
 
-def test_drift_is_nothing_without_a_step_and_follows_the_memory(run, tmp_path, monkeypatch):
+def test_drift_is_nothing_without_a_step_and_follows_the_memory(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memories = []
     original = evaluation.refined
 
-    def watched(*args, **kwargs):
+    def watched(*args: Any, **kwargs: Any) -> Iterator[Memory]:
         for memory in original(*args, **kwargs):
             memories.append(memory)
             yield memory
@@ -99,7 +106,7 @@ def test_drift_is_nothing_without_a_step_and_follows_the_memory(run, tmp_path, m
             assert moved["drift"][-1][which][layer] == pytest.approx(expected, rel=1e-3, abs=1e-9)
 
 
-def test_operations_are_counted_from_the_tokens_read(run, tmp_path):
+def test_operations_are_counted_from_the_tokens_read(run: Command, tmp_path: Path) -> None:
     run("-m", "method=vanilla,herding", "method.iterations=1")
     found = {path.parent.name: record for path, record in stored(tmp_path)}
     plain, chosen = (found[name]["flops"] for name in ("vanilla", "herding"))
@@ -111,7 +118,9 @@ def test_operations_are_counted_from_the_tokens_read(run, tmp_path):
     assert plain["scoring"] > plain["thinking"][0] > 0
 
 
-def test_a_finished_job_is_read_unless_forced(run, tmp_path, monkeypatch):
+def test_a_finished_job_is_read_unless_forced(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run()
     ((_, record),) = stored(tmp_path)
     with monkeypatch.context() as patch:
@@ -125,21 +134,21 @@ def test_a_finished_job_is_read_unless_forced(run, tmp_path, monkeypatch):
     assert again["curve"] == record["curve"]
 
 
-def test_accuracy_by_hand():
+def test_accuracy_by_hand() -> None:
     examples = [Example("", ("a", "b"), label) for label in (0, 1, 1, 0)]
     scores = [[-1.0, -2.0], [-3.0, -0.5], [-1.0, -2.0], [-0.5, -1.0]]
     assert predictions(examples, scores) == [0, 1, 0, 0]
     assert hits(examples, predictions(examples, scores)) == 3
 
 
-def test_vanilla_is_the_first_step(run, tmp_path):
+def test_vanilla_is_the_first_step(run: Command, tmp_path: Path) -> None:
     run()
     run("method=vanilla", "method.iterations=1")
     curves = {p.parent.name: r["curve"] for p, r in stored(tmp_path)}
     assert curves["vanilla"] == curves["deepthink"][:2]
 
 
-def test_seeds_change_the_demonstrations(run, tmp_path):
+def test_seeds_change_the_demonstrations(run: Command, tmp_path: Path) -> None:
     run("-m", "seed=0,1", "order=0,1")
     chosen = {
         (r["identity"]["seed"], r["identity"]["order"]): r["demonstrations"]["indices"]
@@ -149,7 +158,9 @@ def test_seeds_change_the_demonstrations(run, tmp_path):
     assert sorted(chosen[0, 0]) == sorted(chosen[0, 1]) != sorted(chosen[1, 0])
 
 
-def test_a_sweep_loads_the_model_once(run, tmp_path, monkeypatch):
+def test_a_sweep_loads_the_model_once(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loads = []
     original = loading.load_plain
     monkeypatch.setattr(loading, "load_plain", lambda *a: loads.append(a) or original(*a))
@@ -160,14 +171,14 @@ def test_a_sweep_loads_the_model_once(run, tmp_path, monkeypatch):
     assert len(stored(tmp_path)) == 4  # T = 1 is the same job under either name
 
 
-def test_a_failing_job_stops_no_other(run, tmp_path):
+def test_a_failing_job_stops_no_other(run: Command, tmp_path: Path) -> None:
     code, _, err = run("-m", "demonstrations.count=4,999,6")
     assert code == 1
     assert err.count("error:") == 1
     assert len(stored(tmp_path)) == 2
 
 
-def test_what_all_jobs_get_wrong_is_told_once(run):
+def test_what_all_jobs_get_wrong_is_told_once(run: Command) -> None:
     code, out, err = run("-m", "seed=x,y,x", "method=vanilla,deepthink", "force=true")
     assert code == 1
     assert err.count("error: seed is 'x'") == err.count("error: seed is 'y'") == 1
@@ -175,7 +186,7 @@ def test_what_all_jobs_get_wrong_is_told_once(run):
     assert again.endswith(" seed=x,y,x method=vanilla,deepthink")
 
 
-def test_token_budget_changes_no_result(run, tmp_path):
+def test_token_budget_changes_no_result(run: Command, tmp_path: Path) -> None:
     run()
     ((path, record),) = stored(tmp_path)
     first = pd.read_parquet(path.with_suffix(".parquet"))
@@ -186,7 +197,7 @@ def test_token_budget_changes_no_result(run, tmp_path):
     assert (first["score"] - second["score"]).abs().max() < 1e-4
 
 
-def test_dropped_demonstrations_are_told_and_recorded(run, tmp_path):
+def test_dropped_demonstrations_are_told_and_recorded(run: Command, tmp_path: Path) -> None:
     _, out, _ = run("demonstrations.count=30")
     ((_, record),) = stored(tmp_path)
     assert record["demonstrations"]["kept"] < 30
@@ -194,12 +205,14 @@ def test_dropped_demonstrations_are_told_and_recorded(run, tmp_path):
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(run, tmp_path, monkeypatch):
+def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, _, _ = run("wandb.mode=offline")
     assert code == 0
     assert list((tmp_path / "wandb").glob("offline-run-*"))
 
-    def broken(*_):
+    def broken(*_: object) -> None:
         raise RuntimeError("the network is\ndown")
 
     monkeypatch.setattr(wandb_runs, "send_job", broken)
@@ -210,7 +223,9 @@ def test_wandb_offline_writes_a_run_and_its_failure_costs_nothing(run, tmp_path,
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_what_a_killed_process_did_not_send_is_sent_once(run, tmp_path, monkeypatch):
+def test_what_a_killed_process_did_not_send_is_sent_once(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever was not done on purpose: a job done with W&B disabled owes nothing."""
     run("wandb.mode=disabled", "seed=1")
     with monkeypatch.context() as patch:
@@ -218,7 +233,7 @@ def test_what_a_killed_process_did_not_send_is_sent_once(run, tmp_path, monkeypa
         run("wandb.mode=offline", "seed=0")
     whole, sent = wandb_runs.send_job, []
 
-    def send(outcome, settings):
+    def send(outcome: Outcome, settings: WandbSpec) -> None:
         sent.append(outcome.path)
         whole(outcome, settings)
 
@@ -244,10 +259,12 @@ def test_what_a_killed_process_did_not_send_is_sent_once(run, tmp_path, monkeypa
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_a_record_is_not_done_anew_while_it_is_sent(run, tmp_path, monkeypatch):
+def test_a_record_is_not_done_anew_while_it_is_sent(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     holders = []
 
-    def send(outcome, settings):
+    def send(outcome: Outcome, settings: WandbSpec) -> None:
         name = leases.name_of(outcome.record.identity)
         holders.append(leases.of(tmp_path / "results").take(name))
 
@@ -257,7 +274,9 @@ def test_a_record_is_not_done_anew_while_it_is_sent(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_wandb_without_network_is_kept_for_later(run, tmp_path, monkeypatch):
+def test_wandb_without_network_is_kept_for_later(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
@@ -270,11 +289,13 @@ def test_wandb_without_network_is_kept_for_later(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_a_wandb_that_answers_and_takes_nothing_is_kept_for_later(run, tmp_path, monkeypatch):
+def test_a_wandb_that_answers_and_takes_nothing_is_kept_for_later(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wandb_runs, "reachable", lambda _: True)
     publish = wandb_runs.send_job
 
-    def refused(outcome, settings):
+    def refused(outcome: Outcome, settings: WandbSpec) -> None:
         if settings.mode == "online":
             raise RuntimeError("deadline exceeded")
         publish(outcome, settings)
@@ -291,7 +312,9 @@ def test_a_wandb_that_answers_and_takes_nothing_is_kept_for_later(run, tmp_path,
 @pytest.mark.parametrize(
     ("name", "value"), [("WANDB_BASE_URL", "nonsense"), ("WANDB_CONSOLE", "sometimes")]
 )
-def test_a_wandb_that_is_set_up_wrongly_costs_no_job(run, tmp_path, monkeypatch, name, value):
+def test_a_wandb_that_is_set_up_wrongly_costs_no_job(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
     code, out, err = run("-m", "wandb.mode=offline", "seed=0,1")
     assert (code, err) == (0, "")
@@ -299,13 +322,15 @@ def test_a_wandb_that_is_set_up_wrongly_costs_no_job(run, tmp_path, monkeypatch,
     assert len(stored(tmp_path)) == 2
 
 
-def test_results_that_a_terminal_cannot_show_are_kept(run, tmp_path, monkeypatch):
+def test_results_that_a_terminal_cannot_show_are_kept(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     odd = tmp_path / "odd [/b] it's"
     code, out, err = run("launcher=basic", f"results='{odd!s}'".replace("it's", r"it\'s"))
     assert (code, err) == (0, "")
     assert len(list(odd.rglob("records/**/*.json"))) == 1
 
-    def unshowable(*_):
+    def unshowable(*_: object) -> None:
         raise UnicodeEncodeError("latin-1", "η", 0, 1, "no")
 
     monkeypatch.setattr(job_view, "show", unshowable)
@@ -314,17 +339,19 @@ def test_results_that_a_terminal_cannot_show_are_kept(run, tmp_path, monkeypatch
     assert "kept but cannot be shown" in out
 
 
-def test_a_list_of_experiments_is_refused(run):
+def test_a_list_of_experiments_is_refused(run: Command) -> None:
     for way in ("-m", "launcher=basic"):
         code, _, err = run(way, "experiment=table1,table2")
         assert_one_line(code, err, "one command for each")
 
 
-def test_a_panic_of_compiled_code_is_a_failed_job(run, tmp_path, monkeypatch):
+def test_a_panic_of_compiled_code_is_a_failed_job(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Panic(BaseException):
         pass
 
-    def panic(*_, **__):
+    def panic(*_: object, **__: object) -> None:
         raise Panic("rust")
 
     monkeypatch.setattr(jobs, "evaluate", panic)
@@ -334,8 +361,10 @@ def test_a_panic_of_compiled_code_is_a_failed_job(run, tmp_path, monkeypatch):
     assert "2 failed" in out
 
 
-def test_a_machine_without_network_goes_to_the_cache_at_once(monkeypatch):
-    def unreachable(*_args, **_kwargs):
+def test_a_machine_without_network_goes_to_the_cache_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(*_args: object, **_kwargs: object) -> None:
         raise socket.gaierror("no such host")
 
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
@@ -415,7 +444,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_bad_input_is_one_clear_line(run, kind, tmp_path):
+def test_bad_input_is_one_clear_line(run: Command, kind: str, tmp_path: Path) -> None:
     overrides, hint = BAD[kind]
     code, _, err = run(*overrides)
     assert_one_line(code, err, hint)
@@ -423,15 +452,19 @@ def test_bad_input_is_one_clear_line(run, kind, tmp_path):
 
 
 @pytest.mark.parametrize(("spoil", "hint"), [(corrupt_data, "sst2"), (no_column, "'sentence'")])
-def test_spoilt_data_is_one_clear_line(run, data_root, spoil, hint):
+def test_spoilt_data_is_one_clear_line(
+    run: Command, data_root: Path, spoil: Callable[[Path], object], hint: str
+) -> None:
     spoil(data_root)
     code, _, err = run()
     assert_one_line(code, err, hint)
 
 
 @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS])
-def test_a_full_or_read_only_folder_is_told_before_the_work(run, monkeypatch, reason):
-    def refuse(*_args, **_kwargs):
+def test_a_full_or_read_only_folder_is_told_before_the_work(
+    run: Command, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
         raise OSError(reason, "cannot")
 
     monkeypatch.setattr(records.tempfile, "TemporaryFile", refuse)
@@ -446,7 +479,7 @@ SPEC = ModelSpec("llama2-7b", "meta-llama/Llama-2-7b-hf", "main", None, "auto")
 @pytest.mark.parametrize(
     ("error", "hint"), [(GatedRepoError, "hf auth login"), (RepositoryNotFoundError, "no model")]
 )
-def test_gated_and_unknown_models_say_what_to_do(error, hint):
+def test_gated_and_unknown_models_say_what_to_do(error: type, hint: str) -> None:
     try:
         raise OSError("cannot load\nthe model") from hub_error(error)
     except OSError as raised:
@@ -455,7 +488,7 @@ def test_gated_and_unknown_models_say_what_to_do(error, hint):
     assert "\n" not in told
 
 
-def hub_error(kind):
+def hub_error(kind: type) -> Exception:
     response = Response()
     response.status_code = 403
     try:
@@ -464,7 +497,9 @@ def hub_error(kind):
         return kind.__new__(kind)
 
 
-def test_another_state_of_a_local_model_is_another_job(run, tmp_path, tiny_folder):
+def test_another_state_of_a_local_model_is_another_job(
+    run: Command, tmp_path: Path, tiny_folder: Path
+) -> None:
     run()
     (tiny_folder / "README.md").touch()
     run()
@@ -477,7 +512,7 @@ def test_another_state_of_a_local_model_is_another_job(run, tmp_path, tiny_folde
     assert len(stored(tmp_path)) == 2
 
 
-def test_a_broken_record_is_set_aside_and_done_again(run, tmp_path):
+def test_a_broken_record_is_set_aside_and_done_again(run: Command, tmp_path: Path) -> None:
     run()
     ((path, record),) = stored(tmp_path)
     path.write_bytes(path.read_bytes()[:200])
@@ -488,14 +523,16 @@ def test_a_broken_record_is_set_aside_and_done_again(run, tmp_path):
     assert (again, repeated["curve"]) == (path, record["curve"])
 
 
-def test_a_broken_config_file_is_one_clear_line(run, tmp_path):
+def test_a_broken_config_file_is_one_clear_line(run: Command, tmp_path: Path) -> None:
     (tmp_path / "mine" / "conf" / "task").mkdir(parents=True)
     (tmp_path / "mine" / "conf" / "task" / "broken.yaml").write_text("name: a: b\n")
     code, _, err = run("plugins=mine", "task=broken")
     assert_one_line(code, err, "mapping values")
 
 
-def test_missing_weights_name_the_command_that_installs_them(monkeypatch):
+def test_missing_weights_name_the_command_that_installs_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
@@ -507,7 +544,7 @@ def test_missing_weights_name_the_command_that_installs_them(monkeypatch):
 PAPER_MODELS = 14
 
 
-def test_every_config_of_every_group_composes():
+def test_every_config_of_every_group_composes() -> None:
     for group in ("model", "task", "method"):
         names = sorted(path.stem for path in (CONF / group).glob("[!_]*.yaml"))
         for name in names:
@@ -519,7 +556,7 @@ def test_every_config_of_every_group_composes():
     assert len(list((CONF / "model").glob("*.yaml"))) == PAPER_MODELS + 1
 
 
-def test_no_value_stands_outside_the_configs():
+def test_no_value_stands_outside_the_configs() -> None:
     """--cfg job prints the whole truth: every field of Config is a key, and the reverse."""
     text = yaml.safe_load((CONF / "config.yaml").read_text())
     others = {"defaults", "hydra", *SHARING}
@@ -528,7 +565,7 @@ def test_no_value_stands_outside_the_configs():
     assert json.dumps(compose([]).resolved())
 
 
-def test_sweeps_expand():
+def test_sweeps_expand() -> None:
     assert expand(["task=sst2,trec", "seed=range(2)", "order=0"]) == [
         [f"task={task}", f"seed={seed}", "order=0"] for task in ("sst2", "trec") for seed in (0, 1)
     ]

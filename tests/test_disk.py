@@ -3,16 +3,17 @@
 import os
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
 
 from deepthink.store import records
 
 
 @pytest.fixture
-def mount(tmp_path):
+def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     """Mount a memory disk of some bytes as the results folder, again with other options too."""
     folder = tmp_path / "results"
     folder.mkdir()
@@ -47,7 +48,9 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("size", "way"), SIZES)
-def test_a_full_disk_is_told_and_loses_nothing(run, mount, tmp_path, size, way):
+def test_a_full_disk_is_told_and_loses_nothing(
+    run: Command, mount: Callable[[str], Path], tmp_path: Path, size: int, way: list[str]
+) -> None:
     """Whatever the write at which it fills up: whole records or none, and the rest later."""
     mount(f"size={size}k")
     jobs = "seed=range(6)"
@@ -67,7 +70,9 @@ def test_a_full_disk_is_told_and_loses_nothing(run, mount, tmp_path, size, way):
     assert now.items() >= kept.items()
 
 
-def test_a_read_only_disk_is_one_line_and_its_records_are_still_read(run, mount, tmp_path):
+def test_a_read_only_disk_is_one_line_and_its_records_are_still_read(
+    run: Command, mount: Callable[[str], Path], tmp_path: Path
+) -> None:
     mount("size=16m")
     assert run("seed=0")[0] == 0
     mount("ro")
@@ -80,13 +85,15 @@ def test_a_read_only_disk_is_one_line_and_its_records_are_still_read(run, mount,
     assert len(stored(tmp_path)) == 1
 
 
-def test_a_clock_that_jumps_changes_nothing(run, tmp_path, monkeypatch):
+def test_a_clock_that_jumps_changes_nothing(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every reading of the wall clock is years from the last, in either direction."""
     assert run("-m", "seed=0,1")[0] == 0
     steady = {path.name: record["curve"] for path, record in stored(tmp_path)}
     walls = [1e9, 4e9, 1.0, 2e9]
 
-    def jumping():
+    def jumping() -> float:
         walls.append(walls.pop(0))
         return walls[-1]
 

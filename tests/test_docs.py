@@ -4,18 +4,23 @@ import importlib.util
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from conftest import Command
+from transformers import PreTrainedTokenizerFast
 
 import deepthink
-from deepthink.config.overrides import CONF, compose, expand, requested
+from deepthink.config.overrides import compose, expand, requested
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.thinking import refined
+from deepthink.installation import CONF
 from deepthink.plugins import REFINEMENTS, RULES
 from deepthink.report import experiments
 from deepthink.selection.pool import Pool
@@ -57,8 +62,8 @@ def commands(text: str) -> list[list[str]]:
     return [row for row in rows if all("=" in w and "<" not in w and "..." not in w for w in row)]
 
 
-def test_every_page_is_in_the_sites_navigation():
-    def named(entries):
+def test_every_page_is_in_the_sites_navigation() -> None:
+    def named(entries: list[Any]) -> Iterator[str]:
         for entry in entries:
             value = entry if isinstance(entry, str) else next(iter(entry.values()))
             yield from [value] if isinstance(value, str) else named(value)
@@ -67,7 +72,7 @@ def test_every_page_is_in_the_sites_navigation():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_link_and_picture_leads_to_a_file(name):
+def test_every_link_and_picture_leads_to_a_file(name: str) -> None:
     text = (ROOT / name).read_text()
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
     for link in filter(None, links):
@@ -75,7 +80,7 @@ def test_every_link_and_picture_leads_to_a_file(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_file_that_is_named_exists(name):
+def test_every_file_that_is_named_exists(name: str) -> None:
     folders = "conf|deepthink|docs|examples|notebooks|requirements|results|scripts|tests"
     text = re.sub(r"^    .*$", "", (ROOT / name).read_text(), flags=re.MULTILINE)  # drawn trees
     named = re.findall(rf"(?<![\w/])((?:{folders})(?:/[\w.-]+)+)", text)
@@ -85,7 +90,9 @@ def test_every_file_that_is_named_exists(name):
 
 
 @pytest.mark.parametrize("name", [*NAMES, "conf/config.yaml"])
-def test_documented_commands_compose(name, tmp_path, monkeypatch):
+def test_documented_commands_compose(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = (ROOT / name).read_text()
     write_extensions(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -100,7 +107,7 @@ def test_documented_commands_compose(name, tmp_path, monkeypatch):
             seen.update(job)
 
 
-def test_the_commands_of_the_pages_are_seen():
+def test_the_commands_of_the_pages_are_seen() -> None:
     """So that a change of their form does not leave them untested."""
     seen = {name: len(commands((ROOT / name).read_text())) for name in NAMES}
     assert seen["README.md"] == 2
@@ -109,12 +116,14 @@ def test_the_commands_of_the_pages_are_seen():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_script_that_is_called_exists(name):
+def test_every_script_that_is_called_exists(name: str) -> None:
     for script in re.findall(r"python ((?:\w+/)*\w+\.py)", (ROOT / name).read_text()):
         assert (ROOT / script).is_file(), script
 
 
-def test_the_python_on_the_pages_runs(tiny_folder, tokenizer):
+def test_the_python_on_the_pages_runs(
+    tiny_folder: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(tiny_folder).eval()
@@ -131,8 +140,8 @@ def test_the_python_on_the_pages_runs(tiny_folder, tokenizer):
     assert fences((ROOT / "README.md").read_text(), "python") == [engine]
 
 
-def test_the_tables_name_every_config():
-    def configs(group):
+def test_the_tables_name_every_config() -> None:
+    def configs(group: str) -> set[str]:
         return {path.stem for path in (CONF / group).glob("[!_]*.yaml")}
 
     assert set(first_column(page("tasks.md"), "`task=`")) == configs("task")
@@ -145,14 +154,14 @@ def test_the_tables_name_every_config():
     assert {word.split()[0] for word in launchers} == {f"launcher={n}" for n in configs("launcher")}
 
 
-def test_the_tasks_have_the_numbers_of_demonstrations_that_the_table_says():
+def test_the_tasks_have_the_numbers_of_demonstrations_that_the_table_says() -> None:
     for name, number in re.findall(r"^\| `(\w+)` \|.*\| (\d+)[^|]*\|$", page("tasks.md"), re.M):
         request = requested([f"task={name}"])
         spec = request.suite or request.jobs[0].task
         assert spec.demonstrations == int(number), name
 
 
-def test_the_choices_that_the_paper_leaves_open_have_the_defaults_that_the_table_says():
+def test_the_choices_that_the_paper_leaves_open_have_the_defaults_that_the_table_says() -> None:
     text = page("method.md")
     table = text[text.index("| key | default") :].partition("\n\n")[0]
     job = asdict(compose(["task=sst2"]))
@@ -166,7 +175,7 @@ def test_the_choices_that_the_paper_leaves_open_have_the_defaults_that_the_table
         assert words.get(name, {}).get(value, str(value)) in default, name
 
 
-def test_the_api_shows_every_room_and_every_file_of_the_ground_floor():
+def test_the_api_shows_every_room_and_every_file_of_the_ground_floor() -> None:
     package = ROOT / "deepthink"
     rooms = {path.parent.name for path in package.glob("*/__init__.py")}
     shown = set(re.findall(r"^::: deepthink\.(\w+)$", "".join(p.read_text() for p in PAGES), re.M))
@@ -191,20 +200,20 @@ def write_extensions(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def mine(tmp_path):
+def mine(tmp_path: Path) -> str:
     """The plugin folder of the page on extending, as `plugins=` takes it."""
     write_extensions(tmp_path)
     return str(tmp_path / "mine")
 
 
-def test_the_page_on_extending_shows_the_files_that_it_lists(tmp_path):
+def test_the_page_on_extending_shows_the_files_that_it_lists(tmp_path: Path) -> None:
     text = page("extend.md")
     listed = re.findall(r"^      ([\w/.-]+)", text[: text.index("An installed")], re.M)
     written = write_extensions(tmp_path)
     assert sorted(listed) == sorted(str(p.relative_to(tmp_path / "mine")) for p in written)
 
 
-def test_the_rule_of_the_page_chooses_by_length(mine):
+def test_the_rule_of_the_page_chooses_by_length(mine: str) -> None:
     job = compose([f"plugins={mine}", "method=by_length", "method.iterations=5"])
     select = RULES.load(job.method.selector, mine)
     pool = Pool([Example("x" * n, ("a", "b"), 0) for n in (3, 1, 4, 2)])
@@ -212,7 +221,7 @@ def test_the_rule_of_the_page_chooses_by_length(mine):
     assert job.method.iterations == 5
 
 
-def test_the_refinement_of_the_page_averages_all_readings(mine, tiny_folder):
+def test_the_refinement_of_the_page_averages_all_readings(mine: str, tiny_folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(tiny_folder).eval()
@@ -226,7 +235,7 @@ def test_the_refinement_of_the_page_averages_all_readings(mine, tiny_folder):
         assert torch.allclose(after, (2 * between + new) / 3, atol=1e-6)
 
 
-def test_the_calibration_of_the_page_evens_out_the_labels(mine):
+def test_the_calibration_of_the_page_evens_out_the_labels(mine: str) -> None:
     rows = {"test": [[-1.0, -2.0], [-3.0, -5.0], [-2.0, -5.0]]}
     calibration = Calibration.of({"name": "centred"}, mine)
     scores = np.array(calibration.corrected(rows, common=True)["test"])
@@ -234,7 +243,7 @@ def test_the_calibration_of_the_page_evens_out_the_labels(mine):
     assert scores.argmax(axis=1).tolist() == [1, 0, 0]
 
 
-def test_the_task_of_the_page_is_read(mine, tmp_path):
+def test_the_task_of_the_page_is_read(mine: str, tmp_path: Path) -> None:
     task = compose([f"plugins={mine}", "task=moods"]).task
     folder = tmp_path / "data" / task.sources[0].repository
     folder.mkdir(parents=True)
@@ -246,7 +255,7 @@ def test_the_task_of_the_page_is_read(mine, tmp_path):
     assert splits.test[0].candidates == ("sad", "happy")
 
 
-def test_the_model_of_the_page_composes(mine):
+def test_the_model_of_the_page_composes(mine: str) -> None:
     model = compose([f"plugins={mine}", "model=qwen2.5-0.5b"]).model
     assert (model.hub_id, model.parameters) == ("Qwen/Qwen2.5-0.5B", 494_032_768)
 
@@ -259,13 +268,15 @@ def test_the_model_of_the_page_composes(mine):
         ("calibration.name=centred",),
     ],
 )
-def test_a_job_with_a_file_of_the_page_runs(run, mine, words):
+def test_a_job_with_a_file_of_the_page_runs(
+    run: Command, mine: str, words: tuple[str, ...]
+) -> None:
     code, out, err = run(f"plugins={mine}", "test_size=6", *words)
     assert (code, err) == (0, "")
     assert words[0].rpartition("=")[2] in out
 
 
-def test_the_version_is_one():
+def test_the_version_is_one() -> None:
     newest = re.search(r"^## (\S+) - ", (ROOT / "CHANGELOG.md").read_text(), re.M)
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
     assert deepthink.__version__ == newest[1] == cited

@@ -23,7 +23,7 @@ WITHIN = {
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_what_docstrings_show_is_right(name):
+def test_what_docstrings_show_is_right(name: str) -> None:
     tests = doctest.DocTestFinder(exclude_empty=True).find(import_module(name), name)
     runner = doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL, verbose=False)
     said: list[str] = []
@@ -33,7 +33,7 @@ def test_what_docstrings_show_is_right(name):
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if ".engine." in name])
-def test_every_public_part_of_the_engine_shows_an_example(name):
+def test_every_public_part_of_the_engine_shows_an_example(name: str) -> None:
     module = import_module(name)
     public = {
         key: value

@@ -7,22 +7,27 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import assert_one_line, stored, sweep_of
+from conftest import Command, assert_one_line, stored, sweep_of
+from wandb.sdk.wandb_run import Run
 
 import deepthink
 from deepthink import hub
 from deepthink.app import sharing, wandb_runs
 from deepthink.app.journals import Tally, add
-from deepthink.config.overrides import CONF, check, compose, requested
+from deepthink.config.overrides import check, compose, requested
 from deepthink.errors import UserError, first_line
+from deepthink.installation import CONF
 from deepthink.redaction import without_secrets
 from deepthink.store import ledger
 from deepthink.store.leases import Leases
 from deepthink.study import jobs
+from deepthink.study.evaluation import Evaluated
 from deepthink.study.requests import Results
 
 ROOT = CONF.parent
@@ -30,7 +35,7 @@ TOKEN = "hf_" + "Ab1" * 11
 
 
 @pytest.fixture
-def secrets(monkeypatch, tmp_path):
+def secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """Every way a user has to keep a token, each with its own."""
     known = {
         "HF_TOKEN": "hub-token-1234",
@@ -98,7 +103,9 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("kind", COMMANDS)
-def test_a_command_line_that_is_wrong_is_one_clear_line(run, tmp_path, kind):
+def test_a_command_line_that_is_wrong_is_one_clear_line(
+    run: Command, tmp_path: Path, kind: str
+) -> None:
     words, hint = COMMANDS[kind]
     before = {*tmp_path.rglob("*")}
     code, out, err = run(*words)
@@ -109,14 +116,14 @@ def test_a_command_line_that_is_wrong_is_one_clear_line(run, tmp_path, kind):
     assert {path.relative_to(tmp_path).parts[:2] for path in made} <= {("results", "failures")}
 
 
-def test_a_flag_between_words_is_told_as_that():
+def test_a_flag_between_words_is_told_as_that() -> None:
     """It is the flag that stands wrong, and not the words after it."""
     with pytest.raises(UserError, match="flags such as -m go before all other words"):
         check(["seed=0,1", "-m", "order=0"])
     check(["seed=0,1", "-m"])
 
 
-def test_a_pickle_is_not_opened(run, tmp_path):
+def test_a_pickle_is_not_opened(run: Command, tmp_path: Path) -> None:
     """To read one is to run what it says."""
     opened = tmp_path / "opened"
     (tmp_path / "job.pickle").write_bytes(
@@ -127,8 +134,8 @@ def test_a_pickle_is_not_opened(run, tmp_path):
     assert not opened.exists()
 
 
-def test_a_fault_of_this_program_says_so(run, monkeypatch):
-    def broken(_):
+def test_a_fault_of_this_program_says_so(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
         raise TypeError("not a mapping")
 
     monkeypatch.setattr("deepthink.app.cli.group", broken)
@@ -148,18 +155,20 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("key", ["model.name", "task.name", "method.selector.name"])
-def test_a_name_that_is_a_path_is_refused(key, name):
+def test_a_name_that_is_a_path_is_refused(key: str, name: str) -> None:
     with pytest.raises(UserError, match=f"^{key} is .*(plain name|takes 200)"):
         compose([f"{key}='{name}'"])
 
 
 @pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\x1bb", "a\u202eb", "a\u0085b"])
-def test_a_name_that_cannot_be_seen_is_refused(name):
+def test_a_name_that_cannot_be_seen_is_refused(name: str) -> None:
     with pytest.raises(UserError, match=r"^model\.name is"):
         compose([f'model.name="{name}"'])
 
 
-def test_a_name_from_elsewhere_is_checked_too(run, tmp_path, monkeypatch):
+def test_a_name_from_elsewhere_is_checked_too(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WHERE", str(tmp_path / "outside"))
     code, _, err = run("model.name=${oc.env:WHERE}")
     assert_one_line(code, err, "plain name")
@@ -168,7 +177,7 @@ def test_a_name_from_elsewhere_is_checked_too(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("member", ["..", "a/b", "/x"])
-def test_a_member_that_is_a_path_is_refused(member):
+def test_a_member_that_is_a_path_is_refused(member: str) -> None:
     spec = requested(["task=bbh"]).suite
     with pytest.raises(UserError, match="plain name"):
         replace(spec, categories={"x": {member: 3}}, members=None, labels={}).member(member)
@@ -177,7 +186,7 @@ def test_a_member_that_is_a_path_is_refused(member):
 
 
 @pytest.mark.parametrize("name", ["qwen2.5-0.5b", "模型", "a model", "Llama_3+x", "n" * 200])
-def test_plain_names_are_taken(name):
+def test_plain_names_are_taken(name: str) -> None:
     assert compose([f"model.name='{name}'"]).model.name == name
 
 
@@ -191,7 +200,9 @@ KEYS = (
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_secret_in_any_key_is_refused_and_written_nowhere(run, tmp_path, secrets, key):
+def test_a_secret_in_any_key_is_refused_and_written_nowhere(
+    run: Command, tmp_path: Path, secrets: dict[str, str], key: str
+) -> None:
     for secret in [*secrets.values(), TOKEN, "https://me:pa55@host/x", "http://h/?token=pa55"]:
         before = {*tmp_path.rglob("*")}
         code, out, err = run(f"{key}='a {secret} {{text}} b'", "wandb.mode=offline")
@@ -212,7 +223,9 @@ def test_a_secret_in_any_key_is_refused_and_written_nowhere(run, tmp_path, secre
         ["--cfg=job", "wandb.group=5ec3e75ec3e75ec3e75ec3e75ec3e75ec3e70123"],
     ],
 )
-def test_a_secret_however_it_is_given_is_refused(run, tmp_path, secrets, way):
+def test_a_secret_however_it_is_given_is_refused(
+    run: Command, tmp_path: Path, secrets: dict[str, str], way: list[str]
+) -> None:
     code, out, err = run(*way, "wandb.mode=offline")
     assert_one_line(code, err, "holds a token or a password")
     assert secrets["WANDB_API_KEY"] not in out + err
@@ -230,7 +243,7 @@ def test_a_secret_however_it_is_given_is_refused(run, tmp_path, secrets, way):
         ("github_pat_0123456789abcdefghij_01", "***"),
     ],
 )
-def test_an_address_that_holds_a_token_alone_is_refused(text, shown):
+def test_an_address_that_holds_a_token_alone_is_refused(text: str, shown: str) -> None:
     assert without_secrets(text) == shown
     with pytest.raises(UserError, match="data_root holds a token"):
         compose([f'data_root="{text}"'])
@@ -238,7 +251,7 @@ def test_an_address_that_holds_a_token_alone_is_refused(text, shown):
     assert without_secrets(plain) == plain
 
 
-def test_a_secret_that_is_a_common_word_refuses_no_other(monkeypatch):
+def test_a_secret_that_is_a_common_word_refuses_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "a")
     assert compose(["wandb.group=aa"]).wandb.group == "aa"
     with pytest.raises(UserError, match="holds a token"):
@@ -246,7 +259,9 @@ def test_a_secret_that_is_a_common_word_refuses_no_other(monkeypatch):
 
 
 @pytest.mark.parametrize("home", ["/dev/null", "/nonexistent"])
-def test_a_token_that_cannot_be_read_hides_no_error(run, monkeypatch, home):
+def test_a_token_that_cannot_be_read_hides_no_error(
+    run: Command, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
     monkeypatch.delenv("NETRC", raising=False)
     monkeypatch.setenv("HOME", home)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", f"{home}/token")
@@ -254,8 +269,8 @@ def test_a_token_that_cannot_be_read_hides_no_error(run, monkeypatch, home):
     assert_one_line(code, err, "not a folder")
 
 
-def test_a_token_of_another_user_hides_no_error(monkeypatch):
-    def refused():
+def test_a_token_of_another_user_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> None:
         raise PermissionError(13, "Permission denied", "token")
 
     monkeypatch.setattr("huggingface_hub.get_token", refused)
@@ -265,7 +280,7 @@ def test_a_token_of_another_user_hides_no_error(monkeypatch):
 # vanilla
 
 
-def test_vanilla_stays_t_1_beside_others(run, tmp_path):
+def test_vanilla_stays_t_1_beside_others(run: Command, tmp_path: Path) -> None:
     code, out, err = run("-m", "method=vanilla,deepthink", "method.iterations=4")
     assert (code, err) == (0, "")
     found = {path.parent.name: record for path, record in stored(tmp_path)}
@@ -289,13 +304,13 @@ def test_vanilla_stays_t_1_beside_others(run, tmp_path):
         (["method=graph_cut", "method.iterations=5"], 5, "graph_cut+deepthink"),
     ],
 )
-def test_what_is_called_vanilla_is_t_1(words, iterations, label):
+def test_what_is_called_vanilla_is_t_1(words: list[str], iterations: int, label: str) -> None:
     config = compose(words)
     assert (config.method.iterations, config.label) == (iterations, label)
     assert "thinks" not in config.resolved()["method"]
 
 
-def test_workers_are_told_of_vanilla_too(run):
+def test_workers_are_told_of_vanilla_too(run: Command) -> None:
     _, out, _ = run("launcher=basic", "method=vanilla,deepthink", "method.iterations=2")
     assert out.count("method=vanilla is T = 1") == 1
 
@@ -303,11 +318,11 @@ def test_workers_are_told_of_vanilla_too(run):
 # the package
 
 
-def test_the_public_names_are_listed():
+def test_the_public_names_are_listed() -> None:
     assert {"think", "score", "encode", "Example", "Memory"} <= set(dir(deepthink))
 
 
-def test_a_script_beside_the_clone_imports_the_package(tmp_path):
+def test_a_script_beside_the_clone_imports_the_package(tmp_path: Path) -> None:
     """The clone's folder has the package's name; an editable install must win over it."""
     clone = tmp_path / "deepthink"
     (clone / "deepthink").mkdir(parents=True)
@@ -335,7 +350,9 @@ def test_a_script_beside_the_clone_imports_the_package(tmp_path):
 # workers
 
 
-def test_workers_import_what_the_driver_does(tmp_path, monkeypatch):
+def test_workers_import_what_the_driver_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever lies in the working folder, and whichever checkout is installed."""
     for name in ("torch.py", "json.py", "deepthink.py"):
         (tmp_path / name).write_text("raise SystemExit('executed')")
@@ -359,7 +376,7 @@ def test_workers_import_what_the_driver_does(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_local_workers_run_nothing_of_the_working_folder(run, tmp_path):
+def test_local_workers_run_nothing_of_the_working_folder(run: Command, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("open('executed', 'w').close(); raise SystemExit(3)")
     code, _, err = run("launcher=local", "workers=1", "seed=0")
     assert (code, err) == (0, "")
@@ -371,10 +388,12 @@ def test_local_workers_run_nothing_of_the_working_folder(run, tmp_path):
 
 
 @pytest.mark.parametrize("way", [["-m"], ["launcher=basic"]])
-def test_an_interruption_is_no_failure(run, tmp_path, monkeypatch, way):
+def test_an_interruption_is_no_failure(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: list[str]
+) -> None:
     evaluate = jobs.evaluate
 
-    def sometimes(*arguments, **more):
+    def sometimes(*arguments: Any, **more: Any) -> Evaluated:
         if arguments[3].seed == 1:
             raise KeyboardInterrupt
         return evaluate(*arguments, **more)
@@ -391,8 +410,10 @@ def test_an_interruption_is_no_failure(run, tmp_path, monkeypatch, way):
 
 
 @pytest.mark.parametrize("where", ["deepthink.app.cli.parse", "deepthink.app.cli.check"])
-def test_an_interruption_at_any_time_is_one_line(run, monkeypatch, where):
-    def stop(*_):
+def test_an_interruption_at_any_time_is_one_line(
+    run: Command, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(where, stop)
@@ -401,7 +422,7 @@ def test_an_interruption_at_any_time_is_one_line(run, monkeypatch, where):
     assert len(err.splitlines()) == 1
 
 
-def test_an_interruption_while_it_starts_is_one_line(tmp_path):
+def test_an_interruption_while_it_starts_is_one_line(tmp_path: Path) -> None:
     """Python's own modules come first: `hydra` stands for whatever is imported then."""
     (tmp_path / "hydra.py").write_text("raise KeyboardInterrupt")
     place = os.pathsep.join([str(tmp_path), str(ROOT)])
@@ -416,7 +437,7 @@ def test_an_interruption_while_it_starts_is_one_line(tmp_path):
     ]
 
 
-def test_an_interruption_while_a_script_starts_is_one_line(tmp_path):
+def test_an_interruption_while_a_script_starts_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "hydra.py").write_text("raise KeyboardInterrupt")
     place = os.pathsep.join([str(tmp_path), str(ROOT)])
     for name in ("plan", "prefetch"):
@@ -431,7 +452,7 @@ def test_an_interruption_while_a_script_starts_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("closed", ["1>&-", "<&- 1>&-", "| true"])
-def test_an_output_that_is_closed_is_no_traceback(tmp_path, closed):
+def test_an_output_that_is_closed_is_no_traceback(tmp_path: Path, closed: str) -> None:
     for words in ("--help", "-m seed=x,y"):
         command = f'"{sys.executable}" "{ROOT}/run.py" {words} {closed}'
         found = subprocess.run(
@@ -443,7 +464,9 @@ def test_an_output_that_is_closed_is_no_traceback(tmp_path, closed):
         assert len(found.stderr.splitlines()) == 2 * wrong
 
 
-def test_a_reader_that_leaves_costs_no_job(run, tmp_path, monkeypatch):
+def test_a_reader_that_leaves_costs_no_job(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As `| head -1` does: what a terminal shows breaks, the jobs go on."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -454,7 +477,7 @@ def test_a_reader_that_leaves_costs_no_job(run, tmp_path, monkeypatch):
     assert len(stored(tmp_path)) == 2
 
 
-def test_an_error_stream_that_is_closed_hides_no_exit_code(tmp_path):
+def test_an_error_stream_that_is_closed_hides_no_exit_code(tmp_path: Path) -> None:
     found = subprocess.run(
         ["bash", "-c", f'"{sys.executable}" "{ROOT}/run.py" sede=1 2>&-'], cwd=tmp_path
     )
@@ -466,7 +489,9 @@ def test_an_error_stream_that_is_closed_hides_no_exit_code(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "records", "leases", "records/smollm2-135m"])
 @pytest.mark.parametrize("way", [["seed=0"], ["launcher=basic", "seed=0"]])
-def test_a_file_where_a_folder_belongs_is_one_line(run, tmp_path, name, way):
+def test_a_file_where_a_folder_belongs_is_one_line(
+    run: Command, tmp_path: Path, name: str, way: list[str]
+) -> None:
     path = tmp_path / "results" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -475,7 +500,7 @@ def test_a_file_where_a_folder_belongs_is_one_line(run, tmp_path, name, way):
 
 
 @pytest.mark.parametrize("name", ["sent", "failures"])
-def test_what_is_kept_for_convenience_costs_no_job(run, tmp_path, name):
+def test_what_is_kept_for_convenience_costs_no_job(run: Command, tmp_path: Path, name: str) -> None:
     (tmp_path / "results").mkdir()
     make = Path.mkdir if name == "sent" else Path.touch
     make(tmp_path / "results" / name)
@@ -484,7 +509,9 @@ def test_what_is_kept_for_convenience_costs_no_job(run, tmp_path, name):
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path.parent)])
-def test_a_lease_that_is_no_file_is_told_and_waited_for_by_nobody(tmp_path, make):
+def test_a_lease_that_is_no_file_is_told_and_waited_for_by_nobody(
+    tmp_path: Path, make: Callable[..., Any]
+) -> None:
     make(tmp_path / "a.1")
     with pytest.raises(UserError, match=r"a\.1 is in the way, and no file: remove it"):
         Leases(tmp_path).take("a")
@@ -492,7 +519,9 @@ def test_a_lease_that_is_no_file_is_told_and_waited_for_by_nobody(tmp_path, make
 
 @pytest.mark.usefixtures("wandb_offline")
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
-def test_what_cannot_be_noted_is_not_sent_twice(run, tmp_path, make):
+def test_what_cannot_be_noted_is_not_sent_twice(
+    run: Command, tmp_path: Path, make: Callable[[Path], object]
+) -> None:
     """A ledger that is no file is named, and once it is gone the record is sent."""
     (tmp_path / "results").mkdir()
     make(place := tmp_path / "results" / "sent")
@@ -507,7 +536,7 @@ def test_what_cannot_be_noted_is_not_sent_twice(run, tmp_path, make):
     assert len(ledger.sent(tmp_path / "results")) == 1
 
 
-def test_a_ledger_cut_anywhere_lacks_at_most_its_last_line(tmp_path):
+def test_a_ledger_cut_anywhere_lacks_at_most_its_last_line(tmp_path: Path) -> None:
     with ledger.noting(tmp_path, {"a" * 64: tmp_path / "x", "b" * 64: tmp_path / "y"}):
         pass
     text = (tmp_path / "sent").read_text()
@@ -519,7 +548,7 @@ def test_a_ledger_cut_anywhere_lacks_at_most_its_last_line(tmp_path):
         assert "c" * 64 in ledger.sent(tmp_path), end
 
 
-def test_what_raises_while_it_is_sent_is_not_noted(tmp_path):
+def test_what_raises_while_it_is_sent_is_not_noted(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), ledger.noting(tmp_path, {"a" * 64: tmp_path / "x"}):
         raise RuntimeError
     assert ledger.sent(tmp_path) == set()
@@ -528,7 +557,9 @@ def test_what_raises_while_it_is_sent_is_not_noted(tmp_path):
 # Weights & Biases
 
 
-def test_what_an_interrupted_command_left_is_told_by_no_other(run, monkeypatch):
+def test_what_an_interrupted_command_left_is_told_by_no_other(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only what the jobs of this command could not send is told, and the same command sends it."""
     monkeypatch.setattr(wandb_runs, "send_job", lambda *_: 1 / 0)
     assert "1 record was not sent" in run("seed=5", "wandb.mode=offline")[1]
@@ -537,14 +568,16 @@ def test_what_an_interrupted_command_left_is_told_by_no_other(run, monkeypatch):
     assert (code, "not sent" in out) == (0, False)
 
 
-def test_what_was_not_sent_is_counted_by_the_jobs(tmp_path):
+def test_what_was_not_sent_is_counted_by_the_jobs(tmp_path: Path) -> None:
     add(tmp_path, 0, 0, 0.1, Tally(done=1, unsent=1))
     add(tmp_path, 0, 1, 0.1, Tally(read=1, unsent=1))
     found = sharing.summary(tmp_path, sweep_of([["a"], ["b"]]))
     assert found == Tally(done=1, read=1, unsent=2)
 
 
-def test_a_suites_members_are_sent_with_it_and_not_told_before(run, monkeypatch):
+def test_a_suites_members_are_sent_with_it_and_not_told_before(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A suite of which one member failed is sent by the command that completes it."""
     config = requested(["task=bbh"]).jobs[0]
     assert wandb_runs.publish(None, config) is None
@@ -553,7 +586,9 @@ def test_a_suites_members_are_sent_with_it_and_not_told_before(run, monkeypatch)
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_a_setting_that_wandb_refuses_is_named(run, monkeypatch):
+def test_a_setting_that_wandb_refuses_is_named(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_MODE", "nonsense")
     import wandb
 
@@ -566,7 +601,7 @@ def test_a_setting_that_wandb_refuses_is_named(run, monkeypatch):
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_a_long_name_loses_no_run(run, tmp_path):
+def test_a_long_name_loses_no_run(run: Command, tmp_path: Path) -> None:
     name = "n" * 150
     code, out, _ = run(f"model.name={name}", f"wandb.group={name}", "wandb.mode=offline")
     assert code == 0
@@ -575,11 +610,11 @@ def test_a_long_name_loses_no_run(run, tmp_path):
 
 
 @pytest.fixture
-def server():
+def server() -> Iterator[str]:
     """A host that answers every question with the code in its path; yields its address."""
 
     class Answer(http.server.BaseHTTPRequestHandler):
-        def answer(self):
+        def answer(self) -> None:
             code = self.path.rpartition("/")[2]
             self.send_response(int(code) if code.isdecimal() else 503)
             self.send_header("Content-Length", "0")
@@ -587,7 +622,7 @@ def server():
 
         do_HEAD = do_GET = do_CONNECT = answer
 
-        def log_message(self, *_):
+        def log_message(self, *_: object) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as serving:
@@ -599,14 +634,14 @@ def server():
 
 
 @pytest.fixture
-def no_proxy(monkeypatch):
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.mark.usefixtures("no_proxy")
-def test_a_host_is_reached_if_it_answers(server, monkeypatch):
+def test_a_host_is_reached_if_it_answers(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {code: hub.reachable(f"{server}/{code}") for code in (200, 401, 404, 503)}
     assert answers == {200: True, 401: True, 404: True, 503: False}
     assert not hub.reachable("http://127.0.0.1:9")
@@ -623,7 +658,9 @@ def test_a_host_is_reached_if_it_answers(server, monkeypatch):
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_a_run_that_was_refused_leaves_one_whole_folder(run, tmp_path, monkeypatch):
+def test_a_run_that_was_refused_leaves_one_whole_folder(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The reason is the server's, and neither an empty folder nor one for each try is left."""
     import wandb
 
@@ -631,7 +668,7 @@ def test_a_run_that_was_refused_leaves_one_whole_folder(run, tmp_path, monkeypat
     monkeypatch.setattr(wandb_runs, "reachable", lambda _: True)
     start = wandb.init
 
-    def init(**more):
+    def init(**more: Any) -> Run:
         if more["mode"] == "online":
             half = tmp_path / "wandb" / f"run-20260101_000000-{more['id']}"
             half.mkdir(parents=True)
@@ -651,7 +688,7 @@ def test_a_run_that_was_refused_leaves_one_whole_folder(run, tmp_path, monkeypat
     assert log.stat().st_size > 1000
 
 
-def test_a_line_that_announces_the_next_is_followed_by_it():
+def test_a_line_that_announces_the_next_is_followed_by_it() -> None:
     assert first_line(ValueError("one of:\n\n  a file\nmore")) == "one of: a file"
     assert first_line(ValueError("one line\nmore")) == "one line"
     assert first_line(ValueError("one of:")) == "one of:"
@@ -662,7 +699,9 @@ def test_a_line_that_announces_the_next_is_followed_by_it():
 
 
 @pytest.mark.parametrize("way", ["", "launcher=basic"])
-def test_results_in_the_users_folder_are_there(run, tmp_path, monkeypatch, way):
+def test_results_in_the_users_folder_are_there(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     code, _, err = run('results="~/study"', *filter(None, [way]))
     assert (code, err) == (0, "")
@@ -671,7 +710,7 @@ def test_results_in_the_users_folder_are_there(run, tmp_path, monkeypatch, way):
 
 
 @pytest.mark.parametrize("key", ["data_root", "model.hub_id"])
-def test_the_folder_of_no_user_is_one_line(run, key):
+def test_the_folder_of_no_user_is_one_line(run: Command, key: str) -> None:
     code, _, err = run(f'{key}="~nobody-of-this-name/x"')
     assert_one_line(code, err, "~nobody-of-this-name/x")
     assert "report it" not in err

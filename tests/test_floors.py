@@ -31,12 +31,12 @@ def imported(path: Path) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("deepthink.")} & {*FLOOR}
 
 
-def test_every_room_has_a_floor():
+def test_every_room_has_a_floor() -> None:
     assert {*FLOOR} == ROOMS - {"__init__", "__pycache__", "py"}
 
 
 @pytest.mark.parametrize("room", sorted(FLOOR))
-def test_no_import_climbs_or_goes_next_door(room):
+def test_no_import_climbs_or_goes_next_door(room: str) -> None:
     files = [*(HOUSE / room).rglob("*.py"), *HOUSE.glob(f"{room}.py")]
     allowed = {room}.union(*FLOORS[: max(1, FLOOR[room])])
     for path in files:

@@ -5,6 +5,7 @@ import random
 import string
 
 import pytest
+from conftest import Command
 
 WORDS = (
     "seed=3", "order=1", "method=vanilla", "method=graph_cut", "method.iterations=2", "task=sst2",
@@ -46,7 +47,7 @@ def mutated(rng: random.Random) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", range(10))
-def test_any_override_runs_or_is_one_clear_line(run, batch):
+def test_any_override_runs_or_is_one_clear_line(run: Command, batch: int) -> None:
     for number in range(20):
         rng = random.Random(f"{SEED} {batch} {number}")
         words = [mutated(rng) for _ in range(rng.choice((1, 1, 2)))]

@@ -31,7 +31,7 @@ def targets() -> list[str]:
     return line.split()
 
 
-def test_help_lists_every_target():
+def test_help_lists_every_target() -> None:
     listed = re.findall(r"^  ([a-z-]+) +\S", make("help"), re.MULTILINE)
     assert sorted(listed) == sorted(targets())
     assert {"test", "test-all", "readme", "docs"} <= set(listed)
@@ -44,13 +44,13 @@ def test_help_lists_every_target():
         *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
     ],
 )
-def test_every_make_command_that_is_named_exists(source):
+def test_every_make_command_that_is_named_exists(source: str) -> None:
     text = (ROOT / source).read_text()
     named = set(re.findall(r"(?:`|^|\()make ([a-z][a-z-]*)", text, re.MULTILINE))
     assert named <= set(targets())
 
 
-def test_the_quick_tier_leaves_out_what_is_slow_and_nothing_else():
+def test_the_quick_tier_leaves_out_what_is_slow_and_nothing_else() -> None:
     quick, whole = (
         make("-n", target, "ARGS=-x").splitlines()[-1] for target in ("test", "test-all")
     )
@@ -58,7 +58,7 @@ def test_the_quick_tier_leaves_out_what_is_slow_and_nothing_else():
     assert "-m" not in whole.partition("-m pytest")[2].replace("--maxprocesses", "")
 
 
-def test_ci_does_what_the_readme_tells_a_newcomer():
+def test_ci_does_what_the_readme_tells_a_newcomer() -> None:
     steps = re.findall(r"^make ([a-z-]+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     first = (ROOT / "README.md").read_text().partition("```bash\n")[2].partition("```")[0]
     told = re.findall(r"^make ([a-z-]+)", first, re.MULTILINE)
@@ -76,7 +76,9 @@ def test_ci_does_what_the_readme_tells_a_newcomer():
         ("tables", "echo other >README.md", " M README.md"),
     ],
 )
-def test_ci_fails_if_a_command_changes_the_checkout(tmp_path, target, does, told):
+def test_ci_fails_if_a_command_changes_the_checkout(
+    tmp_path: Path, target: str, does: str, told: str
+) -> None:
     """CI's own script in a small checkout, where one target does this and the others nothing."""
     script = tmp_path / ".ci" / "run"
     script.parent.mkdir()

@@ -1,5 +1,7 @@
 """Log-probabilities beside those of lm-evaluation-harness, which make judge installs."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -21,7 +23,7 @@ QUERIES = [
 
 
 @pytest.mark.filterwarnings("ignore")  # the judge's own
-def test_candidates_score_as_in_lm_eval(tiny_folder):
+def test_candidates_score_as_in_lm_eval(tiny_folder: Path) -> None:
     pytest.importorskip("lm_eval")
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM

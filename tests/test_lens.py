@@ -1,16 +1,21 @@
 """LENS: InfoScore by definition, the filter's plan and counts, the search's properties."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from pools import made, select
 
 from deepthink.errors import UserError
+from deepthink.selection.pool import Pool
 from deepthink.selection.rules import _lens_search as lens_search
-from deepthink.selection.rules._lens_filter import contribution, plan, progressive_filter
+from deepthink.selection.rules._lens_filter import Filtered, contribution, plan, progressive_filter
+from deepthink.selection.rules._lens_search import Space
 from deepthink.selection.rules.lens import within
+from deepthink.structures import Example
 
 TREC = (86, 1250, 1162, 1223, 835, 896)
 
@@ -29,21 +34,23 @@ def equal(size: int, classes: int) -> dict[int, int]:
         (equal(30000, 4), 3, 4, 359_744, 108),  # AG News as the LENS authors read it
     ],
 )
-def test_the_plan_reads_what_the_authors_scripts_read(sizes, growth, initial, pairs, scored):
+def test_the_plan_reads_what_the_authors_scripts_read(
+    sizes: dict[int, int], growth: int, initial: int, pairs: int, scored: int
+) -> None:
     rounds = plan(sizes, 500, growth, initial)
     assert sum(one.candidates * one.new for one in rounds) == pairs
     assert sum(one.new for one in rounds) == scored
     assert sum(rounds[-1].keeps.values()) == (498 if sizes[0] == 86 else 500)
 
 
-def test_the_plan_of_a_small_pool():
+def test_the_plan_of_a_small_pool() -> None:
     (only,) = plan(equal(60, 2), 50, 2, 4)
     assert (only.candidates, only.new, only.keeps) == (60, 4, {0: 25, 1: 25})
     rounds = plan(equal(300, 2), 50, 2, 4)
     assert [(one.candidates, one.new) for one in rounds] == [(300, 4), (150, 4), (74, 8)]
 
 
-def test_infoscore_by_definition():
+def test_infoscore_by_definition() -> None:
     # one demonstration, one example, labels of 1 and 2 tokens, gold the second
     with_it, without = np.array([[[-1.0, -1.0]]]), np.array([[-1.0, -3.0]])
     gold, pool = np.array([1]), made([0, 1], answer_tokens=[1, 2])
@@ -56,7 +63,7 @@ def test_infoscore_by_definition():
 
 
 @pytest.mark.parametrize("kind", ["prob", "loss_share"])
-def test_infoscore_over_all_labels_adds_up_to_nothing(kind):
+def test_infoscore_over_all_labels_adds_up_to_nothing(kind: str) -> None:
     rng = np.random.default_rng(0)
     scores, zero = -rng.random((4, 5, 3)), -rng.random((5, 3))
     pool = made([0, 1, 2], answer_tokens=[1, 2, 1])
@@ -65,14 +72,16 @@ def test_infoscore_over_all_labels_adds_up_to_nothing(kind):
     assert np.abs(every).max() <= 1
 
 
-def indifferent(shown, query):
+def indifferent(shown: list[Example], query: Example) -> list[float]:
     return [-1.0, -1.0]
 
 
-def helpful(helpers, bonus=1.0):
+def helpful(
+    helpers: set[str], bonus: float = 1.0
+) -> Callable[[Sequence[Example], Example], list[float]]:
     """A model whose gold label gains by every helper that is shown."""
 
-    def after(shown, query):
+    def after(shown: list[Example], query: Example) -> list[float]:
         scores = [-1.5, -1.5]
         scores[query.label] += bonus * sum(example.text in helpers for example in shown)
         return scores
@@ -80,19 +89,19 @@ def helpful(helpers, bonus=1.0):
     return after
 
 
-def filtered(pool, kept=10, **kwargs):
+def filtered(pool: Pool, kept: int = 10, **kwargs: bool) -> Filtered:
     arguments = {"growth": 2, "initial": 4, "kind": "loss_share", "balanced": True} | kwargs
     return progressive_filter(pool, kept, rng=np.random.default_rng(100), **arguments)
 
 
-def test_where_context_changes_nothing_the_first_are_kept():
+def test_where_context_changes_nothing_the_first_are_kept() -> None:
     pool = made(np.arange(40) % 2, after=indifferent)
     found = filtered(pool)
     assert found.contributions == pytest.approx(0)
     assert found.candidates.tolist() == list(range(10))
 
 
-def test_what_helps_survives():
+def test_what_helps_survives() -> None:
     pool = made(np.arange(80) % 2, after=helpful({"61", "70"}))
     found = filtered(pool)
     assert {61, 70} <= set(found.candidates.tolist())
@@ -100,7 +109,7 @@ def test_what_helps_survives():
     assert set(best.tolist()) == {61, 70}
 
 
-def test_the_filter_reads_what_was_planned():
+def test_the_filter_reads_what_was_planned() -> None:
     pool = made(np.arange(80) % 2, after=indifferent)
     filtered(pool)
     rounds = plan(equal(80, 2), 10, 2, 4)
@@ -109,10 +118,10 @@ def test_the_filter_reads_what_was_planned():
     assert [stage.predicted for stage in pool.stages] == [stage.read for stage in pool.stages]
 
 
-def test_helping_itself_is_no_merit():
+def test_helping_itself_is_no_merit() -> None:
     """An example that answers only itself ranks as one that answers nothing."""
 
-    def selfish(shown, query):
+    def selfish(shown: list[Example], query: Example) -> list[float]:
         own = any(example.text == query.text for example in shown)
         scores = [-1.5, -1.5]
         scores[query.label] += 1.4 * own
@@ -123,7 +132,7 @@ def test_helping_itself_is_no_merit():
     assert found.candidates.tolist() == list(range(10))
 
 
-def test_without_balance_only_merit_counts():
+def test_without_balance_only_merit_counts() -> None:
     helpers = {str(i) for i in range(0, 20, 2)}  # all of class 0
     pool = made(np.arange(40) % 2, after=helpful(helpers))
     assert set(filtered(pool, balanced=False).candidates.tolist()) == set(range(0, 20, 2))
@@ -133,7 +142,13 @@ def test_without_balance_only_merit_counts():
 # the search
 
 
-def space_of(contributions, labels=None, sizes=None, diversity=1.0, form="raw"):
+def space_of(
+    contributions: ArrayLike,
+    labels: np.ndarray | None = None,
+    sizes: dict[int, int] | None = None,
+    diversity: float = 1.0,
+    form: str = "raw",
+) -> Space:
     contributions = np.asarray(contributions, float)
     labels = np.zeros(len(contributions), dtype=int) if labels is None else np.asarray(labels)
     sizes = sizes or {0: 2}
@@ -142,7 +157,7 @@ def space_of(contributions, labels=None, sizes=None, diversity=1.0, form="raw"):
     )
 
 
-def test_a_substitute_is_scored_as_the_paper_prints():
+def test_a_substitute_is_scored_as_the_paper_prints() -> None:
     found = space_of([[1, 0], [0, 1], [1, 1], [2, 0]], sizes={0: 2}, diversity=0.5)
     members, scores = found.substitutes((0, 1), 1)  # beside 0, in the place of 1
     assert members.tolist() == [2, 3]
@@ -150,7 +165,7 @@ def test_a_substitute_is_scored_as_the_paper_prints():
     assert scores == pytest.approx([1 - 0.5 * cosine, 1 - 0.5 * 1])
 
 
-def test_zscored_penalties_are_means():
+def test_zscored_penalties_are_means() -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(6, 4))
     found = space_of(rows, sizes={0: 3}, diversity=4.0, form="zscored")
@@ -166,7 +181,7 @@ def test_zscored_penalties_are_means():
     assert found.set_scores([(0, 1, 2)]) == pytest.approx([merit[:3].mean() - 4 * pairs])
 
 
-def test_a_large_penalty_never_takes_a_duplicate():
+def test_a_large_penalty_never_takes_a_duplicate() -> None:
     """1 and 3 are as informative; 3 is the same as 0, and 1 unlike it."""
     rows = [[1, 0], [0, 1], [0, 0.1], [1, 0]]
     rng = np.random.default_rng(0)
@@ -178,17 +193,17 @@ def test_a_large_penalty_never_takes_a_duplicate():
     assert dict(zip(members.tolist(), scores.tolist(), strict=True)) == {1: 0.5, 3: 0.5}
 
 
-def test_the_search_keeps_labels_balanced_and_never_gets_worse():
+def test_the_search_keeps_labels_balanced_and_never_gets_worse() -> None:
     rng = np.random.default_rng(3)
     labels = np.arange(20) % 2
     found = space_of(rng.normal(size=(20, 5)), labels, {0: 2, 1: 2}, form="zscored")
     asked = []
 
-    def feedback(iteration, prompts):
+    def feedback(iteration: int, prompts: list[tuple[int, ...]]) -> list[tuple[int, float]]:
         asked.extend(prompts)
         return [(hash(p) % 100_003, 0.0) for p in prompts]
 
-    def propose(chosen):
+    def propose(chosen: tuple[int, ...]) -> list[tuple[int, ...]]:
         return lens_search.neighbours(found, chosen, 6, 2, 4, rng)
 
     best, trace = lens_search.search(lens_search.first_beam(found, 8, rng), 6, propose, feedback)
@@ -202,15 +217,15 @@ def test_the_search_keeps_labels_balanced_and_never_gets_worse():
         assert len(set(prompt)) == 4
 
 
-def test_ties_on_validation_go_to_the_lower_loss():
-    def feedback(iteration, prompts):
+def test_ties_on_validation_go_to_the_lower_loss() -> None:
+    def feedback(iteration: int, prompts: list[tuple[int, ...]]) -> list[tuple[int, float]]:
         return [(7, -1.0 - prompt[0]) for prompt in prompts]
 
     best, _ = lens_search.search([(3, 0), (1, 0), (2, 0)], 1, lambda _: [], feedback)
     assert best == (1, 0)
 
 
-def test_the_first_sets_are_good_by_themselves_and_different():
+def test_the_first_sets_are_good_by_themselves_and_different() -> None:
     rng = np.random.default_rng(0)
     merit = np.linspace(0, 1, 30)[:, None] * np.ones((30, 4)) + 0.05 * rng.normal(size=(30, 4))
     found = space_of(merit, sizes={0: 6}, diversity=0.0)
@@ -224,7 +239,7 @@ def test_the_first_sets_are_good_by_themselves_and_different():
 # the whole
 
 
-def test_lens_returns_a_prompt_that_validates_best():
+def test_lens_returns_a_prompt_that_validates_best() -> None:
     """Whoever is shown one of two helpers answers everything."""
     pool = made(np.arange(200) % 2, after=helpful({"12", "33"}))
     found = select("lens", pool, 4, balance="equal")
@@ -234,7 +249,7 @@ def test_lens_returns_a_prompt_that_validates_best():
     assert found.log["kept"] == 50
 
 
-def test_lens_is_the_same_for_the_same_seed_and_shares_its_filter_over_seeds():
+def test_lens_is_the_same_for_the_same_seed_and_shares_its_filter_over_seeds() -> None:
     pools = [made(np.arange(200) % 2, after=helpful({"12"})) for _ in range(3)]
     first, again, other = (
         select("lens", pool, 4, seed) for pool, seed in zip(pools, (0, 0, 1), strict=True)
@@ -245,10 +260,10 @@ def test_lens_is_the_same_for_the_same_seed_and_shares_its_filter_over_seeds():
     assert [s.name for s in filters[0]] == [s.name for s in filters[2]]
 
 
-def test_lens_validates_outside_its_candidates():
+def test_lens_validates_outside_its_candidates() -> None:
     asked = []
 
-    def spying(shown, query):
+    def spying(shown: list[Example], query: Example) -> list[float]:
         if len(shown) == 4:
             asked.append((frozenset(e.text for e in shown), query.text))
         return [-1.0, -1.0]
@@ -260,7 +275,7 @@ def test_lens_validates_outside_its_candidates():
     assert len(questions) == 50
 
 
-def test_stages_of_lens_say_what_they_were_foreseen_to_read():
+def test_stages_of_lens_say_what_they_were_foreseen_to_read() -> None:
     pool = made(np.arange(300) % 2, after=indifferent)
     select("lens", pool, 8, balance="equal")
     assert [stage.predicted for stage in pool.stages] == [
@@ -275,7 +290,7 @@ def test_stages_of_lens_say_what_they_were_foreseen_to_read():
     assert all(stage.read <= stage.predicted for stage in pool.stages if stage.bound)
 
 
-def test_budgets_by_hand():
+def test_budgets_by_hand() -> None:
     null = dict.fromkeys(("kept", "initial", "validation", "rounds"))
     assert within(67349, "auto", null) == {
         "kept": 500,
@@ -293,7 +308,7 @@ def test_budgets_by_hand():
     assert within(300, "full", {**null, "validation": 40})["validation"] == 40
 
 
-def test_a_pool_too_small_is_told():
+def test_a_pool_too_small_is_told() -> None:
     pool = made(np.arange(40) % 2, after=indifferent)
     with pytest.raises(UserError, match="the pool holds 40"):
         select("lens", pool, 4, kept=20, validation=50)
@@ -301,7 +316,7 @@ def test_a_pool_too_small_is_told():
         select("lens", pool, 8, kept=4, validation=4)
 
 
-def test_best_random_keeps_the_best_on_dev_and_begins_with_vanillas_set():
+def test_best_random_keeps_the_best_on_dev_and_begins_with_vanillas_set() -> None:
     pool = made(np.arange(40) % 2)
     dev = pool.examples[:10]
     pool = made(np.arange(40) % 2, dev=dev, after=helpful({"7"}))

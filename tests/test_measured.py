@@ -5,10 +5,13 @@ import itertools
 import json
 import re
 import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from deepthink.config.overrides import CONF
+from deepthink.installation import CONF
 
 SCRIPTS = CONF.parent / "scripts"
 TARGETS = {"bench", "judge", "stress", "launchers", "scaling"}
@@ -16,7 +19,7 @@ NAMES = TARGETS | {"reading", "threads", "rounding"}  # measured by hand, before
 
 
 @pytest.fixture
-def readme(monkeypatch):
+def readme(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(SCRIPTS)
     import readme
 
@@ -24,17 +27,17 @@ def readme(monkeypatch):
 
 
 @pytest.fixture
-def measured(readme):
+def measured(readme: ModuleType) -> ModuleType:
     import measured
 
     return measured
 
 
-def committed(readme, name):
+def committed(readme: ModuleType, name: str) -> dict[str, Any]:
     return json.loads((readme.MEASURED / f"{name}.json").read_text())
 
 
-def test_the_pages_say_what_was_measured(readme):
+def test_the_pages_say_what_was_measured(readme: ModuleType) -> None:
     texts = [path.read_text() for path in readme.PAGES]
     text = "".join(texts)
     assert {*readme.PASSAGES} == NAMES
@@ -46,7 +49,7 @@ def test_the_pages_say_what_was_measured(readme):
         assert readme.written(text) == text, "run: make readme"
 
 
-def test_the_findings_are_those_of_the_published_tables(readme, tmp_path):
+def test_the_findings_are_those_of_the_published_tables(readme: ModuleType, tmp_path: Path) -> None:
     """Of other tables and verdicts other findings; our own questions are no claims of the paper."""
     (tmp_path / "tables").mkdir()
     before = (readme.RESULTS / "tables" / "comparisons.csv").read_text()
@@ -62,7 +65,7 @@ def test_the_findings_are_those_of_the_published_tables(readme, tmp_path):
     assert "1 of 3 claims of the paper hold here in full and 1 in part" in findings
 
 
-def test_every_committed_file_has_a_passage_and_says_what_made_it(readme):
+def test_every_committed_file_has_a_passage_and_says_what_made_it(readme: ModuleType) -> None:
     assert {path.stem for path in readme.MEASURED.iterdir()} == NAMES
     for name in NAMES:
         found = committed(readme, name)
@@ -73,7 +76,7 @@ def test_every_committed_file_has_a_passage_and_says_what_made_it(readme):
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
-def test_every_script_that_measures_is_a_target_and_keeps_what_it_found(name):
+def test_every_script_that_measures_is_a_target_and_keeps_what_it_found(name: str) -> None:
     recipes = re.findall(r"^\t.*scripts/(\w+\.py) ", (CONF.parent / "Makefile").read_text(), re.M)
     script = {"bench": "benchmark.py"}.get(name, f"{name}.py")
     assert script in recipes
@@ -83,11 +86,11 @@ def test_every_script_that_measures_is_a_target_and_keeps_what_it_found(name):
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_another_figure_is_another_passage(readme, tmp_path, name):
+def test_another_figure_is_another_passage(readme: ModuleType, tmp_path: Path, name: str) -> None:
     """No passage holds a figure that was typed."""
     factors = itertools.count(7)
 
-    def turned(value):
+    def turned(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: turned(inner) for key, inner in value.items()}
         if isinstance(value, list):
@@ -108,7 +111,7 @@ def test_another_figure_is_another_passage(readme, tmp_path, name):
     assert not measured[0] & measured[1]
 
 
-def test_what_was_not_recorded_is_told(readme):
+def test_what_was_not_recorded_is_told(readme: ModuleType) -> None:
     found = committed(readme, "bench")
     unknown = {
         **found,
@@ -126,7 +129,12 @@ def test_what_was_not_recorded_is_told(readme):
     )
 
 
-def test_a_measurement_keeps_its_command_and_what_made_it(measured, tmp_path, monkeypatch, capsys):
+def test_a_measurement_keeps_its_command_and_what_made_it(
+    measured: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setattr(sys, "argv", ["/somewhere/scripts/scaling.py", "--sizes", "8", "a b"])
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", type=int)
@@ -144,7 +152,9 @@ def test_a_measurement_keeps_its_command_and_what_made_it(measured, tmp_path, mo
     assert capsys.readouterr().out == f"wrote {options.out}\n"  # and the pages are left alone
 
 
-def test_a_committed_measurement_writes_its_page_anew(measured, readme, tmp_path, monkeypatch):
+def test_a_committed_measurement_writes_its_page_anew(
+    measured: ModuleType, readme: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     figures = committed(readme, "stress")["results"] | {"kills": 2, "records": 4}
     folder, page = tmp_path / "measured", tmp_path / "sweeps.md"
     page.write_text("before\n<!-- measured: stress -->\nold\n<!-- end -->\nafter\n")

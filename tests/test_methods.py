@@ -4,11 +4,13 @@ import dataclasses
 import inspect
 import textwrap
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
 
 from deepthink.config.overrides import compose, requested
 from deepthink.errors import UserError
@@ -27,11 +29,11 @@ TWELVE = (
 )
 
 
-def by_method(tmp_path):
+def by_method(tmp_path: Path) -> dict[str, dict[str, Any]]:
     return {path.parent.name: record for path, record in stored(tmp_path)}
 
 
-def test_all_twelve_run_and_read_the_pools_signals_once(run, tmp_path):
+def test_all_twelve_run_and_read_the_pools_signals_once(run: Command, tmp_path: Path) -> None:
     code, out, err = run("-m", f"method={TWELVE}", "method.iterations=1")
     assert (code, err) == (0, "")
     found = by_method(tmp_path)
@@ -56,7 +58,7 @@ def test_all_twelve_run_and_read_the_pools_signals_once(run, tmp_path):
         assert values is None or len(values) == 8
 
 
-def test_lens_prints_its_stages(run):
+def test_lens_prints_its_stages(run: Command) -> None:
     _, out, _ = run("method=lens", "method.iterations=1")
     rows = [line.split() for line in out.splitlines()]
     assert ["zero-shot:", "4", "score", "examples", "4", "4", "0"] in [row[:7] for row in rows]
@@ -67,7 +69,7 @@ def test_lens_prints_its_stages(run):
     assert all(int(row[10].replace(",", "")) <= 72 * 18 for row in bounds)
 
 
-def test_thinking_over_chosen_demonstrations_keeps_them(run, tmp_path):
+def test_thinking_over_chosen_demonstrations_keeps_them(run: Command, tmp_path: Path) -> None:
     run("-m", "method=graph_cut,craig", "method.iterations=1,3")
     found = by_method(tmp_path)
     for name in ("graph_cut", "craig"):
@@ -77,7 +79,9 @@ def test_thinking_over_chosen_demonstrations_keeps_them(run, tmp_path):
         assert len(thought["curve"]) == 6
 
 
-def test_the_dev_protocol_thinks_over_the_best_set_and_records_t(run, tmp_path):
+def test_the_dev_protocol_thinks_over_the_best_set_and_records_t(
+    run: Command, tmp_path: Path
+) -> None:
     run("-m", "method=best_random", "method.iterations=1,4")
     found = by_method(tmp_path)
     plain, thought = found["best_random"], found["best_random+deepthink"]
@@ -97,7 +101,7 @@ def test_the_dev_protocol_thinks_over_the_best_set_and_records_t(run, tmp_path):
     assert config.method.selector == compose(["method=best_random"]).method.selector
 
 
-def test_the_first_random_set_is_vanillas(run, tmp_path):
+def test_the_first_random_set_is_vanillas(run: Command, tmp_path: Path) -> None:
     run("method=vanilla", "method.iterations=1", "order=0")
     run("method=best_random", "method.iterations=1", "method.selector.sets=1")
     found = by_method(tmp_path)
@@ -108,7 +112,9 @@ def test_the_first_random_set_is_vanillas(run, tmp_path):
     assert found["vanilla"]["curve"] == found["best_random"]["curve"]
 
 
-def test_repetition_is_a_longer_prompt_of_the_same_demonstrations(run, tmp_path):
+def test_repetition_is_a_longer_prompt_of_the_same_demonstrations(
+    run: Command, tmp_path: Path
+) -> None:
     run("-m", "method=vanilla,repeat", "method.iterations=1", "demonstrations.count=4")
     found = by_method(tmp_path)
     once, five = (found[name]["demonstrations"] for name in ("vanilla", "repeat"))
@@ -118,7 +124,7 @@ def test_repetition_is_a_longer_prompt_of_the_same_demonstrations(run, tmp_path)
     assert found["repeat"]["identity"]["copies"] == 5
 
 
-def test_copies_that_do_not_fit_are_told(run, tmp_path):
+def test_copies_that_do_not_fit_are_told(run: Command, tmp_path: Path) -> None:
     _, out, _ = run("method=repeat", "method.copies=40", "method.iterations=1")
     record = by_method(tmp_path)["repeat"]
     kept = record["demonstrations"]["copies"]
@@ -126,7 +132,7 @@ def test_copies_that_do_not_fit_are_told(run, tmp_path):
     assert f"the context holds {kept} of 40 copies" in " ".join(out.split())
 
 
-def test_repetition_can_be_thought_over(run, tmp_path):
+def test_repetition_can_be_thought_over(run: Command, tmp_path: Path) -> None:
     run("method=repeat", "method.copies=2", "demonstrations.count=2")
     assert set(by_method(tmp_path)) == {"repeat+deepthink"}
 
@@ -136,7 +142,7 @@ def test_repetition_can_be_thought_over(run, tmp_path):
 CANDIDATES = ("a", "b", "c")
 
 
-def test_flipping_is_one_mapping_that_leaves_no_label():
+def test_flipping_is_one_mapping_that_leaves_no_label() -> None:
     seen = {flipped(Example("x", CANDIDATES, label)).label for label in range(3)}
     assert seen == {0, 1, 2}
     assert [flipped(Example("x", CANDIDATES, label)).label for label in range(3)] == [1, 2, 0]
@@ -146,7 +152,7 @@ def test_flipping_is_one_mapping_that_leaves_no_label():
     assert relabelled(gold, "flipped", 0, 0).text == "x"
 
 
-def test_random_labels_are_uniform_and_belong_to_their_example():
+def test_random_labels_are_uniform_and_belong_to_their_example() -> None:
     labels = [relabelled(Example("x", CANDIDATES, 0), "random", 0, i).label for i in range(600)]
     assert all(150 < count < 250 for count in Counter(labels).values())
     assert labels[7] == relabelled(Example("other", CANDIDATES, 2), "random", 0, 7).label
@@ -154,7 +160,7 @@ def test_random_labels_are_uniform_and_belong_to_their_example():
     assert labels != other
 
 
-def test_flipped_demonstrations_are_the_same_ones(run, tmp_path):
+def test_flipped_demonstrations_are_the_same_ones(run: Command, tmp_path: Path) -> None:
     # 23 examples: a model that always gives one answer is not right as often as wrong
     labels = "demonstrations.labels=gold,flipped,random"
     code, out, _ = run("-m", labels, "method.iterations=2", "test_size=23")
@@ -173,7 +179,7 @@ def test_flipped_demonstrations_are_the_same_ones(run, tmp_path):
     assert out.count("follows") == 2  # a column for dev and one for test
 
 
-def test_labels_change_what_is_shown_and_not_what_is_chosen(run, tmp_path):
+def test_labels_change_what_is_shown_and_not_what_is_chosen(run: Command, tmp_path: Path) -> None:
     run("-m", "method=entropy", "demonstrations.labels=gold,flipped", "method.iterations=1")
     found = by_method(tmp_path)
     assert (
@@ -182,7 +188,7 @@ def test_labels_change_what_is_shown_and_not_what_is_chosen(run, tmp_path):
     )
 
 
-def test_random_labels_of_given_demonstrations_depend_on_the_seed():
+def test_random_labels_of_given_demonstrations_depend_on_the_seed() -> None:
     gold = requested(["task=mmlu", "task.members=[virology]", "seed=3"]).jobs[0]
     assert gold.draw == 0
     drawn = requested(
@@ -194,7 +200,7 @@ def test_random_labels_of_given_demonstrations_depend_on_the_seed():
 # the pool
 
 
-def test_smaller_pools_are_part_of_larger_ones_and_balanced(data_root):
+def test_smaller_pools_are_part_of_larger_ones_and_balanced(data_root: Path) -> None:
     task = compose(["task=sst2"]).task
     pools = [sources.load(task, str(data_root), pool_size=n).pool for n in (6, 20, None)]
     texts = [{example.text for example in pool} for pool in pools]
@@ -205,27 +211,33 @@ def test_smaller_pools_are_part_of_larger_ones_and_balanced(data_root):
     assert not {example.text for example in dev} & texts[2]
 
 
-def test_the_pools_size_is_another_job_with_other_demonstrations(run, tmp_path):
+def test_the_pools_size_is_another_job_with_other_demonstrations(
+    run: Command, tmp_path: Path
+) -> None:
     run("-m", "pool_size=null,20", "method.iterations=1", "method=vanilla")
     (_, first), (_, second) = stored(tmp_path)
     assert first["identity"]["task"]["data"] != second["identity"]["task"]["data"]
     assert {first["data"]["rows"]["pool"], second["data"]["rows"]["pool"]} == {20, 36}
 
 
-def test_given_demonstrations_leave_no_pool_to_size():
+def test_given_demonstrations_leave_no_pool_to_size() -> None:
     with pytest.raises(UserError, match="given"):
         compose(["task=mmlu", "pool_size=3"])
 
 
-def test_options_are_checked_before_the_model_is_loaded(run, monkeypatch):
+def test_options_are_checked_before_the_model_is_loaded(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("the model was loaded"))
     code, _, err = run("method=cal", "method.selector.scope=clas", "method.iterations=1")
     assert code == 1
     assert "class" in err
 
 
-def test_running_out_of_memory_while_choosing_is_one_clear_line(run, monkeypatch):
-    def full(*_args, **_kwargs):
+def test_running_out_of_memory_while_choosing_is_one_clear_line(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object, **_kwargs: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(signals.Scorer, "with_states", full)
@@ -233,10 +245,10 @@ def test_running_out_of_memory_while_choosing_is_one_clear_line(run, monkeypatch
     assert_one_line(code, err, "the selector tried do not fit")
 
 
-def test_a_selector_of_three_lines_is_enough(tmp_path):
+def test_a_selector_of_three_lines_is_enough(tmp_path: Path) -> None:
     """What the README says of adding one: a list of indices is all it must return."""
 
-    def select(pool, count, rng, longest):
+    def select(pool: Pool, count: int, rng: np.random.Generator, longest: bool) -> list[int]:
         order = sorted(range(len(pool)), key=lambda i: len(pool.examples[i].text), reverse=longest)
         return order[:count]
 
@@ -253,7 +265,7 @@ def test_a_selector_of_three_lines_is_enough(tmp_path):
         RULES.load({"name": "by_length"}, str(tmp_path))
 
 
-def test_scores_of_a_selection_are_json(run, tmp_path):
+def test_scores_of_a_selection_are_json(run: Command, tmp_path: Path) -> None:
     """No NaN, no infinities: other readers than Python's refuse them."""
     run("-m", "method=grad_match,k_center,craig", "method.iterations=1")
     for path, record in stored(tmp_path):

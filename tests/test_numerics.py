@@ -2,7 +2,9 @@
 
 import math
 import random
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -60,8 +62,14 @@ def largest(ours: list[list[float]], theirs: list[list[float]]) -> float:
 @pytest.mark.parametrize(("step_size", "momentum"), list(product([0.01, 0.1, 1.0], [0.0, 0.9])))
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_agrees_with_the_plain_implementation(
-    architecture, step_size, momentum, positions, demonstrations, queries, candidates
-):
+    architecture: str,
+    step_size: float,
+    momentum: float,
+    positions: str,
+    demonstrations: list[int],
+    queries: list[list[int]],
+    candidates: list[list[list[int]]],
+) -> None:
     model = tiny(architecture)
     settings = (demonstrations, 6, step_size, momentum, positions)
     ours, theirs = think(model, *settings), reference.think(model, *settings)
@@ -77,8 +85,8 @@ def test_agrees_with_the_plain_implementation(
 @pytest.mark.parametrize("positions", ["continued", "aligned"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_options_of_many_tokens_agree_in_one_forward_a_question(
-    architecture, positions, demonstrations, monkeypatch
-):
+    architecture: str, positions: str, demonstrations: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two to ten options of up to 24 tokens, past GPT-Neo's local window of 9."""
     rng = random.Random(4)
     queries = [[5, 6, 7, *ids(rng, rng.randint(2, 20))] for _ in range(5)]
@@ -102,24 +110,33 @@ def test_options_of_many_tokens_agree_in_one_forward_a_question(
     )  # per step, the common beginning and each question
 
 
-def counted(forwards: list[int]):
+def counted(forwards: list[int]) -> Callable[..., Any]:
     forward = Forward.__call__
 
-    def call(self, tokens, *args, **kwargs):
+    def call(
+        self: Forward, tokens: list[int], *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
         forwards.append(len(tokens))
         return forward(self, tokens, *args, **kwargs)
 
     return call
 
 
-def test_thinking_moves_scores(demonstrations, queries, candidates):
+def test_thinking_moves_scores(
+    demonstrations: list[int], queries: list[list[int]], candidates: list[list[list[int]]]
+) -> None:
     model = tiny("llama")
     first, *_, last = think(model, demonstrations, 4, step_size=0.1)
     assert largest(*(score(model, m, queries, candidates) for m in (first, last))) > 0.01
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_one_iteration_is_plain_prompting(architecture, demonstrations, queries, candidates):
+def test_one_iteration_is_plain_prompting(
+    architecture: str,
+    demonstrations: list[int],
+    queries: list[list[int]],
+    candidates: list[list[list[int]]],
+) -> None:
     model = tiny(architecture)
     (memory,) = think(model, demonstrations, iterations=1)
     scores = score(model, memory, queries, candidates)
@@ -135,14 +152,16 @@ def test_one_iteration_is_plain_prompting(architecture, demonstrations, queries,
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_step_size_zero_leaves_the_history(architecture, momentum, demonstrations):
+def test_step_size_zero_leaves_the_history(
+    architecture: str, momentum: float, demonstrations: list[int]
+) -> None:
     first, *later = think(tiny(architecture), demonstrations, 4, step_size=0.0, momentum=momentum)
     for memory in later:
         assert all(map(torch.equal, memory.keys, first.keys))
         assert all(map(torch.equal, memory.values, first.values))
 
 
-def test_memories_already_yielded_stay_valid(demonstrations):
+def test_memories_already_yielded_stay_valid(demonstrations: list[int]) -> None:
     model = tiny("gpt2")
     kept = list(think(model, demonstrations, 4, step_size=0.5, momentum=0.9))
     for memory, again in zip(
@@ -154,8 +173,11 @@ def test_memories_already_yielded_stay_valid(demonstrations):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_order_batch_size_and_padding_change_nothing(
-    architecture, demonstrations, queries, candidates
-):
+    architecture: str,
+    demonstrations: list[int],
+    queries: list[list[int]],
+    candidates: list[list[list[int]]],
+) -> None:
     model = tiny(architecture)
     *_, memory = think(model, demonstrations, 3, step_size=0.1)
     scores = score(model, memory, queries, candidates)
@@ -172,7 +194,7 @@ def test_order_batch_size_and_padding_change_nothing(
         assert largest(scores, other) <= 1e-12
 
 
-def test_answer_scores_by_hand(demonstrations):
+def test_answer_scores_by_hand(demonstrations: list[int]) -> None:
     model = tiny("gpt2")
     (memory,) = think(model, demonstrations, 1)
     query, answer = [4, 8], [[11, 12]]
@@ -185,7 +207,7 @@ def test_answer_scores_by_hand(demonstrations):
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt_neo"])
-def test_bfloat16_model_has_a_float32_memory(architecture, demonstrations):
+def test_bfloat16_model_has_a_float32_memory(architecture: str, demonstrations: list[int]) -> None:
     model = tiny(architecture, torch.bfloat16)
     *_, wide = think(model, demonstrations, 5, step_size=0.01)
     *_, narrow = think(model, demonstrations, 5, step_size=0.01, memory_dtype="model")
@@ -198,7 +220,7 @@ def test_bfloat16_model_has_a_float32_memory(architecture, demonstrations):
     assert error.norm() > 0.1 * exact.norm()
 
 
-def test_packing_shares_prefixes():
+def test_packing_shares_prefixes() -> None:
     packed = pack([1, 2], [[7, 8, 9], [7, 8, 6], [7], [5, 4]])
     assert packed.tokens == [1, 2, 7, 8, 5]
     assert packed.parents == [-1, 0, 1, 2, 1]
@@ -208,24 +230,30 @@ def test_packing_shares_prefixes():
     assert pack([1, 2], [[3], [4]]).chain
 
 
-def out_of_cuda_memory():
+def out_of_cuda_memory() -> None:
     raise torch.OutOfMemoryError
 
 
-def out_of_cpu_memory():
+def out_of_cpu_memory() -> None:
     torch.empty(1 << 60)
 
 
 @pytest.mark.parametrize("fail", [out_of_cuda_memory, out_of_cpu_memory])
 def test_running_out_of_memory_halves_the_budget(
-    monkeypatch, demonstrations, queries, candidates, fail
-):
+    monkeypatch: pytest.MonkeyPatch,
+    demonstrations: list[int],
+    queries: list[list[int]],
+    candidates: list[list[list[int]]],
+    fail: Callable[..., Any],
+) -> None:
     model = tiny("gpt2")
     (memory,) = think(model, demonstrations, 1)
     expected = score(model, memory, queries, candidates)
     forward, refused = Forward.__call__, []
 
-    def tight(self, tokens, *args, **kwargs):
+    def tight(
+        self: Forward, tokens: list[int], *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
         if len(tokens) > 40:
             refused.append(len(tokens))
             fail()
@@ -241,7 +269,7 @@ def test_running_out_of_memory_halves_the_budget(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("causal", [False, True])
-def test_flash_attention_returns_the_log_sum_exp(causal):
+def test_flash_attention_returns_the_log_sum_exp(causal: bool) -> None:
     torch.manual_seed(0)
     shape = (3, 2, 4, 37, 80)
     query, key, value = torch.randn(shape, dtype=torch.bfloat16, device="cuda")
@@ -254,7 +282,12 @@ def test_flash_attention_returns_the_log_sum_exp(causal):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_agrees_on_a_gpu(architecture, demonstrations, queries, candidates):
+def test_agrees_on_a_gpu(
+    architecture: str,
+    demonstrations: list[int],
+    queries: list[list[int]],
+    candidates: list[list[list[int]]],
+) -> None:
     model = tiny(architecture, torch.float32)
     *_, memory = think(model, demonstrations, 3, step_size=0.1)
     expected = score(model, memory, queries, candidates)
@@ -264,7 +297,7 @@ def test_agrees_on_a_gpu(architecture, demonstrations, queries, candidates):
 
 
 @pytest.mark.parametrize("masked", ["not", "causal", "mask"])
-def test_fused_attention_returns_the_log_sum_exp(masked):
+def test_fused_attention_returns_the_log_sum_exp(masked: str) -> None:
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 2, 4, 9, 8, dtype=torch.float64)
     mask = None
@@ -276,7 +309,7 @@ def test_fused_attention_returns_the_log_sum_exp(masked):
         torch.testing.assert_close(ours, plain, rtol=0, atol=1e-12)
 
 
-def test_a_row_that_sees_nothing_is_finite():
+def test_a_row_that_sees_nothing_is_finite() -> None:
     query, key, value = torch.randn(3, 1, 1, 2, 4, dtype=torch.float64)
     mask = torch.tensor([[True, False], [False, False]])[None, None]
     out, total = attend_plainly(query, key, value, 1.0, mask, causal=False)
@@ -284,7 +317,7 @@ def test_a_row_that_sees_nothing_is_finite():
     assert torch.equal(out[0, 0, 1], torch.zeros(4, dtype=torch.float64))
 
 
-def test_attention_is_restored():
+def test_attention_is_restored() -> None:
     for name in ("llama", "gpt_neo"):
         model = tiny(name)
         before = model.config._attn_implementation

@@ -10,9 +10,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import Command
 
 from deepthink import installation
-from deepthink.config.overrides import CONF
+from deepthink.installation import CONF
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "deepthink", "conf")
@@ -28,7 +29,7 @@ def build(kind: str, source: Path, into: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel that was made from the sdist of this checkout, as a registry's users make it."""
     folder = tmp_path_factory.mktemp("package")
     (folder / "source").mkdir()
@@ -45,7 +46,7 @@ def wheel(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_wheel_holds_every_file_of_the_package_and_the_configs(wheel):
+def test_a_wheel_holds_every_file_of_the_package_and_the_configs(wheel: Path) -> None:
     places = {"deepthink": ROOT / "deepthink", "deepthink/conf": CONF}
     expected = {
         f"{place}/{path.relative_to(folder).as_posix()}": path.read_bytes()
@@ -65,7 +66,7 @@ def test_a_wheel_holds_every_file_of_the_package_and_the_configs(wheel):
 
 
 @pytest.fixture
-def installed(wheel, tmp_path, tiny_folder, data_root):
+def installed(wheel: Path, tmp_path: Path, tiny_folder: Path, data_root: Path) -> Command:
     """Runs the unpacked wheel in an empty folder; returns exit code, output and errors."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
@@ -88,7 +89,7 @@ def installed(wheel, tmp_path, tiny_folder, data_root):
 
 
 @pytest.mark.slow
-def test_an_installed_package_runs_in_an_empty_folder(installed, tmp_path):
+def test_an_installed_package_runs_in_an_empty_folder(installed: Command, tmp_path: Path) -> None:
     code, _, err = installed("tables")
     assert (code, err) == (
         1,
@@ -125,14 +126,16 @@ def test_an_installed_package_runs_in_an_empty_folder(installed, tmp_path):
         ("deepthink.py", "python run.py", "make ray"),
     ],
 )
-def test_commands_in_messages_are_those_the_user_can_type(monkeypatch, started, called, ray):
+def test_commands_in_messages_are_those_the_user_can_type(
+    monkeypatch: pytest.MonkeyPatch, started: str, called: str, ray: str
+) -> None:
     monkeypatch.setattr(sys, "argv", [started, "seed=0"])
     assert installation.called() == called
     assert installation.make("ray", otherwise="pip install x") == ray
     assert installation.usual() == "python run.py"
 
 
-def test_every_python_that_is_named_is_allowed():
+def test_every_python_that_is_named_is_allowed() -> None:
     about = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = [c.rpartition(" ")[2] for c in about["classifiers"] if "Python :: 3." in c]
     assert named == ["3.11", "3.12", "3.13"]

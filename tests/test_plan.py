@@ -3,11 +3,13 @@
 import re
 import runpy
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from made_records import jobs, put
 
-from deepthink.config.overrides import CONF
+from deepthink.installation import CONF
 from deepthink.report import plan
 from deepthink.report.runs import Runs
 
@@ -15,20 +17,20 @@ SMALL = ("model=smollm2-135m", "test_size=6", "dev_size=6", "pool_size=9")
 ASKED = (*SMALL, "task=sst2", "method=deepthink_curve")
 
 
-def curves(folder, seeds, *overrides):
+def curves(folder: Path, seeds: Iterable[int], *overrides: str) -> Runs:
     for seed in seeds:
         (config,) = jobs(*ASKED, f"seed={seed}", *overrides)
         put(folder, config, dict.fromkeys(range(1, 16), 3), dict.fromkeys(range(1, 16), 3))
     return Runs.load(folder)
 
 
-def test_jobs_with_a_record_are_done(tmp_path):
+def test_jobs_with_a_record_are_done(tmp_path: Path) -> None:
     runs = curves(tmp_path, (0, 3))
     (line,) = plan.work(runs, "table1", ASKED)
     assert (line.model, line.task, line.done, line.missing) == ("smollm2-135m", "sst2", 2, 8)
 
 
-def test_every_missing_job_has_a_command_that_is_it(tmp_path):
+def test_every_missing_job_has_a_command_that_is_it(tmp_path: Path) -> None:
     runs = curves(tmp_path, range(1, 10))
     (line,) = plan.work(runs, "table1", ASKED)
     (command,) = line.commands
@@ -39,7 +41,7 @@ def test_every_missing_job_has_a_command_that_is_it(tmp_path):
     assert (line.done, line.commands) == (10, ())
 
 
-def test_a_record_of_another_setting_is_not_the_job(tmp_path):
+def test_a_record_of_another_setting_is_not_the_job(tmp_path: Path) -> None:
     runs = curves(tmp_path, range(3), "method.scored=sparse")
     (line,) = plan.work(runs, "table1", ASKED)
     assert (line.done, line.missing) == (0, 10)
@@ -47,7 +49,7 @@ def test_a_record_of_another_setting_is_not_the_job(tmp_path):
     assert (other.done, other.missing) == (3, 7)
 
 
-def test_tokens_and_operations_by_hand(tmp_path):
+def test_tokens_and_operations_by_hand(tmp_path: Path) -> None:
     """132 tokens in 12 queries; 20 tokens in two demonstrations; 4·10⁹ operations a scoring."""
     runs = curves(tmp_path, range(9))
     (line,) = plan.work(runs, "table1", ASKED)
@@ -57,7 +59,7 @@ def test_tokens_and_operations_by_hand(tmp_path):
     assert line.flops == pytest.approx(line.tokens * 4e9 / 132)
 
 
-def test_a_larger_model_takes_proportionally_more(tmp_path):
+def test_a_larger_model_takes_proportionally_more(tmp_path: Path) -> None:
     runs = curves(tmp_path, range(1))
     small, large = (
         plan.work(runs, "table2", (f"model={m}", *ASKED[1:]))[0] for m in ("opt-125m", "llama2-7b")
@@ -65,7 +67,7 @@ def test_a_larger_model_takes_proportionally_more(tmp_path):
     assert large.flops / small.flops == pytest.approx(6_738_415_616 / 125_239_296)
 
 
-def test_signals_of_a_pool_are_read_once_for_all_rules(tmp_path):
+def test_signals_of_a_pool_are_read_once_for_all_rules(tmp_path: Path) -> None:
     runs = curves(tmp_path, range(1))
     rules = (*ASKED[:-1], "method=entropy,margin", "seed=0")
     first, second = plan.work(runs, "table1", rules)
@@ -75,13 +77,13 @@ def test_signals_of_a_pool_are_read_once_for_all_rules(tmp_path):
     assert not lens.known
 
 
-def test_a_task_without_records_has_no_estimate(tmp_path):
+def test_a_task_without_records_has_no_estimate(tmp_path: Path) -> None:
     runs = curves(tmp_path, range(1))
     (line,) = plan.work(runs, "table1", (*SMALL, "task=trec", "method=deepthink_curve"))
     assert line.tokens is line.flops is None
 
 
-def test_rates_are_the_records_own_and_the_a100_is_assumed_until_then(tmp_path):
+def test_rates_are_the_records_own_and_the_a100_is_assumed_until_then(tmp_path: Path) -> None:
     runs = curves(tmp_path, range(2))
     first, second = plan.rates(runs, {"smollm2-135m"})
     assert (first.device, first.records) == ("cpu test", 2)
@@ -90,7 +92,9 @@ def test_rates_are_the_records_own_and_the_a100_is_assumed_until_then(tmp_path):
     assert plan.rates(runs, {"gpt2-large"})[0].device == "NVIDIA A100"
 
 
-def test_the_command_prints_the_plan(tmp_path, monkeypatch, capsys):
+def test_the_command_prints_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     curves(tmp_path, range(2))
     script = str(CONF.parent / "scripts" / "plan.py")
     for folder in ([f"results={tmp_path}"], ["--results", str(tmp_path)]):

@@ -3,13 +3,15 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import pytest
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
 
 from deepthink import plugins
-from deepthink.config.overrides import CONF, compose
+from deepthink.config.overrides import compose
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
 from deepthink.report import page
 from deepthink.store.identity import identity, record_id
@@ -19,7 +21,7 @@ SMALL = ("test_size=6", "dev_size=6", "pool_size=12", "method.iterations=3")
 
 
 @pytest.fixture
-def mine(tmp_path):
+def mine(tmp_path: Path) -> str:
     """A copy of the example plugin, outside the package and the repository."""
     return shutil.copytree(EXAMPLES, tmp_path / "mine")
 
@@ -32,11 +34,13 @@ def key(*words: str) -> str:
 
 
 @pytest.mark.parametrize("path", [*EXAMPLES.glob("*/*.py")], ids=lambda path: path.stem)
-def test_an_example_has_at_most_forty_lines(path):
+def test_an_example_has_at_most_forty_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 40
 
 
-def test_each_of_three_files_from_outside_has_a_key_a_label_and_a_row(run, tmp_path, mine):
+def test_each_of_three_files_from_outside_has_a_key_a_label_and_a_row(
+    run: Command, tmp_path: Path, mine: str
+) -> None:
     """A rule, a refinement and a calibration, each added without touching the repository."""
     words = {
         "plain": (),
@@ -68,7 +72,7 @@ def test_each_of_three_files_from_outside_has_a_key_a_label_and_a_row(run, tmp_p
     assert {line["draws"] for line in lines} == {"1"}
 
 
-def test_a_changed_file_makes_another_job(mine):
+def test_a_changed_file_makes_another_job(mine: str) -> None:
     """Two codes under one name share no key, and so no cell of a table."""
     words = (f"plugins={mine}", "method=descent")
     before = key(*words)
@@ -78,24 +82,26 @@ def test_a_changed_file_makes_another_job(mine):
     assert key(*words) != before
 
 
-def test_defaults_of_a_file_from_outside_are_part_of_the_key(mine):
+def test_defaults_of_a_file_from_outside_are_part_of_the_key(mine: str) -> None:
     base = (f"plugins={mine}", "calibration=prior")
     assert key(*base, "~calibration.strength") == key(*base, "calibration.strength=1.0")
     assert key(*base, "calibration.strength=0.5") != key(*base)
 
 
-def test_where_the_folder_lies_changes_no_key(mine, tmp_path):
+def test_where_the_folder_lies_changes_no_key(mine: str, tmp_path: Path) -> None:
     elsewhere = shutil.copytree(mine, tmp_path / "elsewhere")
     assert key(f"plugins={mine}", "method=shortest") == key(
         f"plugins={elsewhere}", "method=shortest"
     )
 
 
-def test_a_plugin_that_is_not_used_changes_no_key(mine):
+def test_a_plugin_that_is_not_used_changes_no_key(mine: str) -> None:
     assert key(f"plugins={mine}") == key()
 
 
-def test_an_installed_package_is_a_plugin(mine, tmp_path, monkeypatch):
+def test_an_installed_package_is_a_plugin(
+    mine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its entry point names a package whose folder is laid out as one of `plugins=`."""
     shutil.move(mine, tmp_path / "lab_plugin")
     about = tmp_path / "lab_plugin-1.0.dist-info"
@@ -128,7 +134,9 @@ def test_an_installed_package_is_a_plugin(mine, tmp_path, monkeypatch):
     ],
     ids=["raises", "imports", "syntax", "lacks", "takes", "any options", "nonsense", "annotation"],
 )
-def test_a_file_that_is_wrong_is_named_in_one_line(run, mine, text, says):
+def test_a_file_that_is_wrong_is_named_in_one_line(
+    run: Command, mine: str, text: str, says: str
+) -> None:
     (mine / "rules" / "wrong.py").write_text(text)
     words = ("method.selector.name=wrong", "~method.selector.balance")
     code, _, err = run(f"plugins={mine}", *words, *SMALL)
@@ -150,20 +158,20 @@ def test_a_file_that_is_wrong_is_named_in_one_line(run, mine, text, says):
     ],
 )
 def test_a_name_or_option_that_is_wrong_is_told_before_a_model_is_loaded(
-    run, mine, monkeypatch, words, says
-):
+    run: Command, mine: str, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
     monkeypatch.setattr("deepthink.models.loading.load", lambda *_: pytest.fail("it was loaded"))
     code, _, err = run(f"plugins={mine}", *words, *SMALL)
     assert_one_line(code, err, says)
 
 
-def test_two_files_of_one_name_are_refused(mine):
+def test_two_files_of_one_name_are_refused(mine: str) -> None:
     shutil.copy(mine / "rules" / "length.py", mine / "rules" / "random.py")
     with pytest.raises(UserError, match="two files of selector random"):
         RULES.files(str(mine))
 
 
-def test_a_folder_that_is_none_is_refused(run, tmp_path):
+def test_a_folder_that_is_none_is_refused(run: Command, tmp_path: Path) -> None:
     code, _, err = run("plugins=nowhere")
     assert_one_line(code, err, "plugins is nowhere, which is no folder")
     (tmp_path / "empty").mkdir()
@@ -171,7 +179,7 @@ def test_a_folder_that_is_none_is_refused(run, tmp_path):
         RULES.files(str(tmp_path / "empty"))
 
 
-def test_a_refinement_that_fails_after_some_steps_names_its_line(run, mine):
+def test_a_refinement_that_fails_after_some_steps_names_its_line(run: Command, mine: str) -> None:
     (mine / "refinements" / "late.py").write_text(
         "def refine(shown):\n    yield shown.read()\n    raise ValueError('enough')\n"
     )
@@ -180,7 +188,7 @@ def test_a_refinement_that_fails_after_some_steps_names_its_line(run, mine):
     assert "line 3" in err
 
 
-def test_files_of_a_folder_share_parts(mine):
+def test_files_of_a_folder_share_parts(mine: str) -> None:
     (mine / "calibrations" / "_half.py").write_text("HALF = 0.5\n")
     (mine / "calibrations" / "halved.py").write_text(
         "from ._half import HALF\n\n\ndef calibrate(scores, ask):\n    return HALF * scores\n"
@@ -190,7 +198,7 @@ def test_files_of_a_folder_share_parts(mine):
     assert halve(4.0, None) == 2.0
 
 
-def test_the_refinement_of_the_paper_has_the_identity_it_always_had():
+def test_the_refinement_of_the_paper_has_the_identity_it_always_had() -> None:
     told = json.loads(json.dumps(identity(compose([]), "float32", "data").stored()))
     assert set(told["thinking"]) == {
         "iterations", "step_size", "momentum", "positions", "memory_dtype",

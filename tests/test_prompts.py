@@ -2,6 +2,7 @@
 
 import inspect
 from itertools import chain
+from typing import Any
 
 import pytest
 from conftest import byte_level_tokenizer
@@ -19,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
 from deepthink.structures import Example
-from deepthink.tasks.prompts import encode
+from deepthink.tasks.prompts import Encoded, encode
 from deepthink.tasks.tokens import continuations, leading_special_ids
 
 TEMPLATE = "Review: {text}\nSentiment:"
@@ -54,13 +55,19 @@ TOKENIZERS = {"bytes": byte_level_tokenizer, "sentencepiece": sentencepiece_toke
 
 
 def encoded(
-    tokenizer, seam="apart", overflow="drop", limit=None, shots=SHOTS, queries=QUERIES, **kwargs
-):
+    tokenizer: PreTrainedTokenizerFast,
+    seam: str = "apart",
+    overflow: str = "drop",
+    limit: int | None = None,
+    shots: list[Example] = SHOTS,
+    queries: list[Example] = QUERIES,
+    **kwargs: Any,
+) -> Encoded:
     return encode(tokenizer, TEMPLATE, shots, queries, seam, overflow, limit, **kwargs)
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-def test_joint_pieces_are_the_tokens_of_the_whole_prompt(kind):
+def test_joint_pieces_are_the_tokens_of_the_whole_prompt(kind: str) -> None:
     tokenizer = TOKENIZERS[kind]()
     found = encoded(tokenizer, "joint")
     shots = "".join(f"Review: {e.text}\nSentiment: {LABELS[e.label]}\n\n" for e in SHOTS)
@@ -70,7 +77,7 @@ def test_joint_pieces_are_the_tokens_of_the_whole_prompt(kind):
             assert [*found.demonstrations, *tokens, *answer] == whole
 
 
-def test_apart_tokenises_each_piece_by_itself(tokenizer):
+def test_apart_tokenises_each_piece_by_itself(tokenizer: PreTrainedTokenizerFast) -> None:
     found = encoded(tokenizer)
     shots = "".join(f"Review: {e.text}\nSentiment: {LABELS[e.label]}\n\n" for e in SHOTS)
     assert found.demonstrations == tokenizer(shots)["input_ids"]
@@ -78,7 +85,7 @@ def test_apart_tokenises_each_piece_by_itself(tokenizer):
     assert tokenizer.decode(found.candidates[0][1]) == " positive"
 
 
-def test_special_tokens_stand_once_in_front():
+def test_special_tokens_stand_once_in_front() -> None:
     tokenizer = sentencepiece_tokenizer()
     assert leading_special_ids(tokenizer, "the kettle") == [tokenizer.bos_token_id]
     for seam in ("apart", "joint"):
@@ -88,19 +95,23 @@ def test_special_tokens_stand_once_in_front():
         assert everything.count(tokenizer.bos_token_id) == 1
 
 
-def test_a_label_after_the_template_has_no_string_start_mark():
+def test_a_label_after_the_template_has_no_string_start_mark() -> None:
     tokenizer = sentencepiece_tokenizer()
     alone = tokenizer(" positive", add_special_tokens=False)["input_ids"]
     assert continuations(tokenizer, "Sentiment:", [" positive"]) != [alone]
 
 
-def test_a_label_that_merges_with_the_template_is_refused(tokenizer):
+def test_a_label_that_merges_with_the_template_is_refused(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     with pytest.raises(UserError, match="merges"):
         continuations(tokenizer, "Sentiment: positi", ["ve"])
 
 
 @pytest.mark.parametrize("seam", ["apart", "joint"])
-def test_overflow_drops_whole_demonstrations_from_the_front(tokenizer, seam):
+def test_overflow_drops_whole_demonstrations_from_the_front(
+    tokenizer: PreTrainedTokenizerFast, seam: str
+) -> None:
     two = encoded(tokenizer, seam, shots=SHOTS[1:])
     limit = 2 * len(two.demonstrations)
     found = encoded(tokenizer, seam, limit=limit)
@@ -109,7 +120,7 @@ def test_overflow_drops_whole_demonstrations_from_the_front(tokenizer, seam):
     assert encoded(tokenizer, seam, limit=limit - 1).kept == 1
 
 
-def test_overflow_counts_the_longest_query(tokenizer):
+def test_overflow_counts_the_longest_query(tokenizer: PreTrainedTokenizerFast) -> None:
     one = encoded(tokenizer, shots=SHOTS[2:])
     longest = max(map(len, one.queries)) + max(map(len, one.candidates[0])) - 1
     limit = len(one.demonstrations) + longest
@@ -119,7 +130,7 @@ def test_overflow_counts_the_longest_query(tokenizer):
         encode(tokenizer, TEMPLATE, SHOTS, long, "apart", "drop", 60)
 
 
-def test_overflow_truncate_keeps_the_last_tokens(tokenizer):
+def test_overflow_truncate_keeps_the_last_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
     full = encoded(tokenizer)
     limit = 2 * (len(full.demonstrations) - 5)
     found = encoded(tokenizer, overflow="truncate", limit=limit)
@@ -130,7 +141,9 @@ def test_overflow_truncate_keeps_the_last_tokens(tokenizer):
     assert encoded(tokenizer, overflow="truncate", limit=2 * len(last)).kept == 1
 
 
-def test_candidates_of_their_own_are_those_of_each_query(tokenizer):
+def test_candidates_of_their_own_are_those_of_each_query(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     queries = [
         Example("a fine day", ("the kettle sings", "dull"), 1),
         Example("dull", ("leaks", "positive", "a dull day and a fine day " * 6), 0),
@@ -150,19 +163,23 @@ def test_candidates_of_their_own_are_those_of_each_query(tokenizer):
 @pytest.mark.parametrize(
     "wrong", [{"seam": "torn"}, {"overflow": "spill"}, {"queries": []}], ids=lambda w: next(iter(w))
 )
-def test_wrong_arguments_are_refused(tokenizer, wrong):
+def test_wrong_arguments_are_refused(
+    tokenizer: PreTrainedTokenizerFast, wrong: dict[str, Any]
+) -> None:
     with pytest.raises(UserError):
         encoded(tokenizer, **wrong)
 
 
-def test_overflow_error_refuses(tokenizer):
+def test_overflow_error_refuses(tokenizer: PreTrainedTokenizerFast) -> None:
     full = encoded(tokenizer)
     with pytest.raises(UserError, match="3 demonstrations"):
         encoded(tokenizer, overflow="error", limit=2 * len(full.demonstrations) - 1)
 
 
 @pytest.mark.parametrize("seam", ["apart", "joint"])
-def test_copies_are_the_demonstrations_written_again(tokenizer, seam):
+def test_copies_are_the_demonstrations_written_again(
+    tokenizer: PreTrainedTokenizerFast, seam: str
+) -> None:
     once, thrice = encoded(tokenizer, seam), encoded(tokenizer, seam, copies=3)
     assert (thrice.copies, thrice.kept) == (3, 3)
     text = tokenizer.decode(thrice.demonstrations).removeprefix("<s>")
@@ -171,7 +188,9 @@ def test_copies_are_the_demonstrations_written_again(tokenizer, seam):
     assert thrice.demonstrations == encoded(tokenizer, seam, shots=SHOTS * 3).demonstrations
 
 
-def test_copies_give_way_to_the_context_and_demonstrations_do_not(tokenizer):
+def test_copies_give_way_to_the_context_and_demonstrations_do_not(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     three = encoded(tokenizer, copies=3)
     fits = len(three.demonstrations) + three.longest
     assert encoded(tokenizer, copies=3, limit=fits).copies == 3
@@ -186,7 +205,9 @@ def test_copies_give_way_to_the_context_and_demonstrations_do_not(tokenizer):
         encoded(tokenizer, copies=3, limit=fits - 1, overflow="error")
 
 
-def test_copies_do_not_change_which_demonstrations_are_kept(tokenizer):
+def test_copies_do_not_change_which_demonstrations_are_kept(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     whole = encoded(tokenizer)
     limit = 2 * len(whole.demonstrations) - 1
     assert (
@@ -195,7 +216,9 @@ def test_copies_do_not_change_which_demonstrations_are_kept(tokenizer):
 
 
 @pytest.mark.parametrize("seam", ["apart", "joint"])
-def test_without_demonstrations_special_tokens_stand_alone(tokenizer, seam):
+def test_without_demonstrations_special_tokens_stand_alone(
+    tokenizer: PreTrainedTokenizerFast, seam: str
+) -> None:
     found = encoded(tokenizer, seam, shots=[])
     assert found.demonstrations == encoded(tokenizer).demonstrations[: len(found.demonstrations)]
     assert found.queries == encoded(tokenizer).queries
@@ -206,14 +229,14 @@ def test_without_demonstrations_special_tokens_stand_alone(tokenizer, seam):
 # where each demonstration stands
 
 
-def written(shots=SHOTS) -> list[tuple[str, str]]:
+def written(shots: list[Example] = SHOTS) -> list[tuple[str, str]]:
     """Demonstrations and their answers as text."""
     answers = [f" {example.candidates[example.label]}" for example in shots]
     texts = [f"Review: {example.text}\nSentiment:" for example in shots]
     return [(f"{text}{answer}\n\n", answer) for text, answer in zip(texts, answers, strict=True)]
 
 
-def read_back(tokenizer, found) -> list[tuple[str, str]]:
+def read_back(tokenizer: PreTrainedTokenizerFast, found: Encoded) -> list[tuple[str, str]]:
     """The same, from the ids of the spans."""
     return [
         tuple(tokenizer.decode([found.demonstrations[i] for i in where]) for where in pair)
@@ -227,7 +250,7 @@ class PlacelessTokenizer(PreTrainedTokenizerFast):
     is_fast = False
 
 
-def merging_tokenizer(kind=PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+def merging_tokenizer(kind: type = PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     """Bytes, and tokens that reach from an answer or its blank line into what follows."""
     merges = [("Ċ", "Ċ"), (".", "ĊĊ"), ("ĊĊ", "R")]
     tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *("".join(pair) for pair in merges)]
@@ -241,7 +264,9 @@ def merging_tokenizer(kind=PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
 @pytest.mark.parametrize("seam", ["apart", "joint"])
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("copies", [1, 3])
-def test_spans_hold_one_demonstration_each_and_its_answer(kind, seam, copies):
+def test_spans_hold_one_demonstration_each_and_its_answer(
+    kind: str, seam: str, copies: int
+) -> None:
     tokenizer = TOKENIZERS[kind]()
     found = encoded(tokenizer, seam, copies=copies)
     assert [(text.strip(), answer.strip()) for text, answer in read_back(tokenizer, found)] == [
@@ -256,7 +281,9 @@ def test_spans_hold_one_demonstration_each_and_its_answer(kind, seam, copies):
 
 
 @pytest.mark.parametrize("seam", ["apart", "joint"])
-def test_spans_are_those_of_the_demonstrations_that_are_left(tokenizer, seam):
+def test_spans_are_those_of_the_demonstrations_that_are_left(
+    tokenizer: PreTrainedTokenizerFast, seam: str
+) -> None:
     limit = 2 * len(encoded(tokenizer, seam, shots=SHOTS[1:]).demonstrations)
     found = encoded(tokenizer, seam, limit=limit)
     assert found.kept == 2
@@ -266,7 +293,7 @@ def test_spans_are_those_of_the_demonstrations_that_are_left(tokenizer, seam):
 
 @pytest.mark.parametrize("seam", ["apart", "joint"])
 @pytest.mark.parametrize("kind", TOKENIZERS)
-def test_spans_move_left_by_what_is_truncated(kind, seam):
+def test_spans_move_left_by_what_is_truncated(kind: str, seam: str) -> None:
     tokenizer = TOKENIZERS[kind]()
     full = encoded(tokenizer, seam)
     front = full.spans[0].start
@@ -284,7 +311,7 @@ def test_spans_move_left_by_what_is_truncated(kind, seam):
 
 
 @pytest.mark.parametrize("kind", [PreTrainedTokenizerFast, PlacelessTokenizer])
-def test_a_merged_token_belongs_to_where_it_begins(kind):
+def test_a_merged_token_belongs_to_where_it_begins(kind: type) -> None:
     tokenizer = merging_tokenizer(kind)
     shots = [Example("a", ("fine.", "dull"), label) for label in (0, 1, 0)]
     found = encode(tokenizer, TEMPLATE, shots, QUERIES)
@@ -295,7 +322,7 @@ def test_a_merged_token_belongs_to_where_it_begins(kind):
     ]
 
 
-def test_the_separator_that_a_query_took_is_in_no_span():
+def test_the_separator_that_a_query_took_is_in_no_span() -> None:
     tokenizer = merging_tokenizer()
     found = encoded(tokenizer, "joint", shots=SHOTS[:2])
     assert read_back(tokenizer, found)[1][0] == "eview: the kettle sings\nSentiment: positive"
@@ -303,7 +330,7 @@ def test_the_separator_that_a_query_took_is_in_no_span():
     assert tokenizer.decode(found.queries[1]) == "\n\nReview: dull\nSentiment:"
 
 
-def test_the_defaults_are_those_of_a_job():
+def test_the_defaults_are_those_of_a_job() -> None:
     defaults = {n: p.default for n, p in inspect.signature(encode).parameters.items()}
     config = compose([])
     assert (defaults["seam"], defaults["overflow"]) == (config.prompt.seam, config.prompt.overflow)

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import runpy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,20 +14,23 @@ from made_records import made, put
 from pydantic import ValidationError
 from scipy.stats import binomtest
 
-from deepthink.config.overrides import CONF, compose, requested
+from deepthink.config.job import Config
+from deepthink.config.overrides import compose, requested
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.settings import scored_steps
 from deepthink.store import curves, records
 from deepthink.store import identity as identities
 from deepthink.store.curves import Hits, Point
-from deepthink.store.schema import SCHEMA, parse
+from deepthink.store.identity import Identity
+from deepthink.store.schema import SCHEMA, Record, parse
 
 
 def key(*overrides: str) -> str:
     return identities.record_id(identities.identity(compose(overrides), "float32", "data"))
 
 
-def test_keys_are_stable():
+def test_keys_are_stable() -> None:
     """A key changes only on purpose: then raise PROTOCOL or a version, and these with it."""
     assert key() == "46beb221"
     assert key("method=vanilla", "task=trec", "seed=3") == "1513101f"
@@ -60,11 +65,11 @@ def test_keys_are_stable():
         "task.labels=[poor,fine]",
     ],
 )
-def test_what_can_change_a_number_changes_the_key(override):
+def test_what_can_change_a_number_changes_the_key(override: str) -> None:
     assert key(override) != key()
 
 
-def leaves(value, inside: str = "") -> dict[str, object]:
+def leaves(value: Any, inside: str = "") -> dict[str, object]:
     """Every field of a config that is no dataclass itself, by its dotted name."""
     found: dict[str, object] = {}
     for field in dataclasses.fields(value):
@@ -106,7 +111,7 @@ MATTERS = {
 """Every field of a config that is in the identity, and an override that changes it."""
 
 
-def test_every_field_of_a_config_is_in_the_identity_or_known_not_to_matter():
+def test_every_field_of_a_config_is_in_the_identity_or_known_not_to_matter() -> None:
     """A new field is in none of the three until somebody decides where it belongs."""
     told = identities.THROUGH_DATA | identities.IRRELEVANT
     names = {"wandb" if name.startswith("wandb.") else name for name in leaves(compose([]))}
@@ -116,12 +121,12 @@ def test_every_field_of_a_config_is_in_the_identity_or_known_not_to_matter():
 
 
 @pytest.mark.parametrize("name", MATTERS)
-def test_fields_of_the_identity_change_it_and_what_is_asked_for(name):
+def test_fields_of_the_identity_change_it_and_what_is_asked_for(name: str) -> None:
     base = ["task=mmlu", "task.members=[astronomy]"] if name == "task.answer" else []
     base += [f"plugins={CONF.parent / 'examples' / 'plugins'}"] if "refinement" in name else []
     before, after = (requested(words).jobs[0] for words in (base, [*base, MATTERS[name]]))
 
-    def identity(config):
+    def identity(config: Config) -> Identity:
         return identities.identity(config, config.model.dtype, "data")
 
     assert identity(before) != identity(after)
@@ -141,12 +146,12 @@ def test_fields_of_the_identity_change_it_and_what_is_asked_for(name):
         ("device=cpu", True),
     ],
 )
-def test_what_is_asked_for_counts_sizes_and_not_where_data_lie(override, same):
+def test_what_is_asked_for_counts_sizes_and_not_where_data_lie(override: str, same: bool) -> None:
     assert (identities.request(compose([override])) == identities.request(compose([]))) is same
 
 
-def test_a_family_is_an_identity_without_draw_place_and_steps():
-    def family(*overrides: str, thinking: bool = True):
+def test_a_family_is_an_identity_without_draw_place_and_steps() -> None:
+    def family(*overrides: str, thinking: bool = True) -> dict[str, Any]:
         config = compose(overrides)
         return identities.family(identities.identity(config, "float32", "data"), thinking)
 
@@ -174,11 +179,11 @@ def test_a_family_is_an_identity_without_draw_place_and_steps():
         "pool_size=30",  # through the data's fingerprint only
     ],
 )
-def test_what_cannot_change_a_number_leaves_the_key(override):
+def test_what_cannot_change_a_number_leaves_the_key(override: str) -> None:
     assert key(override) == key()
 
 
-def test_only_what_is_not_scored_changes_the_key():
+def test_only_what_is_not_scored_changes_the_key() -> None:
     assert key("method.scored=sparse") == key()  # of five steps all are scored
     assert key("method.scored=ends") != key()
     longer = [key("method.iterations=15", f"method.scored={s}") for s in ("all", "sparse", "ends")]
@@ -199,17 +204,17 @@ def test_only_what_is_not_scored_changes_the_key():
         ("sparse", 1, [1]),
     ],
 )
-def test_scored_steps_by_hand(scored, iterations, steps):
+def test_scored_steps_by_hand(scored: str, iterations: int, steps: list[int]) -> None:
     assert scored_steps(scored, iterations) == steps
 
 
-def test_settings_of_thinking_do_not_matter_for_vanilla():
+def test_settings_of_thinking_do_not_matter_for_vanilla() -> None:
     vanilla = key("method=vanilla")
     assert key("method=vanilla", "method.step_size=0.5", "method.positions=aligned") == vanilla
     assert key("method=deepthink", "method.iterations=1") == vanilla
 
 
-def test_selectors_and_their_options_are_part_of_the_key():
+def test_selectors_and_their_options_are_part_of_the_key() -> None:
     keys = {
         key(f"method={name}", *more)
         for name in ("graph_cut", "craig", "repeat", "random")
@@ -222,7 +227,7 @@ def test_selectors_and_their_options_are_part_of_the_key():
     assert key("method=deepthink_dev", "method.iterations=1") == key("method=best_random")
 
 
-def test_data_and_dtype_are_part_of_the_key():
+def test_data_and_dtype_are_part_of_the_key() -> None:
     config = compose([])
     ids = {
         identities.record_id(identities.identity(config, dtype, data))
@@ -233,12 +238,12 @@ def test_data_and_dtype_are_part_of_the_key():
 
 
 @pytest.fixture
-def stored(tmp_path):
+def stored(tmp_path: Path) -> tuple[Path, Record]:
     path = put(tmp_path, compose([]), {1: 3, 5: 4}, {1: 3, 5: 4}, unknown=(("note", "η"),))
     return path, records.read(path)
 
 
-def test_a_record_comes_back(stored, tmp_path):
+def test_a_record_comes_back(stored: tuple[Path, Record], tmp_path: Path) -> None:
     path, record = stored
     assert records.read(path) == record
     assert records.load_all(tmp_path).records == [(path, record)]
@@ -250,7 +255,7 @@ def published() -> list[Path]:
     return sorted((CONF.parent / "results" / "records").rglob("*.json"))
 
 
-def test_every_published_record_is_read_and_written_again_as_the_same_bytes():
+def test_every_published_record_is_read_and_written_again_as_the_same_bytes() -> None:
     assert len(published()) > 1000
     for path in published():
         record = records.read(path)
@@ -259,7 +264,9 @@ def test_every_published_record_is_read_and_written_again_as_the_same_bytes():
 
 
 @pytest.mark.parametrize("place", [(), ("identity", "thinking"), ("data", "rows"), ("curve", 0)])
-def test_what_another_version_wrote_is_kept(stored, place):
+def test_what_another_version_wrote_is_kept(
+    stored: tuple[Path, Record], place: tuple[int | str, ...]
+) -> None:
     values = json.loads(records.as_text(stored[1]))
     del values["checksum"]
     part = values
@@ -282,7 +289,9 @@ def test_what_another_version_wrote_is_kept(stored, place):
         (("unknown",), {"a": 1}),
     ],
 )
-def test_a_value_of_another_kind_is_no_record(stored, place, value):
+def test_a_value_of_another_kind_is_no_record(
+    stored: tuple[Path, Record], place: tuple[int | str, ...], value: Any
+) -> None:
     values = json.loads(records.as_text(stored[1]))
     part = values
     for key in place[:-1]:
@@ -292,7 +301,7 @@ def test_a_value_of_another_kind_is_no_record(stored, place, value):
         parse(values)
 
 
-def test_what_was_added_later_is_not_written_back(stored):
+def test_what_was_added_later_is_not_written_back(stored: tuple[Path, Record]) -> None:
     """An old record has no ties, no overlap and no notes; that it has none is said of it."""
     record = stored[1]
     assert {point.ties for point in record.curve} == {None}
@@ -306,12 +315,12 @@ def test_what_was_added_later_is_not_written_back(stored):
     assert old.stored() == values
 
 
-def test_every_field_of_a_record_is_explained_in_the_docs():
+def test_every_field_of_a_record_is_explained_in_the_docs() -> None:
     page = runpy.run_path(str(CONF.parent / "scripts" / "schema.py"))
     assert page["PAGE"].read_text(encoding="utf-8") == page["page"](), "python scripts/schema.py"
 
 
-def test_an_edited_record_is_refused(stored):
+def test_an_edited_record_is_refused(stored: tuple[Path, Record]) -> None:
     path, _ = stored
     path.write_text(json.dumps({**json.loads(path.read_text()), "curve": [1]}))
     with pytest.raises(UserError, match="changed after"):
@@ -319,7 +328,7 @@ def test_an_edited_record_is_refused(stored):
 
 
 @pytest.mark.parametrize("text", ['{"checksum": "\\ud800", "schema": "\\ud800"}', "[" * 10_000])
-def test_a_file_that_no_program_here_wrote_does_not_count(tmp_path, text):
+def test_a_file_that_no_program_here_wrote_does_not_count(tmp_path: Path, text: str) -> None:
     path = tmp_path / "records" / "seed0-00000000.json"
     path.parent.mkdir()
     head = '{"checksum": "", "schema": 2, "identity": {"protocol": 1}, "x": "\\ud800"}'
@@ -327,7 +336,9 @@ def test_a_file_that_no_program_here_wrote_does_not_count(tmp_path, text):
     assert records.load_all(tmp_path).broken == {path: "is not a complete record"}
 
 
-def test_a_record_cut_anywhere_is_refused_and_does_not_count(stored, tmp_path):
+def test_a_record_cut_anywhere_is_refused_and_does_not_count(
+    stored: tuple[Path, Record], tmp_path: Path
+) -> None:
     path, _ = stored
     text = path.read_bytes()
     ends = np.random.default_rng(0).choice(len(text) - 1, 50, replace=False)
@@ -347,19 +358,23 @@ def test_a_record_cut_anywhere_is_refused_and_does_not_count(stored, tmp_path):
         ({"curve": [1]}, "was changed after it was written"),
     ],
 )
-def test_records_of_other_versions_do_not_count(stored, tmp_path, change, reason):
+def test_records_of_other_versions_do_not_count(
+    stored: tuple[Path, Record], tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
     path, _ = stored
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     assert records.load_all(tmp_path).broken == {path: reason}
 
 
-def test_records_of_another_protocol_do_not_count(stored, monkeypatch, tmp_path):
+def test_records_of_another_protocol_do_not_count(
+    stored: tuple[Path, Record], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     path, _ = stored
     monkeypatch.setattr(records, "protocol_of", lambda dtype: 9)
     assert records.load_all(tmp_path).broken == {path: "has protocol 1, this version reads 9"}
 
 
-def test_what_is_set_aside_is_kept(stored):
+def test_what_is_set_aside_is_kept(stored: tuple[Path, Record]) -> None:
     path, _ = stored
     text = path.read_text()
     first = records.set_aside(path)
@@ -370,12 +385,12 @@ def test_what_is_set_aside_is_kept(stored):
     assert not path.exists()
 
 
-def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = dataclasses.replace(compose([]), results=str(tmp_path))
     record = made(config, {1: 3})
     path = records.path_of(config, record.identity)
 
-    def full(*_args, **_kwargs):
+    def full(*_args: object, **_kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(path), "write_text", full)
@@ -396,21 +411,21 @@ CURVE = [
 ]
 
 
-def test_dev_chooses_the_earliest_best_step():
+def test_dev_chooses_the_earliest_best_step() -> None:
     assert curves.by_dev(CURVE) == point(2, "test", 6)
     assert curves.by_dev([p for p in CURVE if p.split == "test"]) is None
 
 
-def points(*pairs):
+def points(*pairs: tuple[int, int]) -> list[Hits]:
     return [Hits(hits, n) for hits, n in pairs]
 
 
-def test_the_oracle_is_the_earliest_best_on_test():
+def test_the_oracle_is_the_earliest_best_on_test() -> None:
     assert curves.oracle(CURVE).step == 3
     assert curves.oracle([point(t, "test", 4) for t in (2, 1, 3)]).step == 1
 
 
-def test_averages_by_hand():
+def test_averages_by_hand() -> None:
     several = points((1, 2), (90, 100))
     assert curves.micro(several)[0] == pytest.approx(91 / 102)
     assert curves.macro(several)[0] == pytest.approx(0.7)
@@ -422,7 +437,9 @@ def test_averages_by_hand():
 
 
 @pytest.mark.parametrize("average", [curves.micro, curves.macro])
-def test_intervals_of_averages_hold_the_truth_as_often_as_they_say(average):
+def test_intervals_of_averages_hold_the_truth_as_often_as_they_say(
+    average: Callable[..., Any],
+) -> None:
     """22 tasks of 5 to 40 questions whose true accuracies differ."""
     rng = np.random.default_rng(0)
     counts, truths = rng.integers(5, 40, 22), rng.uniform(0.1, 0.7, 22)
@@ -435,7 +452,7 @@ def test_intervals_of_averages_hold_the_truth_as_often_as_they_say(average):
     assert 0.94 <= held / 1000 <= 0.98  # pooling ignores that the tasks differ: a little wide
 
 
-def test_intervals_by_hand():
+def test_intervals_by_hand() -> None:
     # Wilson for 5 of 10 at z = 1.96: 0.5 ± 0.2634
     share, low, high = curves.accuracy(Hits(5, 10))
     assert share == 0.5
@@ -444,7 +461,7 @@ def test_intervals_by_hand():
 
 
 @pytest.mark.parametrize(("correct", "count"), [(0, 10), (10, 10), (1, 3), (371, 1534)])
-def test_intervals_are_wilsons(correct, count):
+def test_intervals_are_wilsons(correct: int, count: int) -> None:
     _, low, high = curves.accuracy(Hits(correct, count))
     expected = binomtest(correct, count).proportion_ci(method="wilson")
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)

@@ -2,15 +2,17 @@
 
 import inspect
 import math
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 from tiny_models import CONFIGS, SMALL, VOCABULARY, tiny
-from transformers import AutoModelForCausalLM, Gemma3TextConfig, MistralConfig
+from transformers import AutoModelForCausalLM, Gemma3TextConfig, MistralConfig, PreTrainedModel
 
 from deepthink import score, think
 from deepthink.config.overrides import compose
@@ -34,7 +36,7 @@ ANSWERS = (range(6, 8), range(14, 15), range(20, 23))
 MODELS = [*CONFIGS, "sliding window", "sliding and global layers"]
 
 
-def made(name: str, dtype: torch.dtype = torch.float64):
+def made(name: str, dtype: torch.dtype = torch.float64) -> PreTrainedModel:
     """A tiny model; its layers with a window of 6 see little of a memory of 23 slots."""
     if name in CONFIGS:
         return tiny(name, dtype)
@@ -51,14 +53,14 @@ def made(name: str, dtype: torch.dtype = torch.float64):
     return model
 
 
-def shown(model, **options) -> Demonstrations:
+def shown(model: PreTrainedModel, **options: Any) -> Demonstrations:
     return Demonstrations(model, IDS, **{"spans": SPANS, "answers": ANSWERS, **options})
 
 
 # a differentiable forward
 
 
-def exact(name: str):
+def exact(name: str) -> PreTrainedModel:
     """A model that computes all in float64: some norms are in float32 whatever the model's dtype.
 
     Differences of 10⁻⁵ would be lost in their rounding.
@@ -70,7 +72,7 @@ def exact(name: str):
     return model
 
 
-def norm(module, offset: float, x: torch.Tensor) -> torch.Tensor:
+def norm(module: torch.nn.Module, offset: float, x: torch.Tensor) -> torch.Tensor:
     epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
     return x * (x.square().mean(-1, keepdim=True) + epsilon).rsqrt() * (offset + module.weight)
 
@@ -88,7 +90,12 @@ def directions(memory: Memory) -> list[Memory]:
     return steps
 
 
-def slope(function, memory: Memory, direction: Memory, size: float = 1e-5) -> float:
+def slope(
+    function: Callable[[Memory], torch.Tensor],
+    memory: Memory,
+    direction: Memory,
+    size: float = 1e-5,
+) -> float:
     """A derivative by central differences."""
     with torch.no_grad():
         ahead, behind = (function(memory.plus(direction, s)).item() for s in (size, -size))
@@ -99,7 +106,7 @@ def dot(a: Memory, b: Memory) -> float:
     return sum((x * y).sum().item() for x, y in zip(a.tensors, b.tensors, strict=True))
 
 
-def losses(demonstrations: Demonstrations):
+def losses(demonstrations: Demonstrations) -> dict[str, Callable[[Memory], torch.Tensor]]:
     """The loss in every form: plainly, in one sequence and in several, with slots hidden."""
     torch.manual_seed(2)
     hidden = torch.rand(len(IDS), len(IDS)) < 0.5
@@ -118,7 +125,7 @@ def losses(demonstrations: Demonstrations):
 
 @pytest.mark.parametrize("form", ["plain", "hidden", "left out"])
 @pytest.mark.parametrize("name", MODELS)
-def test_gradients_are_those_of_finite_differences(name, form):
+def test_gradients_are_those_of_finite_differences(name: str, form: str) -> None:
     demonstrations = shown(exact(name))
     loss = losses(demonstrations)[form]
     memory = demonstrations.read()
@@ -131,7 +138,7 @@ def test_gradients_are_those_of_finite_differences(name, form):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_reading_beside_a_memory_has_a_gradient(name):
+def test_a_reading_beside_a_memory_has_a_gradient(name: str) -> None:
     demonstrations = shown(exact(name))
 
     def size(memory: Memory) -> torch.Tensor:
@@ -153,7 +160,7 @@ def test_a_reading_beside_a_memory_has_a_gradient(name):
 
 
 @pytest.mark.parametrize("name", ["gpt2", "opt-350m", "gpt_neo", "gpt_neox", "llama"])
-def test_gradients_go_through_packed_layers(name):
+def test_gradients_go_through_packed_layers(name: str) -> None:
     model, packed = made(name, torch.float32), prepack(made(name, torch.float32))
     assert any(isinstance(module, PackedLinear) for module in packed.modules())
     gradients = []
@@ -168,7 +175,7 @@ def test_gradients_go_through_packed_layers(name):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("name", MODELS)
-def test_gradients_on_a_gpu_are_those_of_the_cpu(name):
+def test_gradients_on_a_gpu_are_those_of_the_cpu(name: str) -> None:
     gradients = []
     for device, dtype in (("cpu", torch.float64), ("cuda", torch.float32)):
         demonstrations = shown(made(name, dtype).to(device))
@@ -179,7 +186,7 @@ def test_gradients_on_a_gpu_are_those_of_the_cpu(name):
         assert (a - b.cpu()).norm() <= 2e-3 * a.norm()
 
 
-def test_a_gradient_of_a_packed_layer_is_its_weights():
+def test_a_gradient_of_a_packed_layer_is_its_weights() -> None:
     torch.manual_seed(0)
     plain = torch.nn.Linear(5, 3)
     packed = PackedLinear(plain.weight, plain.bias)
@@ -190,7 +197,7 @@ def test_a_gradient_of_a_packed_layer_is_its_weights():
 
 
 @pytest.mark.parametrize("masked", ["not", "causal", "mask"])
-def test_attention_and_its_log_sum_exp_have_gradients(masked):
+def test_attention_and_its_log_sum_exp_have_gradients(masked: str) -> None:
     torch.manual_seed(0)
     mask = torch.rand(1, 1, 5, 5) > 0.5 if masked == "mask" else None
     if mask is not None:
@@ -198,14 +205,14 @@ def test_attention_and_its_log_sum_exp_have_gradients(masked):
     inputs = torch.randn(3, 1, 2, 5, 4, dtype=torch.float64).unbind()
     inputs = [x.clone().requires_grad_() for x in inputs]
 
-    def both(*given):
+    def both(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         out, total = attend(*given, 0.3, mask, masked == "causal")
         return out, total.clamp(min=-100)  # differences need finite numbers
 
     assert torch.autograd.gradcheck(both, inputs)
 
 
-def test_a_row_that_sees_nothing_is_the_same_in_the_fused_kernel():
+def test_a_row_that_sees_nothing_is_the_same_in_the_fused_kernel() -> None:
     query, key, value = torch.randn(3, 1, 2, 4, 8, dtype=torch.float64)
     mask = torch.tensor([[True] * 4, [False] * 4, [True] * 4, [False, True] * 2])
     for ours, plain in zip(
@@ -216,7 +223,7 @@ def test_a_row_that_sees_nothing_is_the_same_in_the_fused_kernel():
         torch.testing.assert_close(ours, plain, rtol=0, atol=1e-12)
 
 
-def test_no_graph_and_no_gradient_is_kept_for_the_weights():
+def test_no_graph_and_no_gradient_is_kept_for_the_weights() -> None:
     model = made("llama")
     demonstrations = shown(model)
     leaves = demonstrations.read().leaves()
@@ -231,7 +238,7 @@ def test_no_graph_and_no_gradient_is_kept_for_the_weights():
         assert not demonstrations.read(leaves).requires_grad
 
 
-def test_a_gradient_that_would_be_missing_is_an_error():
+def test_a_gradient_that_would_be_missing_is_an_error() -> None:
     demonstrations = shown(made("gpt2"))
     leaves = demonstrations.read().leaves()
     with pytest.raises(RuntimeError):
@@ -241,7 +248,14 @@ def test_a_gradient_that_would_be_missing_is_an_error():
 # the loss
 
 
-def plain_loss(model, memory: Memory, prompts, hidden, wanted, start) -> float:
+def plain_loss(
+    model: PreTrainedModel,
+    memory: Memory,
+    prompts: list[list[int]],
+    hidden: list[torch.Tensor],
+    wanted: list[tuple[int, int]],
+    start: int,
+) -> float:
     """Token by token in the stock model: each prefix after a cache of the slots that it sees."""
     total = 0.0
     for prompt, position in wanted:
@@ -265,7 +279,7 @@ def plain_loss(model, memory: Memory, prompts, hidden, wanted, start) -> float:
 
 
 @pytest.mark.parametrize("name", [n for n in CONFIGS if n != "gpt_neo"])
-def test_the_left_out_loss_is_the_stock_models_over_a_shorter_cache(name):
+def test_the_left_out_loss_is_the_stock_models_over_a_shorter_cache(name: str) -> None:
     model = made(name)
     demonstrations = shown(model)
     memory = demonstrations.read()
@@ -280,7 +294,7 @@ def test_the_left_out_loss_is_the_stock_models_over_a_shorter_cache(name):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_plain_loss_is_minus_the_mean_score_of_every_token(name):
+def test_the_plain_loss_is_minus_the_mean_score_of_every_token(name: str) -> None:
     model = made(name)
     demonstrations = shown(model)
     *_, memory = think(model, IDS, 3, step_size=0.1)
@@ -290,7 +304,7 @@ def test_the_plain_loss_is_minus_the_mean_score_of_every_token(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_without_slots_it_is_the_loss_of_the_tokens_alone(name):
+def test_without_slots_it_is_the_loss_of_the_tokens_alone(name: str) -> None:
     """Where all slots are hidden, the memory cannot matter: positions apart, it is zero-shot."""
     model = made(name)
     demonstrations = shown(model)
@@ -303,7 +317,7 @@ def test_without_slots_it_is_the_loss_of_the_tokens_alone(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_hidden_slots_do_not_matter_and_others_do(name):
+def test_hidden_slots_do_not_matter_and_others_do(name: str) -> None:
     demonstrations = shown(made(name))
     memory = demonstrations.read()
     hide = torch.zeros(23, 23, dtype=torch.bool)
@@ -319,7 +333,7 @@ def test_hidden_slots_do_not_matter_and_others_do(name):
     assert demonstrations.loss(memory, ~hide) != demonstrations.loss(replaced, ~hide)
 
 
-def test_copies_of_a_demonstration_are_left_out_together():
+def test_copies_of_a_demonstration_are_left_out_together() -> None:
     ids = [1, 5, 6, 7, 8, 5, 6, 7, 8]
     spans = [range(1, 3), range(3, 5), range(5, 7), range(7, 9)]
     own = Demonstrations(made("gpt2"), ids, spans).leave_one_out
@@ -328,7 +342,7 @@ def test_copies_of_a_demonstration_are_left_out_together():
     assert not own[0].any()
 
 
-def test_a_loss_in_half_precision_is_that_of_logits_in_float32():
+def test_a_loss_in_half_precision_is_that_of_logits_in_float32() -> None:
     model = made("llama", torch.bfloat16)
     demonstrations = shown(model)
     memory = demonstrations.read()
@@ -351,7 +365,7 @@ def test_a_loss_in_half_precision_is_that_of_logits_in_float32():
         ),
     ],
 )
-def test_a_loss_of_nothing_is_refused_in_one_line(options, said):
+def test_a_loss_of_nothing_is_refused_in_one_line(options: dict[str, Any], said: str) -> None:
     demonstrations = shown(made("gpt2"))
     with pytest.raises(UserError, match=said):
         demonstrations.loss(demonstrations.read(), **options)
@@ -366,12 +380,12 @@ def test_a_loss_of_nothing_is_refused_in_one_line(options, said):
         ({"answers": [range(20, 24)]}, "answers reach to token 24, but the demonstrations have 23"),
     ],
 )
-def test_spans_that_are_none_are_refused_in_one_line(options, said):
+def test_spans_that_are_none_are_refused_in_one_line(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         shown(made("gpt2"), **options)
 
 
-def test_what_is_not_known_of_the_demonstrations_is_said():
+def test_what_is_not_known_of_the_demonstrations_is_said() -> None:
     demonstrations = Demonstrations(made("gpt2"), IDS)
     for name in ("span_of", "leave_one_out", "answers"):
         with pytest.raises(UserError, match="not known"):
@@ -383,7 +397,7 @@ def test_what_is_not_known_of_the_demonstrations_is_said():
 # operations
 
 
-def test_what_is_read_is_counted():
+def test_what_is_read_is_counted() -> None:
     model = made("gpt2")
     costs, demonstrations, counted = Costs.of(model), shown(model), []
     for _ in refined(demonstrations, iterate.refine, 3):
@@ -393,7 +407,7 @@ def test_what_is_read_is_counted():
     assert [counted[0], *(b - a for a, b in pairwise(counted))] == [plain, later, later]
 
 
-def test_a_loss_counts_what_must_be_fed_and_seen():
+def test_a_loss_counts_what_must_be_fed_and_seen() -> None:
     model = made("gpt2")
     costs, demonstrations = Costs.of(model), shown(model)
     memory = demonstrations.read()
@@ -415,7 +429,15 @@ def test_a_loss_counts_what_must_be_fed_and_seen():
 # iterate
 
 
-def old_think(model, ids, iterations, step_size, momentum, positions, memory_dtype):
+def old_think(
+    model: PreTrainedModel,
+    ids: list[int],
+    iterations: int,
+    step_size: float,
+    momentum: float,
+    positions: str,
+    memory_dtype: str,
+) -> Iterator[Memory]:
     """Eq. 2-5 as one loop over lists of tensors, as `think` was before there were refinements."""
     wide = torch.promote_types(model.dtype, torch.float32)
     dtype = wide if memory_dtype == "float32" else model.dtype
@@ -451,7 +473,9 @@ def old_think(model, ids, iterations, step_size, momentum, positions, memory_dty
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("name", MODELS)
-def test_iterate_is_the_old_loop_to_the_bit(name, dtype, momentum, positions, memory_dtype):
+def test_iterate_is_the_old_loop_to_the_bit(
+    name: str, dtype: torch.dtype, momentum: float, positions: str, memory_dtype: str
+) -> None:
     model = made(name, dtype)
     settings = (0.1, momentum, positions, memory_dtype)
     refine = partial(
@@ -473,7 +497,7 @@ def test_iterate_is_the_old_loop_to_the_bit(name, dtype, momentum, positions, me
 # any refinement
 
 
-def descend(shown: Demonstrations, rate: float = 0.1):
+def descend(shown: Demonstrations, rate: float = 0.1) -> Iterator[Memory]:
     """Gradient descent on the memory, each demonstration predicted from the others."""
     memory = shown.read()
     while True:
@@ -484,7 +508,7 @@ def descend(shown: Demonstrations, rate: float = 0.1):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_gradient_refinement_lowers_its_loss_at_every_step(name):
+def test_a_gradient_refinement_lowers_its_loss_at_every_step(name: str) -> None:
     demonstrations = shown(made(name))
     settings = (demonstrations.leave_one_out, demonstrations.answers, True)
     curve = [
@@ -495,7 +519,7 @@ def test_a_gradient_refinement_lowers_its_loss_at_every_step(name):
     assert curve[-1] < curve[0]
 
 
-def test_its_first_memory_is_that_of_think_and_none_holds_a_graph():
+def test_its_first_memory_is_that_of_think_and_none_holds_a_graph() -> None:
     model = made("llama")
     (plain,) = think(model, IDS, 1)
     memories = list(refined(shown(model), descend, 3))
@@ -504,38 +528,38 @@ def test_its_first_memory_is_that_of_think_and_none_holds_a_graph():
     assert not any(memory.requires_grad for memory in memories)
 
 
-def graphs(shown):
+def graphs(shown: Demonstrations) -> Iterator[Any]:
     """Forgets to detach."""
     memory = shown.read()
     yield memory
     yield memory.leaves().times(2.0)
 
 
-def test_a_graph_that_a_refinement_forgets_is_cut():
+def test_a_graph_that_a_refinement_forgets_is_cut() -> None:
     *_, last = refined(shown(made("gpt2")), graphs, 2)
     assert all(tensor.grad_fn is None and not tensor.requires_grad for tensor in last.tensors)
 
 
-def starts_elsewhere(shown):
+def starts_elsewhere(shown: Demonstrations) -> Iterator[Memory]:
     while True:
         yield shown.read().times(1.0001)
 
 
-def never_reads(shown):
+def never_reads(shown: Demonstrations) -> Iterator[Memory]:
     yield Memory((torch.zeros(4, 23, 8),) * 3, (torch.zeros(4, 23, 8),) * 3, 1)
 
 
-def spoils_what_it_read(shown):
+def spoils_what_it_read(shown: Demonstrations) -> Iterator[Memory]:
     memory = shown.read()
     memory.keys[0].mul_(2)
     yield memory
 
 
-def ends(shown):
+def ends(shown: Demonstrations) -> Iterator[Memory]:
     yield shown.read()
 
 
-def writes(shown):
+def writes(shown: Demonstrations) -> Iterator[Memory]:
     leaves = shown.read().leaves()
     optimiser = torch.optim.SGD(leaves.tensors, lr=0.1)
     while True:
@@ -545,19 +569,19 @@ def writes(shown):
         optimiser.step()
 
 
-def explodes(shown):
+def explodes(shown: Demonstrations) -> Iterator[Memory]:
     memory = shown.read()
     yield memory
     yield memory.times(math.inf)
 
 
-def shrinks(shown):
+def shrinks(shown: Demonstrations) -> Iterator[Memory]:
     memory = shown.read()
     yield memory
     yield Memory(tuple(k[:, 1:] for k in memory.keys), memory.values, 1)
 
 
-def yields_scores(shown):
+def yields_scores(shown: Demonstrations) -> Iterator[Any]:
     yield 0.5
 
 
@@ -574,15 +598,15 @@ def yields_scores(shown):
         (yields_scores, "yields float at t = 1, no Memory"),
     ],
 )
-def test_a_wrong_refinement_is_named_in_one_line(refine, said):
+def test_a_wrong_refinement_is_named_in_one_line(refine: Callable[..., Any], said: str) -> None:
     with pytest.raises(UserError, match=said) as refused:
         list(refined(shown(made("gpt2")), refine, 3))
     assert str(refused.value).startswith("the refinement test_refinements ")
     assert "\n" not in str(refused.value)
 
 
-def test_an_optimiser_that_yields_copies_is_a_refinement():
-    def adam(shown):
+def test_an_optimiser_that_yields_copies_is_a_refinement() -> None:
+    def adam(shown: Demonstrations) -> Iterator[Memory]:
         leaves = shown.read().leaves()
         optimiser = torch.optim.AdamW(leaves.tensors, lr=1e-2, weight_decay=0.0)
         while True:
@@ -599,12 +623,12 @@ def test_an_optimiser_that_yields_copies_is_a_refinement():
     assert curve == sorted(curve, reverse=True)
 
 
-def test_iterations_out_of_range_are_refused():
+def test_iterations_out_of_range_are_refused() -> None:
     with pytest.raises(UserError, match="T must be 1"):
         next(refined(shown(made("gpt2")), iterate.refine, 0))
 
 
-def test_options_of_iterate_out_of_range_are_refused():
+def test_options_of_iterate_out_of_range_are_refused() -> None:
     with pytest.raises(UserError, match="η must lie between 0 and 1"):
         next(iterate.refine(shown(made("gpt2")), step_size=2.0))
 
@@ -612,7 +636,7 @@ def test_options_of_iterate_out_of_range_are_refused():
 # defaults
 
 
-def test_the_defaults_of_think_stand_once():
+def test_the_defaults_of_think_stand_once() -> None:
     """Those of think, of iterate, of the reference and of the config's files are the same."""
     defaults = vars(THINKING)
     for function in (think, iterate.refine, reference.think, refined):
@@ -628,7 +652,7 @@ def test_the_defaults_of_think_stand_once():
     assert [*inspect.signature(think).parameters][2:] == [*defaults]
 
 
-def test_the_memory_of_a_refinement_can_be_asked_for_as_many_times_as_wanted():
+def test_the_memory_of_a_refinement_can_be_asked_for_as_many_times_as_wanted() -> None:
     """The same demonstrations, thought over twice."""
     demonstrations = shown(made("gpt2"))
     first, second = (list(islice(refined(demonstrations, descend, 2), 2)) for _ in range(2))

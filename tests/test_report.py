@@ -7,15 +7,19 @@ import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import stored
+from conftest import Command, stored
 from made_records import ROWS, jobs, put
 
-from deepthink.config.overrides import CONF, expand
+from deepthink.config.overrides import axes, expand
+from deepthink.installation import CONF
 from deepthink.report import (
     claims,
     comparisons,
@@ -33,10 +37,12 @@ from deepthink.report import (
     verdicts,
 )
 from deepthink.report.cells import Cell, fill
+from deepthink.report.comparisons import Comparison
 from deepthink.report.figures import FIGURES, methods
+from deepthink.report.further import FurtherRow
 from deepthink.report.measurements import Subject
-from deepthink.report.readings import BY_DEV, FIVE, ORACLE, VANILLA, Calibration, at
-from deepthink.report.runs import Runs, Scale, one_per_draw
+from deepthink.report.readings import BY_DEV, FIVE, ORACLE, VANILLA, Calibration, Reading, at
+from deepthink.report.runs import Run, Runs, Scale, one_per_draw
 from deepthink.report.writer import Writer
 from deepthink.store.identity import digest
 
@@ -48,22 +54,28 @@ CURVE = {1: 2, 5: 4, 15: 3}
 DEV = {1: 1, 5: 2, 15: 5}
 
 
-def curve(results, *overrides, hits=CURVE, dev=DEV, **changes):
+def curve(
+    results: Path,
+    *overrides: str,
+    hits: dict[int, int] = CURVE,
+    dev: dict[int, int] = DEV,
+    **changes: Any,
+) -> Path:
     """A T = 15 run of SST2 scored at 1, 5, 15."""
     (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, *overrides)
     return put(results, config, hits, dev, **changes)
 
 
-def ten(results, **settings):
+def ten(results: Path, **settings: Any) -> None:
     for seed in range(10):
         curve(results, f"seed={seed}", **settings)
 
 
-def subject(results, scale=SCALE):
+def subject(results: Path, scale: Scale = SCALE) -> Subject:
     return Subject(Runs.load(results), MODEL, scale)
 
 
-def cell(results, reading, **axes):
+def cell(results: Path, reading: Reading, **axes: Any) -> Cell:
     where = {"method": "deepthink_curve", "task": "sst2", **axes}
     return Cell((subject(results).measure("table1", reading, **where),))
 
@@ -74,7 +86,7 @@ def cell(results, reading, **axes):
 @pytest.mark.parametrize(
     ("reading", "hits"), [(VANILLA, 2), (FIVE, 4), (at(15), 3), (BY_DEV, 3), (ORACLE, 4)]
 )
-def test_a_cell_is_its_reading_of_every_seed(tmp_path, reading, hits):
+def test_a_cell_is_its_reading_of_every_seed(tmp_path: Path, reading: Reading, hits: int) -> None:
     ten(tmp_path)
     found = cell(tmp_path, reading)
     assert found.complete
@@ -82,13 +94,13 @@ def test_a_cell_is_its_reading_of_every_seed(tmp_path, reading, hits):
     assert (found.estimate.seeds, found.estimate.examples) == (10, ROWS)
 
 
-def test_by_dev_never_looks_at_test(tmp_path):
+def test_by_dev_never_looks_at_test(tmp_path: Path) -> None:
     curve(tmp_path, "seed=0", hits={1: 6, 5: 6, 15: 0}, dev={1: 0, 5: 0, 15: 1})
     assert cell(tmp_path, BY_DEV).so_far.mean == 0
     assert cell(tmp_path, ORACLE).so_far.mean == 100
 
 
-def test_a_missing_seed_makes_the_cell_missing_and_names_the_command(tmp_path):
+def test_a_missing_seed_makes_the_cell_missing_and_names_the_command(tmp_path: Path) -> None:
     ten(tmp_path)
     next(tmp_path.rglob("seed3-*.json")).unlink()
     found = cell(tmp_path, FIVE)
@@ -101,13 +113,13 @@ def test_a_missing_seed_makes_the_cell_missing_and_names_the_command(tmp_path):
     )
 
 
-def test_the_command_names_the_mirror_the_others_were_read_from(tmp_path):
+def test_the_command_names_the_mirror_the_others_were_read_from(tmp_path: Path) -> None:
     curve(tmp_path, "data_root=/mirror")
     ((command, _),) = fill(cell(tmp_path, FIVE).parts)
     assert command.endswith(f"seed=1,2,3,4,5,6,7,8,9 data_root=/mirror results={tmp_path}")
 
 
-def test_commands_join_what_is_missing_alike():
+def test_commands_join_what_is_missing_alike() -> None:
     nothing = Subject(Runs([]), "gpt2-large", tables.WHOLE)
     settings = experiments.settings("table1")
     parts = [nothing.measure_setting(setting, VANILLA) for setting in settings]
@@ -124,7 +136,7 @@ def test_commands_join_what_is_missing_alike():
     assert sorted(map(str, filled)) == sorted(str(p.setting.axes) for p in three)
 
 
-def test_vanilla_is_found_in_any_thinking_and_thinking_only_in_its_own(tmp_path):
+def test_vanilla_is_found_in_any_thinking_and_thinking_only_in_its_own(tmp_path: Path) -> None:
     curve(tmp_path, "method.step_size=0.1")
     assert cell(tmp_path, VANILLA).so_far.mean == pytest.approx(100 * 2 / ROWS)
     assert cell(tmp_path, FIVE).so_far is None
@@ -142,18 +154,18 @@ def test_vanilla_is_found_in_any_thinking_and_thinking_only_in_its_own(tmp_path)
         "method.selector.balance=none",
     ],
 )
-def test_runs_of_other_settings_are_in_no_cell(tmp_path, override):
+def test_runs_of_other_settings_are_in_no_cell(tmp_path: Path, override: str) -> None:
     curve(tmp_path, override)
     assert cell(tmp_path, VANILLA).so_far is None
 
 
-def test_scales_are_kept_apart(tmp_path):
+def test_scales_are_kept_apart(tmp_path: Path) -> None:
     curve(tmp_path, "seed=0")
     curve(tmp_path, "seed=1", "test_size=5")
     assert cell(tmp_path, VANILLA).so_far.seeds == 1
 
 
-def test_unlike_runs_are_not_averaged(tmp_path):
+def test_unlike_runs_are_not_averaged(tmp_path: Path) -> None:
     """Scored at other steps, t by dev is another number: the kind with more draws counts."""
     for seed in (0, 1):
         curve(tmp_path, f"seed={seed}")
@@ -161,7 +173,7 @@ def test_unlike_runs_are_not_averaged(tmp_path):
     assert cell(tmp_path, BY_DEV).so_far.seeds == 2
 
 
-def test_one_per_draw_takes_the_longest_of_equals(tmp_path):
+def test_one_per_draw_takes_the_longest_of_equals(tmp_path: Path) -> None:
     curve(tmp_path, hits={1: 2, 5: 4}, dev={1: 1, 5: 1})
     (config,) = jobs("task=sst2", "method=deepthink", *SMALL)
     put(tmp_path, config, {1: 2}, {1: 1})
@@ -169,12 +181,12 @@ def test_one_per_draw_takes_the_longest_of_equals(tmp_path):
     assert found[0, 0].steps == (1, 5)
 
 
-def test_a_suite_needs_all_its_members(tmp_path):
+def test_a_suite_needs_all_its_members(tmp_path: Path) -> None:
     overrides = ("task=bbh", "method=deepthink", "method.scored=ends", "test_size=6")
     paths = [put(tmp_path, job, {1: 3, 5: 6}) for job in jobs(*overrides)]
     scale = Scale(6, -1, -1, "float32")
 
-    def read(pooled=True):
+    def read(pooled: bool = True) -> Cell:
         part = subject(tmp_path, scale).measure("table3", FIVE, task="bbh")
         return Cell((part,), pooled=pooled)
 
@@ -189,7 +201,7 @@ def test_a_suite_needs_all_its_members(tmp_path):
     )
 
 
-def test_questions_weigh_by_their_number_where_they_are_pooled(tmp_path):
+def test_questions_weigh_by_their_number_where_they_are_pooled(tmp_path: Path) -> None:
     first, second, *others = jobs("task=bbh", "method=deepthink", "method.scored=ends")
     for job in others:
         put(tmp_path, job, {1: 0, 5: 0}, rows=1)
@@ -202,7 +214,7 @@ def test_questions_weigh_by_their_number_where_they_are_pooled(tmp_path):
     assert Cell((part,)).estimate.mean == pytest.approx(100 / 22)
 
 
-def test_t_by_dev_is_of_curves_of_the_asked_length(tmp_path):
+def test_t_by_dev_is_of_curves_of_the_asked_length(tmp_path: Path) -> None:
     """A dev set may choose among t ≤ 15, not among more."""
     longer = {**CURVE, 20: 6}
     curve(tmp_path, "method.iterations=20", hits=longer, dev={**DEV, 20: 6})
@@ -213,7 +225,7 @@ def test_t_by_dev_is_of_curves_of_the_asked_length(tmp_path):
 # calibrations of stored scores
 
 
-def turned(run):
+def turned(run: Command) -> Run | None:
     """A made-up calibration: every answer becomes the other one; stored for even seeds alone."""
     if run.draw[0] % 2:
         return None
@@ -231,7 +243,7 @@ def turned(run):
 TURNED = Calibration("turned (inductive)", turned)
 
 
-def test_a_reading_may_calibrate_stored_scores(tmp_path):
+def test_a_reading_may_calibrate_stored_scores(tmp_path: Path) -> None:
     """Right are 2, 4 and 3 of 6 after t = 1, 5 and 15; turned 4, 2 and 3, and t = 1 by dev."""
     ten(tmp_path)
     found = cell(tmp_path, VANILLA.after(TURNED))
@@ -245,13 +257,13 @@ def test_a_reading_may_calibrate_stored_scores(tmp_path):
     assert fill(found.parts) == []  # the line without calibration names the command
 
 
-def test_a_calibrated_line_is_a_row_only_where_scores_are_stored(tmp_path):
+def test_a_calibrated_line_is_a_row_only_where_scores_are_stored(tmp_path: Path) -> None:
     curve(tmp_path, "seed=1")
     (table2,) = (layout for layout in layouts.LAYOUTS if layout.name == "table2")
     icl, *others = table2.sections[""]
     layout = replace(table2, sections={"": [icl, icl.after(TURNED), *others]})
 
-    def labels():
+    def labels() -> list[str]:
         blocks = tables.build(Runs.load(tmp_path), layout).blocks
         (block,) = (block for block in blocks if block.measured)
         return [row.label for row in block.rows]
@@ -264,12 +276,18 @@ def test_a_calibrated_line_is_a_row_only_where_scores_are_stored(tmp_path):
 # further methods
 
 
-def other_method(results, change, *overrides, label=None, **settings):
+def other_method(
+    results: Path,
+    change: Callable[[dict[str, Any]], object],
+    *overrides: str,
+    label: None = None,
+    **settings: Any,
+) -> None:
     """A run whose identity says that a file of another name made it."""
     return renamed(curve(results, *overrides, **settings), change, label)
 
 
-def renamed(path, change, label=None):
+def renamed(path: Path, change: Callable[[dict[str, Any]], object], label: None = None) -> None:
     record = json.loads(path.read_text())
     record.pop("checksum")
     change(record["identity"])
@@ -281,26 +299,28 @@ def renamed(path, change, label=None):
     (folder / f"{head}-{key}.json").write_text(json.dumps(record))
 
 
-def nearest(distance):
-    def change(identity):
+def nearest(distance: str) -> Callable[[dict[str, Any]], object]:
+    def change(identity: dict[str, Any]) -> None:
         identity["selector"] = {"name": "nearest", "distance": distance, "source": "ab" * 32}
 
     return change
 
 
-def gradient(identity):
+def gradient(identity: dict[str, Any]) -> None:
     identity["thinking"]["refinement"] = {"name": "gradient", "rate": 0.5}
 
 
-def contextual(identity):
+def contextual(identity: dict[str, Any]) -> None:
     identity["calibration"] = {"name": "contextual"}
 
 
-def further_rows(results):
+def further_rows(results: Path) -> list[FurtherRow]:
     return further.every(page.load(results), page.EXPERIMENTS)
 
 
-def test_rules_refinements_and_calibrations_of_others_have_rows_of_their_own(tmp_path):
+def test_rules_refinements_and_calibrations_of_others_have_rows_of_their_own(
+    tmp_path: Path,
+) -> None:
     curve(tmp_path, "seed=9")
     before = texts(tmp_path)
     for seed in range(4):
@@ -336,7 +356,7 @@ def test_rules_refinements_and_calibrations_of_others_have_rows_of_their_own(tmp
     assert all(len(list(tmp_path.rglob(f"*-{key}.json"))) == 1 for key in ids)
 
 
-def test_another_refinements_t_1_fills_no_cell_of_the_papers(tmp_path):
+def test_another_refinements_t_1_fills_no_cell_of_the_papers(tmp_path: Path) -> None:
     other_method(tmp_path, gradient)
     assert cell(tmp_path, VANILLA).so_far is None
     text = texts(tmp_path)["README.md"]
@@ -344,7 +364,7 @@ def test_another_refinements_t_1_fills_no_cell_of_the_papers(tmp_path):
     assert "| gradient (rate=0.5) |" in text
 
 
-def test_rows_that_differ_in_settings_say_in_which(tmp_path):
+def test_rows_that_differ_in_settings_say_in_which(tmp_path: Path) -> None:
     other_method(tmp_path, gradient)
     (row,) = further_rows(tmp_path)
     assert row.settings == {}
@@ -356,7 +376,7 @@ def test_rows_that_differ_in_settings_say_in_which(tmp_path):
     ]
 
 
-def test_a_suite_is_one_row_over_its_members(tmp_path):
+def test_a_suite_is_one_row_over_its_members(tmp_path: Path) -> None:
     first, second, *_ = jobs("task=bbh", "method.scored=ends", "test_size=6")
     for job, hits in ((first, 2), (second, 4)):
         renamed(put(tmp_path, job, {1: hits, 5: 6}), contextual)
@@ -369,7 +389,7 @@ def test_a_suite_is_one_row_over_its_members(tmp_path):
 # comparisons and verdicts
 
 
-def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path):
+def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path: Path) -> None:
     ten(tmp_path)
     found = comparisons.thinking(subject(tmp_path), FIVE)["vanilla"]
     assert found.label == "vanilla"
@@ -379,7 +399,7 @@ def test_thinking_is_paired_with_vanilla_by_seed_and_example(tmp_path):
     assert others == [None] * 5  # four tasks were not run, so there is no average either
 
 
-def test_the_oracle_is_never_tested(tmp_path):
+def test_the_oracle_is_never_tested(tmp_path: Path) -> None:
     ten(tmp_path)
     found = comparisons.thinking(subject(tmp_path), ORACLE)["vanilla"]
     assert found.estimates[0].mean == pytest.approx(100 * 2 / ROWS)
@@ -387,7 +407,7 @@ def test_the_oracle_is_never_tested(tmp_path):
 
 
 @pytest.mark.parametrize(("draws", "verdict"), [(3, "not run"), (4, "in part")])
-def test_with_too_few_draws_nothing_is_tested(tmp_path, draws, verdict):
+def test_with_too_few_draws_nothing_is_tested(tmp_path: Path, draws: int, verdict: str) -> None:
     for seed in range(draws):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
     found = comparisons.thinking(subject(tmp_path), FIVE)["vanilla"]
@@ -399,7 +419,7 @@ def test_with_too_few_draws_nothing_is_tested(tmp_path, draws, verdict):
 @pytest.mark.parametrize(
     ("hits", "verdict"), [({1: 0, 5: 6, 15: 6}, "in part"), ({1: 6, 5: 0, 15: 0}, "not here")]
 )
-def test_verdicts_follow_the_numbers(tmp_path, hits, verdict):
+def test_verdicts_follow_the_numbers(tmp_path: Path, hits: dict[int, int], verdict: str) -> None:
     for seed in range(6):
         curve(tmp_path, f"seed={seed}", hits=hits)
     by_claim = {v.claim: v for v in claims.verdicts(Runs.load(tmp_path), MODEL)}
@@ -409,8 +429,8 @@ def test_verdicts_follow_the_numbers(tmp_path, hits, verdict):
     assert by_claim["Thinking beats vanilla on MMLU and BBH"].verdict == "not run"
 
 
-def test_an_average_that_is_ahead_alone_is_a_claim_in_part():
-    def comparison(*ps):
+def test_an_average_that_is_ahead_alone_is_a_claim_in_part() -> None:
+    def comparison(*ps: float) -> Comparison:
         ahead = tuple(statistics.Estimate(1.0, 0.1, 1.9, 10, 100, p) for p in ps)
         return comparisons.Comparison("", ("sst2", "mr", "average"), ahead, ps)
 
@@ -421,7 +441,7 @@ def test_an_average_that_is_ahead_alone_is_a_claim_in_part():
     assert [*said.values()] == ["not here", "in part", "in part", "holds"]
 
 
-def test_a_claims_tests_are_one_family():
+def test_a_claims_tests_are_one_family() -> None:
     """Six settings of one claim are six chances; a task that is missing was a chance too."""
     found = statistics.Estimate(1.0, 0.1, 1.9, 10, 100, 0.03)
     one = comparisons.Comparison("", ("sst2",), (found,), (0.03,))
@@ -431,7 +451,7 @@ def test_a_claims_tests_are_one_family():
     assert verdicts.corrected([one, none])[0].adjusted == (0.06,)
 
 
-def test_what_is_significantly_the_other_way_is_told():
+def test_what_is_significantly_the_other_way_is_told() -> None:
     gains = {
         name: statistics.Estimate(mean, mean - 1, mean + 1, 10, 100, p)
         for name, mean, p in (("up", 3, 0.001), ("down", -3, 0.001), ("even", 0.1, 0.9))
@@ -441,7 +461,7 @@ def test_what_is_significantly_the_other_way_is_told():
     assert told.endswith("significantly the other way: down")
 
 
-def test_a_command_makes_what_the_draws_that_are_there_are(tmp_path):
+def test_a_command_makes_what_the_draws_that_are_there_are(tmp_path: Path) -> None:
     """The same sizes as scale=cpu, which scores sparsely; these were scored after every t."""
     sizes = ("test_size=100", "dev_size=50", "pool_size=300", "method.iterations=3")
     for seed in range(2):
@@ -453,7 +473,7 @@ def test_a_command_makes_what_the_draws_that_are_there_are(tmp_path):
     assert " scale=cpu model.dtype=float32 method.scored=all " in command
 
 
-def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path):
+def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path: Path) -> None:
     settings = ("method.step_size=0.1",)
     for seed in range(6):
         falls, stays = {1: 2, 5: 6, 15: 0}, {1: 2, 5: 6, 15: 6}
@@ -466,7 +486,7 @@ def test_the_finding_says_who_is_ahead_and_who_falls(tmp_path):
     assert sentences.on_positions(Subject(Runs([]), MODEL, SCALE)) == ""
 
 
-def test_the_opening_says_where_thinking_stands(tmp_path):
+def test_the_opening_says_where_thinking_stands(tmp_path: Path) -> None:
     for seed in range(6):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
     last, first = sentences.opening(Runs.load(tmp_path), MODEL)
@@ -478,7 +498,7 @@ def test_the_opening_says_where_thinking_stands(tmp_path):
     assert list(sentences.opening(Runs([]), MODEL)) == []
 
 
-def figure4(results, hits):
+def figure4(results: Path, hits: Callable[..., Any]) -> None:
     """Six draws of every setting of Figure 4; hits: by count and seed, those of t = 1 and t = 5."""
     for count, task, seed in product((2, 4, 8, 16), ("sst2", "agnews"), range(6)):
         asked = (f"task={task}", f"seed={seed}", f"demonstrations.count={count}", *SMALL)
@@ -496,7 +516,9 @@ def figure4(results, hits):
         (lambda count, seed: (0, 6 if count == 2 else 0), ("in part", "not here", "not here")),
     ],
 )
-def test_claims_of_figure_4_follow_the_numbers(tmp_path, hits, expected):
+def test_claims_of_figure_4_follow_the_numbers(
+    tmp_path: Path, hits: Callable[..., Any], expected: tuple[str, str, str]
+) -> None:
     figure4(tmp_path, hits)
     judges = (
         sensitivity_claims.any_count,
@@ -508,7 +530,9 @@ def test_claims_of_figure_4_follow_the_numbers(tmp_path, hits, expected):
 
 
 @pytest.mark.parametrize(("peaks", "verdict"), [((15, 5, 1), "holds"), ((15, 15, 1), "in part")])
-def test_a_larger_step_size_peaks_earlier(tmp_path, peaks, verdict):
+def test_a_larger_step_size_peaks_earlier(
+    tmp_path: Path, peaks: tuple[int, int, int], verdict: str
+) -> None:
     for size, peak in zip(("0.001", "0.01", "0.1"), peaks, strict=True):
         for seed in range(5):
             hits = {step: 6 if step == peak else 2 for step in CURVE}
@@ -520,13 +544,13 @@ def test_a_larger_step_size_peaks_earlier(tmp_path, peaks, verdict):
     assert sensitivity_claims.fewer_iterations(nothing) == ("not run", "")
 
 
-def test_a_claim_of_several_parts_holds_only_if_none_is_missing():
+def test_a_claim_of_several_parts_holds_only_if_none_is_missing() -> None:
     assert verdicts.all_of([True, True], 2) == "holds"
     assert verdicts.all_of([True, True], 3) == "in part"
     assert verdicts.all_of([], 3) == "not run"
 
 
-def test_compute_counts_selection_and_the_iterations_that_were_read(tmp_path):
+def test_compute_counts_selection_and_the_iterations_that_were_read(tmp_path: Path) -> None:
     flops = {"selection": 5, "thinking": [1, 10, 100, 1000], "scoring": 10**6}
     path = curve(tmp_path, flops=flops)
     (run_,) = Runs.load(tmp_path).all
@@ -538,7 +562,7 @@ def test_compute_counts_selection_and_the_iterations_that_were_read(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with runs of several experiments, and what the report made of it."""
     folder = tmp_path_factory.mktemp("report") / "results"
     for seed in range(10):
@@ -559,18 +583,18 @@ def written(tmp_path_factory):
 
 
 @pytest.fixture
-def results(written, tmp_path):
+def results(written: Path, tmp_path: Path) -> Path:
     """The same records, to be changed."""
     folder = tmp_path / "results"
     shutil.copytree(written / "records", folder / "records")
     return folder
 
 
-def texts(results, drawn=()):
+def texts(results: Path, drawn: tuple[()] = ()) -> dict[str, str]:
     return dict(page.texts(results, page.load(results), drawn))
 
 
-def test_everything_is_written(written):
+def test_everything_is_written(written: Path) -> None:
     names = {path.name for path in written.rglob("*")}
     for table in ("table1", "table2", "table3", "table4", "table5", "table6", "figure3"):
         assert {f"{table}.md", f"{table}.tex", f"{table}.csv"} <= names
@@ -585,7 +609,7 @@ def test_everything_is_written(written):
         assert (written / link).is_file(), link
 
 
-def test_the_same_records_give_the_same_bytes(written, tmp_path):
+def test_the_same_records_give_the_same_bytes(written: Path, tmp_path: Path) -> None:
     drawn = []
     writer = Writer(tmp_path)
     for one, figure in figures.every(page.load(written), lambda _: None):
@@ -599,7 +623,9 @@ def test_the_same_records_give_the_same_bytes(written, tmp_path):
         assert path.read_bytes() == (written / path.relative_to(tmp_path)).read_bytes()
 
 
-def test_what_is_committed_is_what_the_committed_records_say(monkeypatch):
+def test_what_is_committed_is_what_the_committed_records_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(CONF.parent)
     committed = experiments.PUBLISHED
     runs = page.load(committed)
@@ -612,7 +638,7 @@ def test_what_is_committed_is_what_the_committed_records_say(monkeypatch):
     assert names == {path.name for path in (committed / "figures").iterdir()}, "run: make tables"
 
 
-def test_what_is_no_longer_true_is_removed(tmp_path):
+def test_what_is_no_longer_true_is_removed(tmp_path: Path) -> None:
     curve(tmp_path)
     (tmp_path / "tables").mkdir()
     stale = tmp_path / "tables" / "stale.md"
@@ -628,7 +654,7 @@ def test_what_is_no_longer_true_is_removed(tmp_path):
     assert "Nothing yet" in (tmp_path / "README.md").read_text()
 
 
-def test_draws_that_only_vanilla_has_are_left_out(results):
+def test_draws_that_only_vanilla_has_are_left_out(results: Path) -> None:
     """Runs with other settings of thinking have the t = 1 of a draw whose own run is missing."""
     (results / cell(results, FIVE).parts[0].runs[0, 0][0].path).unlink()
     vanilla, thinking = (cell(results, reading) for reading in (VANILLA, FIVE))
@@ -636,7 +662,7 @@ def test_draws_that_only_vanilla_has_are_left_out(results):
     assert "t = 5: SD 0.0 → 0.0 n=9, worst " in texts(results)["README.md"]
 
 
-def test_csv_traces_every_number_to_its_records(written):
+def test_csv_traces_every_number_to_its_records(written: Path) -> None:
     results = written
     lines = list(csv.DictReader(StringIO((results / "tables" / "table1.csv").read_text())))
     (line,) = (
@@ -655,7 +681,7 @@ def test_csv_traces_every_number_to_its_records(written):
     assert all(one["command"] for one in lines if not one["ours"] and one["column"] != "Average")
 
 
-def test_latex_has_as_many_cells_in_every_row_and_no_bare_signs(written):
+def test_latex_has_as_many_cells_in_every_row_and_no_bare_signs(written: Path) -> None:
     for path in (written / "tables").glob("*.tex"):
         text = path.read_text()
         body = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
@@ -666,7 +692,7 @@ def test_latex_has_as_many_cells_in_every_row_and_no_bare_signs(written):
         assert text.isascii(), path
 
 
-def test_the_report_needs_neither_torch_nor_a_network():
+def test_the_report_needs_neither_torch_nor_a_network() -> None:
     code = (
         "import sys, deepthink.report.page, deepthink.report.plan;"
         "print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
@@ -675,7 +701,7 @@ def test_the_report_needs_neither_torch_nor_a_network():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_broken_record_is_left_out_and_told(results):
+def test_a_broken_record_is_left_out_and_told(results: Path) -> None:
     before = cell(results, FIVE)
     path = results / before.parts[0].runs[0, 0][0].path
     path.write_text(path.read_text()[:100])
@@ -686,12 +712,14 @@ def test_a_broken_record_is_left_out_and_told(results):
     assert path.exists()
 
 
-def tables_script(monkeypatch, *words):
+def tables_script(monkeypatch: pytest.MonkeyPatch, *words: Path | str) -> None:
     monkeypatch.setattr(sys, "argv", ["tables.py", *map(str, words)])
     runpy.run_path(str(SCRIPTS / "tables.py"), run_name="__main__")
 
 
-def test_the_command_says_what_it_wrote_or_what_is_wrong(tmp_path, monkeypatch, capsys):
+def test_the_command_says_what_it_wrote_or_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (broken := curve(tmp_path)).write_text("{")
     tables_script(monkeypatch, "--results", tmp_path)
     out = capsys.readouterr().out
@@ -704,7 +732,7 @@ def test_the_command_says_what_it_wrote_or_what_is_wrong(tmp_path, monkeypatch, 
     paper.read.cache_clear()
 
 
-def test_grid_by_hand(written):
+def test_grid_by_hand(written: Path) -> None:
     table = tables.build(Runs.load(written), layouts.LAYOUTS[0])
     block = next(b for b in table.blocks if b.subject.model == MODEL)
     grid = render.grid(table, block)
@@ -720,16 +748,16 @@ def test_grid_by_hand(written):
 
 
 @pytest.mark.parametrize("name", experiments.names())
-def test_every_job_of_every_experiment_composes(name):
+def test_every_job_of_every_experiment_composes(name: str) -> None:
     for setting in experiments.settings(name):
         assert setting.configs
         assert setting.draws
 
 
-def test_experiments_are_the_papers():
+def test_experiments_are_the_papers() -> None:
     assert len(experiments.settings("table1")) == 5 * 14
     assert all(len(s.draws) == 10 for s in experiments.settings("table1"))
-    assert len(experiments.axes("table2")["model"]) == 8
+    assert len(axes("table2")["model"]) == 8
     assert [len(s.configs) for s in experiments.settings("table3")] == [57, 22]
     assert {s.draws for s in experiments.settings("table3")} == {((0, 0),)}
     steps = {c.method.step_size for s in experiments.settings("figure6") for c in s.configs}
@@ -738,7 +766,7 @@ def test_experiments_are_the_papers():
     assert orders.draws == tuple((0, order) for order in range(10))
 
 
-def test_an_experiment_is_a_sweep_that_overrides_narrow(run, tmp_path):
+def test_an_experiment_is_a_sweep_that_overrides_narrow(run: Command, tmp_path: Path) -> None:
     code, _, err = run(
         "experiment=figure5_orders", "order=0,2", "method.iterations=2", "method.scored=all"
     )
@@ -747,13 +775,15 @@ def test_an_experiment_is_a_sweep_that_overrides_narrow(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_deleted_record_comes_back_by_the_command_beside_its_cell(run, tmp_path):
+def test_a_deleted_record_comes_back_by_the_command_beside_its_cell(
+    run: Command, tmp_path: Path
+) -> None:
     """Delete, report, run what the report says, report: the same tables."""
     sizes = ("test_size=6", "dev_size=6")
     run("experiment=figure5_orders", "method.iterations=5", *sizes)
     setting = experiments.settings("figure5_orders")[0]
 
-    def read():
+    def read() -> Cell:
         runs = Runs.load(tmp_path / "results")
         (scale,) = {one.scale for one in runs.all}
         return Cell((Subject(runs, "gpt2-large", scale).measure_setting(setting, FIVE),))

@@ -8,23 +8,27 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from posix import ScandirIterator
+from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import stored
+from conftest import Command, stored
 from made_records import jobs, made, put
 from pydantic import ValidationError
 
-from deepthink.config.overrides import CONF, compose, expand
+from deepthink.config.overrides import compose, expand
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.report import claims, experiments, figures, page, plan, tables, what_was_run
 from deepthink.report.cells import Cell, fill
 from deepthink.report.layouts import LAYOUTS
 from deepthink.report.measurements import Subject, subjects
-from deepthink.report.readings import FIVE, VANILLA
+from deepthink.report.readings import FIVE, VANILLA, Reading
 from deepthink.report.runs import Run, Runs, Scale
 from deepthink.store import records
 from deepthink.store.identity import PROTOCOL, answered, asked, digest, record_id
@@ -37,12 +41,12 @@ CURVE = {1: 2, 5: 2, 15: 2}
 BETTER = {1: 4, 5: 4, 15: 4}
 
 
-def curve(results, *overrides, hits=CURVE, **changes):
+def curve(results: Path, *overrides: str, hits: dict[int, int] = CURVE, **changes: str) -> Path:
     (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, *overrides)
     return put(results, config, hits, hits, **changes)
 
 
-def reseal(path, change):
+def reseal(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """Change a record and make it whole again, under the name that its identity asks for."""
     record = json.loads(path.read_text())
     record.pop("checksum")
@@ -56,16 +60,16 @@ def reseal(path, change):
     return new
 
 
-def cell(results, reading, **axes):
+def cell(results: Path, reading: Reading, **axes: str) -> Cell:
     where = {"method": "deepthink_curve", "task": "sst2", **axes}
     return Cell((Subject(page.load(results), MODEL, SCALE).measure("table1", reading, **where),))
 
 
-def texts(results, runs=None):
+def texts(results: Path, runs: Runs | None = None) -> dict[str, str]:
     return dict(page.texts(results, runs or page.load(results), ()))
 
 
-def titles(text):
+def titles(text: str) -> list[list[tuple[str, str, str]]]:
     """What names each row of each table of a page: its section and first cell."""
     found = []
     for block in text.split("\n\n"):
@@ -82,10 +86,10 @@ def titles(text):
 # one source for what belongs together
 
 
-def test_a_new_option_of_thinking_is_never_the_papers_cell(tmp_path):
+def test_a_new_option_of_thinking_is_never_the_papers_cell(tmp_path: Path) -> None:
     """Ten runs with an option this version does not know, beside the paper's own and alone."""
 
-    def new(record):
+    def new(record: dict[str, Any]) -> None:
         record["identity"]["thinking"]["restarts"] = 3
 
     for seed in range(10):
@@ -107,8 +111,10 @@ def test_a_new_option_of_thinking_is_never_the_papers_cell(tmp_path):
         (None, "ensemble", 5),
     ],
 )
-def test_a_new_option_of_anything_else_neither(tmp_path, part, name, value):
-    def new(record):
+def test_a_new_option_of_anything_else_neither(
+    tmp_path: Path, part: str | None, name: str, value: int | str
+) -> None:
+    def new(record: dict[str, Any]) -> None:
         (record["identity"][part] if part else record["identity"])[name] = value
 
     reseal(curve(tmp_path, hits=BETTER), new)
@@ -134,7 +140,7 @@ def test_a_new_option_of_anything_else_neither(tmp_path, part, name, value):
         ("task=trec", "method=herding", "order=1"),
     ],
 )
-def test_a_scratch_run_is_on_no_page(tmp_path, overrides):
+def test_a_scratch_run_is_on_no_page(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     curve(tmp_path)
     before = texts(tmp_path)
     (config,) = jobs(*overrides)
@@ -143,7 +149,7 @@ def test_a_scratch_run_is_on_no_page(tmp_path, overrides):
     assert texts(tmp_path) == before
 
 
-def test_a_users_runs_are_ignored_and_the_published_study_is_not():
+def test_a_users_runs_are_ignored_and_the_published_study_is_not() -> None:
     if not (CONF.parent / ".git").exists():
         pytest.skip("not a checkout")
     assert compose([]).results == "results/local"
@@ -159,12 +165,12 @@ def test_a_users_runs_are_ignored_and_the_published_study_is_not():
 
 
 @pytest.fixture(scope="module")
-def study():
+def study() -> Runs:
     """The runs of the committed study that its page is about."""
     return page.load(CONF.parent / experiments.PUBLISHED)
 
 
-def odd(run, **identity):
+def odd(run: Command, **identity: dict[str, str]) -> Run:
     values = run.record.stored()
     for part, changes in identity.items():
         values["identity"][part] |= changes
@@ -172,7 +178,7 @@ def odd(run, **identity):
     return Run(Path(f"seed0-{record_id(record.identity)}.json"), record)
 
 
-def test_one_odd_record_beside_the_study_costs_its_own_cell(study):
+def test_one_odd_record_beside_the_study_costs_its_own_cell(study: Runs) -> None:
     """Table 1, SST2, herding, seed 0, of data that differ from the mirror's."""
     first = next(
         run for run in study.all
@@ -200,12 +206,12 @@ def test_one_odd_record_beside_the_study_costs_its_own_cell(study):
     }
 
 
-def test_one_record_of_another_commit_or_weights_is_apart(tmp_path):
+def test_one_record_of_another_commit_or_weights_is_apart(tmp_path: Path) -> None:
     for seed in range(10):
         curve(tmp_path, f"seed={seed}")
     before = cell(tmp_path, FIVE).estimate
 
-    def moved(record):
+    def moved(record: dict[str, Any]) -> None:
         record["identity"]["model"]["revision"] = "b" * 40
 
     reseal(curve(tmp_path, "seed=3", "order=0", hits=BETTER), moved)
@@ -216,17 +222,17 @@ def test_one_record_of_another_commit_or_weights_is_apart(tmp_path):
     assert [str(scale).partition("other model ")[1] for scale in scales] == ["", "other model "]
 
 
-def test_other_weights_are_told_on_a_scale_of_their_own_too(tmp_path):
+def test_other_weights_are_told_on_a_scale_of_their_own_too(tmp_path: Path) -> None:
     """They are the only ones there, and the name is still that of the model of all other runs."""
     for seed in range(2):
         curve(tmp_path, f"seed={seed}")
 
-    def moved(record):
+    def moved(record: dict[str, Any]) -> None:
         record["identity"]["model"] = {"weights": "b" * 64, "dtype": "float32"}
 
     reseal(curve(tmp_path, "seed=0", "test_size=5"), moved)
 
-    def halved(record):
+    def halved(record: dict[str, Any]) -> None:
         record["identity"]["model"]["dtype"] = "bfloat16"
         record["identity"]["protocol"] = PROTOCOL
 
@@ -237,7 +243,7 @@ def test_other_weights_are_told_on_a_scale_of_their_own_too(tmp_path):
     assert "runs of the same name whose rows or weights are not those of most runs" in text
 
 
-def test_two_halves_are_not_one_number(tmp_path):
+def test_two_halves_are_not_one_number(tmp_path: Path) -> None:
     """Five draws of one set of data and five of another; the first of equals is the main one."""
     for seed in range(10):
         hits = CURVE if seed < 5 else BETTER
@@ -254,7 +260,7 @@ def test_two_halves_are_not_one_number(tmp_path):
     assert sorted(means) == [33.3, 66.7]
 
 
-def test_answers_that_differ_are_other_data(tmp_path):
+def test_answers_that_differ_are_other_data(tmp_path: Path) -> None:
     curve(tmp_path)
     (config,) = jobs("task=sst2", "method=repeat", *SMALL)
     gold = Gold(dev="1 1 1 1 1 1", test="0 1 1 1 1 1")
@@ -263,7 +269,7 @@ def test_answers_that_differ_are_other_data(tmp_path):
     assert "other data" in texts(tmp_path)["README.md"]
 
 
-def test_a_suites_members_are_of_one_source(tmp_path):
+def test_a_suites_members_are_of_one_source(tmp_path: Path) -> None:
     """Each member was run twice, from two places with other rows: no average has some of each."""
     for place, hits in (("/one", 0), ("/two", 6)):
         overrides = ("task=bbh", "method.scored=ends", "test_size=6", f"data_root={place}")
@@ -277,7 +283,7 @@ def test_a_suites_members_are_of_one_source(tmp_path):
     assert sorted(means) == [0, 100]
 
 
-def test_figures_of_other_data_have_files_of_their_own(tmp_path):
+def test_figures_of_other_data_have_files_of_their_own(tmp_path: Path) -> None:
     for data in ("a", "b"):
         for name in ("continued", "aligned"):
             axes = ("method.step_size=0.1", f"method.positions={name}", "seed=0")
@@ -293,7 +299,7 @@ def test_figures_of_other_data_have_files_of_their_own(tmp_path):
 # claims
 
 
-def test_a_claim_is_counted_once_whatever_the_scales(tmp_path):
+def test_a_claim_is_counted_once_whatever_the_scales(tmp_path: Path) -> None:
     for seed in range(6):
         curve(tmp_path, f"seed={seed}", hits={1: 0, 5: 6, 15: 6})
         (config,) = jobs("task=sst2", "method=deepthink_curve", "test_size=5", f"seed={seed}")
@@ -315,7 +321,7 @@ def test_a_claim_is_counted_once_whatever_the_scales(tmp_path):
     assert "- On 5 test rows, float32: **Thinking in" in text
 
 
-def test_the_whole_goes_before_subsets_and_larger_ones_before_smaller():
+def test_the_whole_goes_before_subsets_and_larger_ones_before_smaller() -> None:
     scales = [
         Scale(6, 6, 9, "float32"),
         Scale(100, 50, 300, "float32"),
@@ -330,7 +336,7 @@ def test_the_whole_goes_before_subsets_and_larger_ones_before_smaller():
 # commands
 
 
-def filled(command):
+def filled(command: str) -> list[tuple[str, str, str]]:
     """The requests of a printed command, each with the folder its record goes to."""
     words = shlex.split(command)
     assert words[:2] == ["python", "run.py"]
@@ -339,7 +345,9 @@ def filled(command):
 
 
 @pytest.mark.parametrize("name", ["elsewhere", "my results", "it's [here], a=b", "2", "null"])
-def test_the_command_beside_a_cell_is_its_missing_jobs(tmp_path, monkeypatch, name):
+def test_the_command_beside_a_cell_is_its_missing_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     folder = Path(name)
     root = "/a mirror, of 'data'"
@@ -356,7 +364,7 @@ def test_the_command_beside_a_cell_is_its_missing_jobs(tmp_path, monkeypatch, na
     assert (config.data_root, config.model.revision, config.pool.overlap) == (root, "1e5", "keep")
 
 
-def test_records_from_before_overlap_was_a_setting_kept_it(tmp_path):
+def test_records_from_before_overlap_was_a_setting_kept_it(tmp_path: Path) -> None:
     for seed in range(9):
         reseal(curve(tmp_path, f"seed={seed}"), lambda record: record["config"].pop("pool"))
     ((command, _),) = fill(cell(tmp_path, FIVE).parts)
@@ -366,18 +374,18 @@ def test_records_from_before_overlap_was_a_setting_kept_it(tmp_path):
     assert "pool.overlap" not in command
 
 
-def test_the_default_folder_is_not_named(tmp_path, monkeypatch):
+def test_the_default_folder_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     curve(experiments.own_results())
     ((command, _),) = fill(cell(experiments.own_results(), FIVE).parts)
     assert "results=" not in command
 
 
-def test_a_model_of_a_commit_is_asked_for_by_it(tmp_path):
+def test_a_model_of_a_commit_is_asked_for_by_it(tmp_path: Path) -> None:
     (config,) = jobs("model=gpt2-large", "task=sst2", "method=deepthink_curve", *SMALL)
     path = put(tmp_path, config, CURVE, CURVE)
 
-    def pinned(record):
+    def pinned(record: dict[str, Any]) -> None:
         record["identity"]["model"]["revision"] = "c" * 40
 
     reseal(path, pinned)
@@ -388,14 +396,16 @@ def test_a_model_of_a_commit_is_asked_for_by_it(tmp_path):
     assert "model.hub_id" not in command
 
 
-def test_a_plan_is_of_the_folder_that_is_asked_for(tmp_path, monkeypatch, capsys):
+def test_a_plan_is_of_the_folder_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     for seed in (0, 3):
         curve(Path("elsewhere"), f"seed={seed}")
     script = str(CONF.parent / "scripts" / "plan.py")
     words = ["table1", f"model={MODEL}", *SMALL, "task=sst2", "method=deepthink_curve"]
 
-    def left(*more):
+    def left(*more: str) -> list[str]:
         monkeypatch.setattr(sys, "argv", ["plan.py", *words, "--jobs", *more])
         runpy.run_path(script, run_name="__main__")
         return capsys.readouterr().out.splitlines()
@@ -416,14 +426,16 @@ def test_a_plan_is_of_the_folder_that_is_asked_for(tmp_path, monkeypatch, capsys
         ("experiment=table2", "a plan is of one experiment, table1 here"),
     ],
 )
-def test_a_plan_is_of_one_experiment_in_one_folder(monkeypatch, word, hint):
+def test_a_plan_is_of_one_experiment_in_one_folder(
+    monkeypatch: pytest.MonkeyPatch, word: str, hint: str
+) -> None:
     script = str(CONF.parent / "scripts" / "plan.py")
     monkeypatch.setattr(sys, "argv", ["plan.py", "table1", f"model={MODEL}", word])
     with pytest.raises(SystemExit, match=hint):
         runpy.run_path(script, run_name="__main__")
 
 
-def test_what_a_plan_calls_done_is_what_was_asked(tmp_path):
+def test_what_a_plan_calls_done_is_what_was_asked(tmp_path: Path) -> None:
     runs = Runs([])
     assert plan.rates(runs, set())[0].device == "NVIDIA A100"
     reseal(curve(tmp_path), lambda record: record["config"].pop("pool"))
@@ -437,7 +449,7 @@ def test_what_a_plan_calls_done_is_what_was_asked(tmp_path):
 # what is no record
 
 
-def paths(value, prefix=()):
+def paths(value: dict[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every place of a nested mapping, three levels deep."""
     for key, inner in value.items():
         yield (*prefix, key)
@@ -446,7 +458,7 @@ def paths(value, prefix=()):
 
 
 @pytest.mark.parametrize("null", [False, True])
-def test_the_page_is_made_whatever_a_record_lacks(study, null):
+def test_the_page_is_made_whatever_a_record_lacks(study: Runs, null: bool) -> None:
     """Take out of a real record, or make null, all that may be missing from a complete one."""
     whole = next(
         run for run in study.all
@@ -491,7 +503,9 @@ def test_the_page_is_made_whatever_a_record_lacks(study, null):
         lambda record: record.update(drift=[]),
     ],
 )
-def test_a_resealed_record_is_not_a_complete_record(tmp_path, change):
+def test_a_resealed_record_is_not_a_complete_record(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
     path = curve(tmp_path)
     reseal(path, change)
     with pytest.raises(records.BrokenRecord, match=r"is not a complete record$"):
@@ -500,7 +514,7 @@ def test_a_resealed_record_is_not_a_complete_record(tmp_path, change):
     assert f"- `{path.relative_to(tmp_path)}` is not a complete record\n" in text
 
 
-def test_a_job_does_again_what_has_no_curve(run, tmp_path):
+def test_a_job_does_again_what_has_no_curve(run: Command, tmp_path: Path) -> None:
     assert run("seed=0")[0] == 0
     ((path, record),) = stored(tmp_path)
     reseal(path, lambda record: record.update(curve=[]))
@@ -512,7 +526,7 @@ def test_a_job_does_again_what_has_no_curve(run, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
-def test_a_job_whose_record_is_no_file_is_done(run, tmp_path, kind):
+def test_a_job_whose_record_is_no_file_is_done(run: Command, tmp_path: Path, kind: str) -> None:
     assert run("seed=0")[0] == 0
     ((path, record),) = stored(tmp_path)
     path.unlink()
@@ -523,7 +537,7 @@ def test_a_job_whose_record_is_no_file_is_done(run, tmp_path, kind):
     assert (again, other["curve"]) == (path, record["curve"])
 
 
-def lay(path, kind):
+def lay(path: Path, kind: str) -> None:
     if kind == "folder":
         path.mkdir()
     elif kind == "pipe":
@@ -532,7 +546,7 @@ def lay(path, kind):
         path.symlink_to(path.name if kind == "loop" else "nowhere.json")
 
 
-def test_what_lies_among_records_is_told_and_stops_nothing(tmp_path):
+def test_what_lies_among_records_is_told_and_stops_nothing(tmp_path: Path) -> None:
     path = curve(tmp_path)
     before = Runs.load(tmp_path).all
     for kind in ("folder", "pipe", "loop", "link"):
@@ -561,13 +575,15 @@ def test_what_lies_among_records_is_told_and_stops_nothing(tmp_path):
     assert text.count("- `records/") == len(told)
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     curve(tmp_path)
     locked = tmp_path / "records" / "locked"
     locked.mkdir()
     scan = os.scandir
 
-    def refusing(path):
+    def refusing(path: str) -> ScandirIterator:
         if Path(path) == locked:
             raise PermissionError(13, "Permission denied", str(path))
         return scan(path)
@@ -578,7 +594,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
     assert found.broken == {locked: "cannot be read (Permission denied)"}
 
 
-def test_records_that_are_a_file_are_told(tmp_path):
+def test_records_that_are_a_file_are_told(tmp_path: Path) -> None:
     (tmp_path / "records").write_text("")
     assert records.load_all(tmp_path).broken == {
         tmp_path / "records": f"cannot be read ({os.strerror(20)})"
@@ -586,7 +602,7 @@ def test_records_that_are_a_file_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_what_is_no_number_is_not_stored(tmp_path, number):
+def test_what_is_no_number_is_not_stored(tmp_path: Path, number: float) -> None:
     path = tmp_path / "records" / "seed0-00000000.json"
     record = made(compose([]), {1: 3}, selection=Selection(values=(number,), log={}, stages=()))
     with pytest.raises(UserError, match="not finite"):
@@ -597,12 +613,14 @@ def test_what_is_no_number_is_not_stored(tmp_path, number):
 # the command
 
 
-def script(monkeypatch, *words):
+def script(monkeypatch: pytest.MonkeyPatch, *words: Path | str) -> None:
     monkeypatch.setattr(sys, "argv", ["tables.py", *map(str, words)])
     runpy.run_path(str(CONF.parent / "scripts" / "tables.py"), run_name="__main__")
 
 
-def test_tables_of_one_folder_alone(tmp_path, monkeypatch, capsys):
+def test_tables_of_one_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A relative folder that results= made; the others stay as they are."""
     monkeypatch.chdir(tmp_path)
     for folder in ("elsewhere", "results", "results/local"):
@@ -619,7 +637,9 @@ def test_tables_of_one_folder_alone(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("method", ["deepthink", "vanilla"])
-def test_tables_of_the_study_and_of_ones_own_experiments(tmp_path, monkeypatch, method):
+def test_tables_of_the_study_and_of_ones_own_experiments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     written = []
     monkeypatch.setattr(page, "write", lambda folder, *_: written.append(folder) or Written())
@@ -636,10 +656,10 @@ class Written:
     written = ()
 
 
-def test_an_interruption_is_one_line(tmp_path, monkeypatch):
+def test_an_interruption_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     curve(tmp_path)
 
-    def stop(*_):
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(page, "write", stop)
@@ -652,7 +672,9 @@ def test_an_interruption_is_one_line(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["tables", "plan"])
-def test_a_closed_terminal_is_no_traceback(tmp_path, monkeypatch, name):
+def test_a_closed_terminal_is_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     curve(tmp_path)
     monkeypatch.setattr(page, "write", lambda *_: Written())
     words = ["figure5_orders", "--jobs"] if name == "plan" else []
@@ -668,12 +690,12 @@ def test_a_closed_terminal_is_no_traceback(tmp_path, monkeypatch, name):
 # what the page says of its records
 
 
-def test_the_page_says_by_which_rules_records_were_made(tmp_path):
+def test_the_page_says_by_which_rules_records_were_made(tmp_path: Path) -> None:
     old = reseal(curve(tmp_path, "seed=0"), lambda record: record["config"].pop("pool"))
     reseal(old, lambda record: record["code"].update(commit="a" * 40))
     path = curve(tmp_path, "seed=1")
 
-    def tied(record):
+    def tied(record: dict[str, Any]) -> None:
         for point in record["curve"]:
             point["ties"] = 1
 
@@ -686,7 +708,7 @@ def test_the_page_says_by_which_rules_records_were_made(tmp_path):
     assert "Of 36 predictions whose ties were counted, 6 were ties." in text
 
 
-def test_a_job_without_ties_counted_them(run, tmp_path):
+def test_a_job_without_ties_counted_them(run: Command, tmp_path: Path) -> None:
     assert run("test_size=4", "dev_size=4")[0] == 0
     runs = page.load(tmp_path / "results")
     assert {point.ties for run_ in runs.all for point in run_.record.curve} == {0}
@@ -695,14 +717,16 @@ def test_a_job_without_ties_counted_them(run, tmp_path):
     assert "Of 24 predictions whose ties were counted, 0 were ties." in text
 
 
-def test_the_published_study_is_told_for_what_it_is(study):
+def test_the_published_study_is_told_for_what_it_is(study: Runs) -> None:
     text = texts(study.folder, study)["README.md"]
     assert "All records were made with `pool.overlap=keep` (commits " in text
     assert "All records were made before ties were counted (commits " in text
     assert tables.build(study, LAYOUTS[0]).blocks[-1].subject.model == MODEL
 
 
-def test_a_models_folder_is_planned_and_shown_under_its_own_words(run, tmp_path):
+def test_a_models_folder_is_planned_and_shown_under_its_own_words(
+    run: Command, tmp_path: Path
+) -> None:
     """A local model is known by its files: its identity holds no hub id and no package."""
     sizes = ("test_size=6", "dev_size=6", "pool_size=9", "method.scored=sparse")
     code, _, err = run("model.name=mine", "method=deepthink_curve", "seed=3", *sizes)

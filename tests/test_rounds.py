@@ -2,43 +2,50 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
+from pandas import DataFrame
 
+from deepthink.app.progress_bar import ProgressWatcher
 from deepthink.store import failures, leases
 from deepthink.store.identity import digest
 from deepthink.store.leases import Holder, Lease, Leases
+from deepthink.store.schema import Record
 from deepthink.study import jobs
+from deepthink.study.evaluation import Evaluated
+from deepthink.study.jobs import Job
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "POLL", 0.02)
 
 
 @pytest.fixture
-def others(tmp_path) -> Leases:
+def others(tmp_path: Path) -> Leases:
     """How a process on another machine sees the leases of the same results."""
     return Leases(
         tmp_path / "results" / "leases", me=Holder("elsewhere", "elsewhere", 1, 0.0, "other")
     )
 
 
-def name_of(record) -> str:
+def name_of(record: dict[str, Any]) -> str:
     return digest(record["identity"])[:16]
 
 
 @pytest.fixture
-def while_it_waits(monkeypatch):
+def while_it_waits(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
     """Have something happen when this process has found that others are at all jobs left."""
 
-    def register(act) -> None:
+    def register(act: Callable[[], object]) -> None:
         happened = []
 
-        def pause():
+        def pause() -> None:
             if not happened:
                 happened.append(True)
                 act()
@@ -48,7 +55,9 @@ def while_it_waits(monkeypatch):
     return register
 
 
-def test_a_job_that_kills_its_processes_fails_in_the_end(run, tmp_path, others):
+def test_a_job_that_kills_its_processes_fails_in_the_end(
+    run: Command, tmp_path: Path, others: Leases
+) -> None:
     run()
     ((path, record),) = stored(tmp_path)
     path.unlink()
@@ -61,14 +70,19 @@ def test_a_job_that_kills_its_processes_fails_in_the_end(run, tmp_path, others):
     assert run()[0] == 0
 
 
-def test_a_broken_record_is_set_aside_by_who_may_do_the_job(run, tmp_path, others, while_it_waits):
+def test_a_broken_record_is_set_aside_by_who_may_do_the_job(
+    run: Command,
+    tmp_path: Path,
+    others: Leases,
+    while_it_waits: Callable[[Callable[[], object]], None],
+) -> None:
     run()
     ((path, record),) = stored(tmp_path)
     whole = path.read_text()
     path.write_text(whole[:100])
     theirs = others.take(name_of(record))
 
-    def finish():
+    def finish() -> None:
         path.write_text(whole)
         theirs.release()
 
@@ -80,10 +94,10 @@ def test_a_broken_record_is_set_aside_by_who_may_do_the_job(run, tmp_path, other
     assert not list(path.parent.glob("*broken*"))
 
 
-def test_until_done_comes_back_to_what_others_do():
+def test_until_done_comes_back_to_what_others_do() -> None:
     attempts = []
 
-    def attempt(job):
+    def attempt(job: str) -> None:
         attempts.append(job)
         if job == "b" and attempts.count("b") < 3:
             raise leases.Busy
@@ -92,7 +106,12 @@ def test_until_done_comes_back_to_what_others_do():
     assert attempts == ["a", "b", "c", "b", "b"]
 
 
-def test_a_job_another_process_is_at_is_read_when_it_is_done(run, tmp_path, others, while_it_waits):
+def test_a_job_another_process_is_at_is_read_when_it_is_done(
+    run: Command,
+    tmp_path: Path,
+    others: Leases,
+    while_it_waits: Callable[[Callable[[], object]], None],
+) -> None:
     run()
     ((path, record),) = stored(tmp_path)
     text = path.read_text()
@@ -100,7 +119,7 @@ def test_a_job_another_process_is_at_is_read_when_it_is_done(run, tmp_path, othe
     theirs = others.take(name_of(record))
     assert isinstance(theirs, Lease)
 
-    def finish():
+    def finish() -> None:
         path.write_text(text)
         theirs.release()
 
@@ -113,7 +132,9 @@ def test_a_job_another_process_is_at_is_read_when_it_is_done(run, tmp_path, othe
     assert not list((tmp_path / "results" / "leases").iterdir())
 
 
-def test_a_job_whose_process_died_elsewhere_is_done_here(run, tmp_path, others, monkeypatch):
+def test_a_job_whose_process_died_elsewhere_is_done_here(
+    run: Command, tmp_path: Path, others: Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run()
     ((path, record),) = stored(tmp_path)
     path.unlink()
@@ -127,7 +148,12 @@ def test_a_job_whose_process_died_elsewhere_is_done_here(run, tmp_path, others, 
     assert again["curve"] == record["curve"]
 
 
-def test_a_sweep_does_the_free_jobs_before_it_waits(run, tmp_path, others, while_it_waits):
+def test_a_sweep_does_the_free_jobs_before_it_waits(
+    run: Command,
+    tmp_path: Path,
+    others: Leases,
+    while_it_waits: Callable[[Callable[[], object]], None],
+) -> None:
     run("-m", "seed=0,1,2")
     kept = {path: (path.read_text(), record) for path, record in stored(tmp_path)}
     first = next(p for p, (_, r) in kept.items() if r["identity"]["seed"] == 0)
@@ -135,7 +161,7 @@ def test_a_sweep_does_the_free_jobs_before_it_waits(run, tmp_path, others, while
         path.unlink()
     theirs = others.take(name_of(kept[first][1]))
 
-    def finish():
+    def finish() -> None:
         assert len(stored(tmp_path)) == 2
         first.write_text(kept[first][0])
         theirs.release()
@@ -147,14 +173,16 @@ def test_a_sweep_does_the_free_jobs_before_it_waits(run, tmp_path, others, while
     assert "jobs: 2 done, 1 read, 0 failed" in out
 
 
-def test_who_lost_its_lease_writes_nothing(run, tmp_path, monkeypatch):
+def test_who_lost_its_lease_writes_nothing(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run()
     ((path, record),) = stored(tmp_path)
     text = path.read_text()
     path.unlink()
     make = jobs.make
 
-    def slow(job, watch):
+    def slow(job: Job, watch: ProgressWatcher) -> tuple[Record, DataFrame]:
         """Another machine believes this process dead, and does the job meanwhile."""
         folder = tmp_path / "results" / "leases"
         (folder / f"{name_of(record)}.2").write_text("{}")
@@ -173,14 +201,16 @@ def test_who_lost_its_lease_writes_nothing(run, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("wandb_offline")
 @pytest.mark.parametrize("way", [["-m"], ["launcher=basic"]])
-def test_tokens_are_nowhere(run, tmp_path, monkeypatch, way):
+def test_tokens_are_nowhere(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: list[str]
+) -> None:
     """Neither in records, failures, logs and journals nor in W&B's files nor on the screen."""
     tokens = {"HF_TOKEN": "hf_" + "s3cr3t" * 5, "WANDB_API_KEY": "5ec3e7" * 6 + "0123"}
     for name, token in tokens.items():
         monkeypatch.setenv(name, token)
     evaluate = jobs.evaluate
 
-    def sometimes(*arguments, **more):
+    def sometimes(*arguments: Any, **more: Any) -> Evaluated:
         if arguments[3].seed == 1:
             raise ZeroDivisionError(f"by {tokens}")
         return evaluate(*arguments, **more)
@@ -197,11 +227,13 @@ def test_tokens_are_nowhere(run, tmp_path, monkeypatch, way):
         assert not [path for path in written if token.encode() in path.read_bytes()]
 
 
-def test_an_unexpected_error_is_recorded_and_stops_nothing(run, tmp_path, monkeypatch):
+def test_an_unexpected_error_is_recorded_and_stops_nothing(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_a_secret")
     evaluate = jobs.evaluate
 
-    def sometimes(*arguments, **more):
+    def sometimes(*arguments: Any, **more: Any) -> Evaluated:
         if arguments[3].seed == 1:
             raise ZeroDivisionError("by hf_a_secret")
         return evaluate(*arguments, **more)
@@ -221,8 +253,10 @@ def test_an_unexpected_error_is_recorded_and_stops_nothing(run, tmp_path, monkey
     assert not path.exists()
 
 
-def test_a_failure_that_cannot_be_stored_is_told_all_the_same(run, tmp_path, monkeypatch):
-    def unwritable(*_):
+def test_a_failure_that_cannot_be_stored_is_told_all_the_same(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwritable(*_: object) -> None:
         raise OSError("full")
 
     monkeypatch.setattr(failures, "atomically", unwritable)

@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
 
 from deepthink.config.overrides import compose, requested
 from deepthink.config.tasks import SourceSpec, TaskSpec
@@ -28,7 +30,7 @@ SOURCE = {
 }
 
 
-def task(labels=("bad", "good"), **source) -> TaskSpec:
+def task(labels: Sequence[str] = ("bad", "good"), **source: Any) -> TaskSpec:
     sources = [SourceSpec(**{**SOURCE, **source})]
     rest = {"demonstrations": 2, "rows": {"pool": 4, "test": 2}, "sources": sources}
     return TaskSpec("made", 1, "Say: {text}\nIt is", list(labels), **rest)
@@ -41,25 +43,25 @@ def put(root: Path, name: str, text: str | bytes, repository: str = "made/up") -
     return path
 
 
-def jsonl(texts, labels=(0, 1)) -> str:
+def jsonl(texts: Iterable[str], labels: Sequence[object] = (0, 1)) -> str:
     return "\n".join(
         json.dumps({"text": text, "label": labels[i % len(labels)]}) for i, text in enumerate(texts)
     )
 
 
 @pytest.fixture
-def root(tmp_path) -> Path:
+def root(tmp_path: Path) -> Path:
     """Eight training and four test rows."""
     put(tmp_path, "train.jsonl", jsonl(f"train {i}" for i in range(8)))
     put(tmp_path, "test.jsonl", jsonl(f"test {i}" for i in range(4)))
     return tmp_path
 
 
-def texts(examples) -> list[str]:
+def texts(examples: Sequence[Example]) -> list[str]:
     return [example.text for example in examples]
 
 
-def refusal(spec: TaskSpec, root: Path, **sizes) -> str:
+def refusal(spec: TaskSpec, root: Path, **sizes: int | str) -> str:
     with pytest.raises(UserError) as told:
         sources.load(spec, str(root), **sizes)
     assert "\n" not in str(told.value)
@@ -69,7 +71,7 @@ def refusal(spec: TaskSpec, root: Path, **sizes) -> str:
 # Which files
 
 
-def test_a_file_rewritten_with_its_size_and_time_kept_gives_the_new_rows(root):
+def test_a_file_rewritten_with_its_size_and_time_kept_gives_the_new_rows(root: Path) -> None:
     before = sources.load(task(), str(root))
     file = root / "made/up/test.jsonl"
     times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
@@ -82,7 +84,7 @@ def test_a_file_rewritten_with_its_size_and_time_kept_gives_the_new_rows(root):
 
 
 @pytest.mark.parametrize("odd", ["st*r", "st[ao]r", "st?r", "[x]"])
-def test_folders_are_literal(root, tmp_path, odd):
+def test_folders_are_literal(root: Path, tmp_path: Path, odd: str) -> None:
     for name in (odd, "star"):
         shutil.copytree(root / "made", tmp_path / "places" / name / "made")
     put(tmp_path / "places" / odd, "test.jsonl", jsonl(["mine 0", "mine 1"]))
@@ -90,13 +92,13 @@ def test_folders_are_literal(root, tmp_path, odd):
 
 
 @pytest.mark.parametrize("odd", ["u*", "u[mn]p"])
-def test_repositories_are_literal(root, odd):
+def test_repositories_are_literal(root: Path, odd: str) -> None:
     for split in ("train", "test"):
         put(root, f"{split}.jsonl", jsonl([f"odd {split} {i}" for i in range(4)]), f"made/{odd}")
     assert len(sources.load(task(repository=f"made/{odd}"), str(root)).test) == 4
 
 
-def test_a_file_of_the_very_name_of_a_pattern_is_meant(root):
+def test_a_file_of_the_very_name_of_a_pattern_is_meant(root: Path) -> None:
     put(root, "some[12].jsonl", jsonl(["mine 0", "mine 1"]))
     put(root, "some1.jsonl", jsonl(["other 0", "other 1"]))
     files = {"train": "train.jsonl", "test": "some[12].jsonl"}
@@ -105,12 +107,12 @@ def test_a_file_of_the_very_name_of_a_pattern_is_meant(root):
     assert texts(sources.load(task(files=files), str(root)).test) == ["other 0", "other 1"]
 
 
-def test_the_home_folder_has_a_short_name(root, monkeypatch):
+def test_the_home_folder_has_a_short_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root))
     assert len(sources.load(task(), "~").test) == 4
 
 
-def test_two_files_that_may_be_one_split_are_refused(root):
+def test_two_files_that_may_be_one_split_are_refused(root: Path) -> None:
     put(root, "old/test.jsonl", jsonl(["old 0", "old 1"]))
     assert "test.jsonl: say which in the source's files" in refusal(task(), root)
     shutil.rmtree(root / "made/up/old")
@@ -126,7 +128,7 @@ def part(root: Path, number: int, total: int) -> str:
 
 
 @pytest.mark.parametrize("pattern", [None, "data/train-*.jsonl", "data/*", "**/train*"])
-def test_a_missing_part_of_a_split_is_told(root, pattern):
+def test_a_missing_part_of_a_split_is_told(root: Path, pattern: str | None) -> None:
     put(root, "train.jsonl", "").unlink()
     part(root, 0, 3), part(root, 2, 3)
     files = pattern and {"train": pattern, "test": "test.jsonl"}
@@ -136,18 +138,18 @@ def test_a_missing_part_of_a_split_is_told(root, pattern):
     assert sources.load(task(files=files), str(root)).read_rows["pool"] == 12
 
 
-def test_a_part_that_is_named_is_enough(root):
+def test_a_part_that_is_named_is_enough(root: Path) -> None:
     files = {"train": part(root, 1, 3), "test": "test.jsonl"}
     assert sources.load(task(files=files), str(root)).read_rows["pool"] == 4
 
 
-def test_parts_may_be_numbered_from_one(root):
+def test_parts_may_be_numbered_from_one(root: Path) -> None:
     put(root, "train.jsonl", "").unlink()
     part(root, 1, 2), part(root, 2, 2)
     assert sources.load(task(), str(root)).read_rows["pool"] == 8
 
 
-def test_two_divisions_of_a_split_are_refused(root):
+def test_two_divisions_of_a_split_are_refused(root: Path) -> None:
     put(root, "train.jsonl", "").unlink()
     part(root, 0, 1), part(root, 0, 2), part(root, 1, 2)
     assert "of-00001.jsonl and data/train-*-of-00002.jsonl may hold the" in refusal(task(), root)
@@ -155,7 +157,9 @@ def test_two_divisions_of_a_split_are_refused(root):
 
 @pytest.mark.parametrize("beside", [shutil.copy, os.link, lambda a, b: b.symlink_to(a)])
 @pytest.mark.parametrize("name", ["train-2.jsonl", "train_3.jsonl"])
-def test_a_file_beside_its_copy_does_not_count_twice(root, name, beside):
+def test_a_file_beside_its_copy_does_not_count_twice(
+    root: Path, name: str, beside: Callable[[Path], object]
+) -> None:
     folder = root / "made" / "up"
     beside(folder / "train.jsonl", folder / name)
     files = {"train": "train*", "test": "test.jsonl"}
@@ -166,12 +170,12 @@ def test_a_file_beside_its_copy_does_not_count_twice(root, name, beside):
 
 
 @pytest.mark.parametrize("name", ["train_old.jsonl", "train (copy).jsonl", "my-train.jsonl"])
-def test_two_files_of_other_names_are_not_one_split(root, name):
+def test_two_files_of_other_names_are_not_one_split(root: Path, name: str) -> None:
     put(root, name, jsonl(f"old {i}" for i in range(8)))
     assert "split 'train' may be" in refusal(task(), root)
 
 
-def test_dev_and_validation_are_not_one_split(root):
+def test_dev_and_validation_are_not_one_split(root: Path) -> None:
     put(root, "dev.jsonl", jsonl(["one", "two"]))
     put(root, "validation.jsonl", jsonl(["three", "four"]))
     told = refusal(task(test="validation"), root)
@@ -179,14 +183,16 @@ def test_dev_and_validation_are_not_one_split(root):
 
 
 @pytest.mark.parametrize("names", [("train-1", "train-2"), ("train/a", "train/b")])
-def test_files_that_are_numbered_or_in_the_folder_of_a_split_are_one(root, names):
+def test_files_that_are_numbered_or_in_the_folder_of_a_split_are_one(
+    root: Path, names: tuple[str, str]
+) -> None:
     put(root, "train.jsonl", "").unlink()
     for name in names:
         put(root, f"{name}.jsonl", jsonl(f"{name} {i}" for i in range(4)))
     assert sources.load(task(), str(root)).read_rows["pool"] == 8
 
 
-def test_a_card_with_several_datasets_wants_files(root):
+def test_a_card_with_several_datasets_wants_files(root: Path) -> None:
     infos = "".join(
         f"- config_name: {name}\n  features:\n  - name: text\n    dtype: string\n" for name in "ab"
     )
@@ -207,7 +213,7 @@ def two_sources(root: Path) -> TaskSpec:
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_first_source_that_is_cut_is_told_with_its_own_split(root, split):
+def test_a_first_source_that_is_cut_is_told_with_its_own_split(root: Path, split: str) -> None:
     spec = two_sources(root)
     file = root / f"made/up/{split}.jsonl"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2 + 9])
@@ -217,7 +223,7 @@ def test_a_first_source_that_is_cut_is_told_with_its_own_split(root, split):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_first_source_that_is_cut_is_told_in_parquet_too(root, split):
+def test_a_first_source_that_is_cut_is_told_in_parquet_too(root: Path, split: str) -> None:
     spec = two_sources(root)
     for name in ("train", "test"):
         (root / f"made/up/{name}.jsonl").unlink()
@@ -228,14 +234,14 @@ def test_a_first_source_that_is_cut_is_told_in_parquet_too(root, split):
     assert refusal(spec, root).startswith(f"made: {file}, split '{split}', cannot be read (")
 
 
-def test_a_first_source_of_which_a_split_is_missing_is_told(root):
+def test_a_first_source_of_which_a_split_is_missing_is_told(root: Path) -> None:
     spec = two_sources(root)
     (root / "made/up/test.jsonl").unlink()
     assert f"{root}/made/up has no file of split 'test'" in refusal(spec, root)
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_first_source_that_is_not_there_is_passed_over_and_named(root, whole):
+def test_a_first_source_that_is_not_there_is_passed_over_and_named(root: Path, whole: bool) -> None:
     spec = two_sources(root)
     shutil.rmtree(root / "made/up")
     if not whole:
@@ -245,7 +251,9 @@ def test_a_first_source_that_is_not_there_is_passed_over_and_named(root, whole):
     assert splits.told[0].startswith("the rows are those of an/other: ")
 
 
-def test_the_terminal_and_the_record_name_the_source_that_was_used(run, data_root, tmp_path):
+def test_the_terminal_and_the_record_name_the_source_that_was_used(
+    run: Command, data_root: Path, tmp_path: Path
+) -> None:
     for split in ("train", "validation"):
         place = data_root / "nyu-mll/glue/sst2"
         place.mkdir(parents=True, exist_ok=True)
@@ -265,7 +273,7 @@ def test_the_terminal_and_the_record_name_the_source_that_was_used(run, data_roo
 ODD = ("NA", "null", "None", "True", "00", "1e5", "nan", "2020-01-01", "#N/A", "-", "1_0")
 
 
-def test_cells_of_text_tables_are_text(tmp_path):
+def test_cells_of_text_tables_are_text(tmp_path: Path) -> None:
     put(
         tmp_path, "train.csv", "text,label\n" + "\n".join(f"{w},{i % 2}" for i, w in enumerate(ODD))
     )
@@ -276,7 +284,7 @@ def test_cells_of_text_tables_are_text(tmp_path):
     assert texts(source.test) == [f"x{word}" for word in ODD]
 
 
-def test_words_that_look_like_something_else_can_be_labels(tmp_path):
+def test_words_that_look_like_something_else_can_be_labels(tmp_path: Path) -> None:
     words = ["NA", "True", "00", "no"]
     for split in ("train", "test"):
         lines = [f"{split} {i},{word}" for i, word in enumerate(words)]
@@ -285,7 +293,7 @@ def test_words_that_look_like_something_else_can_be_labels(tmp_path):
     assert [e.candidates[e.label] for e in source.test] == words
 
 
-def test_texts_that_look_like_times_stay_text(root):
+def test_texts_that_look_like_times_stay_text(root: Path) -> None:
     put(root, "test.jsonl", jsonl(["2020-01-01", "2020-01-01T00:00:00"]))
     assert texts(sources.read(task(), str(root)).test) == ["2020-01-01", "2020-01-01T00:00:00"]
 
@@ -294,26 +302,28 @@ def test_texts_that_look_like_times_stay_text(root):
     ("found", "classes"),
     [(["0", "1"], [0, 1]), ([0, 1], ["0", "1"]), ([0.0, 1.0], [0, 1]), ([False, True], [0, 1])],
 )
-def test_numbers_are_classes_however_they_are_written(root, found, classes):
+def test_numbers_are_classes_however_they_are_written(
+    root: Path, found: list[Any], classes: list[Any]
+) -> None:
     put(root, "test.jsonl", jsonl(["a", "b", "c"], found))
     assert [e.label for e in sources.read(task(classes=classes), str(root)).test] == [0, 1, 0]
 
 
 @pytest.mark.parametrize("found", ["-1", '"2"', "null", '""', '"0 1"', "[0]", "NaN"])
-def test_other_labels_are_refused_with_their_row(root, found):
+def test_other_labels_are_refused_with_their_row(root: Path, found: list[Any]) -> None:
     put(root, "test.jsonl", jsonl(["a"]) + f'\n{{"text": "b", "label": {found}}}')
     told = refusal(task(), root)
     assert told.startswith(f"made: row 2 of {root}/made/up/test.jsonl has label ")
     assert told.endswith("which is none of [0, 1]")
 
 
-def test_words_that_yaml_reads_as_truth_values_are_told(root):
+def test_words_that_yaml_reads_as_truth_values_are_told(root: Path) -> None:
     put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), ["no", "yes"]))
     told = "YAML reads no and yes as false and true: put quotation marks"
     assert told in refusal(task(classes=[False, True]), root)
 
 
-def test_quotation_marks_do_not_swallow_rows_of_a_tsv_file(root):
+def test_quotation_marks_do_not_swallow_rows_of_a_tsv_file(root: Path) -> None:
     put(root, "test.jsonl", "").unlink()
     put(root, "test.tsv", 'text\tlabel\nfine\t1\n"a joy\t1\nso dull\t0\nand a treat"\t0\n')
     assert "row 2 holds a tab and a line break" in refusal(task(), root)
@@ -323,7 +333,7 @@ def test_quotation_marks_do_not_swallow_rows_of_a_tsv_file(root):
 
 
 @pytest.mark.parametrize("name", ["test.jsonl", "test.json"])
-def test_a_key_that_is_there_twice_is_told(root, name):
+def test_a_key_that_is_there_twice_is_told(root: Path, name: str) -> None:
     put(root, "test.jsonl", "").unlink()
     row = '{"text": "fine", "label": 1, "label": 0}'
     put(root, name, row if name == "test.jsonl" else f"[{row}]")
@@ -331,14 +341,14 @@ def test_a_key_that_is_there_twice_is_told(root, name):
 
 
 @pytest.mark.parametrize("empty", ["", " ", '"  "'])
-def test_an_empty_cell_is_told_with_its_row_and_file(root, empty):
+def test_an_empty_cell_is_told_with_its_row_and_file(root: Path, empty: str) -> None:
     (root / "made/up/train.jsonl").unlink()
     file = put(root, "train.csv", f"text,label\nfine,0\n\n{empty},1\n")
     assert refusal(task(), root) == f"made: row 2 of {file} has no text"
 
 
 @pytest.mark.parametrize("text", ["null", "7", "true", "[]", r'"\ud800"'])
-def test_what_is_no_text_is_told_with_its_row(root, text):
+def test_what_is_no_text_is_told_with_its_row(root: Path, text: str) -> None:
     put(root, "test.jsonl", jsonl(["a", "b"]) + f'\n{{"text": {text}, "label": 0}}')
     assert refusal(task(), root).startswith(f"made: row 3 of {root}/made/up/test.jsonl ")
 
@@ -346,7 +356,7 @@ def test_what_is_no_text_is_told_with_its_row(root, text):
 @pytest.mark.parametrize(
     ("name", "packed"), [("test.jsonl.gz", gzip.compress), ("test.csv.bz2", bz2.compress)]
 )
-def test_packed_files_are_read(root, name, packed):
+def test_packed_files_are_read(root: Path, name: str, packed: Callable[..., Any]) -> None:
     (root / "made/up/test.jsonl").unlink()
     plain = "text,label\na,0\nb,1\n" if "csv" in name else jsonl(["a", "b"])
     put(root, name, packed(plain.encode()))
@@ -369,14 +379,14 @@ def named(root: Path, names: list[str], labels: list[int], split: str = "test") 
 SIGNS = ["negative", "positive"]
 
 
-def test_classes_in_another_order_than_the_words_are_refused(root):
+def test_classes_in_another_order_than_the_words_are_refused(root: Path) -> None:
     named(root, ["positive", "negative"], [0, 1])
     told = refusal(task(SIGNS), root)
     assert "'negative' is word 1 of task.labels, but class 1 of 'label' is 'positive'" in told
 
 
 @pytest.mark.parametrize("names", [["pos", "neg"], ["Positive reviews", "NEGATIVE reviews"]])
-def test_names_that_are_short_or_long_for_the_words_count_too(root, names):
+def test_names_that_are_short_or_long_for_the_words_count_too(root: Path, names: list[str]) -> None:
     named(root, names, [0, 1])
     assert f"class 1 of 'label' is '{names[0]}'" in refusal(task(SIGNS), root)
     named_again = task(SIGNS, classes=names[::-1])
@@ -384,7 +394,7 @@ def test_names_that_are_short_or_long_for_the_words_count_too(root, names):
     assert [e.label for e in sources.read(named_again, str(root)).test] == [1, 0]
 
 
-def test_a_number_that_is_another_class_name_is_refused(root):
+def test_a_number_that_is_another_class_name_is_refused(root: Path) -> None:
     card = "- name: label\n  dtype:\n    class_label:\n      names: {'0': '1', '1': '0'}\n"
     features = "\n".join(f"    {line}" for line in card.splitlines())
     put(root, "README.md", f"---\ndataset_info:\n  features:\n{features}\n---\n")
@@ -394,14 +404,14 @@ def test_a_number_that_is_another_class_name_is_refused(root):
 
 
 @pytest.mark.parametrize("classes", [SIGNS, ["NEGATIVE", "Positive"], [1, 0], ["1", "0"]])
-def test_classes_may_be_names_or_numbers(root, classes):
+def test_classes_may_be_names_or_numbers(root: Path, classes: list[Any]) -> None:
     named(root, ["positive", "negative"], [0, 1, 1])
     put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), classes))
     test = sources.read(task(SIGNS, classes=classes), str(root)).test
     assert all(e.text.startswith(e.candidates[e.label]) for e in test)
 
 
-def test_words_that_are_not_the_names_keep_their_order(root):
+def test_words_that_are_not_the_names_keep_their_order(root: Path) -> None:
     names = ["World", "Sports", "Business", "Sci/Tech"]
     words = ["World", "Sports", "Business", "Technology"]
     named(root, names, [0, 1, 2, 3])
@@ -413,7 +423,7 @@ def test_words_that_are_not_the_names_keep_their_order(root):
     assert "'World' is word 1 of task.labels, but class 1" in refusal(spec, root)
 
 
-def test_splits_that_number_the_classes_otherwise_want_names(root):
+def test_splits_that_number_the_classes_otherwise_want_names(root: Path) -> None:
     """The words are not the names, so that nothing else would tell."""
     named(root, SIGNS[::-1], [0, 1])
     named(root, SIGNS, [0, 1] * 4, "train")
@@ -423,7 +433,7 @@ def test_splits_that_number_the_classes_otherwise_want_names(root):
         assert example.text.startswith(SIGNS[example.label])
 
 
-def test_a_card_names_the_classes_of_text_files(root):
+def test_a_card_names_the_classes_of_text_files(root: Path) -> None:
     names = "\n        ".join(["names:", "  '0': positive", "  '1': negative"])
     put(
         root,
@@ -437,19 +447,19 @@ def test_a_card_names_the_classes_of_text_files(root):
 
 
 @pytest.mark.parametrize("classes", [["bad", "positive"], [0, 2], [-1, 1], ["0.5", "1"]])
-def test_classes_that_the_column_does_not_have_are_refused(root, classes):
+def test_classes_that_the_column_does_not_have_are_refused(root: Path, classes: list[Any]) -> None:
     named(root, SIGNS, [0, 1] * 4, "train")
     assert "but column 'label' has the classes 0 negative, 1 positive" in refusal(
         task(classes=classes), root
     )
 
 
-def test_unlabelled_rows_of_a_column_with_names_are_refused(root):
+def test_unlabelled_rows_of_a_column_with_names_are_refused(root: Path) -> None:
     named(root, SIGNS, [0, -1])
     assert "label -1, which is none of [0, 1]" in refusal(task(SIGNS), root)
 
 
-def test_words_turned_round_against_classes_of_text_are_refused(root):
+def test_words_turned_round_against_classes_of_text_are_refused(root: Path) -> None:
     put(root, "test.jsonl", jsonl(["a", "b"], SIGNS))
     put(root, "train.jsonl", jsonl((f"train {i}" for i in range(8)), SIGNS))
     assert "put the classes in the order of the words" in refusal(
@@ -458,7 +468,7 @@ def test_words_turned_round_against_classes_of_text_are_refused(root):
 
 
 @pytest.mark.parametrize("classes", [[0, 0], [1, True], ["0", 0], ["a", " a"]])
-def test_one_class_twice_is_refused(classes):
+def test_one_class_twice_is_refused(classes: list[Any]) -> None:
     with pytest.raises(UserError, match="has one class twice"):
         task(classes=classes)
 
@@ -470,14 +480,16 @@ def test_one_class_twice_is_refused(classes):
     ("pool", "test"),
     [("test", "test"), ("train+test", "test"), ("train[:6]", "train[5:]"), ("train", "train[:2]")],
 )
-def test_a_pool_that_holds_test_rows_of_its_file_is_refused(root, pool, test):
+def test_a_pool_that_holds_test_rows_of_its_file_is_refused(
+    root: Path, pool: str, test: str
+) -> None:
     assert "demonstrations would show test rows" in refusal(task(pool=pool, test=test), root)
     refusal(task(pool=pool, test=test), root, overlap="keep")
 
 
 @pytest.mark.parametrize("overlap", ["drop", "keep"])
 @pytest.mark.parametrize("copied", ["a copy", "another order", "another kind"])
-def test_a_copy_of_the_test_split_is_no_pool(root, overlap, copied):
+def test_a_copy_of_the_test_split_is_no_pool(root: Path, overlap: str, copied: str) -> None:
     lines = (root / "made/up/test.jsonl").read_text().splitlines()
     whole = [json.loads(line) for line in lines]
     (root / "made/up/train.jsonl").unlink()
@@ -504,7 +516,7 @@ def shared_rows(root: Path) -> None:
     )
 
 
-def test_rows_in_two_splits_are_left_out_counted_and_told(root):
+def test_rows_in_two_splits_are_left_out_counted_and_told(root: Path) -> None:
     shared_rows(root)
     kept = sources.load(task(), str(root), overlap="keep")
     dropped = sources.load(task(), str(root))
@@ -525,7 +537,7 @@ def test_rows_in_two_splits_are_left_out_counted_and_told(root):
 @pytest.mark.parametrize(
     "written", ["caf\u00e9 1", "cafe\u0301 1", "CAFE\u0301\u00a0 1", "ｃａｆé　１"]
 )
-def test_one_text_in_two_forms_of_unicode_is_one_text(root, written):
+def test_one_text_in_two_forms_of_unicode_is_one_text(root: Path, written: str) -> None:
     put(root, "test.jsonl", jsonl(["caf\u00e9 1", "other"]))
     put(root, "train.jsonl", jsonl([written, *(f"train {i}" for i in range(7))]))
     found = sources.load(task(), str(root))
@@ -533,7 +545,7 @@ def test_one_text_in_two_forms_of_unicode_is_one_text(root, written):
     assert found.overlap["test"] + found.overlap["dev_in_test"] == 1
 
 
-def test_what_is_left_out_depends_on_no_size(root):
+def test_what_is_left_out_depends_on_no_size(root: Path) -> None:
     shared_rows(root)
     whole = sources.load(task(), str(root))
     for test_size, dev_size in ((1, 0), (2, 1), (4, 0)):
@@ -541,7 +553,7 @@ def test_what_is_left_out_depends_on_no_size(root):
         assert (part.pool, part.overlap) == (whole.pool, whole.overlap)
 
 
-def test_dev_rows_that_are_in_test_are_left_out(root):
+def test_dev_rows_that_are_in_test_are_left_out(root: Path) -> None:
     dev = sources.load(task(), str(root)).dev
     put(root, "test.jsonl", jsonl(["test 0", "test 1", "test 2", dev[0].text]))
     splits = sources.load(task(), str(root))
@@ -552,7 +564,7 @@ def test_dev_rows_that_are_in_test_are_left_out(root):
     assert sources.load(task(), str(root), overlap="keep").dev == dev
 
 
-def test_a_pool_of_which_nothing_is_left_is_told(root):
+def test_a_pool_of_which_nothing_is_left_is_told(root: Path) -> None:
     put(root, "train.jsonl", jsonl(["one", "one", "one", "one", "one", "one"]))
     assert "no examples to choose from whose text is not in another split" in refusal(task(), root)
 
@@ -566,7 +578,7 @@ def given(root: Path, shown: str) -> TaskSpec:
     return replace(task((), classes=None, choices="options"), given=True)
 
 
-def test_test_rows_that_are_given_demonstrations_are_left_out(root):
+def test_test_rows_that_are_given_demonstrations_are_left_out(root: Path) -> None:
     """A question with other options is another question."""
     spec = given(root, "which?")
     splits = sources.load(spec, str(root))
@@ -577,7 +589,9 @@ def test_test_rows_that_are_given_demonstrations_are_left_out(root):
     assert sources.load(given(root, "Where?"), str(root)).overlap["test"] == 0
 
 
-def test_the_record_and_the_terminal_say_what_was_left_out(run, data_root, tmp_path):
+def test_the_record_and_the_terminal_say_what_was_left_out(
+    run: Command, data_root: Path, tmp_path: Path
+) -> None:
     file = data_root / "stanfordnlp/sst2/train.jsonl"
     row = json.dumps({"idx": 99, "sentence": "Validation row 3", "label": 1})
     file.write_text("\n".join([file.read_text(), *[row] * 40]))
@@ -593,7 +607,7 @@ def test_the_record_and_the_terminal_say_what_was_left_out(run, data_root, tmp_p
     assert len(stored(tmp_path)) == 2
 
 
-def test_overlaps_of_the_real_data(mirror):
+def test_overlaps_of_the_real_data(mirror: Path) -> None:
     found = {
         name: sources.load(compose([f"task={name}"]).task, str(mirror)).overlap
         for name in ("trec", "sst5")
@@ -604,7 +618,7 @@ def test_overlaps_of_the_real_data(mirror):
     }
 
 
-def test_no_question_of_the_suites_is_a_demonstration(mirror):
+def test_no_question_of_the_suites_is_a_demonstration(mirror: Path) -> None:
     """BBH's demonstrations share words with questions of other options, which are other ones."""
     for suite in ("mmlu", "bbh"):
         for job in requested([f"task={suite}"]).jobs:
@@ -615,7 +629,7 @@ ONE_ANSWER_TWICE = {"mmlu/international_law", "bbh/snarks"}
 """Members with a question, among the first 20, that lists one answer twice."""
 
 
-def test_what_the_committed_records_read_is_what_is_read_today(mirror):
+def test_what_the_committed_records_read_is_what_is_read_today(mirror: Path) -> None:
     committed: dict[str, set[str]] = {}
     results = Path(__file__).parent.parent / "results"
     for _, record in records.load_all(results).records:
@@ -636,7 +650,7 @@ def test_what_the_committed_records_read_is_what_is_read_today(mirror):
 # One class, one answer, no rows
 
 
-def test_splits_of_one_class_are_told(root):
+def test_splits_of_one_class_are_told(root: Path) -> None:
     put(root, "test.jsonl", jsonl(["a", "b"], [1]))
     assert (
         "the right answer of all 2 test rows is the label good"
@@ -648,13 +662,13 @@ def test_splits_of_one_class_are_told(root):
     assert "the right answer of all 2 dev rows is the label bad" in told
 
 
-def test_a_class_without_a_demonstration_is_told(root):
+def test_a_class_without_a_demonstration_is_told(root: Path) -> None:
     spec = task(["bad", "good", "fair"], classes=[0, 1, 2])
     put(root, "test.jsonl", jsonl(["a", "b", "c"], [0, 1, 2]))
     assert "no pool row has the label fair" in sources.load(spec, str(root)).told
 
 
-def test_one_answer_listed_twice_is_other_data(root):
+def test_one_answer_listed_twice_is_other_data(root: Path) -> None:
     spec = given(root, "Where?")
     splits = sources.load(spec, str(root))
     double = replace(splits.test[0], candidates=("one", "one"))
@@ -672,14 +686,14 @@ def test_one_answer_listed_twice_is_other_data(root):
     assert sources.fingerprint(shown, spec) == old
 
 
-def test_a_flipped_label_is_another_answer():
+def test_a_flipped_label_is_another_answer() -> None:
     assert flipped(Example("?", ("one", "one", "two"), 0)).label == 2
     assert flipped(Example("?", ("one", "two", "one"), 2)).label == 1
     assert flipped(Example("?", ("one", "two"), 1)).label == 0
 
 
 @pytest.mark.parametrize("number", [26, 27])
-def test_letters_end_at_z(root, number):
+def test_letters_end_at_z(root: Path, number: int) -> None:
     spec = replace(given(root, "Where?"), answer="letter")
     row = {"text": "Which?", "options": [f"no. {i}" for i in range(number)], "label": number - 1}
     file = put(root, "test.jsonl", json.dumps(row))
@@ -693,7 +707,7 @@ def test_letters_end_at_z(root, number):
 
 
 @pytest.mark.parametrize("listing", ["(A) one\n- two", "(A) one\n(A) two"])
-def test_options_that_are_not_marked_alike_are_refused(root, listing):
+def test_options_that_are_not_marked_alike_are_refused(root: Path, listing: str) -> None:
     spec = task((), classes=None, choices="text")
     for split in ("train", "test"):
         text = f"{split}?\nOptions:\n{listing}"
@@ -712,24 +726,24 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("kind", EMPTY)
-def test_a_file_without_rows_is_one_line(root, kind):
+def test_a_file_without_rows_is_one_line(root: Path, kind: str) -> None:
     name, text, told = EMPTY[kind]
     (root / "made/up/train.jsonl").unlink()
     put(root, name, text)
     assert told in refusal(task(), root) or "split 'train' has no rows" in refusal(task(), root)
 
 
-def test_no_sources_are_one_line(run):
+def test_no_sources_are_one_line(run: Command) -> None:
     code, _, err = run("task.sources=[]")
     assert_one_line(code, err, "task.sources is empty")
 
 
-def test_words_that_yaml_reads_as_something_else_want_quotation_marks(run):
+def test_words_that_yaml_reads_as_something_else_want_quotation_marks(run: Command) -> None:
     code, _, err = run("task.labels=[true,false]")
     assert_one_line(code, err, "need quotation marks")
 
 
-def test_words_where_rows_have_their_own_options_are_refused():
+def test_words_where_rows_have_their_own_options_are_refused() -> None:
     with pytest.raises(UserError, match=r"set task\.labels=\[\]"):
         task(classes=None, choices="options")
 
@@ -812,7 +826,9 @@ WRECKS = {
 
 
 @pytest.mark.parametrize("kind", WRECKS)
-def test_giants_and_wrecks_are_one_line_within_seconds(root, kind, capfd):
+def test_giants_and_wrecks_are_one_line_within_seconds(
+    root: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     name, made, hint = WRECKS[kind]
     (root / "made/up/train.jsonl").unlink()
     file = put(root, name, made())
@@ -825,7 +841,9 @@ def test_giants_and_wrecks_are_one_line_within_seconds(root, kind, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_more_rows_than_anybody_needs_are_refused(root, monkeypatch):
+def test_more_rows_than_anybody_needs_are_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(formats, "ROWS", 1000)
     (root / "made/up/train.jsonl").unlink()
     put(root, "train.csv.gz", packed(b"text,label\n", 5000))
@@ -834,7 +852,9 @@ def test_more_rows_than_anybody_needs_are_refused(root, monkeypatch):
     assert "it holds more than 500 characters: make parquet files of it" in refusal(task(), root)
 
 
-def test_a_parquet_file_that_unpacks_to_much_is_refused(root, monkeypatch):
+def test_a_parquet_file_that_unpacks_to_much_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(formats, "SIZE", 1000)
     (root / "made/up/train.jsonl").unlink()
     frame = pd.DataFrame({"text": ["the same again"] * 1000, "label": [0] * 1000})
@@ -845,25 +865,25 @@ def test_a_parquet_file_that_unpacks_to_much_is_refused(root, monkeypatch):
 # What was right before and is to stay so
 
 
-def test_links_in_a_circle_and_pipes_are_no_data(root):
+def test_links_in_a_circle_and_pipes_are_no_data(root: Path) -> None:
     (root / "made/up/again").symlink_to(root / "made/up")
     os.mkfifo(root / "made/up/train.csv")
     assert len(sources.load(task(), str(root)).test) == 4
 
 
-def test_slices_that_have_no_row_in_common_are_two_splits(root):
+def test_slices_that_have_no_row_in_common_are_two_splits(root: Path) -> None:
     splits = sources.load(task(pool="train[:75%]", test="train[75%:]"), str(root))
     assert texts(splits.test) == ["train 6", "train 7"]
     assert len(splits.pool) + len(splits.dev) == 6
 
 
 @pytest.mark.parametrize("split", ["train[", "no such", "train[:0]"])
-def test_a_split_that_is_none_is_one_line(root, split):
+def test_a_split_that_is_none_is_one_line(root: Path, split: str) -> None:
     assert "split '" in refusal(task(pool=split), root)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_a_text_in_another_encoding_is_told(root, encoding):
+def test_a_text_in_another_encoding_is_told(root: Path, encoding: str) -> None:
     file = root / "made/up/test.jsonl"
     file.write_text('{"text": "d\xe9j\xe0 vu", "label": 0}\n', encoding=encoding)
     assert refusal(task(), root).endswith(

@@ -19,13 +19,13 @@ def scaling(*arguments: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["cal", "craig", "facility_location"])
-def test_no_matrix_of_all_pairs_is_held(method):
+def test_no_matrix_of_all_pairs_is_held(method: str) -> None:
     size = 8000
     assert json.loads(scaling("--single", method, str(size)))["bytes"] < 4 * size**2
 
 
 @pytest.mark.slow
-def test_the_table_names_exponents(tmp_path):
+def test_the_table_names_exponents(tmp_path: Path) -> None:
     about = ("--sizes", "400", "1600", "--methods", "margin", "random")
     out = scaling(*about, "--out", str(tmp_path / "scaling.json"))
     rows = {line.split("│")[1].strip(): line for line in out.splitlines() if line.startswith("│")}

@@ -1,12 +1,15 @@
 """What a model says of a pool: against the plain implementation, and kept on disk."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import stored
+from conftest import Command, stored
 from tiny_models import CONFIGS, VOCABULARY, tiny
+from transformers import PreTrainedModel
 
 from deepthink import hub
 from deepthink.config.overrides import compose
@@ -25,7 +28,7 @@ from deepthink.structures import Example
 RNG = np.random.default_rng(0)
 
 
-def tokens(*lengths):
+def tokens(*lengths: int) -> list[list[int]]:
     return [[int(t) for t in RNG.integers(4, VOCABULARY, n)] for n in lengths]
 
 
@@ -34,7 +37,7 @@ QUERIES = [[3, 8, *own] for own in tokens(4, 1, 7, 2)]
 CONTEXTS = [*tokens(5, 11, 1), []]
 
 
-def plainly(model, prompt, candidate):
+def plainly(model: PreTrainedModel, prompt: list[int], candidate: list[int]) -> float:
     """Log p of a candidate after a prompt, one whole forward of the stock model."""
     with torch.no_grad():
         logits = model(torch.tensor([prompt + candidate])).logits[0].double().log_softmax(-1)
@@ -47,7 +50,7 @@ TOLERANCE = {"gpt_neo": 1e-5}  # it computes attention in float32 whatever its d
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("trees", [True, False])
-def test_scores_after_plain_prompts_are_the_stock_models(name, trees):
+def test_scores_after_plain_prompts_are_the_stock_models(name: str, trees: bool) -> None:
     """Both ways: contexts with their queries as trees, and contexts remembered."""
     model = tiny(name)
     scorer = Scorer(model, budget=TokenBudget(60), tree_tokens=512 if trees else 0)
@@ -60,7 +63,7 @@ def test_scores_after_plain_prompts_are_the_stock_models(name, trees):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_states_are_what_the_stock_model_feeds_its_output_layer(name):
+def test_states_are_what_the_stock_model_feeds_its_output_layer(name: str) -> None:
     model = tiny(name)
     seen = []
     head = model.get_output_embeddings()
@@ -75,7 +78,7 @@ def test_states_are_what_the_stock_model_feeds_its_output_layer(name):
     assert scores == score(model, None, QUERIES, [CANDIDATES] * 4, budget=TokenBudget(20))
 
 
-def test_zero_shot_scores_are_the_plain_implementations():
+def test_zero_shot_scores_are_the_plain_implementations() -> None:
     model = tiny("llama")
     one_token = [[7]]  # a memory of one token stands for a tokenizer's special token
     memory = next(reference.think(model, one_token[0], 1, 0.0))
@@ -84,7 +87,7 @@ def test_zero_shot_scores_are_the_plain_implementations():
     assert np.array(found) == pytest.approx(np.array(expected), abs=1e-8)
 
 
-def test_neither_budget_nor_company_changes_a_score():
+def test_neither_budget_nor_company_changes_a_score() -> None:
     model = tiny("gpt_neox")
     alone = [
         Scorer(model).after([context], [QUERIES], [[CANDIDATES] * 4])[0] for context in CONTEXTS
@@ -95,7 +98,7 @@ def test_neither_budget_nor_company_changes_a_score():
         assert np.array(together) == pytest.approx(np.array(alone), abs=1e-9)
 
 
-def test_progress_counts_every_query():
+def test_progress_counts_every_query() -> None:
     model, told = tiny("gpt2"), []
     scorer = Scorer(model, progress=told.append)
     scorer.after(CONTEXTS, [QUERIES] * 4, [[CANDIDATES] * 4] * 4)
@@ -106,7 +109,9 @@ def test_progress_counts_every_query():
 
 
 @pytest.fixture
-def reader(tiny_folder, tmp_path, monkeypatch):
+def reader(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., ModelReader]:
     """Makes readers of a tiny model, which keep their answers in one cache."""
     monkeypatch.setattr(hub, "cache_folder", lambda: tmp_path / "cache")
 
@@ -125,11 +130,11 @@ LABELS = ("negative", "positive")
 EXAMPLES = [Example(f"a dull day {'and ' * i}leaks", LABELS, i % 2) for i in range(12)]
 
 
-def pool_of(reader, examples=EXAMPLES) -> Pool:
+def pool_of(reader: ModelReader, examples: list[Example] = EXAMPLES) -> Pool:
     return Pool(examples, reader=reader)
 
 
-def test_signals_are_read_once_and_shared(reader):
+def test_signals_are_read_once_and_shared(reader: Callable[..., ModelReader]) -> None:
     first = reader()
     pool = pool_of(first)
     hidden, scores = pool.hidden, pool.scores
@@ -157,14 +162,16 @@ def test_signals_are_read_once_and_shared(reader):
         ("prompt.seam=joint", "float32"),
     ],
 )
-def test_what_changes_a_signal_is_read_anew(reader, override, dtype):
+def test_what_changes_a_signal_is_read_anew(
+    reader: Callable[..., ModelReader], override: str, dtype: str
+) -> None:
     _ = pool_of(reader()).hidden
     other = reader(override, dtype=dtype)
     _ = pool_of(other).hidden
     assert other.usage.kept == 0
 
 
-def test_an_interrupted_reading_goes_on(reader):
+def test_an_interrupted_reading_goes_on(reader: Callable[..., ModelReader]) -> None:
     whole = pool_of(reader(batch=5)).scores
     files = sorted(reader().folder.glob("*.safetensors"))
     assert len(files) == 3
@@ -178,7 +185,9 @@ def test_an_interrupted_reading_goes_on(reader):
 
 
 @pytest.mark.parametrize("place", [3, 40, -1, -300])
-def test_answers_that_changed_on_the_disk_are_read_anew(reader, place):
+def test_answers_that_changed_on_the_disk_are_read_anew(
+    reader: Callable[..., ModelReader], place: int
+) -> None:
     whole = pool_of(reader()).scores
     (file,) = reader().folder.glob("*.safetensors")
     data = bytearray(file.read_bytes())
@@ -191,7 +200,7 @@ def test_answers_that_changed_on_the_disk_are_read_anew(reader, place):
     assert third.usage.kept == 12
 
 
-def test_pairs_are_read_once_and_cut_as_a_jobs_own(reader):
+def test_pairs_are_read_once_and_cut_as_a_jobs_own(reader: Callable[..., ModelReader]) -> None:
     first = reader()
     pool = pool_of(first)
     scores = pool.after([(0,), (1, 2), (2, 1), ()], EXAMPLES[5:8])
@@ -207,7 +216,9 @@ def test_pairs_are_read_once_and_cut_as_a_jobs_own(reader):
     assert first.usage.shortened == 1
 
 
-def test_the_same_prompt_as_a_job(reader, run, tmp_path, data_root):
+def test_the_same_prompt_as_a_job(
+    reader: Callable[..., ModelReader], run: Command, tmp_path: Path, data_root: Path
+) -> None:
     """A set's scores on dev are those a job with these demonstrations records at t = 1."""
     from deepthink.tasks import sources
 
@@ -224,7 +235,9 @@ def test_the_same_prompt_as_a_job(reader, run, tmp_path, data_root):
     assert found == pytest.approx(own.to_numpy(), abs=1e-4)
 
 
-def test_other_questions_and_other_orders_are_asked_anew(reader):
+def test_other_questions_and_other_orders_are_asked_anew(
+    reader: Callable[..., ModelReader],
+) -> None:
     made = reader()
     pool = pool_of(made)
     first = pool.after([(1, 2)], EXAMPLES[5:7])[0]
@@ -237,7 +250,9 @@ def test_other_questions_and_other_orders_are_asked_anew(reader):
 
 
 @pytest.mark.parametrize("answer_score", ["sum", "mean", "probability"])
-def test_label_scores_are_those_the_job_scores_answers_by(reader, answer_score):
+def test_label_scores_are_those_the_job_scores_answers_by(
+    reader: Callable[..., ModelReader], answer_score: str
+) -> None:
     words = ("dreadful", "positive")  # of several tokens and of one
     examples = [dataclasses.replace(example, candidates=words) for example in EXAMPLES]
     labels = "task.labels=[dreadful,positive]"
@@ -259,8 +274,10 @@ def test_label_scores_are_those_the_job_scores_answers_by(reader, answer_score):
     assert found.losses(found.scores) == pytest.approx(losses, rel=1e-5)
 
 
-def test_a_full_disk_is_one_clear_line(reader, monkeypatch):
-    def full(*_args, **_kwargs):
+def test_a_full_disk_is_one_clear_line(
+    reader: Callable[..., ModelReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object, **_kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(signals, "save_file", full)
@@ -268,7 +285,7 @@ def test_a_full_disk_is_one_clear_line(reader, monkeypatch):
         _ = pool_of(reader()).hidden
 
 
-def test_a_selector_without_a_model_says_so():
+def test_a_selector_without_a_model_says_so() -> None:
     with pytest.raises(UserError, match="no model to ask"):
         _ = Pool(EXAMPLES).hidden
     assert dataclasses.is_dataclass(Example)

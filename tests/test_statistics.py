@@ -1,6 +1,7 @@
 """Intervals and tests: by hand, against the tests they must reduce to, and by simulation."""
 
 import doctest
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from deepthink.report.statistics import pitman_morgan
 from deepthink.store import curves
 
 
-def test_one_seed_is_wilsons_interval():
+def test_one_seed_is_wilsons_interval() -> None:
     found = statistics.accuracy(np.array([[1, 1, 1, 0, 0]]))
     assert (found.mean, found.low, found.high) == pytest.approx(curves.wilson(0.6, 5))
     assert (found.seeds, found.examples) == (1, 5)
 
 
-def test_where_only_seeds_differ_it_is_their_t_test():
+def test_where_only_seeds_differ_it_is_their_t_test() -> None:
     by_seed = np.array([-1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
     outcomes = np.repeat(by_seed[:, None], 40, axis=1)
     found = statistics.difference(outcomes, np.zeros_like(outcomes))
@@ -30,7 +31,7 @@ def test_where_only_seeds_differ_it_is_their_t_test():
     assert found.effect == pytest.approx(cohen * (1 - 3 / (4 * 5 - 1)))
 
 
-def test_where_only_examples_differ_it_is_their_t_test():
+def test_where_only_examples_differ_it_is_their_t_test() -> None:
     by_example = np.array([1, 1, 0, -1, 1, 0, 0, 1, 1, 0])
     outcomes = np.repeat(by_example[None], 4, axis=0)
     found = statistics.difference(outcomes, np.zeros_like(outcomes))
@@ -40,14 +41,14 @@ def test_where_only_examples_differ_it_is_their_t_test():
     assert found.effect is None  # no seed differs from another
 
 
-def test_two_by_two_by_hand():
+def test_two_by_two_by_hand() -> None:
     # rows 1, 1/2; columns 1, 1/2; mean 3/4: mean squares 2·1/8 = 1/4 of each, and 1/4 of the rest
     outcomes = np.array([[1, 1], [1, 0]])
     error, _ = statistics._error(outcomes, [outcomes], [outcomes])
     assert error == pytest.approx(np.sqrt((0.25 + 0.25 - 0.25) / 4))
 
 
-def test_the_order_of_seeds_and_examples_does_not_matter():
+def test_the_order_of_seeds_and_examples_does_not_matter() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 2, (2, 6, 50))
     seeds, examples = rng.permutation(6), rng.permutation(50)
@@ -58,13 +59,13 @@ def test_the_order_of_seeds_and_examples_does_not_matter():
     assert (turned.mean, turned.low, turned.p) == pytest.approx((-first.mean, -first.high, first.p))
 
 
-def test_methods_that_agree_everywhere_do_not_differ():
+def test_methods_that_agree_everywhere_do_not_differ() -> None:
     same = np.array([[1, 0, 1], [1, 1, 0]])
     found = statistics.difference(same, same)
     assert (found.mean, found.low, found.high, found.p, found.wins) == (0, 0, 0, 1, 0)
 
 
-def test_tasks_weigh_the_same():
+def test_tasks_weigh_the_same() -> None:
     zeros = [np.zeros((3, 10)), np.zeros((3, 1000))]
     ones = [np.ones((3, 10)), np.zeros((3, 1000))]
     found = statistics.average_difference(ones, zeros)
@@ -72,13 +73,13 @@ def test_tasks_weigh_the_same():
     assert found.examples == 1010
 
 
-def test_holm_by_hand():
+def test_holm_by_hand() -> None:
     assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
     assert statistics.holm([]) == []
 
 
-def logistic(x):
+def logistic(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
@@ -86,7 +87,9 @@ SPREADS = [(0.7, 1.5), (0.0, 1.5), (0.7, 0.0), (0.1, 2.0)]
 
 
 @pytest.mark.parametrize(("of_seeds", "of_examples"), SPREADS)
-def test_intervals_of_an_accuracy_hold_the_truth_as_often_as_they_say(of_seeds, of_examples):
+def test_intervals_of_an_accuracy_hold_the_truth_as_often_as_they_say(
+    of_seeds: float, of_examples: float
+) -> None:
     """Ten seeds, 100 examples, both drawn anew each time; the truth is known by integration."""
     rng = np.random.default_rng(0)
     spread = np.hypot(of_seeds, of_examples)
@@ -107,7 +110,7 @@ STATED = {5: 0.93, 3: 0.92, 2: 0.87}
 
 
 @pytest.mark.parametrize("seeds", STATED)
-def test_with_few_draws_intervals_cover_the_truth_as_often_as_the_page_says(seeds):
+def test_with_few_draws_intervals_cover_the_truth_as_often_as_the_page_says(seeds: int) -> None:
     """The truth is a zero; the spreads of seeds and examples are the worst for each number."""
     rng = np.random.default_rng(1)
     coverage = []
@@ -129,7 +132,7 @@ def test_with_few_draws_intervals_cover_the_truth_as_often_as_the_page_says(seed
 
 
 @pytest.mark.parametrize("module", [statistics, verdicts, words])
-def test_the_examples_in_docstrings_are_true(module):
+def test_the_examples_in_docstrings_are_true(module: ModuleType) -> None:
     results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
@@ -137,7 +140,9 @@ def test_the_examples_in_docstrings_are_true(module):
 
 @pytest.mark.parametrize(("seeds", "most"), [(5, 0.075), (10, 0.06)])
 @pytest.mark.parametrize(("of_seeds", "of_examples"), [(0.5, 0.5), (0.5, 0.0), (0.0, 0.5)])
-def test_false_positives_are_as_rare_as_they_say(seeds, most, of_seeds, of_examples):
+def test_false_positives_are_as_rare_as_they_say(
+    seeds: int, most: float, of_seeds: float, of_examples: float
+) -> None:
     """The methods differ by seed and by example, but not on average."""
     rng = np.random.default_rng(1)
     false = 0
@@ -152,7 +157,7 @@ def test_false_positives_are_as_rare_as_they_say(seeds, most, of_seeds, of_examp
 
 
 @pytest.mark.parametrize("alike", [1.0, 0.0])
-def test_an_average_over_tasks_is_not_surer_for_seeds_they_share(alike):
+def test_an_average_over_tasks_is_not_surer_for_seeds_they_share(alike: float) -> None:
     """What a seed decides may help in every task at once, as the order of reading does."""
     rng = np.random.default_rng(4)
     false = 0
@@ -170,7 +175,7 @@ def test_an_average_over_tasks_is_not_surer_for_seeds_they_share(alike):
 
 @pytest.mark.parametrize(("seeds", "most"), [(5, 0.075), (10, 0.06)])
 @pytest.mark.parametrize("of_seeds", [0.0, 0.7])
-def test_seeds_that_are_not_paired_add_up(seeds, most, of_seeds):
+def test_seeds_that_are_not_paired_add_up(seeds: int, most: float, of_seeds: float) -> None:
     """Two methods that draw each by itself; which seed meets which must not matter."""
     rng = np.random.default_rng(6)
     false = 0
@@ -190,7 +195,7 @@ def test_seeds_that_are_not_paired_add_up(seeds, most, of_seeds):
     assert (found.wins, found.losses, found.effect) == (None, None, None)
 
 
-def test_tasks_may_weigh_differently():
+def test_tasks_may_weigh_differently() -> None:
     """One seed, by hand: variances p(1-p)/(n-1) of 1/36 and 0; and paired differences alike."""
     corrects = [np.array([[1, 0] * 5]), np.ones((1, 10))]
     found = statistics.average_accuracy(corrects, weights=[3, 1])
@@ -202,7 +207,7 @@ def test_tasks_may_weigh_differently():
     assert (apart.high - apart.low) / 2 == pytest.approx(reach)
 
 
-def test_wins_and_losses_are_counted_by_seed():
+def test_wins_and_losses_are_counted_by_seed() -> None:
     first, second = (
         np.array([[1, 1], [0, 0], [1, 0], [1, 1]]),
         np.array([[0, 1], [1, 0], [0, 1], [1, 1]]),
@@ -211,7 +216,7 @@ def test_wins_and_losses_are_counted_by_seed():
     assert (found.wins, found.losses, found.seeds) == (1, 1, 4)
 
 
-def test_a_real_difference_is_found():
+def test_a_real_difference_is_found() -> None:
     rng = np.random.default_rng(2)
     found = 0
     for _ in range(200):
@@ -222,7 +227,7 @@ def test_a_real_difference_is_found():
     assert found / 200 > 0.95
 
 
-def test_examples_alone_would_be_too_sure():
+def test_examples_alone_would_be_too_sure() -> None:
     """Why both levels: a t-test over all pairs takes one lucky draw for many."""
     rng = np.random.default_rng(3)
     naive = ours = 0
@@ -236,7 +241,7 @@ def test_examples_alone_would_be_too_sure():
     assert ours / 500 < 0.08
 
 
-def test_spreads_are_compared_as_pairs():
+def test_spreads_are_compared_as_pairs() -> None:
     rng = np.random.default_rng(4)
     level = rng.normal(0, 1, 10)
     assert pitman_morgan(level * 3, level + rng.normal(0, 0.1, 10)) < 0.001

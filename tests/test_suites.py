@@ -8,19 +8,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import assert_one_line, stored
+from conftest import Command, assert_one_line, stored
+from transformers import PreTrainedTokenizerBase
 
 from deepthink import hub
 from deepthink.app import wandb_runs
-from deepthink.config.overrides import CONF, requested
+from deepthink.app.progress_bar import ProgressWatcher
+from deepthink.config.overrides import requested
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.models import loading
 from deepthink.progress import Watcher
 from deepthink.store import ledger, records
 from deepthink.study import jobs, requests
+from deepthink.study.jobs import Job, Outcome
 from deepthink.tasks import prompts, sources
 from deepthink.tasks.examples import examples_of
 from deepthink.tasks.rows import Rows
@@ -34,7 +39,7 @@ def members(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_counts_of_tables_5_and_6_are_what_the_configs_say(suite, mirror):
+def test_counts_of_tables_5_and_6_are_what_the_configs_say(suite: str, mirror: Path) -> None:
     paper = (mirror.parent / "paper.txt").read_text(encoding="utf-8")
     table = {
         "mmlu": paper.partition("\nSTEM\n")[2].partition("Table 5")[0],
@@ -47,7 +52,7 @@ def test_counts_of_tables_5_and_6_are_what_the_configs_say(suite, mirror):
 
 
 @pytest.mark.parametrize("member", [f"{s}/{name}" for s in SUITES for name in members(s)])
-def test_counts_of_tables_5_and_6_come_out_of_the_data(member, mirror):
+def test_counts_of_tables_5_and_6_come_out_of_the_data(member: str, mirror: Path) -> None:
     suite, _, name = member.partition("/")
     task = requested([f"task={suite}", f"task.members=[{name}]"]).jobs[0].task
     source = sources.read(task, str(mirror))
@@ -59,7 +64,9 @@ def test_counts_of_tables_5_and_6_come_out_of_the_data(member, mirror):
 
 
 @pytest.mark.parametrize("answer", ["text", "letter"])
-def test_every_member_fits_a_context_of_2048(answer, mirror, tokenizer_of_smollm2):
+def test_every_member_fits_a_context_of_2048(
+    answer: str, mirror: Path, tokenizer_of_smollm2: PreTrainedTokenizerBase
+) -> None:
     """Pythia's context: some demonstrations are dropped, no member is lost."""
     kept = {}
     for suite in SUITES:
@@ -82,7 +89,7 @@ def test_every_member_fits_a_context_of_2048(answer, mirror, tokenizer_of_smollm
 
 
 @pytest.fixture
-def suite_root(tmp_path) -> Path:
+def suite_root(tmp_path: Path) -> Path:
     """Three MMLU subjects and three BBH tasks in the hub's layout, made up."""
     root = tmp_path / "suites"
     for subject, count in (("astronomy", 6), ("virology", 7), ("sociology", 5)):
@@ -130,8 +137,8 @@ BBH = ("task=bbh", "task.members=[snarks,navigate,sports_understanding]")
 
 @pytest.mark.parametrize(("words", "questions"), [(MMLU, [6, 7, 5]), (BBH, [6, 6, 6])])
 def test_a_suite_has_a_record_per_member_and_one_report(
-    run, suite_root, tmp_path, words, questions
-):
+    run: Command, suite_root: Path, tmp_path: Path, words: tuple[str, str], questions: list[int]
+) -> None:
     code, out, err = run(*words, f"data_root={suite_root}")
     assert (code, err) == (0, "")
     found = {record["identity"]["task"]["name"]: record for _, record in stored(tmp_path)}
@@ -150,7 +157,9 @@ def test_a_suite_has_a_record_per_member_and_one_report(
     assert f"{100 * share:.1f} [" in rows[-1]
 
 
-def test_records_of_members_say_what_their_numbers_depend_on(run, suite_root, tmp_path):
+def test_records_of_members_say_what_their_numbers_depend_on(
+    run: Command, suite_root: Path, tmp_path: Path
+) -> None:
     run(*MMLU, f"data_root={suite_root}")
     for path, record in stored(tmp_path):
         task = record["identity"]["task"]
@@ -161,7 +170,7 @@ def test_records_of_members_say_what_their_numbers_depend_on(run, suite_root, tm
         assert set(scores["candidate"]) == {0, 1, 2, 3}
 
 
-def test_candidates_of_their_own_change_the_key(suite_root):
+def test_candidates_of_their_own_change_the_key(suite_root: Path) -> None:
     task = requested([*MMLU]).jobs[0].task
     first = sources.load(task, str(suite_root))
     file = suite_root / "cais" / "mmlu" / "astronomy" / "test-00000-of-00001.parquet"
@@ -172,7 +181,7 @@ def test_candidates_of_their_own_change_the_key(suite_root):
     assert sources.fingerprint(first, task) != sources.fingerprint(again, task)
 
 
-def test_a_rerun_does_only_what_is_missing(run, suite_root, tmp_path):
+def test_a_rerun_does_only_what_is_missing(run: Command, suite_root: Path, tmp_path: Path) -> None:
     words = (*MMLU, f"data_root={suite_root}")
     run(*words)
     before = dict(stored(tmp_path))
@@ -186,7 +195,7 @@ def test_a_rerun_does_only_what_is_missing(run, suite_root, tmp_path):
     assert [p for p in after if after[p]["finished"] != before[p]["finished"]] in ([lost], [])
 
 
-def test_seeds_change_nothing_and_orders_do(run, suite_root, tmp_path):
+def test_seeds_change_nothing_and_orders_do(run: Command, suite_root: Path, tmp_path: Path) -> None:
     words = (*BBH, f"data_root={suite_root}")
     run(*words)
     _, out, _ = run(*words, "seed=5")
@@ -203,7 +212,7 @@ def test_seeds_change_nothing_and_orders_do(run, suite_root, tmp_path):
     assert len({tuple(indices) for indices in shots.values()}) > 2
 
 
-def test_fewer_demonstrations_are_the_first(run, suite_root, tmp_path):
+def test_fewer_demonstrations_are_the_first(run: Command, suite_root: Path, tmp_path: Path) -> None:
     assert run(*BBH, f"data_root={suite_root}", "demonstrations.count=2")[0] == 0
     shots = [record["demonstrations"]["indices"] for _, record in stored(tmp_path)]
     assert shots == [[0, 1]] * 3
@@ -221,8 +230,8 @@ def narrow(folder: Path, tmp_path: Path, positions: int) -> Path:
 
 
 def test_the_report_says_how_many_demonstrations_each_member_kept(
-    run, suite_root, tmp_path, tiny_folder
-):
+    run: Command, suite_root: Path, tmp_path: Path, tiny_folder: Path
+) -> None:
     file = suite_root / "cais" / "mmlu" / "virology" / "dev-00000-of-00001.parquet"
     rows = pd.read_parquet(file)
     rows["question"] = "a dull day " * 12
@@ -238,15 +247,15 @@ def test_the_report_says_how_many_demonstrations_each_member_kept(
     assert "all demonstrations of 1 member" in " ".join(out.split())
 
 
-def test_one_bar_spans_the_whole_suite(suite_root, tiny_folder, tmp_path):
+def test_one_bar_spans_the_whole_suite(suite_root: Path, tiny_folder: Path, tmp_path: Path) -> None:
     class Recorder(Watcher):
-        def __init__(self):
+        def __init__(self) -> None:
             self.totals, self.readings = [], 0
 
-        def start(self, total):
+        def start(self, total: int) -> None:
             self.totals.append(total)
 
-        def advance(self, readings):
+        def advance(self, readings: int) -> None:
             self.readings += readings
 
     request = requested(
@@ -266,7 +275,9 @@ def test_one_bar_spans_the_whole_suite(suite_root, tiny_folder, tmp_path):
     assert watch.totals[1:] == [0]
 
 
-def test_a_failing_member_is_named_and_stops_no_other(run, suite_root, tmp_path):
+def test_a_failing_member_is_named_and_stops_no_other(
+    run: Command, suite_root: Path, tmp_path: Path
+) -> None:
     file = suite_root / "cais" / "mmlu" / "virology" / "test-00000-of-00001.parquet"
     whole = file.read_bytes()
     file.write_bytes(whole[:100])
@@ -287,10 +298,12 @@ def test_a_failing_member_is_named_and_stops_no_other(run, suite_root, tmp_path)
     assert "1 records written, 2 read" in out
 
 
-def test_what_stops_every_member_is_met_once(run, suite_root, tmp_path, monkeypatch):
+def test_what_stops_every_member_is_met_once(
+    run: Command, suite_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loads = []
 
-    def refuse(*arguments):
+    def refuse(*arguments: object) -> None:
         loads.append(arguments)
         raise UserError("no such weights")
 
@@ -301,8 +314,10 @@ def test_what_stops_every_member_is_met_once(run, suite_root, tmp_path, monkeypa
     assert len(list((tmp_path / "results" / "failures").rglob("*.json"))) == 3
 
 
-def test_what_breaks_unexpectedly_is_one_line_and_recorded(run, suite_root, tmp_path, monkeypatch):
-    def broken(*_):
+def test_what_breaks_unexpectedly_is_one_line_and_recorded(
+    run: Command, suite_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
         raise KeyError("hidden_act")
 
     monkeypatch.setattr(loading, "load", broken)
@@ -311,7 +326,7 @@ def test_what_breaks_unexpectedly_is_one_line_and_recorded(run, suite_root, tmp_
     assert len(list((tmp_path / "results" / "failures").rglob("*.json"))) == 3
 
 
-def test_equal_reasons_are_told_once(run, tmp_path):
+def test_equal_reasons_are_told_once(run: Command, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     code, _, err = run("task=mmlu", f"data_root={tmp_path / 'bare'}")
     assert code == 1
@@ -319,10 +334,12 @@ def test_equal_reasons_are_told_once(run, tmp_path):
     assert "and 54 more: data_root has no folder cais/mmlu" in err
 
 
-def test_an_interrupted_member_is_named_and_the_others_kept(run, suite_root, tmp_path, monkeypatch):
+def test_an_interrupted_member_is_named_and_the_others_kept(
+    run: Command, suite_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     perform = jobs.perform
 
-    def impatient(job, watch):
+    def impatient(job: Job, watch: ProgressWatcher) -> Outcome:
         if "virology" in job.config.task.name:
             raise KeyboardInterrupt
         return perform(job, watch)
@@ -335,8 +352,8 @@ def test_an_interrupted_member_is_named_and_the_others_kept(run, suite_root, tmp
 
 
 def test_a_killed_suite_continues_and_ends_with_the_same_numbers(
-    run, tiny_folder, suite_root, tmp_path
-):
+    run: Command, tiny_folder: Path, suite_root: Path, tmp_path: Path
+) -> None:
     """SIGKILL after the first record; the same words then give what an uninterrupted run does."""
 
     def words(results: str) -> list[str]:
@@ -374,7 +391,7 @@ def test_a_killed_suite_continues_and_ends_with_the_same_numbers(
 
 
 @pytest.mark.parametrize("options", [["one", " "], ["one", 2], "one"])
-def test_options_that_are_no_texts_are_refused(options):
+def test_options_that_are_no_texts_are_refused(options: list[int | str] | str) -> None:
     task = requested([*MMLU]).jobs[0].task
     columns = {"question": ["Which?"], "choices": [options], "answer": [0]}
     rows = Rows(columns, [(Path("test.parquet"), 1)], {})
@@ -383,7 +400,7 @@ def test_options_that_are_no_texts_are_refused(options):
 
 
 @pytest.mark.parametrize("answer", ["text", "letter"])
-def test_prompts_of_both_answers_by_hand(answer, suite_root):
+def test_prompts_of_both_answers_by_hand(answer: str, suite_root: Path) -> None:
     suite = requested([*MMLU, f"task.answer={answer}"])
     example = sources.load(suite.jobs[0].task, str(suite_root)).test[1]
     listing = "\nA. a kettle 1\nB. a dull day\nC. sings\nD. leaks 1 and 1"
@@ -425,7 +442,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_bad_input_to_a_suite_is_one_clear_line(run, suite_root, kind, tmp_path, tiny_folder):
+def test_bad_input_to_a_suite_is_one_clear_line(
+    run: Command, suite_root: Path, kind: str, tmp_path: Path, tiny_folder: Path
+) -> None:
     words, hint = BAD[kind]
     if "model=narrow" in words:
         words = [words[0], f"model.hub_id={narrow(tiny_folder, tmp_path, 40)}"]
@@ -435,10 +454,12 @@ def test_bad_input_to_a_suite_is_one_clear_line(run, suite_root, kind, tmp_path,
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_a_suite_is_one_wandb_run(run, suite_root, tmp_path, monkeypatch):
+def test_a_suite_is_one_wandb_run(
+    run: Command, suite_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent, publish = [], wandb_runs.send_suite
 
-    def counted(*arguments):
+    def counted(*arguments: Any) -> None:
         sent.append(arguments)
         publish(*arguments)
 
@@ -455,11 +476,13 @@ def test_a_suite_is_one_wandb_run(run, suite_root, tmp_path, monkeypatch):
 SHARED = ("launcher=basic", "workers=2", *MMLU)
 
 
-def logs(tmp_path):
+def logs(tmp_path: Path) -> list[str]:
     return [path.read_text() for path in (tmp_path / "results" / "sweeps").rglob("worker*.log")]
 
 
-def test_a_shared_suite_is_done_member_by_member(run, suite_root, tmp_path):
+def test_a_shared_suite_is_done_member_by_member(
+    run: Command, suite_root: Path, tmp_path: Path
+) -> None:
     """Asked for with force, each once more; at the end one worker reports the whole."""
     for times, force in ((1, "force=false"), (2, "force=true")):
         code, out, err = run(*SHARED, f"data_root={suite_root}", "order=0,1", force)
@@ -472,7 +495,9 @@ def test_a_shared_suite_is_done_member_by_member(run, suite_root, tmp_path):
     assert len(stored(tmp_path)) == 6
 
 
-def test_a_failing_member_of_a_shared_suite_is_tried_once(run, suite_root, tmp_path):
+def test_a_failing_member_of_a_shared_suite_is_tried_once(
+    run: Command, suite_root: Path, tmp_path: Path
+) -> None:
     file = suite_root / "cais" / "mmlu" / "virology" / "test-00000-of-00001.parquet"
     file.write_bytes(file.read_bytes()[:100])
     code, out, err = run(*SHARED, f"data_root={suite_root}")
@@ -491,7 +516,7 @@ def test_a_failing_member_of_a_shared_suite_is_tried_once(run, suite_root, tmp_p
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_a_shared_suite_is_one_wandb_run(run, suite_root, tmp_path):
+def test_a_shared_suite_is_one_wandb_run(run: Command, suite_root: Path, tmp_path: Path) -> None:
     for _ in range(2):
         code, out, _ = run(*SHARED, f"data_root={suite_root}", "wandb.mode=offline")
         assert code == 0
@@ -502,7 +527,9 @@ def test_a_shared_suite_is_one_wandb_run(run, suite_root, tmp_path):
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_a_suite_killed_before_it_was_sent_is_sent_later(run, suite_root, tmp_path, monkeypatch):
+def test_a_suite_killed_before_it_was_sent_is_sent_later(
+    run: Command, suite_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = (*MMLU, f"data_root={suite_root}", "wandb.mode=offline")
     with monkeypatch.context() as patch:
         patch.setattr(wandb_runs, "publish_suite", lambda *_: None)
@@ -514,11 +541,13 @@ def test_a_suite_killed_before_it_was_sent_is_sent_later(run, suite_root, tmp_pa
         assert len(ledger.sent(tmp_path / "results")) == 3
 
 
-def test_the_hub_is_asked_once_for_all_members(suite_root, monkeypatch):
+def test_the_hub_is_asked_once_for_all_members(
+    suite_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stand-in for the hub's client; the layout of the copy is the hub's."""
     asked = []
 
-    def snapshot(repository, **options):
+    def snapshot(repository: str, **options: Any) -> str:
         asked.append((repository, sorted(options["allow_patterns"]), options["repo_type"]))
         return str(suite_root / repository)
 
@@ -533,7 +562,7 @@ def test_the_hub_is_asked_once_for_all_members(suite_root, monkeypatch):
     assert asked == [("cais/mmlu", ["*/dev-*.parquet", "*/test-*.parquet"], "dataset")]
 
 
-def test_examples_with_own_candidates_refuse_an_unknown_gold(suite_root):
+def test_examples_with_own_candidates_refuse_an_unknown_gold(suite_root: Path) -> None:
     file = suite_root / "cais" / "mmlu" / "astronomy" / "test-00000-of-00001.parquet"
     rows = pd.read_parquet(file)
     rows.loc[0, "answer"] = 4

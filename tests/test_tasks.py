@@ -1,5 +1,7 @@
 """Reading, splitting and subsetting data."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -20,20 +22,20 @@ def spec(name: str) -> TaskSpec:
 
 @pytest.mark.parametrize("split", ["pool", "test"])
 @pytest.mark.parametrize("name", TASKS)
-def test_counts_of_table_4(name, split, mirror):
+def test_counts_of_table_4(name: str, split: str, mirror: Path) -> None:
     if (name, split) in PARTIAL:
         pytest.skip(f"the mirror holds only part of {name}'s {split} split")
     assert len(getattr(read(spec(name), str(mirror)), split)) == spec(name).rows[split]
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_label_occurs(name, mirror):
+def test_every_label_occurs(name: str, mirror: Path) -> None:
     source = read(spec(name), str(mirror))
     for examples in (source.pool, source.test):
         assert {e.label for e in examples} == set(range(len(spec(name).labels)))
 
 
-def test_trec_sources_agree(mirror):
+def test_trec_sources_agree(mirror: Path) -> None:
     """The label words are mapped by name in one source and by number in the other."""
     task = spec("trec")
     first, second = (
@@ -44,7 +46,7 @@ def test_trec_sources_agree(mirror):
     assert first.repository != second.repository
 
 
-def test_the_bundled_task_is_balanced_and_whole():
+def test_the_bundled_task_is_balanced_and_whole() -> None:
     task = spec("verdicts")
     source = read(task, None)
     for name, examples in (("pool", source.pool), ("test", source.test)):
@@ -54,7 +56,7 @@ def test_the_bundled_task_is_balanced_and_whole():
     assert len(set(texts)) == len(texts)
 
 
-def test_splits_are_disjoint_and_fixed(data_root):
+def test_splits_are_disjoint_and_fixed(data_root: Path) -> None:
     splits = load(spec("sst2"), str(data_root))
     pool, dev, test = ({e.text for e in s} for s in (splits.pool, splits.dev, splits.test))
     assert len(dev) == len(test) == 24
@@ -63,7 +65,7 @@ def test_splits_are_disjoint_and_fixed(data_root):
     assert splits == load(spec("sst2"), str(data_root))
 
 
-def test_sizes_change_neither_pool_nor_the_beginning(data_root):
+def test_sizes_change_neither_pool_nor_the_beginning(data_root: Path) -> None:
     task, root = spec("sst2"), str(data_root)
     full, half, few = (load(task, root, n) for n in (None, 12, 6))
     assert full.pool == half.pool == few.pool
@@ -73,7 +75,7 @@ def test_sizes_change_neither_pool_nor_the_beginning(data_root):
     assert fingerprint(half, task) != fingerprint(few, task)
 
 
-def test_subsets_are_stratified():
+def test_subsets_are_stratified() -> None:
     labels = [0] * 90 + [1] * 30
     order = stratified_order(labels, np.random.default_rng(0))
     assert sorted(order) == list(range(120))
@@ -82,7 +84,7 @@ def test_subsets_are_stratified():
         assert abs(ones - size / 4) <= 1
 
 
-def test_texts_are_stripped_and_labels_checked(data_root):
+def test_texts_are_stripped_and_labels_checked(data_root: Path) -> None:
     file = data_root / "stanfordnlp" / "sst2" / "validation.jsonl"
     file.write_text('{"idx": 0, "sentence": "  fine ", "label": 1}\n')
     assert read(spec("sst2"), str(data_root)).test[0].text == "fine"

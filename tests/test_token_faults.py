@@ -2,12 +2,15 @@
 
 import json
 import math
+from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import assert_one_line, byte_level_tokenizer, stored
+from conftest import Command, assert_one_line, byte_level_tokenizer, stored
 from pools import made
 from test_prompts import sentencepiece_tokenizer
 from tiny_models import SMALL, VOCABULARY, tiny
@@ -21,8 +24,10 @@ from transformers import (
     CohereConfig,
     GraniteConfig,
     LlamaConfig,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from deepthink import score, think
 from deepthink.config.tasks import with_breaks
@@ -30,7 +35,7 @@ from deepthink.engine.memory import Memory
 from deepthink.errors import UserError
 from deepthink.structures import Example
 from deepthink.tasks.prediction import hits, predictions, ties
-from deepthink.tasks.prompts import encode
+from deepthink.tasks.prompts import Encoded, encode
 from deepthink.tasks.templates import shot
 from deepthink.tasks.tokens import leading_special_ids
 
@@ -55,7 +60,9 @@ TOKENIZERS = {
 }
 
 
-def word_tokenizer(words, *, lowercase=False, special="<s> $A") -> PreTrainedTokenizerFast:
+def word_tokenizer(
+    words: list[str], *, lowercase: bool = False, special: str = "<s> $A"
+) -> PreTrainedTokenizerFast:
     """Whole words, all others unknown."""
     vocabulary = {word: i for i, word in enumerate(["<unk>", "<s>", "</s>", *words])}
     inner = Tokenizer(tokenizer_models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -70,7 +77,15 @@ def word_tokenizer(words, *, lowercase=False, special="<s> $A") -> PreTrainedTok
     )
 
 
-def encoded(tokenizer, template, shots=SHOTS, queries=QUERIES, seam="apart", limit=None, **kwargs):
+def encoded(
+    tokenizer: PreTrainedTokenizerFast,
+    template: str,
+    shots: Sequence[Any] = SHOTS,
+    queries: Sequence[Any] = QUERIES,
+    seam: str = "apart",
+    limit: int | None = None,
+    **kwargs: Any,
+) -> Encoded:
     kwargs = {"overflow": "drop", **kwargs}
     return encode(tokenizer, template, shots, queries, seam, limit=limit, **kwargs)
 
@@ -91,7 +106,9 @@ def encoded(tokenizer, template, shots=SHOTS, queries=QUERIES, seam="apart", lim
         ("Review: {text}\nSentiment:", "\n"),
     ],
 )
-def test_an_answer_has_the_tokens_of_its_demonstration(kind, template, delimiter):
+def test_an_answer_has_the_tokens_of_its_demonstration(
+    kind: str, template: str, delimiter: str
+) -> None:
     tokenizer = TOKENIZERS[kind]()
     found = encoded(tokenizer, template, delimiter=delimiter)
     for query, ids, row in zip(QUERIES, found.queries, found.candidates, strict=True):
@@ -102,7 +119,7 @@ def test_an_answer_has_the_tokens_of_its_demonstration(kind, template, delimiter
             assert tokenizer.decode(answer).strip() == LABELS[label]
 
 
-def test_a_template_that_ends_with_a_line_break_adds_no_token():
+def test_a_template_that_ends_with_a_line_break_adds_no_token() -> None:
     """A YAML block ends so; each answer once began with a mark of its own."""
     tokenizer = sentencepiece_tokenizer()
     block = encoded(tokenizer, "Review: {text}\nSentiment:\n").candidates[0]
@@ -111,13 +128,17 @@ def test_a_template_that_ends_with_a_line_break_adds_no_token():
     assert tokenizer.convert_ids_to_tokens(block[1])[0].startswith("▁p")
 
 
-def test_languages_without_spaces_have_an_empty_delimiter(tokenizer):
+def test_languages_without_spaces_have_an_empty_delimiter(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     found = encoded(tokenizer, "{text}。答案：", delimiter="")
     assert [tokenizer.decode(ids) for ids in found.candidates[0]] == list(LABELS)
     assert tokenizer.decode(found.demonstrations).endswith("答案：positive\n\n")
 
 
-def test_an_answer_that_merges_with_the_template_says_what_to_change(tokenizer):
+def test_an_answer_that_merges_with_the_template_says_what_to_change(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     for template in ("Review: {text}\nSentiment: ", "{text}\n\n"):
         with pytest.raises(
             UserError, match=r"end task\.template elsewhere, without a space"
@@ -138,7 +159,9 @@ def test_an_answer_that_merges_with_the_template_says_what_to_change(tokenizer):
         (r"['a\nb',positive]", "line break"),
     ],
 )
-def test_labels_that_cannot_be_answers_are_refused(run, labels, told, monkeypatch):
+def test_labels_that_cannot_be_answers_are_refused(
+    run: Command, labels: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "deepthink.models.loading.load", lambda *_: pytest.fail("the model was loaded")
     )
@@ -147,7 +170,9 @@ def test_labels_that_cannot_be_answers_are_refused(run, labels, told, monkeypatc
 
 
 @pytest.mark.parametrize("labels", [("😀", "😡"), ("très bien", "mal"), ("a(b)", "c")])
-def test_labels_that_need_quotation_marks_are_told_how(run, tmp_path, labels):
+def test_labels_that_need_quotation_marks_are_told_how(
+    run: Command, tmp_path: Path, labels: tuple[str, str]
+) -> None:
     """The advice was once to put them around the whole list, which is then none."""
     code, _, err = run(f"task.labels=[{labels[0]}, {labels[1]}]")
     advised = f'task.labels=["{labels[0]}","{labels[1]}"]'
@@ -157,7 +182,7 @@ def test_labels_that_need_quotation_marks_are_told_how(run, tmp_path, labels):
     assert record["identity"]["task"]["labels"] == list(labels)
 
 
-def test_labels_that_are_one_to_the_tokenizer_are_refused():
+def test_labels_that_are_one_to_the_tokenizer_are_refused() -> None:
     words = ["a", "fine", "good", "bad"]
     for labels, lowercase in ((("Good", "good"), True), (("bad luck", "bad day"), False)):
         queries = [Example("a fine", labels, 1)]
@@ -170,7 +195,7 @@ def test_labels_that_are_one_to_the_tokenizer_are_refused():
     assert len({tuple(ids) for ids in whole.candidates[0]}) == 2
 
 
-def test_an_answer_the_tokenizer_does_not_know_is_refused():
+def test_an_answer_the_tokenizer_does_not_know_is_refused() -> None:
     tokenizer = word_tokenizer(["a", "fine", "good"])
     for label in ("terrible", "quite terrible"):
         queries = [Example("a fine", ("good", label), 1)]
@@ -182,13 +207,15 @@ def test_an_answer_the_tokenizer_does_not_know_is_refused():
     ("example", "told"),
     [(Example("x", LABELS, 2), "label 2"), (Example("x", ("", "a"), 1), "empty candidate")],
 )
-def test_examples_without_a_possible_answer_are_refused(tokenizer, example, told):
+def test_examples_without_a_possible_answer_are_refused(
+    tokenizer: PreTrainedTokenizerFast, example: Example, told: str
+) -> None:
     for place in ("shots", "queries"):
         with pytest.raises(UserError, match=told):
             encoded(tokenizer, "Review: {text}\nSentiment:", **{place: [example]})
 
 
-def test_a_label_that_begins_another_is_told_with_the_way_out(run, tmp_path):
+def test_a_label_that_begins_another_is_told_with_the_way_out(run: Command, tmp_path: Path) -> None:
     code, out, _ = run("task.labels=[no,no way]")
     assert code == 0
     assert "in 48 queries" in out
@@ -206,7 +233,7 @@ def test_a_label_that_begins_another_is_told_with_the_way_out(run, tmp_path):
 # templates
 
 
-def test_a_line_break_typed_as_two_characters_is_one(run, tmp_path):
+def test_a_line_break_typed_as_two_characters_is_one(run: Command, tmp_path: Path) -> None:
     run("task.template='Review: {text}\nSentiment:'")
     run(r'task.template="Review: {text}\nSentiment:"')
     ((_, record),) = stored(tmp_path)  # one and the same job
@@ -214,7 +241,7 @@ def test_a_line_break_typed_as_two_characters_is_one(run, tmp_path):
     assert with_breaks(r"a\tb\n\nc") == "a\tb\n\nc"
 
 
-def test_a_delimiter_typed_as_two_characters_is_a_line_break(run, tmp_path):
+def test_a_delimiter_typed_as_two_characters_is_a_line_break(run: Command, tmp_path: Path) -> None:
     assert run(r"task.delimiter='\n'")[0] == 0
     ((_, record),) = stored(tmp_path)
     assert record["identity"]["task"]["delimiter"] == "\n"
@@ -225,7 +252,7 @@ def test_a_delimiter_typed_as_two_characters_is_a_line_break(run, tmp_path):
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("seam", ["apart", "joint"])
-def test_a_special_token_in_a_text_is_text(kind, seam):
+def test_a_special_token_in_a_text_is_text(kind: str, seam: str) -> None:
     tokenizer = TOKENIZERS[kind]()
     shots = [Example("the </s> kettle", LABELS, 0)]
     queries = [Example("a <s> fine </s> day", LABELS, 1), Example("dull", LABELS, 0)]
@@ -236,7 +263,7 @@ def test_a_special_token_in_a_text_is_text(kind, seam):
     assert found.looks_special == 2
 
 
-def test_a_special_token_that_cannot_be_text_is_refused():
+def test_a_special_token_that_cannot_be_text_is_refused() -> None:
     tokenizer = word_tokenizer(["a", "fine", "good", "bad", "a:"])
     with pytest.raises(UserError, match="a row holds </s>"):
         encoded(tokenizer, "{text} a:", [], [Example("fine </s> a", ("good", "bad"), 0)])
@@ -244,19 +271,19 @@ def test_a_special_token_that_cannot_be_text_is_refused():
     assert encoded(tokenizer, "{text} a:", [], unknown).looks_special == 1
 
 
-def test_special_tokens_in_texts_are_told(run, tmp_path, data_root):
+def test_special_tokens_in_texts_are_told(run: Command, tmp_path: Path, data_root: Path) -> None:
     file = data_root / "stanfordnlp" / "sst2" / "validation.jsonl"
     file.write_text(file.read_text().replace("validation row 3", "validation </s> row 3"))
     _, out, _ = run()
     assert "what is written like a special token in 1 examples was read as text" in out
 
 
-def test_a_special_token_in_the_template_is_refused(run):
+def test_a_special_token_in_the_template_is_refused(run: Command) -> None:
     code, _, err = run("task.template='<s> Review: {text} Sentiment:'")
     assert_one_line(code, err, "task.template holds the special token <s>")
 
 
-def test_leading_special_tokens_do_not_hang_on_a_letter():
+def test_leading_special_tokens_do_not_hang_on_a_letter() -> None:
     """The letter x, which was asked about once, is no word of this vocabulary."""
     inner = Tokenizer(tokenizer_models.BPE({"<s>": 0, "</s>": 1, "a": 2, "b": 3}, []))
     inner.post_processor = processors.TemplateProcessing(
@@ -271,7 +298,7 @@ def test_leading_special_tokens_do_not_hang_on_a_letter():
     assert found.queries == [[2, 3]]
 
 
-def test_special_tokens_at_the_end_of_a_text_are_no_part_of_a_prompt():
+def test_special_tokens_at_the_end_of_a_text_are_no_part_of_a_prompt() -> None:
     words = ["a", "fine", "good", "bad", "a:"]
     for special, leading in (("<s> $A </s>", [1]), ("$A </s>", []), ("$A", [])):
         tokenizer = word_tokenizer(words, special=special)
@@ -283,7 +310,7 @@ def test_special_tokens_at_the_end_of_a_text_are_no_part_of_a_prompt():
 # slow tokenizers, long rows, large numbers
 
 
-def test_a_slow_tokenizer_reads_pieces_apart_and_refuses_to_join_them():
+def test_a_slow_tokenizer_reads_pieces_apart_and_refuses_to_join_them() -> None:
     tokenizer = ByT5Tokenizer()
     found = encoded(tokenizer, "Review: {text}\nSentiment:")
     assert tokenizer.decode(found.candidates[0][1]) == " positive"
@@ -292,7 +319,9 @@ def test_a_slow_tokenizer_reads_pieces_apart_and_refuses_to_join_them():
 
 
 @pytest.mark.parametrize("overflow", ["drop", "truncate", "error"])
-def test_a_row_longer_than_the_context_is_named(tokenizer, overflow):
+def test_a_row_longer_than_the_context_is_named(
+    tokenizer: PreTrainedTokenizerFast, overflow: str
+) -> None:
     queries = [*QUERIES, Example("dull dull day " * 40, LABELS, 0)]
     with pytest.raises(UserError) as refused:
         encoded(
@@ -304,7 +333,7 @@ def test_a_row_longer_than_the_context_is_named(tokenizer, overflow):
     assert "overflow" not in told
 
 
-def test_what_is_already_set_is_not_advised(tokenizer):
+def test_what_is_already_set_is_not_advised(tokenizer: PreTrainedTokenizerFast) -> None:
     long = [Example("dull dull day " * 12, LABELS, 0)]
     for overflow, advised in (("drop", "prompt.overflow=truncate"), ("error", "=drop or truncate")):
         with pytest.raises(UserError) as refused:
@@ -322,12 +351,12 @@ def test_what_is_already_set_is_not_advised(tokenizer):
         "method.copies=1000000000",
     ],
 )
-def test_absurd_numbers_are_told_in_one_line(run, absurd):
+def test_absurd_numbers_are_told_in_one_line(run: Command, absurd: str) -> None:
     code, _, err = run(absurd)
     assert_one_line(code, err, f"{absurd.partition('=')[0].removeprefix('method.')} is 1000000")
 
 
-def test_selectors_refuse_absurd_numbers(run):
+def test_selectors_refuse_absurd_numbers(run: Command) -> None:
     for method, option in (("best_random", "sets"), ("lens", "rounds"), ("lens", "beam")):
         code, _, err = run(f"method={method}", f"method.selector.{option}={10**9}")
         assert_one_line(code, err, f"{option} of selector {method}")
@@ -339,11 +368,11 @@ def test_selectors_refuse_absurd_numbers(run):
 TIED = [[-1.0, -1.0, -2.0]] * 64
 
 
-def tied_examples(candidates):
+def tied_examples(candidates: tuple[str, ...]) -> list[Example]:
     return [Example(f"text {i}", candidates, 0) for i in range(64)]
 
 
-def test_a_tie_does_not_depend_on_the_order_of_the_labels():
+def test_a_tie_does_not_depend_on_the_order_of_the_labels() -> None:
     """Drawn by lot: each of the two wins about half, in any order and at any t."""
     words = []
     for candidates, scores in (
@@ -359,14 +388,14 @@ def test_a_tie_does_not_depend_on_the_order_of_the_labels():
     assert words[0].count("c") == 0
 
 
-def test_only_equal_scores_are_ties():
+def test_only_equal_scores_are_ties() -> None:
     examples = tied_examples(("a", "b"))
     near = [[-1.0, math.nextafter(-1.0, 0)]] * 64
     assert predictions(examples, near) == [1] * 64
     assert ties(examples, near) == 0
 
 
-def test_an_option_listed_twice_is_one_answer():
+def test_an_option_listed_twice_is_one_answer() -> None:
     for label in (0, 2):
         example = Example("which", ("four", "five", "four"), label)
         assert ties([example], [[-1.0, -2.0, -1.0]]) == 0
@@ -376,7 +405,9 @@ def test_an_option_listed_twice_is_one_answer():
         assert hits([example], wrong) == 0
 
 
-def test_ties_are_counted_and_told(run, tmp_path, monkeypatch):
+def test_ties_are_counted_and_told(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A model whose scores are all equal: every prediction is a draw, for every t alike."""
     monkeypatch.setattr(
         "deepthink.study.evaluation.Scorer.score",
@@ -391,14 +422,14 @@ def test_ties_are_counted_and_told(run, tmp_path, monkeypatch):
     assert 4 <= drawn.pop().split().count("1") <= 20
 
 
-def test_a_record_without_ties_does_not_speak_of_them(run, tmp_path):
+def test_a_record_without_ties_does_not_speak_of_them(run: Command, tmp_path: Path) -> None:
     _, out, _ = run()
     ((_, record),) = stored(tmp_path)
     assert all(point["ties"] == 0 for point in record["curve"])
     assert "highest score" not in out
 
 
-def test_a_memory_of_zeros_has_not_moved():
+def test_a_memory_of_zeros_has_not_moved() -> None:
     still = Memory((torch.zeros(1, 2, 3),), (torch.ones(1, 2, 3),), 1)
     assert still.drift(still) == {"keys": [0.0], "values": [0.0]}
 
@@ -406,7 +437,7 @@ def test_a_memory_of_zeros_has_not_moved():
 # the output layer in half precision
 
 
-def scaled(kind):
+def scaled(kind: str) -> PreTrainedModel:
     """Architectures that do something to their logits, and one with biases."""
     configs = {
         "cohere": CohereConfig(**SMALL, logit_scale=0.0625),
@@ -418,7 +449,9 @@ def scaled(kind):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("kind", ["llama", "opt", "cohere", "granite"])
-def test_logits_of_half_precision_are_float32(kind, dtype, monkeypatch):
+def test_logits_of_half_precision_are_float32(
+    kind: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The states are the model's; the layer behind them, and what follows it, is in float32."""
     monkeypatch.setattr("deepthink.engine.output_layer.WIDENED_WEIGHTS", 32 * 40)  # in three parts
     model = tiny(kind) if kind in ("llama", "opt") else scaled(kind)
@@ -442,14 +475,16 @@ def test_logits_of_half_precision_are_float32(kind, dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_output_layer_of_wider_models_is_their_own(dtype, monkeypatch):
+def test_the_output_layer_of_wider_models_is_their_own(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "deepthink.engine.output_layer.wide_logits", lambda *_: pytest.fail("not asked for")
     )
     assert score(tiny("llama", dtype), None, [[5, 9]], [[[7], [8]]])
 
 
-def test_rounded_logits_make_no_ties():
+def test_rounded_logits_make_no_ties() -> None:
     """Two words whose logits differ by less than a step of bfloat16 at this size."""
     model = tiny("llama", torch.bfloat16)
     head = model.get_output_embeddings()
@@ -466,7 +501,7 @@ def test_rounded_logits_make_no_ties():
 # from Python, without a config
 
 
-def forms(ids):
+def forms(ids: list[Any]) -> list[Any]:
     """The same ids in every form that a caller may have."""
     nested = bool(ids) and isinstance(ids[0], list)
     arrays = [np.array(one) for one in ids] if nested else np.array(ids)
@@ -474,7 +509,7 @@ def forms(ids):
     return [ids, tuple(ids), arrays, tensors, (one for one in ids)]
 
 
-def test_ids_may_be_lists_arrays_tensors_or_generators():
+def test_ids_may_be_lists_arrays_tensors_or_generators() -> None:
     model = tiny("llama")
     (memory,) = think(model, [3, 4, 0], 1)
     for given in forms([3, 4, 0]):
@@ -500,7 +535,7 @@ NO_IDS = [
 
 
 @pytest.mark.parametrize(("ids", "told"), NO_IDS)
-def test_ids_that_are_not_the_models_are_refused(ids, told):
+def test_ids_that_are_not_the_models_are_refused(ids: Any, told: str) -> None:
     """-1 as the last token of an answer once gave the score of the vocabulary's last word."""
     model = tiny("llama")
     with pytest.raises(UserError, match=f"demonstration_ids {told}"):
@@ -511,20 +546,20 @@ def test_ids_that_are_not_the_models_are_refused(ids, told):
         score(model, None, [[5]], [[[7], ids]])
 
 
-def test_queries_and_candidates_that_are_no_lists_are_refused():
+def test_queries_and_candidates_that_are_no_lists_are_refused() -> None:
     for queries, candidates in ((5, [[[7]]]), ([[5]], 7), ([[5]], [7])):
         with pytest.raises(UserError, match="queries must be a list of lists of token ids"):
             score(tiny("llama"), None, queries, candidates)
 
 
 @pytest.mark.parametrize("queries", [[[5, 9]], [[5, 9], [5, 8]], [[5, 9], [6]]])
-def test_a_memory_of_another_model_is_refused(queries):
+def test_a_memory_of_another_model_is_refused(queries: list[list[int]]) -> None:
     """One with more layers was once read as far as the model went."""
     small = {"hidden_size": 32, "intermediate_size": 64, "vocab_size": VOCABULARY}
     shapes = {"layers": (3, 4, 2), "heads": (2, 4, 4), "groups": (2, 4, 1), "width": (2, 8, 2)}
     candidates = [[[7], [8]]] * len(queries)
 
-    def model(layers, heads, groups):
+    def model(layers: int, heads: int, groups: int) -> LlamaForCausalLM:
         config = LlamaConfig(
             num_hidden_layers=layers,
             num_attention_heads=heads,
@@ -544,7 +579,7 @@ def test_a_memory_of_another_model_is_refused(queries):
         score(own, think(own, [3, 4, 5]), queries, candidates)
 
 
-def test_what_is_no_language_model_is_refused():
+def test_what_is_no_language_model_is_refused() -> None:
     for model, name in ((tiny("gpt2").transformer, "GPT2Model"), ("gpt2", "str")):
         with pytest.raises(UserError, match=f"{name} is no causal language model"):
             list(think(model, [3]))
@@ -553,7 +588,7 @@ def test_what_is_no_language_model_is_refused():
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "opt", "gpt_neo"])
-def test_a_prompt_beyond_learnt_positions_is_refused(kind):
+def test_a_prompt_beyond_learnt_positions_is_refused(kind: str) -> None:
     model = tiny(kind)
     assert len(list(think(model, [3] * 64, 2))) == 2
     with pytest.raises(UserError, match="a prompt of 130 positions does not fit"):
@@ -574,7 +609,7 @@ def test_a_prompt_beyond_learnt_positions_is_refused(kind):
         ({"step_size": math.nan}, "η must lie between 0 and 1"),
     ],
 )
-def test_wrong_arguments_of_think_are_refused(wrong, told):
+def test_wrong_arguments_of_think_are_refused(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError, match=told):
         list(think(tiny("llama"), [3], **wrong))
 
@@ -591,13 +626,15 @@ def test_wrong_arguments_of_think_are_refused(wrong, told):
         ("x", LABELS, 1.0, "the index of a candidate, not 1.0"),
     ],
 )
-def test_what_is_no_example_is_refused(text, candidates, label, told):
+def test_what_is_no_example_is_refused(text: Any, candidates: Any, label: Any, told: str) -> None:
     """The letters of a word were once its candidates."""
     with pytest.raises(UserError, match=told):
         Example(text, candidates, label)
 
 
-def test_lists_and_generators_of_examples_are_what_they_hold(tokenizer):
+def test_lists_and_generators_of_examples_are_what_they_hold(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     """A generator of demonstrations was once used up before it was read: none were shown."""
     template = "Review: {text}\nSentiment:"
     expected = encoded(tokenizer, template)
@@ -619,7 +656,9 @@ def test_lists_and_generators_of_examples_are_what_they_hold(tokenizer):
         ({"queries": [Example("x", (" a", "b"), 0)]}, "leave out the space in front"),
     ],
 )
-def test_wrong_arguments_of_encode_are_refused(tokenizer, wrong, told):
+def test_wrong_arguments_of_encode_are_refused(
+    tokenizer: PreTrainedTokenizerFast, wrong: dict[str, Any], told: str
+) -> None:
     """Without {text} every prompt was once the same one; with no copies it was zero-shot."""
     with pytest.raises(UserError, match=told):
         encoded(tokenizer, **{"template": "Review: {text}\nSentiment:", **wrong})
@@ -629,7 +668,9 @@ def test_wrong_arguments_of_encode_are_refused(tokenizer, wrong, told):
     ("how", "scores", "equal"),
     [("probability", 0.0, 0.5), ("sum", -np.inf, 0.5), ("mean", -np.inf, 0.5)],
 )
-def test_words_too_unlikely_to_be_told_apart_are_alike_to_selectors(how, scores, equal):
+def test_words_too_unlikely_to_be_told_apart_are_alike_to_selectors(
+    how: str, scores: float, equal: float
+) -> None:
     """They were once no numbers, and so was what a selector made of them."""
     pool = made([0, 1], hidden=np.eye(2), scores=[[scores] * 2, [1, scores]], answer_score=how)
     assert pool.probabilities[0].tolist() == [equal, equal]

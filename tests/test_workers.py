@@ -14,23 +14,25 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from conftest import assert_one_line, stored, sweep_of
+from conftest import Command, assert_one_line, stored, sweep_of
 
 from deepthink.app import perform, sharing, wandb_runs, worker
 from deepthink.app.journals import Journals, Tally, add, grouped
 from deepthink.app.sweep import Sweep
-from deepthink.config.overrides import CONF, composed, expand, members, requested
+from deepthink.config.overrides import composed, expand, members, requested
+from deepthink.config.request import Request
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.store import leases
 from deepthink.store.leases import Holder, Leases
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "POLL", 0.02)
 
 
-def test_what_is_asked_to_be_shared():
+def test_what_is_asked_to_be_shared() -> None:
     shared = sharing.Sharing.of(
         ["-m", "launcher=slurm", "seed=0,1", "workers=3", "hydra.launcher.partition=gpu"]
     )
@@ -43,7 +45,7 @@ def test_what_is_asked_to_be_shared():
         sharing.Sharing.of(["workers=2", "seed=0,1"])
 
 
-def test_workers_begin_apart_and_keep_to_a_model():
+def test_workers_begin_apart_and_keep_to_a_model() -> None:
     jobs = [[f"model={m}", f"seed={s}"] for s in range(4) for m in "ab"]
     orders = [sweep_of(jobs, workers=4).order(number) for number in range(4)]
     assert all(sorted(one) == list(range(8)) for one in orders)
@@ -51,7 +53,7 @@ def test_workers_begin_apart_and_keep_to_a_model():
     assert orders[0] == [0, 2, 4, 6, 1, 3, 5, 7]
 
 
-def test_an_experiments_jobs_are_those_of_its_sweep():
+def test_an_experiments_jobs_are_those_of_its_sweep() -> None:
     jobs = expand(["experiment=table1", "model=smollm2-135m", "task=sst2,trec", "test_size=9"])
     assert len(jobs) == 2 * 14 * 10
     assert jobs[0][:3] == ["model=smollm2-135m", "task=sst2", "method=deepthink_curve"]
@@ -61,7 +63,9 @@ def test_an_experiments_jobs_are_those_of_its_sweep():
 
 
 @pytest.mark.parametrize("launcher", ["basic", pytest.param("local", marks=pytest.mark.slow)])
-def test_a_shared_sweep_is_done_once_and_read_after(run, tmp_path, launcher):
+def test_a_shared_sweep_is_done_once_and_read_after(
+    run: Command, tmp_path: Path, launcher: str
+) -> None:
     for told in ("6 done, 0 read", "0 done, 6 read"):
         code, out, err = run(f"launcher={launcher}", "workers=2", "seed=range(3)", "order=0,1")
         assert (code, err) == (0, "")
@@ -74,7 +78,7 @@ def test_a_shared_sweep_is_done_once_and_read_after(run, tmp_path, launcher):
 
 
 @pytest.mark.slow
-def test_every_way_gives_the_same_numbers(run, tmp_path):
+def test_every_way_gives_the_same_numbers(run: Command, tmp_path: Path) -> None:
     found = []
     for way in (["-m"], ["launcher=basic"], ["launcher=local", "workers=2"]):
         results = tmp_path / f"results{len(found)}"
@@ -85,7 +89,7 @@ def test_every_way_gives_the_same_numbers(run, tmp_path):
     assert len(found[0]) == 3
 
 
-def test_a_sweeps_runs_are_one_group_however_it_is_started(run, tmp_path):
+def test_a_sweeps_runs_are_one_group_however_it_is_started(run: Command, tmp_path: Path) -> None:
     for results, words in enumerate((["-m"], ["launcher=basic"])):
         run(*words, f"results={tmp_path / str(results)}", "seed=0,1")
     run(f"results={tmp_path / '2'}", "wandb.group=mine")
@@ -99,7 +103,7 @@ def test_a_sweeps_runs_are_one_group_however_it_is_started(run, tmp_path):
     assert groups[2] == {"mine"}
 
 
-def test_failures_of_workers_are_summed_up(run, tmp_path):
+def test_failures_of_workers_are_summed_up(run: Command, tmp_path: Path) -> None:
     code, out, err = run("launcher=basic", "workers=2", "demonstrations.count=4,99,8,98", "seed=0")
     assert code == 1
     assert "jobs: 2 done, 0 read, 2 failed" in out
@@ -132,12 +136,14 @@ def test_failures_of_workers_are_summed_up(run, tmp_path):
         (["workers=2"], "launcher=local"),
     ],
 )
-def test_what_cannot_be_shared_is_one_clear_line(run, words, hint):
+def test_what_cannot_be_shared_is_one_clear_line(run: Command, words: list[str], hint: str) -> None:
     code, _, err = run(*words)
     assert_one_line(code, err, hint)
 
 
-def test_a_launcher_that_is_not_installed_says_how(run, monkeypatch):
+def test_a_launcher_that_is_not_installed_says_how(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if (CONF.parent / "never").exists() or _installed("hydra_ray_launcher"):
         pytest.skip("Ray's launcher is installed")
     code, _, err = run("launcher=ray")
@@ -151,14 +157,14 @@ def _installed(plugin: str) -> bool:
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "launcher").glob("*.yaml")))
-def test_every_launcher_composes(name):
+def test_every_launcher_composes(name: str) -> None:
     if name == "ray" and not _installed("hydra_ray_launcher"):
         pytest.skip("needs Ray: make ray")
     assert composed([f"launcher={name}"]).workers >= 1
 
 
 @pytest.fixture
-def long_command(tmp_path, tiny_folder, data_root):
+def long_command(tmp_path: Path, tiny_folder: Path, data_root: Path) -> list[str]:
     """A job of some seconds as a user types it."""
     return [
         sys.executable, str(CONF.parent / "run.py"),
@@ -168,7 +174,7 @@ def long_command(tmp_path, tiny_folder, data_root):
     ]  # fmt: skip
 
 
-def at_work(tmp_path):
+def at_work(tmp_path: Path) -> Path:
     """Wait until a job is being done."""
     leases = tmp_path / "results" / "leases"
     until = time.monotonic() + 60
@@ -184,7 +190,7 @@ def workers_in(folder: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-def test_an_interrupted_sweep_says_so_in_one_line(tmp_path, long_command):
+def test_an_interrupted_sweep_says_so_in_one_line(tmp_path: Path, long_command: list[str]) -> None:
     environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
         [*long_command, "launcher=local", "workers=2", "seed=range(8)"], env=environment,
@@ -203,7 +209,7 @@ def test_an_interrupted_sweep_says_so_in_one_line(tmp_path, long_command):
 
 
 @pytest.mark.slow
-def test_a_killed_workers_job_is_taken_over(tmp_path, long_command):
+def test_a_killed_workers_job_is_taken_over(tmp_path: Path, long_command: list[str]) -> None:
     """It dies in the middle of the job; another command on the machine need not wait to know."""
     environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(long_command, env=environment, cwd=tmp_path)
@@ -222,7 +228,7 @@ def test_a_killed_workers_job_is_taken_over(tmp_path, long_command):
 
 
 @pytest.mark.slow
-def test_a_forced_sweep_does_every_job_once_more(run, tmp_path):
+def test_a_forced_sweep_does_every_job_once_more(run: Command, tmp_path: Path) -> None:
     words = ("launcher=local", "workers=2", "seed=range(4)", "force=true")
     for times in (1, 2):
         assert run(*words)[0] == 0
@@ -231,7 +237,9 @@ def test_a_forced_sweep_does_every_job_once_more(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_workers_of_one_machine_have_the_gpus_of_their_command(run, tmp_path, monkeypatch):
+def test_workers_of_one_machine_have_the_gpus_of_their_command(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     assert run("launcher=local", "workers=1")[0] == 0
     (file,) = (tmp_path / "results" / "sweeps").rglob("sweep.json")
@@ -248,7 +256,7 @@ def test_workers_of_one_machine_have_the_gpus_of_their_command(run, tmp_path, mo
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-def test_workers_share_the_cores(monkeypatch):
+def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
@@ -265,7 +273,7 @@ def test_workers_share_the_cores(monkeypatch):
 
 
 @pytest.fixture
-def sweep(tmp_path):
+def sweep(tmp_path: Path) -> tuple[Path, Leases]:
     """A stored sweep of four jobs, and its folder's leases as a worker that died saw them."""
     jobs = [[f"seed={seed}", "wandb.mode=disabled"] for seed in range(4)]
     folder = sweep_of(jobs, cwd=str(tmp_path)).write(tmp_path)
@@ -274,13 +282,15 @@ def sweep(tmp_path):
     return folder, Leases(folder / "leases", me=replace(Holder.here(), pid=child.pid, token="x"))
 
 
-def test_the_job_a_worker_died_at_comes_last(sweep, tmp_path, monkeypatch):
+def test_the_job_a_worker_died_at_comes_last(
+    sweep: tuple[Path, Leases], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, theirs = sweep
     theirs.take("job0").fall_silent()
     (folder / "worker7.jsonl").write_text('{"job": 3, "done"')  # it was killed while it wrote
     done = []
 
-    def noted(request):
+    def noted(request: Request) -> Tally:
         (job,) = request.jobs
         done.append(job.seed)
         return Tally(done=1)
@@ -294,7 +304,9 @@ def test_the_job_a_worker_died_at_comes_last(sweep, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("wandb_offline")
-def test_what_workers_did_not_send_is_told_and_sent_later(run, tmp_path, monkeypatch):
+def test_what_workers_did_not_send_is_told_and_sent_later(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ("launcher=basic", "workers=1", "seed=0,1", "wandb.mode=offline")
     with monkeypatch.context() as patch:
         patch.setattr(wandb_runs, "send_job", lambda *_: 1 / 0)
@@ -305,7 +317,9 @@ def test_what_workers_did_not_send_is_told_and_sent_later(run, tmp_path, monkeyp
     assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 2
 
 
-def test_what_a_worker_died_at_comes_last_for_all_others(tmp_path, sweep):
+def test_what_a_worker_died_at_comes_last_for_all_others(
+    tmp_path: Path, sweep: tuple[Path, Leases]
+) -> None:
     folder, theirs = sweep
     theirs.take("job0").fall_silent()
     for _ in range(2):  # two workers put it off, one after the other
@@ -319,7 +333,7 @@ def test_what_a_worker_died_at_comes_last_for_all_others(tmp_path, sweep):
         assert mine.lost_by == 0
 
 
-def test_each_start_of_a_worker_has_a_lease_of_its_own(tmp_path):
+def test_each_start_of_a_worker_has_a_lease_of_its_own(tmp_path: Path) -> None:
     """Also where the last one's process was on another machine, of which nothing is known."""
     elsewhere = Leases(tmp_path, me=replace(Holder.here(), machine="other", token="x"))
     elsewhere.take("worker1-before").fall_silent()
@@ -343,7 +357,9 @@ def test_each_start_of_a_worker_has_a_lease_of_its_own(tmp_path):
         (["task=mmlu", "task.members=[astrology]"], None),  # whoever does it says why
     ],
 )
-def test_a_suites_members_are_those_of_its_whole_command(words, count):
+def test_a_suites_members_are_those_of_its_whole_command(
+    words: list[str], count: int | None
+) -> None:
     found = members(words)
     assert (found and len(found)) == count
     if found:
@@ -351,7 +367,7 @@ def test_a_suites_members_are_those_of_its_whole_command(words, count):
         assert names == [job.task.name for job in requested(words).jobs]
 
 
-def test_a_suite_that_nobody_reported_is_no_success(tmp_path):
+def test_a_suite_that_nobody_reported_is_no_success(tmp_path: Path) -> None:
     suites = [(["task=mmlu"], [0, 1]), (["task=bbh"], [2])]
     sweep = sweep_of([["a"], ["b"], ["c"]], suites=suites)
     for place in range(3):
@@ -363,13 +379,13 @@ def test_a_suite_that_nobody_reported_is_no_success(tmp_path):
     assert sharing.summary(tmp_path, sweep) == Tally(2, 0, 1, ())
 
 
-def test_equal_reasons_are_told_together():
+def test_equal_reasons_are_told_together() -> None:
     reasons = ["a: x: y", "b: x: y", "no colon", "c: z", "a: x: y", "no colon", "d e: z"]
     assert grouped(reasons) == ("a, b: x: y", "no colon", "c: z", "d e: z")
     assert grouped(f"{n}: x" for n in "abcde") == ("a, b, c and 2 more: x",)
 
 
-def test_journals_are_read_line_by_line(tmp_path):
+def test_journals_are_read_line_by_line(tmp_path: Path) -> None:
     """Also where one is cut, and where a worker only read what another had done."""
     journals = Journals(tmp_path)
     assert not journals.ended()
@@ -394,14 +410,16 @@ def test_journals_are_read_line_by_line(tmp_path):
     assert Journals(tmp_path).ended() == journals.ended()
 
 
-def test_a_command_outlives_its_last_worker(sweep, monkeypatch):
+def test_a_command_outlives_its_last_worker(
+    sweep: tuple[Path, Leases], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, dead = sweep
     dead.take("worker0-x").fall_silent()
     living = Leases(folder / "leases", me=replace(Holder.here(), token="y"))
     mine = living.take("worker1-y")
     looks = []
 
-    def pause():
+    def pause() -> None:
         looks.append(True)
         if len(looks) == 3:
             mine.release()
@@ -412,7 +430,9 @@ def test_a_command_outlives_its_last_worker(sweep, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_leaves_the_rest_to_the_others(tmp_path, long_command):
+def test_a_killed_worker_leaves_the_rest_to_the_others(
+    tmp_path: Path, long_command: list[str]
+) -> None:
     """The command waits for them and counts what they did."""
     environment = {**os.environ, "DEEPTHINK_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
@@ -428,7 +448,7 @@ def test_a_killed_worker_leaves_the_rest_to_the_others(tmp_path, long_command):
     assert len(stored(tmp_path)) == 4
 
 
-def test_a_tally_adds_up():
+def test_a_tally_adds_up() -> None:
     both = Tally(1, 2, 1, ("a",)) + Tally(failed=1, reasons=("b",))
     assert both == Tally(1, 2, 2, ("a", "b"))
     assert (both.jobs, str(both)) == (5, "1 done, 2 read, 2 failed")

@@ -1,5 +1,7 @@
 """Tiny, randomly initialised models of the five architectures the paper uses."""
 
+from typing import Any
+
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -14,7 +16,7 @@ from transformers import (
 
 VOCABULARY = 97
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,

@@ -10,9 +10,10 @@ from typing import Any
 
 from deepthink import content, hub
 from deepthink.config.job import ModelSpec
-from deepthink.config.overrides import CONF, named_model
+from deepthink.config.overrides import named_model
 from deepthink.errors import UserError
 from deepthink.files import at_home
+from deepthink.installation import CONF
 
 _TOKENIZERS = (
     *("tokenizer*.json", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),

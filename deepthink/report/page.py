@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
-from deepthink.config.overrides import CONF
-from deepthink.installation import IN_CHECKOUT
+from deepthink.config import overrides
+from deepthink.installation import CONF, IN_CHECKOUT
 from deepthink.report import (
     claims,
     comparison_tables,
@@ -162,7 +162,7 @@ def _verdicts(runs: Runs) -> Iterator[str]:
         rows = tuple((v.claim, v.where or "ours", f"**{v.verdict}**", v.evidence) for v in judged)
         yield f"### {model}\n"
         yield markdown(Grid(header, rows)) + "\n"
-    papers = {m for t in ("table1", "table2", "table3") for m in experiments.axes(t)["model"]}
+    papers = {m for t in ("table1", "table2", "table3") for m in overrides.axes(t)["model"]}
     if models := sorted(papers - set(runs.models)):
         yield prose.VERDICTS.format(models=", ".join(models))
 

@@ -6,11 +6,12 @@ where it has records), operations per token, and operations per second of the ma
 """
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
 from deepthink.config.job import Config
+from deepthink.config.overrides import axes, values
 from deepthink.installation import called
 from deepthink.report import experiments
 from deepthink.report.experiments import Setting
@@ -54,8 +55,8 @@ def work(
     the estimates rest on.
     """
     models = next(
-        (experiments.values(o) for o in overrides if o.startswith("model=")),
-        experiments.axes(experiment)["model"],
+        (values(o) for o in overrides if o.startswith("model=")),
+        axes(experiment)["model"],
     )
     others = [o for o in overrides if not o.startswith("model=")]
     finished: dict[str, set[str]] = {}
@@ -66,7 +67,7 @@ def work(
     found = []
     for model in models:
         signals: set[str] = set()
-        swept = experiments.axes(experiment)
+        swept = axes(experiment)
         fixed = [o for o in others if o.partition("=")[0] not in (*swept, *experiments.DRAWS)]
         words = [*shlex.split(called()), f"experiment={experiment}", f"model={model}", *fixed]
         for setting in experiments.settings(experiment, f"model={model}", *others):
@@ -153,11 +154,12 @@ def _estimate(
 def _alike(runs: Sequence[Run], config: Config) -> list[Run]:
     """Runs that say how long a task's texts are: of the model, else of any, else of its suite."""
     suite = config.task.name.partition("/")[0]
-    for same in (
+    nearer: tuple[Callable[[Run], bool], ...] = (
         lambda run: run.task == config.task.name and run.model == config.model.name,
         lambda run: run.task == config.task.name,
         lambda run: run.task.partition("/")[0] == suite,
-    ):
+    )
+    for same in nearer:
         found = [run for run in runs if same(run) and experiments.parameters(run.model)]
         if found:
             return found

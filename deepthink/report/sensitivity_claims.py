@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from deepthink.report import experiments, statistics
+from deepthink.config import overrides
+from deepthink.report import statistics
 from deepthink.report.comparisons import compare
 from deepthink.report.layouts import PAPERS_STEP_SIZE, TASKS
 from deepthink.report.measurements import Measured, Subject, percent, shared
@@ -21,12 +22,12 @@ Gains = dict[str, Estimate]
 
 def _counts() -> list[str]:
     """The numbers of demonstrations in Figure 4, the smallest first."""
-    return sorted(experiments.axes("figure4")["demonstrations.count"], key=int)
+    return sorted(overrides.axes("figure4")["demonstrations.count"], key=int)
 
 
 def _tasks() -> list[str]:
     """The tasks of Figure 4."""
-    return experiments.axes("figure4")["task"]
+    return overrides.axes("figure4")["task"]
 
 
 def _with_count(subject: Subject, count: str, reading: Reading) -> list[Measured]:
@@ -124,7 +125,7 @@ def steadier(experiment: str, readings: Sequence[Reading]) -> Callable[[Subject]
 
 def _by_size(subject: Subject, reading: Reading) -> dict[str, Measured]:
     """Figure 6's measurements by η, the smallest first; empty unless every η was run."""
-    sizes = sorted(experiments.axes("figure6")["method.step_size"], key=float)
+    sizes = sorted(overrides.axes("figure6")["method.step_size"], key=float)
     parts = {
         size: subject.measure("figure6", reading, **{"method.step_size": size}) for size in sizes
     }

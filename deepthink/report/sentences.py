@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from deepthink.report import claims, comparisons, experiments, verdicts
+from deepthink.config import overrides
+from deepthink.report import claims, comparisons, verdicts
 from deepthink.report.comparisons import Comparison
 from deepthink.report.layouts import PAPERS_STEP_SIZE, POSITIONS, RULES, STEP_SIZES
 from deepthink.report.measurements import Measured, Subject, subjects
@@ -108,7 +109,7 @@ def _verdicts(model: str, judged: Sequence[claims.Verdict]) -> Iterator[str]:
     tested = [verdict for verdict in papers if verdict != verdicts.NOT_RUN]
     if not tested:
         return
-    theirs = {m for t in ("table1", "table2", "table3") for m in experiments.axes(t)["model"]}
+    theirs = {m for t in ("table1", "table2", "table3") for m in overrides.axes(t)["model"]}
     yield (
         f"**{model}** is {'one' if model in theirs else 'none'} of the paper's models. Of the "
         f"paper's {len(papers)} claims, {len(tested)} were tested on it. Confirmed in full: "

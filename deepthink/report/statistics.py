@@ -136,7 +136,8 @@ def average_accuracy(
 def _normed(tasks: Sequence[Array], weights: Sequence[float] | None) -> Array:
     """The tasks' weights, scaled to add up to one."""
     plain = np.ones(len(tasks)) if weights is None else np.asarray(weights, float)
-    return plain / plain.sum()
+    scaled: Array = plain / plain.sum()
+    return scaled
 
 
 def _joined(outcomes: Sequence[Array], weights: Array) -> Array:
@@ -203,7 +204,8 @@ def _rest(outcomes: Array) -> float:
     seeds, examples = outcomes.shape
     rows, columns = outcomes.mean(axis=1), outcomes.mean(axis=0)
     rest = outcomes - rows[:, None] - columns[None, :] + outcomes.mean()
-    return float((rest**2).sum()) / ((seeds - 1) * (examples - 1))
+    mean_square: float = float((rest**2).sum()) / ((seeds - 1) * (examples - 1))
+    return mean_square
 
 
 def _error_of_one(outcomes: Array, sizes: Sequence[int]) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from deepthink.config import overrides
 from deepthink.report import experiments, paper
 from deepthink.report.cells import Cell
 from deepthink.report.experiments import Setting
@@ -98,7 +99,7 @@ def categories(setting: Setting) -> dict[str, list[int]]:
 
 def _subjects(runs: Runs, layout: Layout) -> list[tuple[Subject, bool]]:
     """Subjects, and whether the paper has the model: the paper's first, then all with runs."""
-    published = experiments.axes(layout.name)["model"] if layout.in_paper else []
+    published = overrides.axes(layout.name)["model"] if layout.in_paper else []
     pairs = []
     for model in (*published, *(m for m in runs.models if m not in published)):
         measured = list(subjects(runs, layout.name, [model]))

@@ -53,11 +53,13 @@ class Outer:
 
     def inner(self, columns: Array) -> Array:
         """[n, len(columns)]: the products of every vector with those at these indices."""
-        return (self.left @ self.left[columns].T) * (self.right @ self.right[columns].T)
+        products: Array = (self.left @ self.left[columns].T) * (self.right @ self.right[columns].T)
+        return products
 
     def squares(self) -> Array:
         """[n] float64: the squared lengths."""
-        return squares(self.left) * squares(self.right)
+        lengths: Array = squares(self.left) * squares(self.right)
+        return lengths
 
     def total(self, weights: Array | None = None) -> Array:
         """[a, b] float64: the sum of all vectors, weighted or not, as a matrix."""

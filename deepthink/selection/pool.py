@@ -140,7 +140,8 @@ class Pool:
             normalised = wide / wide.sum(axis=-1, keepdims=True)
         else:
             normalised = softmax(np.maximum(wide, np.finfo(np.float32).min), axis=-1)
-        return np.clip(normalised, 1e-12, None)
+        clipped: Array = np.clip(normalised, 1e-12, None)
+        return clipped
 
     def losses(self, scores: Array) -> Array:
         """Label scores [..., C] as losses in nats per token of the label word, float64."""

@@ -89,7 +89,7 @@ def started(pid: int) -> float:
     except (OSError, IndexError):
         if sys.platform == "linux" and psutil.pid_exists(pid):
             raise psutil.AccessDenied(pid) from None
-        return psutil.Process(pid).create_time()
+        return float(psutil.Process(pid).create_time())
 
 
 def _machine() -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepthink.app import terminal
+from deepthink.config.overrides import values
 from deepthink.errors import UserError
 from deepthink.files import at_home
 from deepthink.installation import called
@@ -47,12 +48,7 @@ def tell(experiment: str, words: Sequence[str], jobs: bool) -> None:
     """
     if again := [word for word in words if word.startswith("experiment=")]:
         raise UserError(f"{again[0]}: a plan is of one experiment, {experiment} here")
-    named = [
-        folder
-        for word in words
-        if word.startswith("results=")
-        for folder in experiments.values(word)
-    ]
+    named = [folder for word in words if word.startswith("results=") for folder in values(word)]
     if len(named) > 1:
         raise UserError(f"results= names {len(named)} folders: a plan is of one")
     folder = Path(at_home(named[0])) if named else experiments.own_results()

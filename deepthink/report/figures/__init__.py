@@ -14,7 +14,7 @@ from deepthink.report.figures import demonstrations, iterations, methods
 from deepthink.report.figures.style import style
 from deepthink.report.measurements import Subject, subjects
 from deepthink.report.runs import Runs
-from deepthink.store import records
+from deepthink.store.identity import digest
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Drawn:
 def _file_name(model: str) -> str:
     """A model's name as part of a file's."""
     plain = re.sub(r"[^\w.-]", "-", model)
-    return plain if plain == model else f"{plain}-{records.digest(model)[:8]}"
+    return plain if plain == model else f"{plain}-{digest(model)[:8]}"
 
 
 def every(runs: Runs, stage: Callable[[str], object]) -> Iterator[tuple[Drawn, figure.Figure]]:

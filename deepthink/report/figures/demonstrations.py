@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepthink.report import experiments
+from deepthink.config import overrides
 from deepthink.report.figures.style import (
     BLUE,
     ORANGE,
@@ -27,7 +27,7 @@ from deepthink.report.runs import Array
 
 def counts(subject: Subject) -> Figure | None:
     """Accuracy against the number of demonstrations, as in the paper's Figure 4."""
-    swept = experiments.axes("figure4")
+    swept = overrides.axes("figure4")
     numbers = swept["demonstrations.count"]
     looks: tuple[tuple[Reading, str, dict[str, Any]], ...] = (
         (VANILLA, "vanilla", {"color": BLUE, "marker": "o", "linestyle": "--"}),

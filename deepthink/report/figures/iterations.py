@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepthink.report import experiments
+from deepthink.config import overrides
 from deepthink.report.figures.style import (
     LOOKS,
     curve,
@@ -25,7 +25,7 @@ def step_sizes(subject: Subject) -> Figure | None:
     figure, (row,) = panels(1, 2)
     by_size, by_split = row
     drawn = False
-    sizes = sorted(experiments.axes("figure6")["method.step_size"], key=float)
+    sizes = sorted(overrides.axes("figure6")["method.step_size"], key=float)
     for size, look in zip(sizes, LOOKS, strict=False):
         part = subject.measure("figure6", LAST, **{"method.step_size": size})
         if not part.runs:

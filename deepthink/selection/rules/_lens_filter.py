@@ -64,19 +64,21 @@ def contribution(
     """
 
     def of_gold(values: np.ndarray) -> np.ndarray:
-        return values[..., np.arange(len(gold)), gold]
+        picked: np.ndarray = values[..., np.arange(len(gold)), gold]
+        return picked
 
     if kind == "prob":
-        return of_gold(pool.label_probabilities(scores)) - of_gold(
-            pool.label_probabilities(zero_shot)
-        )
+        before, after = pool.label_probabilities(zero_shot), pool.label_probabilities(scores)
+        gained: np.ndarray = of_gold(after) - of_gold(before)
+        return gained
 
     def part_of_loss(values: np.ndarray) -> np.ndarray:
         losses = pool.losses(values)
         total = losses.sum(axis=-1, keepdims=True)
         return of_gold(losses / np.where(total > 0, total, 1))
 
-    return part_of_loss(zero_shot) - part_of_loss(scores)
+    saved: np.ndarray = part_of_loss(zero_shot) - part_of_loss(scores)
+    return saved
 
 
 def progressive_filter(

@@ -44,7 +44,8 @@ class Space:
         """[len(sets)]: mean informativeness less λ times the mean likeness of all ordered pairs."""
         rows = np.array(sets)
         alike = self.likeness[rows[:, :, None], rows[:, None, :]].mean(axis=(1, 2))
-        return self.informativeness[rows].mean(axis=1) - self.diversity * alike
+        scores: np.ndarray = self.informativeness[rows].mean(axis=1) - self.diversity * alike
+        return scores
 
     def others(self, chosen: Ordered, place: int) -> np.ndarray:
         """The candidates that may replace the one at a place: of its label, and not chosen."""
@@ -90,7 +91,8 @@ def space(
 
 def _standard(values: np.ndarray) -> np.ndarray:
     deviation = values.std(ddof=1) if values.size > 1 else 0
-    return (values - values.mean()) / (deviation if deviation > 0 else 1)
+    standard: np.ndarray = (values - values.mean()) / (deviation if deviation > 0 else 1)
+    return standard
 
 
 def first_beam(space: Space, beam: int, rng: np.random.Generator) -> list[Ordered]:

@@ -58,4 +58,5 @@ def nearest(vectors: np.ndarray, neighbours: int) -> np.ndarray:
     itself = indices == np.arange(len(vectors))[:, None]
     # among more duplicates than neighbours it may be absent; then the farthest is left out
     itself[~itself.any(axis=1), -1] = True
-    return indices[~itself].reshape(len(vectors), neighbours)
+    others: np.ndarray = indices[~itself].reshape(len(vectors), neighbours)
+    return others

@@ -95,7 +95,7 @@ class _Cover:
     def _to(self, columns: np.ndarray) -> np.ndarray:
         """[n, len(columns)] distances, infinite across kinds."""
         square = self._squares[:, None] + self._squares[columns] - 2 * self._vectors.inner(columns)
-        distances = np.sqrt(np.maximum(square, 0))
+        distances: np.ndarray = np.sqrt(np.maximum(square, 0))
         distances[columns, np.arange(len(columns))] = 0
         distances[self._kinds[:, None] != self._kinds[columns]] = np.inf
         return distances
