@@ -336,24 +336,28 @@ def test_texts_may_be_yielded(run: Command, plugin: Plugin) -> None:
 
 
 @pytest.mark.parametrize("word", ["foo", "seed=[a", "results=[a", "'x"])
-def test_a_word_of_a_plan_that_is_not_understood_is_one_line(tmp_path, monkeypatch, word):
+def test_a_word_of_a_plan_that_is_not_understood_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="is not understood"):
         plan.main(["smoke", word])
 
 
-def test_a_table_takes_the_folder_as_a_job_does(tmp_path):
+def test_a_table_takes_the_folder_as_a_job_does(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere has no records"):
         tables.main([f"results={tmp_path / 'nowhere'}"])
 
 
-def test_a_yaml_file_that_cannot_be_read_is_named(run, plugin):
+def test_a_yaml_file_that_cannot_be_read_is_named(run: Command, plugin: Plugin) -> None:
     words = plugin("conf/method/x.yaml", "iterations: 1\nselector: {name\n")
     code, _, err = run(words, "method=x", *SMALL)
     assert_one_line(code, err, "method/x.yaml, line 3: expected ',' or '}'")
 
 
-def test_what_was_dropped_is_counted_in_a_group_and_not_in_all(run, plugin):
+def test_what_was_dropped_is_counted_in_a_group_and_not_in_all(
+    run: Command, plugin: Plugin
+) -> None:
     """The demonstrations of a group did not fit; all different ones together are no prompt."""
     rule = RULE.format(
         "[Selection([(i + k) % len(pool) for i in range(count)]) for k in range(len(pool.queries))]"

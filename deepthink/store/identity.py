@@ -267,7 +267,7 @@ def request(config: Config) -> str:
 
 
 def asked(config: Config) -> str:
-    """A hash of a config that leaves out where its data and model lie, and the device's dtype."""
+    """A hash of a config without what only its data, its model's files or the device decide."""
     return _request(identity(config, "", ""), config)
 
 
