@@ -368,3 +368,15 @@ def test_what_was_dropped_is_counted_in_a_group_and_not_in_all(
     shown = " ".join(out.split())
     assert "of 34 demonstrations at 2L positions" in shown
     assert "were dropped for some queries" in shown
+
+
+def test_what_a_rule_reads_of_the_model_is_counted_without_a_stage(
+    run: Command, plugin: Plugin, tmp_path: Path
+) -> None:
+    """Its cost was recorded as nothing."""
+    rule = RULE.format("pool.after([[0], [1]], pool.dev) is None or range(count)")
+    assert run(plugin("rules/x.py", rule), *RULE_WORDS, *SMALL)[0] == 0
+    ((_, record),) = stored(tmp_path)
+    (stage,) = record["selection"]["stages"]
+    assert (stage["predicted"], stage["read"]) == (12, 12)
+    assert record["flops"]["selection"] > 0

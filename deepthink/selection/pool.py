@@ -112,6 +112,7 @@ class Pool:
         self._reader = reader
         self._watch = watch or Watcher()
         self._progress: Progress = lambda _: None
+        self._counting = False
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -180,7 +181,11 @@ class Pool:
         """Label scores [S, Q, C] of the queries after each set of demonstrations.
 
         sets: indices into the pool, in reading order. An empty set gives the zero-shot scores.
+        Outside a `stage` this is one by itself, so that nothing is read that is not counted.
         """
+        if not self._counting:
+            with self.stage("sets that were tried", len(sets) * len(queries)):
+                return self.after(sets, queries)
         shown = [[self.examples[i] for i in indices] for indices in sets]
         return self._labelled().after(shown, queries, self._progress)
 
@@ -193,7 +198,9 @@ class Pool:
         usage = self._labelled().usage
         before, begin = replace(usage), perf_counter()
         with self._watch.aside(name, predicted) as self._progress:
+            outside, self._counting = self._counting, True
             yield
+        self._counting = outside
         spent = {key: now - asdict(before)[key] for key, now in asdict(usage).items()}
         seconds = round(perf_counter() - begin, 3)
         self.stages.append(Stage(name, predicted, bound, **spent, seconds=seconds))
