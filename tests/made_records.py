@@ -5,9 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import pandas as pd
-
 from deepthink.config.job import Config
 from deepthink.config.overrides import requested
 from deepthink.store import records
@@ -109,9 +106,10 @@ def put(
     dev: dict[int, int] | None = None,
     **options: Any,
 ) -> Path:
-    """Store what `made` makes."""
+    """Store what `made` makes, without scores, as the published records are."""
     here = replace(config, results=str(results))
     record = made(here, hits, dev, **options)
     path = records.path_of(here, record.identity)
-    records.write(path, record, pd.DataFrame({"score": np.zeros(1)}))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(records.as_text(record), encoding="utf-8")
     return path

@@ -253,7 +253,9 @@ def test_a_selector_of_three_lines_is_enough(tmp_path: Path) -> None:
         return order[:count]
 
     (tmp_path / "rules").mkdir()
-    (tmp_path / "rules" / "by_length.py").write_text(textwrap.dedent(inspect.getsource(select)))
+    head = "from deepthink.selection.pool import Pool\nimport numpy as np\n\n\n"
+    text = head + textwrap.dedent(inspect.getsource(select))
+    (tmp_path / "rules" / "by_length.py").write_text(text)
     config = dataclasses.replace(compose([]), plugins=str(tmp_path))
     method = dataclasses.replace(config.method, selector={"name": "by_length", "longest": True})
     pool = Pool([Example("x" * i, ("a", "b"), i % 2) for i in range(9)])

@@ -240,7 +240,8 @@ def test_data_and_dtype_are_part_of_the_key() -> None:
 @pytest.fixture
 def stored(tmp_path: Path) -> tuple[Path, Record]:
     path = put(tmp_path, compose([]), {1: 3, 5: 4}, {1: 3, 5: 4}, unknown=(("note", "η"),))
-    return path, records.read(path)
+    record = records.write(path, records.read(path), pd.DataFrame({"score": np.zeros(1)}))
+    return path, record
 
 
 def test_a_record_comes_back(stored: tuple[Path, Record], tmp_path: Path) -> None:
