@@ -3,9 +3,14 @@
 import sys
 import warnings
 
+from deepthink import __version__
+
 
 def main() -> None:
     """Run the command line, see `deepthink.app.cli.main`."""
+    if sys.argv[1:] == ["--version"]:  # Hydra would print its own
+        print(f"deepthink {__version__}")
+        return
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries, for their programmers
     try:

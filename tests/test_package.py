@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
+import deepthink
 from deepthink import installation
+from deepthink.__main__ import main
 from deepthink.installation import CONF
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,3 +142,11 @@ def test_every_python_that_is_named_is_allowed() -> None:
     named = [c.rpartition(" ")[2] for c in about["classifiers"] if "Python :: 3." in c]
     assert named == ["3.11", "3.12", "3.13"]
     assert about["requires-python"] == f">={named[0]}"
+
+
+def test_the_version_is_this_packages_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["deepthink", "--version"])
+    main()
+    assert capsys.readouterr().out == f"deepthink {deepthink.__version__}\n"
