@@ -110,7 +110,7 @@ class Kind:
         `source` is then the SHA-256 of the file.
         """
         path = self.files(plugins).get(named["name"])
-        if path is None or path.parent == _folder(self.package):
+        if path is None or self._packaged(path):
             return dict(named)
         options = self.options(named["name"], plugins)
         usual = {key: o.default for key, o in options.items() if o.default is not REQUIRED}
@@ -124,7 +124,7 @@ class Kind:
         """A further function of the file that a config names; None if the file has none."""
         name = named["name"]
         path = self.files(plugins)[name]
-        if path.parent == _folder(self.package):
+        if self._packaged(path):
             part = getattr(import_module(f"{self.package}.{name}"), function, None)
         else:
             with foreign.blamed(self.name, name, path):
@@ -132,9 +132,13 @@ class Kind:
             part = part and foreign.blaming(part, self.name, name, path)
         return typing.cast(Callable[..., Any] | None, part)
 
+    def _packaged(self, path: Path) -> bool:
+        """Whether a file is one of this package, and not from outside."""
+        return path.parent == _folder(self.package)
+
     def _function(self, name: str, path: Path) -> Callable[..., Any]:
         """The function of a file; that of a file from outside says where it fails."""
-        if path.parent == _folder(self.package):
+        if self._packaged(path):
             return typing.cast(
                 Callable[..., Any], getattr(import_module(f"{self.package}.{name}"), self.function)
             )

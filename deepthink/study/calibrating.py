@@ -8,6 +8,7 @@ import numpy as np
 
 from deepthink.errors import UserError, shown
 from deepthink.plugins import CALIBRATIONS
+from deepthink.structures import Example
 
 Array = np.ndarray
 Rows = Sequence[Sequence[float]]
@@ -51,11 +52,7 @@ class Ask:
 
     def need_common_candidates(self) -> None:
         """Raise UserError if the queries differ in their candidates."""
-        if not self.common:
-            raise UserError(
-                f"calibration {self.name} compares label words, but the rows of this task have "
-                "answers of their own: leave out calibration"
-            )
+        _check_common(self.name, self.common)
 
     def dev_scores(self) -> Array:
         """[R, C] float64, the scores of the dev rows; UserError without dev rows."""
@@ -105,6 +102,17 @@ class Calibration:
                 f"texts of calibration {name} must return a list of texts, not {shown(inputs)}"
             )
         return cls(name, calibrate, kept)
+
+    def examples(self, scored: Sequence[Example]) -> list[Example]:
+        """Its texts as examples, with the candidates of all scored examples.
+
+        Raises:
+            UserError: it has texts, and the scored examples differ in their candidates.
+        """
+        if not self.texts:
+            return []
+        _check_common(self.name, common_candidates(scored))
+        return [Example(text, scored[0].candidates, 0) for text in self.texts]
 
     def corrected(
         self,
@@ -156,6 +164,19 @@ class Calibration:
                 f"calibration {self.name} returned {shown(result)}: it must return an array of "
                 "numbers"
             ) from error
+
+
+def common_candidates(examples: Sequence[Example]) -> bool:
+    """Whether all examples have the same candidates."""
+    return len({example.candidates for example in examples}) == 1
+
+
+def _check_common(name: str, common: bool) -> None:
+    if not common:
+        raise UserError(
+            f"calibration {name} compares label words, but the rows of this task have answers of "
+            "their own: leave out calibration"
+        )
 
 
 def _padded(rows: Rows) -> Array:

@@ -159,7 +159,8 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     clock.lap("select")
     texts = [example.text for example in splits.pool]
     calibration = Calibration.of(config.calibration, config.plugins, texts, config.draw)
-    groups = [prompted(lm, group, splits.pool, scored, calibration, config) for group in chosen]
+    asked = calibration.examples(scored)
+    groups = [prompted(lm, group, splits.pool, scored, asked, config) for group in chosen]
     clock.lap("tokenise")
     longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
     watch.stage(f"{config.task.name}: {longest.kept} demonstrations")

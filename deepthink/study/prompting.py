@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepthink.config.job import Config
-from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.selection.balance import Selection
 from deepthink.selection.choosing import Group
 from deepthink.structures import Example
-from deepthink.study.calibrating import Calibration
 from deepthink.tasks import prompts
 from deepthink.tasks.labels import relabelled
 
@@ -34,30 +32,22 @@ def prompted(
     group: Group,
     pool: Sequence[Example],
     scored: Sequence[Example],
-    calibration: Calibration,
+    asked: Sequence[Example],
     config: Config,
 ) -> Prompts:
     """Encode a group for a model.
 
-    pool, scored: the examples to which the group's indices and its queries refer.
+    pool, scored: the examples to which the group's indices and its queries refer. asked: the texts
+    of the calibration as examples, which follow the queries.
 
     Raises:
-        UserError: as `prompts.encode`, or the calibration has texts and the rows have answers of
-            their own.
+        UserError: as `prompts.encode`.
     """
     shown = tuple(
         relabelled(pool[i], config.demonstrations.labels, config.draw, i)
         for i in group.selection.indices
     )
-    queries = [scored[place] for place in group.queries]
-    if calibration.texts:
-        candidates = {example.candidates for example in scored}
-        if len(candidates) > 1:
-            raise UserError(
-                f"calibration {calibration.name} compares label words, but the rows of "
-                f"{config.task.name} have answers of their own: leave out calibration"
-            )
-        queries += [Example(text, scored[0].candidates, 0) for text in calibration.texts]
+    queries = [*(scored[place] for place in group.queries), *asked]
     encoded = prompts.encode(
         lm.tokenizer,
         config.task.template,

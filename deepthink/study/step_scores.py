@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from deepthink.structures import Example, Splits
-from deepthink.study.calibrating import Array, Calibration
+from deepthink.study.calibrating import Array, Calibration, common_candidates
 from deepthink.study.prompting import Prompts
 from deepthink.tasks.prediction import gold
 
@@ -46,7 +46,7 @@ class StepScores:
         answers: dict[str, Array] = {
             name: np.array(list(islice(rest, len(part)))) for name, part in splits
         }
-        common = len({example.candidates for example in self._examples}) == 1
+        common = common_candidates(self._examples)
         return self.calibration.corrected(self.by_split(), common, answers)
 
     def tables(self, step: int) -> list[pd.DataFrame]:
