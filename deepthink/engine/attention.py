@@ -159,9 +159,8 @@ def over_memory(
 
 def _visible(length: int, window: int | None, layout: Layout) -> Tensor | None:
     """Which of L slots each token sees, [N, L] bool; None if it sees all of them."""
-    depths = layout.depths
-    if window is None or length + int(depths.max()) < window:
+    if window is None or length + layout.deepest < window:
         return layout.slots
-    slots = torch.arange(length, device=depths.device)
-    near = length + depths[:, None] - slots[None] < window
+    slots = torch.arange(length, device=layout.depths.device)
+    near = length + layout.depths[:, None] - slots[None] < window
     return near if layout.slots is None else near & layout.slots

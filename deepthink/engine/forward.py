@@ -147,7 +147,7 @@ class Forward:
             ).logits[0]
         except IndexError as error:  # of positions that are learnt
             raise UserError(
-                f"a prompt of {start + int(layout.depths.max()) + 1} positions does not fit into "
+                f"a prompt of {start + layout.deepest + 1} positions does not fit into "
                 f"{type(self.model).__name__}: use fewer or shorter demonstrations, which thinking "
                 "doubles"
             ) from error

@@ -11,6 +11,8 @@ class Layout:
     """Where the N packed tokens of a forward stand in their B sequences of at most M tokens.
 
     depths: [N], a token's place in its own sequence (0 = first), which sets position and slot.
+    lengths: how many tokens each of the B sequences has, in the order in which they are packed.
+    deepest: the largest depth. It is a number and no tensor: nobody waits for a device to know it.
     gather: [B, M], the packed index at each place (0 where a sequence is shorter), or None when
         there is one sequence only.
     scatter: [N], the inverse: each token's index into B·M.
@@ -18,11 +20,14 @@ class Layout:
     slots: [N, L] bool, True where the token sees the memory's slot; None if it sees all of them.
         A model's sliding window hides further ones. A token may see no slot at all.
 
-    >>> Layout(torch.arange(3), slots=torch.tensor([[True], [True], [False]])).slots.shape
+    >>> slots = torch.tensor([[True], [True], [False]])
+    >>> Layout(torch.arange(3), lengths=(3,), deepest=2, slots=slots).slots.shape
     torch.Size([3, 1])
     """
 
     depths: Tensor
+    lengths: tuple[int, ...]
+    deepest: int
     gather: Tensor | None = None
     scatter: Tensor | None = None
     tree: Tensor | None = None
@@ -35,4 +40,4 @@ def single(length: int, device: torch.device) -> Layout:
     >>> single(3, torch.device("cpu")).depths
     tensor([0, 1, 2])
     """
-    return Layout(torch.arange(length, device=device))
+    return Layout(torch.arange(length, device=device), (length,), length - 1)

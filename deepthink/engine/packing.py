@@ -127,5 +127,13 @@ def layout(group: Sequence[Packed], device: torch.device) -> tuple[Layout, list[
             for node, parent in enumerate(packed.parents[1:], start=1):
                 sees[node, : parent + 1] = sees[parent, : parent + 1]
         tree = torch.from_numpy(ancestors)[:, None].to(device)
-    depths = torch.tensor([depth for packed in group for depth in packed.depths])
-    return Layout(depths.to(device), gather.to(device), scatter.to(device), tree), starts
+    depths = [depth for packed in group for depth in packed.depths]
+    places = Layout(
+        torch.tensor(depths).to(device),
+        tuple(lengths),
+        max(depths),
+        gather.to(device),
+        scatter.to(device),
+        tree,
+    )
+    return places, starts

@@ -178,7 +178,7 @@ def _apart(model: PreTrainedModel, wide: torch.dtype) -> float:
     length, ends = max(_reach(model), 3) + 3, ((4, 7, 11), (13, 5, 8))
     shots = [(7 * i * i + i + 5) % min(rows, 83) for i in range(length)]
     places = torch.arange(6, device=device)
-    branches = Layout(places % 3, places.view(2, 3), places)
+    branches = Layout(places % 3, (3, 3), 2, places.view(2, 3), places)
     with _widened(model, wide) as last, torch.no_grad():
         with routed(model) as forward:
             _, keys, values = forward(shots, single(length, device), None, start=0, capture=True)
