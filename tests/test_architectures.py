@@ -1,7 +1,5 @@
 """Models beyond the proven five: they work, or are refused in one clear line."""
 
-from typing import Any
-
 import pytest
 import torch
 from tiny_models import SMALL, VOCABULARY, tiny
@@ -75,7 +73,7 @@ def test_what_cannot_be_iterated_is_refused_in_one_line(config: PreTrainedConfig
 
 
 def test_a_probe_that_comes_out_different_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    forward = Forward.__call__
+    states = Forward.states
 
     def astray(
         self: Forward,
@@ -83,11 +81,11 @@ def test_a_probe_that_comes_out_different_is_refused(monkeypatch: pytest.MonkeyP
         layout: Layout,
         memory: Memory | None,
         start: int,
-        **options: Any,
-    ) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
-        return forward(self, tokens, layout, memory, 2 * start, **options)
+        rows: torch.Tensor,
+    ) -> torch.Tensor:
+        return states(self, tokens, layout, memory, 2 * start, rows)
 
-    monkeypatch.setattr(Forward, "__call__", astray)
+    monkeypatch.setattr(Forward, "states", astray)
     with pytest.raises(UserError, match="apart"):
         check_iterable(made_from(Qwen2Config(**SMALL)))
 

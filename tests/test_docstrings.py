@@ -15,9 +15,11 @@ MODULES = [
     if not name.rpartition(".")[2].startswith("_")
 ]
 WITHIN = {
-    *("in_float32", "routed", "Forward"),
+    *("states_only", "multiplies", "routed", "Forward", "Passed", "too_long", "another"),
     *("over_itself", "over_memory", "merge"),
-    *("score_group", "share_beginning", "Packed", "QueryScores"),
+    *("states_of", "scores_of", "share_beginning", "Packed", "QueryScores", "GroupStates"),
+    *("Block", "Decoder", "decoder_of", "is_plain", "activated", "feed_forward"),
+    *("gated_feed_forward", "same"),
 }
 """Parts of the engine that work only within a forward, where others show them."""
 

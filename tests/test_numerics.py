@@ -99,7 +99,8 @@ def test_options_of_many_tokens_agree_in_one_forward_a_question(
         think(model, *settings), reference.think(model, *settings), strict=True
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(Forward, "__call__", counted(forwards))
+            for name in ("read", "states"):
+                patch.setattr(Forward, name, counted(getattr(Forward, name), forwards))
             scores = score(model, memory, queries, candidates, budget=TokenBudget(1))
         assert (
             largest(scores, reference.score(model, plain, queries, candidates))
@@ -110,12 +111,8 @@ def test_options_of_many_tokens_agree_in_one_forward_a_question(
     )  # per step, the common beginning and each question
 
 
-def counted(forwards: list[int]) -> Callable[..., Any]:
-    forward = Forward.__call__
-
-    def call(
-        self: Forward, tokens: list[int], *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+def counted(forward: Callable[..., Any], forwards: list[int]) -> Callable[..., Any]:
+    def call(self: Forward, tokens: list[int], *args: Any, **kwargs: Any) -> Any:
         forwards.append(len(tokens))
         return forward(self, tokens, *args, **kwargs)
 
@@ -249,17 +246,15 @@ def test_running_out_of_memory_halves_the_budget(
     model = tiny("gpt2")
     (memory,) = think(model, demonstrations, 1)
     expected = score(model, memory, queries, candidates)
-    forward, refused = Forward.__call__, []
+    forward, refused = Forward.states, []
 
-    def tight(
-        self: Forward, tokens: list[int], *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+    def tight(self: Forward, tokens: list[int], *args: Any, **kwargs: Any) -> torch.Tensor:
         if len(tokens) > 40:
             refused.append(len(tokens))
             fail()
         return forward(self, tokens, *args, **kwargs)
 
-    monkeypatch.setattr(Forward, "__call__", tight)
+    monkeypatch.setattr(Forward, "states", tight)
     budget = TokenBudget(1000)
     assert largest(score(model, memory, queries, candidates, budget=budget), expected) <= 1e-12
     assert refused

@@ -247,8 +247,8 @@ def test_no_graph_and_no_gradient_is_kept_for_the_weights() -> None:
     assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
     assert all(tensor.grad is not None for tensor in leaves.tensors)
     with iterated(model) as forward:
-        logits, *_ = forward(IDS, single(len(IDS), model.device), leaves, 23)
-    assert not logits.requires_grad
+        keys, _ = forward.read(IDS, single(len(IDS), model.device), leaves, 23)
+    assert not any(tensor.requires_grad for tensor in keys)
     with torch.no_grad():
         assert not demonstrations.loss(leaves).requires_grad
         assert not demonstrations.read(leaves).requires_grad
@@ -462,7 +462,7 @@ def old_think(
     memory, velocity = None, None
     for step in range(1, iterations + 1):
         with iterated(model) as forward:
-            _, *present = forward(ids, layout, memory, start if memory else 0, capture=True)
+            present = forward.read(ids, layout, memory, start if memory else 0)
         keys, values = ([x.to(dtype, copy=True) for x in tensors] for tensors in present)
         if memory is not None:
             gradient = [

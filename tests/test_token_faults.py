@@ -478,13 +478,22 @@ def test_logits_of_half_precision_are_float32(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_output_layer_of_wider_models_is_their_own(
-    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["llama", "opt", "cohere", "granite"])
+def test_log_probabilities_are_those_of_the_models_own_logits(
+    kind: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "deepthink.engine.output_layer.wide_logits", lambda *_: pytest.fail("not asked for")
-    )
-    assert score(tiny("llama", dtype), None, [[5, 9]], [[[7], [8]]])
+    """The vocabulary in parts, the states in blocks, and tokens of one state in any order."""
+    monkeypatch.setattr("deepthink.engine.output_layer.WORDS", 7)
+    monkeypatch.setattr("deepthink.engine.output_layer.ROWS", 2)
+    model = tiny(kind) if kind in ("llama", "opt") else scaled(kind)
+    torch.nn.Module.to(model, dtype)
+    model.eval()
+    queries = [[5, 9, 11, token] for token in range(7)]
+    (rows,) = {tuple(map(tuple, score(model, None, queries, [[[30], [2], [31], [7]]] * 7)))}
+    with torch.no_grad():
+        logs = model(torch.tensor(queries)).logits[:, -1].log_softmax(-1)
+    expected = logs[:, [30, 2, 31, 7]].double().numpy()
+    assert np.array(rows) == pytest.approx(expected, abs=1e-5 if dtype == torch.float32 else 1e-6)
 
 
 def test_rounded_logits_make_no_ties() -> None:

@@ -11,7 +11,6 @@ from transformers import PreTrainedModel
 from deepthink.engine.flops import Costs, attended
 from deepthink.engine.layout import single
 from deepthink.engine.memory import Memory
-from deepthink.engine.output_layer import in_float32, log_probabilities
 from deepthink.engine.packing import layout, pack
 from deepthink.engine.support import check_model, iterated, vocabulary
 from deepthink.errors import UserError
@@ -129,9 +128,8 @@ class Demonstrations:
         wide = torch.promote_types(self.model.dtype, torch.float32)
         followed = _followed(memory)
         with iterated(self.model, differentiable=followed) as forward:
-            _, *present = forward(
-                self.ids, single(self.length, self.model.device), memory, start, capture=True
-            )
+            places = single(self.length, self.model.device)
+            present = forward.read(self.ids, places, memory, start)
             keys, values = (
                 tuple(x.to(dtype or wide, copy=True) for x in tensors) for tensors in present
             )
@@ -180,13 +178,12 @@ class Demonstrations:
             places = replace(places, slots=~hide[fed])
         index = {position: row for row, position in enumerate(fed)}
         rows = torch.tensor([index[i - 1] for i in wanted], device=self.model.device)
-        tokens = torch.tensor([self.ids[i] for i in wanted], device=self.model.device)
         followed = _followed(memory)
-        with iterated(self.model, differentiable=followed) as forward, in_float32(self.model):
+        with iterated(self.model, differentiable=followed) as forward:
             begin = memory.length if start is None else start
-            logits, _, _ = forward([self.ids[i] for i in fed], places, memory, begin, rows=rows)
-            loss = -log_probabilities(logits, torch.arange(len(rows), device=rows.device), tokens)
-            loss = loss.mean()
+            states = forward.states([self.ids[i] for i in fed], places, memory, begin, rows)
+            targeted = [self.ids[i] for i in wanted]
+            loss = -forward.log_probabilities(states, range(len(targeted)), targeted).mean()
         hidden = 0 if places.slots is None else int((~places.slots).sum())
         keys = attended(places.depths.tolist(), memory.length) - hidden
         self._count(followed, len(fed), keys, len(rows))

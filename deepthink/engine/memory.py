@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deepthink.errors import UserError
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -42,6 +44,16 @@ class Memory:
     def requires_grad(self) -> bool:
         """Whether autograd follows any of the tensors."""
         return any(tensor.requires_grad for tensor in self.tensors)
+
+    def of_layer(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """A layer's keys and values as tensors like the present ones, k and v [G, N, D].
+
+        Raises UserError if the layer that computed these has other heads.
+        """
+        keys, values = self.keys[layer].to(k), self.values[layer].to(v)
+        if keys[:, :1].shape != k[:, :1].shape or values[:, :1].shape != v[:, :1].shape:
+            raise another("the model")
+        return keys, values
 
     def to(self, dtype: torch.dtype) -> "Memory":
         """The same memory in another dtype (itself where nothing changes)."""
@@ -131,3 +143,10 @@ class Memory:
             tuple(function(*tensors) for tensors in values),
             self.step,
         )
+
+
+def another(kind: str) -> UserError:
+    """The error for a memory of another model; kind: what it does not fit."""
+    return UserError(
+        f"{kind} has other layers or heads than the memory: score with the model that made it"
+    )

@@ -1,64 +1,158 @@
-"""A model's output layer: logits in float32 or wider, and the log-probabilities of tokens."""
+"""A model's output layer: log-probabilities of tokens, from logits in float32 or wider."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPast
 
-LOGIT_ROWS = 64
-"""Rows of logits normalised at a time, so that the vocabulary-wide intermediates stay small."""
+from deepthink.engine.prepack import multiplies, product
+
+ROWS = 256
+"""States whose logits are computed at a time."""
+
+WORDS = 4096
+"""Logits of each state that a CPU computes and sums at a time, so that they stay in its cache."""
 
 WIDENED_WEIGHTS = 1 << 22
 """Weights of the output layer widened to float32 at a time (16 MiB)."""
 
 
-@contextmanager
-def in_float32(model: PreTrainedModel) -> Iterator[list[Tensor]]:
-    """Collects the inputs [1, rows, d] of the output layer, which computes in float32 or wider.
+@dataclass(frozen=True)
+class OutputLayer:
+    """From states, which are the inputs of a model's output layer, to log-probabilities.
 
-    Logits of half precision are so coarse that candidates get equal scores. Whatever the model
-    does with its logits afterwards (a scale, a soft cap) is then done in float32 too.
+    plain: whether the model's logits are what its output layer returns. Otherwise the model's own
+        code makes them of the states, whatever it does with them (a scale, a soft cap).
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=8)
+    >>> model = GPT2LMHeadModel(config).eval().requires_grad_(False)
+    >>> _ = torch.nn.init.zeros_(model.lm_head.weight)
+    >>> OutputLayer(model, plain=True).log_probabilities(torch.ones(2, 8), [0, 1], [5, 6])
+    tensor([-2.0794, -2.0794])
     """
-    inputs: list[Tensor] = []
-    head = model.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
-    if head.weight.dtype.itemsize < torch.float32.itemsize:
-        head.__dict__["forward"] = partial(wide_logits, head)
+
+    model: PreTrainedModel
+    plain: bool
+
+    def log_probabilities(
+        self, states: Tensor, rows: Sequence[int], tokens: Sequence[int]
+    ) -> Tensor:
+        """Log p, in nats, of n tokens, each by one of R states.
+
+        Logits of half precision are so coarse that candidates get equal scores: these are computed
+        in float32 or wider from states of any dtype. The vocabulary is normalised in parts.
+
+        states [R, d]; rows and tokens: n indices of a state and of a token. Returns [n], in float32
+        or wider; differentiable in the states.
+        """
+        logs = self._in_float32(states)
+        at, words = torch.tensor(rows), torch.tensor(tokens)
+        blocks = at // ROWS
+        places = [(blocks == number).nonzero()[:, 0] for number in range(-(-len(states) // ROWS))]
+        device = states.device
+        parts = [
+            logs(block, (at[place] % ROWS).to(device), words[place].to(device))
+            for block, place in zip(states.split(ROWS), places, strict=True)
+        ]
+        order = torch.cat(places).argsort().to(device)
+        return torch.cat(parts)[order]
+
+    def _in_float32(self, states: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """A function of a block of states, of rows in it and of tokens: the tokens' log p."""
+        head: Any = self.model.get_output_embeddings()
+        followed = torch.is_grad_enabled() and states.requires_grad
+        if self.plain and not followed and multiplies(states, head.weight):
+            return partial(_streamed, head)
+        return partial(_whole, partial(wide_logits, head) if self.plain else self._logits)
+
+    def _logits(self, states: Tensor) -> Tensor:
+        """The logits [R, V] that the model's own code makes of states."""
+        body: Any = self.model.get_decoder()
+        head: Any = self.model.get_output_embeddings()
+        given = _States(last_hidden_state=states[None])
+        tokens = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
+        with (
+            _replaced(body, lambda *_, **__: given),
+            _replaced(head, partial(wide_logits, head)),
+        ):
+            logits: Tensor = self.model(input_ids=tokens, use_cache=False).logits[0]
+        return logits
+
+
+class _States(BaseModelOutputWithPast):
+    """What a model's body returns: states, and of anything else nothing."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+@contextmanager
+def states_only(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+    """Collects what the output layer is given, [1, rows, d], and computes nothing of it."""
+    collected: list[Tensor] = []
+
+    def collect(states: Tensor) -> Tensor:
+        collected.append(states)
+        return states[..., :1]
+
+    with _replaced(model.get_output_embeddings(), collect):
+        yield collected
+
+
+@contextmanager
+def _replaced(module: nn.Module, forward: Callable[..., object]) -> Iterator[None]:
+    """Has a module compute something else meanwhile."""
+    before = module.__dict__.get("forward")
+    module.__dict__["forward"] = forward
     try:
-        yield inputs
+        yield
     finally:
-        hook.remove()
-        head.__dict__.pop("forward", None)
+        del module.__dict__["forward"]
+        if before is not None:
+            module.__dict__["forward"] = before
+
+
+def _whole(
+    logits_of: Callable[[Tensor], Tensor], states: Tensor, rows: Tensor, tokens: Tensor
+) -> Tensor:
+    """Log p from logits over the whole vocabulary."""
+    logits = logits_of(states)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return logits[rows, tokens] - logits.logsumexp(-1)[rows]
+
+
+def _streamed(head: nn.Linear, states: Tensor, rows: Tensor, tokens: Tensor) -> Tensor:
+    """Log p from logits of a part of the vocabulary at a time."""
+    logs = states.new_empty(len(tokens))
+    totals = []
+    for first in range(0, len(head.weight), WORDS):
+        part = slice(first, first + WORDS)
+        logits = product(states, head.weight[part], None if head.bias is None else head.bias[part])
+        totals.append(logits.logsumexp(-1))
+        here = (tokens >= first) & (tokens < first + WORDS)
+        logs[here] = logits[rows[here], tokens[here] - first]
+    return logs - torch.stack(totals).logsumexp(0)[rows]
 
 
 def wide_logits(head: nn.Linear, inputs: Tensor) -> Tensor:
-    """The output layer in float32, whose weights are widened a part of the vocabulary at a time.
+    """The output layer in float32 or wider, whose weights are widened a part at a time.
 
-    inputs [..., d] of any dtype to logits [..., V] in float32.
+    inputs [..., d] of any dtype to logits [..., V].
 
     >>> head = nn.Linear(2, 3, bias=False, dtype=torch.bfloat16)
     >>> wide_logits(head, torch.zeros(1, 2, dtype=torch.bfloat16))
     tensor([[0., 0., 0.]], grad_fn=<CatBackward0>)
     """
+    if head.weight.dtype.itemsize >= torch.float32.itemsize:
+        return nn.functional.linear(inputs, head.weight, head.bias)
     rows = inputs.float()
     words = max(1, WIDENED_WEIGHTS // rows.shape[-1])
     logits = torch.cat([rows @ part.float().T for part in head.weight.split(words)], dim=-1)
     return logits if head.bias is None else logits + head.bias.float()
-
-
-def log_probabilities(logits: Tensor, rows: Tensor, tokens: Tensor) -> Tensor:
-    """Log p, in nats, of n tokens, each by the logits of one of R rows.
-
-    logits [R, V] of any dtype; rows and tokens [n], indices of a row and of a token. Returns [n],
-    in float32 or wider; differentiable in the logits.
-
-    >>> logits = torch.tensor([[0.0, 0.0], [0.0, 1.0986123]])
-    >>> log_probabilities(logits, torch.tensor([0, 1]), torch.tensor([0, 1])).exp()
-    tensor([0.5000, 0.7500])
-    """
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    totals = torch.cat([part.logsumexp(-1) for part in logits.split(LOGIT_ROWS)])
-    return logits[rows, tokens] - totals[rows]

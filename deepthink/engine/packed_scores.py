@@ -1,6 +1,6 @@
-"""One forward over packed queries: the score of every candidate, and each query's state."""
+"""The scores of packed queries: states by forwards, and from these the candidates' scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,7 +10,6 @@ from torch import Tensor
 from deepthink.engine.forward import Forward
 from deepthink.engine.layout import single
 from deepthink.engine.memory import Memory
-from deepthink.engine.output_layer import in_float32, log_probabilities
 from deepthink.engine.packing import Packed, common_beginning, layout
 from deepthink.errors import UserError
 from deepthink.structures import Tokens
@@ -27,6 +26,20 @@ class QueryScores:
     state: Tensor
 
 
+@dataclass(frozen=True)
+class GroupStates:
+    """The states of a group's queries at every token whose successor is predicted.
+
+    states: [R, d]. rows: for each token of each candidate of each query, in this order, the state
+    that predicts it. ends: for each query the state at its last token.
+    """
+
+    group: Sequence[Packed]
+    states: Tensor
+    rows: list[int]
+    ends: list[int]
+
+
 def share_beginning(
     forward: Forward, memory: Memory | None, queries: Sequence[Tokens]
 ) -> tuple[Memory | None, Sequence[Tokens]]:
@@ -38,8 +51,7 @@ def share_beginning(
     if not shared:
         return memory, queries
     places = single(shared, forward.model.device)
-    beginning = queries[0][:shared]
-    _, keys, values = forward(beginning, places, memory, start=_begin(memory), capture=True)
+    keys, values = forward.read(queries[0][:shared], places, memory, _begin(memory))
     rest = [query[shared:] for query in queries]
     if memory is None:
         return Memory(tuple(keys), tuple(values), step=1), rest
@@ -51,13 +63,8 @@ def _begin(memory: Memory | None) -> int:
     return memory.length if memory else 0
 
 
-def score_group(
-    forward: Forward,
-    memory: Memory | None,
-    group: Sequence[Packed],
-    answer_score: str,
-) -> list[QueryScores]:
-    """One forward: the scores of every candidate of the group's queries."""
+def states_of(forward: Forward, memory: Memory | None, group: Sequence[Packed]) -> GroupStates:
+    """One forward over a group's queries."""
     device = forward.model.device
     places, starts = layout(group, device)
     reads = [
@@ -66,23 +73,48 @@ def score_group(
         for candidate in packed.reads
         for index in candidate
     ]
-    targets = [token for packed in group for candidate in packed.candidates for token in candidate]
-    rows, inverse = torch.tensor(reads, device=device).unique(return_inverse=True)
+    wanted = sorted(set(reads))
+    row = {index: number for number, index in enumerate(wanted)}
     tokens = [token for packed in group for token in packed.tokens]
-    with in_float32(forward.model) as inputs:
-        logits, _, _ = forward(tokens, places, memory, start=_begin(memory), rows=rows)
-    logs = log_probabilities(logits, inverse, torch.tensor(targets, device=device))
-    if logs.isnan().any():
+    rows = torch.tensor(wanted, device=device)
+    states = forward.states(tokens, places, memory, _begin(memory), rows)
+    ends = [row[start + packed.reads[0][0]] for start, packed in zip(starts, group, strict=True)]
+    return GroupStates(group, states, [row[index] for index in reads], ends)
+
+
+def scores_of(
+    forward: Forward, parts: Sequence[GroupStates], answer_score: str
+) -> list[QueryScores]:
+    """The scores of all queries of some groups, one group after the other."""
+    firsts = _firsts([len(part.states) for part in parts])
+    states = torch.cat([part.states for part in parts])
+    rows = [first + row for first, part in zip(firsts, parts, strict=True) for row in part.rows]
+    packs = [packed for part in parts for packed in part.group]
+    targets = [token for packed in packs for candidate in packed.candidates for token in candidate]
+    logs = forward.log_probabilities(states, rows, targets)
+    per_token = (logs.exp() if answer_score == "probability" else logs).tolist()
+    if any(number != number for number in per_token):
         raise UserError("the model's scores are not numbers: use model.dtype=bfloat16 or float32")
-    per_token = iter((logs.exp() if answer_score == "probability" else logs).tolist())
-    scores = [
-        [
-            sum(islice(per_token, len(candidate)))
-            / (len(candidate) if answer_score == "mean" else 1)
+    ends = [first + end for first, part in zip(firsts, parts, strict=True) for end in part.ends]
+    last = states[torch.tensor(ends, device=states.device)]
+    scores = _by_candidate(packs, iter(per_token), answer_score == "mean")
+    return [QueryScores(*pair) for pair in zip(scores, last, strict=True)]
+
+
+def _by_candidate(
+    packs: Sequence[Packed], per_token: Iterator[float], mean: bool
+) -> Iterator[list[float]]:
+    """A number per candidate of each query, from one per token."""
+    for packed in packs:
+        yield [
+            sum(islice(per_token, len(candidate))) / (len(candidate) if mean else 1)
             for candidate in packed.candidates
         ]
-        for packed in group
-    ]
-    ends = [start + packed.reads[0][0] for start, packed in zip(starts, group, strict=True)]
-    last = inputs[0][0, torch.searchsorted(rows, torch.tensor(ends, device=device))]
-    return [QueryScores(*pair) for pair in zip(scores, last, strict=True)]
+
+
+def _firsts(sizes: Sequence[int]) -> list[int]:
+    """Where each of several lists begins in all of them, one behind the other."""
+    firsts = [0]
+    for size in sizes:
+        firsts.append(firsts[-1] + size)
+    return firsts[:-1]

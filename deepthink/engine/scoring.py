@@ -16,13 +16,22 @@ from transformers import PreTrainedModel
 from deepthink.engine.forward import Forward
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import allocating
-from deepthink.engine.packed_scores import QueryScores, score_group, share_beginning
+from deepthink.engine.packed_scores import (
+    GroupStates,
+    QueryScores,
+    scores_of,
+    share_beginning,
+    states_of,
+)
 from deepthink.engine.packing import Packed, branch, pack
 from deepthink.engine.support import check_model, iterated, vocabulary
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError, unknown
 from deepthink.settings import ANSWER_SCORES
 from deepthink.structures import Tokens, token_ids
+
+PENDING = 1024
+"""States that wait for the output layer, which is fast for many of them together."""
 
 Progress = Callable[[int], object]
 """Called with the number of queries just finished."""
@@ -211,20 +220,25 @@ class Scorer:
     ) -> list[QueryScores]:
         """Forward packs of so many queries each, shortest first, as many as the budget holds."""
         waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
-        scored: dict[int, QueryScores] = {}
+        order = tuple(waiting)
+        scores: list[QueryScores] = []
+        pending: list[GroupStates] = []
         while waiting:
             taken = waiting[: self._budget.fitting([packs[i] for i in waiting])]
             group = [packs[i] for i in taken]
             try:
                 with allocating():
-                    scores = score_group(forward, memory, group, self._answer_score)
+                    pending.append(states_of(forward, memory, group))
             except torch.OutOfMemoryError:
                 self._budget.give_way(group)
                 continue
-            scored.update(zip(taken, scores, strict=True))
             del waiting[: len(taken)]
+            if not waiting or sum(len(part.states) for part in pending) >= PENDING:
+                scores += scores_of(forward, pending, self._answer_score)
+                pending.clear()
             self._progress(sum(sizes[i] for i in taken))
-        return [scored[i] for i in range(len(packs))]
+        placed = dict(zip(order, scores, strict=True))
+        return [placed[i] for i in range(len(packs))]
 
 
 def _check(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> None:

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from deepthink.engine.forward import Forward, routed
+from deepthink.engine.decoders.families import decoder_of, is_plain
+from deepthink.engine.forward import Forward
 from deepthink.engine.layout import Layout, single
 from deepthink.engine.memory import Memory
+from deepthink.engine.routing import routed
 from deepthink.errors import UserError, first_line
 
 PROVEN = {"gpt2", "opt", "gpt_neo", "gpt_neox", "llama"}
@@ -69,7 +71,10 @@ def state(model: PreTrainedModel) -> tuple[object, ...]:
 
 @contextmanager
 def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[Forward]:
-    """Route the model's attention through this module, and restore it afterwards.
+    """Forwards of a model with iterated attention; the model is as before afterwards.
+
+    A model of a known family runs as a decoder made of its modules, see `decoders`. Any other, and
+    where gradients are wanted, runs in its own code with its attention routed, see `routing`.
 
     differentiable: record the forwards for autograd, so that a gradient goes through keys and
     values of every layer to the memory. Weights are frozen meanwhile, and get none. Without it no
@@ -83,9 +88,10 @@ def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[F
     >>> model = GPT2LMHeadModel(config).eval()
     >>> with iterated(model) as forward:
     ...     layout = single(3, model.device)
-    ...     logits, keys, values = forward([5, 6, 7], layout, None, start=0, capture=True)
-    >>> logits.shape, len(keys), keys[0].shape, logits.requires_grad
-    (torch.Size([1, 11]), 1, torch.Size([2, 3, 4]), False)
+    ...     keys, values = forward.read([5, 6, 7], layout, None, start=0)
+    ...     states = forward.states([5, 6, 7], layout, None, start=0, rows=torch.tensor([2]))
+    >>> len(keys), keys[0].shape, states.shape, states.requires_grad
+    (1, torch.Size([2, 3, 4]), torch.Size([1, 8]), False)
     """
     if model.training:
         name = type(model).__name__
@@ -96,8 +102,13 @@ def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[F
         if model.config.model_type not in PROVEN:
             _probe(model)
         _probed.add(model)
-    with routed(model, differentiable) as forward:
-        yield forward
+    decoder = None if differentiable else decoder_of(model)
+    if decoder is None:
+        with routed(model, is_plain(model), differentiable) as forward:
+            yield forward
+        return
+    with torch.no_grad():
+        yield Forward(model, decoder.run, plain=True)
 
 
 def _check_direction(model: PreTrainedModel) -> None:
@@ -181,13 +192,10 @@ def _apart(model: PreTrainedModel, wide: torch.dtype) -> float:
     branches = Layout(places % 3, (3, 3), 2, places.view(2, 3), places)
     with _widened(model, wide) as last, torch.no_grad():
         with routed(model) as forward:
-            _, keys, values = forward(shots, single(length, device), None, start=0, capture=True)
+            keys, values = forward.read(shots, single(length, device), None, start=0)
             memory = Memory(tuple(keys), tuple(values), step=1)
             packed = [*ends[0], *ends[1]]
-            logits, _, _ = forward(packed, branches, memory, length, rows=places[2::3])
-            ours = last(logits)
-        if len(logits) != len(ends):
-            raise UserError(f"{type(model).__name__} does not keep the logits that are asked for")
+            ours = last(forward.states(packed, branches, memory, length, rows=places[2::3]))
         prompts = torch.tensor([[*shots, *end] for end in ends], device=device)
         theirs = last(model(prompts, use_cache=False).logits[:, -1])
     return float(((ours - theirs).norm(dim=-1) / theirs.norm(dim=-1)).max())

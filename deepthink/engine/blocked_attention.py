@@ -1,0 +1,245 @@
+"""Iterated attention on a CPU in float32, by oneDNN's products over blocks of rows.
+
+PyTorch's fused kernel for CPUs multiplies at the rate of its plain matrix product, which on recent
+processors is half of oneDNN's. Here the scores of a block of rows are written out, a block small
+enough to stay in the processor's cache. Two ways, which give the same numbers up to rounding:
+
+    long sequences    each by itself: its tokens over [memory | their predecessors], one softmax
+    short sequences   all of them at once over themselves; the log-sum-exp of that is one more
+                      column of the memory's scores, so that the softmax over these columns says how
+                      much of a token's attention goes to its own sequence
+"""
+
+import math
+from collections.abc import Callable
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deepthink.engine.layout import Layout
+from deepthink.engine.prepack import product
+
+LONG = 32
+"""Sequences of so many tokens on average are attended one by one."""
+
+ROWS = 384
+"""Rows of scores, one for each token and query head of a key head, in a block of one sequence."""
+
+SCORES = 1 << 20
+"""Scores over the memory in a block of rows (4 MiB)."""
+
+Past = tuple[Tensor, Tensor]
+
+
+def attended(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    past: Past | None,
+    scale: float,
+    window: int | None,
+    layout: Layout,
+) -> Tensor:
+    """As `kernels.attended`; float32 on a CPU, and autograd does not follow.
+
+    >>> from deepthink.engine.layout import single
+    >>> q = k = torch.zeros(1, 2, 1)
+    >>> v = torch.tensor([[[1.0], [3.0]]])
+    >>> attended(q, k, v, (k, v), 1.0, None, single(2, q.device)).flatten().round(decimals=4)
+    tensor([1.6667, 2.0000])
+    """
+    heads, tokens, width = q.shape
+    groups = k.shape[0]
+    # [G, N, R, D]: the R query heads of a key head are neighbouring rows, so that a sequence's
+    # tokens and heads are one block of rows
+    rows = q.new_empty(groups, tokens, heads // groups, width)
+    torch.mul(q.unflatten(0, (groups, -1)).transpose(1, 2), scale, out=rows)
+    out = q.new_empty(tokens, groups, heads // groups, v.shape[-1])
+    if tokens >= LONG * len(layout.lengths):
+        _one_by_one(rows, k, v, past, window, layout, out)
+    else:
+        _together(rows, k, v, past, window, layout, out)
+    return out.flatten(1, 2).transpose(0, 1)
+
+
+def _one_by_one(
+    rows: Tensor,
+    k: Tensor,
+    v: Tensor,
+    past: Past | None,
+    window: int | None,
+    layout: Layout,
+    out: Tensor,
+) -> None:
+    """Each sequence over the memory and itself; writes [N, G, R, D] into `out`."""
+    groups, _, shared, _ = rows.shape
+    length = 0 if past is None else past[0].shape[1]
+    step = max(1, ROWS // shared)
+    ends = list(accumulate(layout.lengths))
+    for sequence, (end, size) in enumerate(zip(ends, layout.lengths, strict=True)):
+        begin = end - size
+        hidden = _hidden(layout, sequence, begin, size, length, window)
+        for group in range(groups):
+            # oneDNN is slow where rows do not follow each other in memory
+            keys, values = k[group, begin:end].contiguous(), v[group, begin:end].contiguous()
+            if past is not None:
+                keys = torch.cat((past[0][group], keys))
+                values = torch.cat((past[1][group], values))
+            for first in range(0, size, step):
+                stop = min(first + step, size)
+                seen = length + stop  # what follows is hidden from all of these tokens
+                scores = product(
+                    rows[group, begin + first : begin + stop].flatten(0, 1), keys[:seen]
+                )
+                by_token = scores.unflatten(0, (-1, shared))
+                if hidden is None:
+                    by_token[..., length + first :].add_(_future(layout, stop - first)[:, None])
+                else:
+                    by_token.add_(hidden[first:stop, None, :seen])
+                mixed = product(torch.softmax(scores, -1), values[:seen].T)
+                out[begin + first : begin + stop, group] = mixed.unflatten(0, (-1, shared))
+
+
+def _together(
+    rows: Tensor,
+    k: Tensor,
+    v: Tensor,
+    past: Past | None,
+    window: int | None,
+    layout: Layout,
+    out: Tensor,
+) -> None:
+    """All sequences over themselves, then all tokens over the memory; writes into `out`."""
+    groups, tokens, shared, _ = rows.shape
+    alone, totals = _over_themselves(rows, k, v, window, layout)
+    if past is None:
+        out.copy_(alone.transpose(0, 1))
+        return
+    length = past[0].shape[1]
+    # one more slot, whose scores are the log-sum-exps, and whose value is added afterwards
+    keys, values = (functional.pad(part, (0, 0, 0, 1)) for part in past)
+    hidden = _hidden_slots(layout, length, window)
+    step = max(1, SCORES // ((length + 1) * shared))
+    for group in range(groups):
+        for first in range(0, tokens, step):
+            part = slice(first, first + step)
+            scores = product(rows[group, part].flatten(0, 1), keys[group])
+            scores[:, length] = totals[group, part].flatten()
+            if hidden is not None:
+                scores.unflatten(0, (-1, shared))[..., :length].add_(hidden[part, None])
+            weights = torch.softmax(scores, -1)
+            mixed = product(weights, values[group].T)
+            mixed.addcmul_(weights[:, length:], alone[group, part].flatten(0, 1))
+            out[part, group] = mixed.unflatten(0, (-1, shared))
+
+
+def _over_themselves(
+    rows: Tensor, k: Tensor, v: Tensor, window: int | None, layout: Layout
+) -> tuple[Tensor, Tensor]:
+    """Every sequence over itself: [G, N, R, D], and the log-sum-exps of its scores, [G, N, R]."""
+    groups, _, shared, width = rows.shape
+    count, longest = len(layout.lengths), max(layout.lengths)
+    even = min(layout.lengths) == longest
+    if not even:
+        rows, k, v = (part[:, layout.gather] for part in (rows, k, v))
+    keys, values = (part.reshape(groups * count, longest, -1) for part in (k, v))
+    queries = rows.reshape(groups * count, longest * shared, width)
+    # keys are the rows here: along a column, sums and maxima of short sequences are fast
+    scores = torch.bmm(keys, queries.mT)
+    scores.view(groups, -1, longest, longest, shared).add_(_hidden_keys(layout, window))
+    highest = scores.amax(1, keepdim=True)
+    weights = scores.sub_(highest).exp_()
+    sums = weights.sum(1)
+    mixed = torch.bmm(weights.mT, values).div_(sums[..., None])
+    totals = sums.log_().add_(highest[:, 0])
+    mixed = mixed.view(groups, count * longest, shared, -1)
+    totals = totals.view(groups, count * longest, shared)
+    if even:
+        return mixed, totals
+    return mixed[:, layout.scatter], totals[:, layout.scatter]
+
+
+def _bias(visible: Tensor) -> Tensor:
+    """What is added to scores: 0 where a token sees, -inf where it does not."""
+    return torch.zeros(visible.shape).masked_fill_(~visible, -math.inf)
+
+
+def _future(layout: Layout, size: int) -> Tensor:
+    """[size, size], -inf above the diagonal."""
+    return _once(
+        layout, ("future", size), lambda: _bias(torch.ones(size, size, dtype=torch.bool).tril_())
+    )
+
+
+def _hidden_keys(layout: Layout, window: int | None) -> Tensor:
+    """[1 or B, M, M, 1]: -inf where a key (row) is hidden from a token of its sequence (column)."""
+    longest = max(layout.lengths)
+    near = window if window is not None and window < longest else None
+
+    def make() -> Tensor:
+        if layout.tree is None:
+            sees = torch.ones(1, longest, longest, dtype=torch.bool).tril_()
+        else:
+            sees = layout.tree[:, 0] | torch.eye(longest, dtype=torch.bool)
+        if near is not None:
+            places = layout.depths[None] if layout.gather is None else layout.depths[layout.gather]
+            sees = sees & _near(places, near)
+        return _bias(sees).mT[..., None].contiguous()
+
+    return _once(layout, ("keys", near), make)
+
+
+def _near(depths: Tensor, window: int) -> Tensor:
+    """[B, M, M]: whether a key's depth (column) is within the window of a token (row)."""
+    return depths[:, :, None] - depths[:, None] < window
+
+
+def _hidden_slots(layout: Layout, length: int, window: int | None) -> Tensor | None:
+    """[N, L], -inf where a slot is hidden from a token; None if all are seen."""
+    near = window if window is not None and length + layout.deepest >= window else None
+    if near is None and layout.slots is None:
+        return None
+
+    def make() -> Tensor:
+        sees = torch.ones(len(layout.depths), length, dtype=torch.bool)
+        if layout.slots is not None:
+            sees = layout.slots
+        if near is not None:
+            sees = sees & (length + layout.depths[:, None] - torch.arange(length) < near)
+        return _bias(sees)
+
+    return _once(layout, ("slots", length, near), make)
+
+
+def _hidden(
+    layout: Layout, sequence: int, begin: int, size: int, length: int, window: int | None
+) -> Tensor | None:
+    """[M, L + M], -inf where a slot or a key is hidden from a token of one sequence.
+
+    None if only the tokens behind it are.
+    """
+    slots = _hidden_slots(layout, length, window)
+    beyond = window is not None and window < size
+    if slots is None and not beyond and layout.tree is None:
+        return None
+
+    def make() -> Tensor:
+        if layout.tree is None:
+            sees = torch.ones(size, size, dtype=torch.bool).tril_()
+        else:
+            sees = layout.tree[sequence, 0, :size, :size]
+        if window is not None and beyond:
+            sees = sees & _near(layout.depths[None, begin : begin + size], window)[0]
+        before = torch.zeros(size, length) if slots is None else slots[begin : begin + size]
+        return torch.cat((before, _bias(sees)), dim=1)
+
+    return _once(layout, ("sequence", sequence, length, window), make)
+
+
+def _once(layout: Layout, name: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
+    """What is made of a layout, the same for all layers: made by the first of them."""
+    if name not in layout.derived:
+        layout.derived[name] = make()
+    return layout.derived[name]
