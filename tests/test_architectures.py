@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from tiny_models import SMALL, VOCABULARY, tiny
+from tiny_models import SMALL, VOCABULARY, made_from, tiny
 from transformers import (
-    AutoModelForCausalLM,
     BloomConfig,
     Gemma2Config,
     LlamaConfig,
@@ -28,12 +27,6 @@ from deepthink.errors import UserError
 def check_iterable(model: PreTrainedModel) -> None:
     with iterated(model):
         pass
-
-
-def made_from(config: PreTrainedConfig) -> PreTrainedModel:
-    torch.manual_seed(0)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(config).double().eval()
-    return model
 
 
 def test_other_dispatching_architectures_work() -> None:

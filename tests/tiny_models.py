@@ -91,3 +91,10 @@ def tiny(name: str, dtype: torch.dtype = torch.float64) -> PreTrainedModel:
             if parameter.ndim > 1:
                 parameter.mul_(6)
     return model
+
+
+def made_from(config: PreTrainedConfig, dtype: torch.dtype = torch.float64) -> PreTrainedModel:
+    """A model with random weights, drawn with seed 0, in evaluation mode."""
+    torch.manual_seed(0)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config).to(dtype).eval()
+    return model
