@@ -6,7 +6,6 @@ refuse, and compute by definition in float64.
 
 import inspect
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import Any
@@ -299,33 +298,16 @@ def test_a_query_has_the_same_bits_in_every_batch(kernels: Kernels) -> None:
     assert torch.equal(together[:, alone], separate)
 
 
-def noting(made: list[str], name: str) -> Callable[..., Any]:
-    """A function of the module that notes each of its calls."""
-    make = getattr(cuda_attention, name)
-
-    def call(*given: Any) -> Any:
-        made.append(name)
-        return make(*given)
-
-    return call
-
-
-def test_what_a_layout_needs_is_made_once(
-    kernels: Kernels, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[str] = []
-    for name in ("_offsets", "_own_sight", "_memory_sight"):
-        monkeypatch.setattr(cuda_attention, name, noting(made, name))
-    for layout, expected in ((chains(), 3), (trees(), 3)):
+def test_what_a_layout_needs_is_made_once(kernels: Kernels) -> None:
+    for make, window, count in ((chains, None, 3), (trees, None, 3), (chains, 3, 2)):
+        layout = make()
         given = drawn(layout, 4, 4, 8, 7, torch.bfloat16)
-        for _ in range(3):
-            cuda_attention.attended(*given, 0.4, None, layout)
-        assert len(made) == expected
-        made.clear()
-    layout = chains()
-    for window in (None, 3, None, 3, 5):
-        cuda_attention.attended(*drawn(layout, 4, 4, 8, 7, torch.float32), 0.4, window, layout)
-    assert sorted(made) == ["_memory_sight"] * 2 + ["_own_sight"] * 2
+        cuda_attention.attended(*given, 0.4, window, layout)
+        made = dict(layout.made)
+        cuda_attention.attended(*given, 0.4, window, layout)
+        assert len(made) == count
+        assert layout.made.keys() == made.keys()
+        assert all(layout.made[key] is made[key] for key in made)
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)

@@ -10,22 +10,21 @@ log-sum-exps, as in `attention`. Two kernels compute the parts:
   candidates, with slots that are hidden, where a window cuts the memory, and on GPUs before Ampere.
   In float32 it multiplies as three TF32 products, which is as exact as float32.
 
-What a kernel needs besides queries, keys and values is made once for a layout and not per layer.
+What a kernel needs besides queries, keys and values is made once for a layout, see `sight`.
 Nothing here reads a number back from the device. No gradient flows through it.
 """
 
 import math
-from collections.abc import Callable, Sequence
 from functools import cache
 from inspect import signature
-from itertools import accumulate
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.attention.varlen import AuxRequest, varlen_attn
 from torch.nn.functional import pad
 
+from deepthink.engine import sight
 from deepthink.engine.layout import Layout
 from deepthink.errors import UserError
 
@@ -37,9 +36,6 @@ HEAD_MULTIPLE = 8
 
 FLASH_HEAD = 256
 """The widest head of FlashAttention."""
-
-BIAS_MULTIPLE = 16
-"""Rows of a bias begin at multiples of so many numbers."""
 
 _packed: Any = varlen_attn
 _efficient: Any = torch.ops.aten._scaled_dot_product_efficient_attention.default
@@ -119,14 +115,13 @@ def _over_itself(
     q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layout: Layout
 ) -> Part:
     if layout.tree is None and _flashes(q):
-        offsets = _once(layout, "sequences", lambda: _offsets(layout.lengths, q.device))
+        begins = sight.offsets(layout, layout.lengths)
         reach = -1 if window is None else window - 1
-        return _flash(q, k, v, scale, (offsets, offsets), (max(layout.lengths),) * 2, (reach, 0))
+        return _flash(q, k, v, scale, (begins, begins), (max(layout.lengths),) * 2, (reach, 0))
     limit = window if window is not None and layout.deepest >= window else None
     bias = None
     if layout.tree is not None or limit is not None:
-        key = ("own", q.dtype, limit)
-        bias = _once(layout, key, lambda: _bias(_own_sight(layout, limit), q.dtype))
+        bias = sight.of_own(layout, limit, q.dtype)
     if layout.gather is None or layout.scatter is None:
         return _grouped(q, k, v, scale, bias, causal=bias is None)
     return _side_by_side(q, k, v, scale, bias, layout.gather, layout.scatter)
@@ -140,17 +135,12 @@ def _over_memory(
     if layout.slots is None and limit is None:
         if not _flashes(q):
             return _grouped(q, k, v, scale, None, causal=False)
-        offsets = _once(
-            layout,
-            ("memory", length),
-            lambda: (_offsets([tokens], q.device), _offsets([length], q.device)),
-        )
+        offsets = sight.offsets(layout, (tokens,)), sight.offsets(layout, (length,))
         return _flash(q, k, v, scale, offsets, (tokens, length), (-1, -1))
-    key = ("memory", length, q.dtype, limit)
-    sight = _once(layout, key, lambda: _memory_sight(layout, length, limit, q.dtype))
-    out, total = _grouped(q, k, v, scale, sight.bias, causal=False)
+    bias, blind = sight.of_memory(layout, length, limit, q.dtype)
+    out, total = _grouped(q, k, v, scale, bias, causal=False)
     # a row that sees nothing: kernels leave 0 / 0 there, or a log-sum-exp of another convention
-    return out.masked_fill(sight.blind[:, None], 0.0), total.masked_fill(sight.blind, -math.inf)
+    return out.masked_fill(blind[:, None], 0.0), total.masked_fill(blind, -math.inf)
 
 
 # The two kernels
@@ -250,62 +240,3 @@ def _biased(
         bias = bias.expand(*q.shape[:2], rows, columns)
     out, total, *_ = _efficient(q, k, v, bias, True, 0.0, causal, scale=scale)
     return out, total[..., :rows]
-
-
-# What is made once for a layout
-
-
-class _Sight(NamedTuple):
-    """What tokens see of the memory: a bias [N, L], and [N], True where a token sees nothing."""
-
-    bias: Tensor
-    blind: Tensor
-
-
-Made = TypeVar("Made")
-
-
-def _once(layout: Layout, key: object, make: Callable[[], Made]) -> Made:
-    if key not in layout.made:
-        layout.made[key] = make()
-    made: Made = layout.made[key]
-    return made
-
-
-def _offsets(lengths: Sequence[int], device: torch.device) -> Tensor:
-    """Where sequences of these lengths begin, and the end of the last, int32."""
-    begins = [0, *accumulate(lengths)]
-    host = torch.tensor(begins, dtype=torch.int32, pin_memory=device.type == "cuda")
-    return host.to(device, non_blocking=True)
-
-
-def _bias(sight: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where `sight` [..., M, S] is True and -inf elsewhere, its rows aligned for the kernel."""
-    columns = sight.shape[-1]
-    aligned = columns + -columns % BIAS_MULTIPLE
-    bias = torch.zeros(*sight.shape[:-1], aligned, dtype=dtype, device=sight.device)
-    return bias[..., :columns].masked_fill_(~sight, -math.inf)
-
-
-def _own_sight(layout: Layout, window: int | None) -> Tensor:
-    """What each token sees of its own sequence, [B, 1, M, M] bool, or [1, 1, M, M] for chains."""
-    if layout.tree is not None and layout.gather is not None:
-        sight, places = layout.tree, layout.depths[layout.gather]
-    else:
-        size = max(layout.lengths)
-        places = torch.arange(size, device=layout.depths.device)[None]
-        sight = torch.ones(size, size, dtype=torch.bool, device=places.device).tril()[None, None]
-    if window is None:
-        return sight
-    return sight & (places[:, None, :, None] - places[:, None, None, :] < window)
-
-
-def _memory_sight(layout: Layout, length: int, window: int | None, dtype: torch.dtype) -> _Sight:
-    """A token at depth d sees the slot s of L if it is no further back than the window."""
-    sight = layout.slots
-    if window is not None:
-        slots = torch.arange(length, device=layout.depths.device)
-        near = length + layout.depths[:, None] - slots < window
-        sight = near if sight is None else near & sight
-    assert sight is not None
-    return _Sight(_bias(sight, dtype), ~sight.any(-1))
