@@ -1,7 +1,6 @@
 """Where the packed tokens of one forward stand, and what each of them sees."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ class Layout:
     tree: [B, 1, M, M] bool, True where the row token sees the column token; None if plainly causal.
     slots: [N, L] bool, True where the token sees the memory's slot; None if it sees all of them.
         A model's sliding window hides further ones. A token may see no slot at all.
-    made: what attention derives from these once for all layers.
+    derived: what the kernels derive from it once for all layers, by a name of theirs.
 
     >>> slots = torch.tensor([[True], [True], [False]])
     >>> Layout(torch.arange(3), lengths=(3,), deepest=2, slots=slots).slots.shape
@@ -34,7 +33,9 @@ class Layout:
     scatter: Tensor | None = None
     tree: Tensor | None = None
     slots: Tensor | None = None
-    made: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    derived: dict[tuple[object, ...], Tensor] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
 
 def single(length: int, device: torch.device) -> Layout:

@@ -6,7 +6,6 @@ Everything is made once for a layout, whose layers share it. Nobody waits for th
 import math
 from collections.abc import Callable
 from itertools import accumulate
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -63,12 +62,11 @@ def of_memory(
     >>> blind
     tensor([False, False,  True])
     """
-
-    def made() -> tuple[Tensor, Tensor]:
-        seen = _memory(layout, length, window)
-        return _bias(seen, dtype), ~seen.any(-1)
-
-    return _once(layout, ("memory", length, window, dtype), made)
+    key = length, window
+    bias = _once(
+        layout, ("memory", *key, dtype), lambda: _bias(_memory(layout, length, window), dtype)
+    )
+    return bias, _once(layout, ("blind", *key), lambda: ~_memory(layout, length, window).any(-1))
 
 
 def _own(layout: Layout, window: int | None) -> Tensor:
@@ -101,11 +99,7 @@ def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
     return bias[..., :columns].masked_fill_(~seen, -math.inf)
 
 
-Made = TypeVar("Made")
-
-
-def _once(layout: Layout, key: object, make: Callable[[], Made]) -> Made:
-    if key not in layout.made:
-        layout.made[key] = make()
-    made: Made = layout.made[key]
-    return made
+def _once(layout: Layout, name: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
+    if name not in layout.derived:
+        layout.derived[name] = make()
+    return layout.derived[name]
