@@ -3,12 +3,12 @@
     make gpu                                     # on a machine with a CUDA device; no network
     make gpu ARGS="--seconds 200"                # the next call goes on where this one stopped
     make gpu ARGS="--device cpu"                 # a stand-in at tiny sizes, which measures nothing
-    python scripts/gpu.py --out /tmp/gpu.json --model FOLDER
+    PYTHONPATH=. python scripts/gpu.py --out /tmp/gpu.json --model FOLDER   # uninstalled
 
-PyTorch, transformers and psutil are enough; the tests need the suite's other libraries too. FOLDER
-is a copy of SmolLM2's converted weights, which `make run` puts into the cache. Without it they come
-from the installed package, and where there is none, random weights of its shape take their place,
-which the result says.
+PyTorch, transformers, psutil and pydantic are enough; the tests need the suite's other libraries
+too. FOLDER is a copy of SmolLM2's converted weights, which `make run` puts into the cache. Without
+it they come from the installed package, and where there is none, random weights of its shape take
+their place, which the result says.
 
 The parts: the tests that are marked gpu; agreement with the CPU's float32 scores; bits across
 batches; matrix products in the shapes of three of the paper's models; and for each of these, on
@@ -37,8 +37,7 @@ from measured import add_out, write
 from transformers import PreTrainedModel
 
 MARK = "pytest.mark.gpu"
-HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-DTYPES = {"float32": torch.float32, **HALVES}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def main() -> None:
@@ -56,13 +55,10 @@ def main() -> None:
         sys.exit("error: PyTorch sees no CUDA device: --device cpu goes through all parts without")
     if options.device == "cpu" and options.out == parser.get_default("out"):
         options.out = ROOT / "build" / "gpu-stand-in.json"  # the documentation is not written of it
-    parts = Parts(
-        options.out.with_suffix(".parts.json"),
-        signature(options),
-        time.monotonic() + options.seconds,
-    )
+    kept = options.parts or ROOT / "build" / f"gpu-{options.device}.parts.json"
+    parts = Parts(kept, signature(options), time.monotonic() + options.seconds)
     measure(parts, options)
-    options.model = None if options.model is None else str(options.model)
+    options.model, options.parts = options.model and str(options.model), str(kept)
     write(options, {"stand_in": options.device == "cpu", **parts.results}, device_of(options))
     for name, result in parts.results.items():
         if not done(result):
