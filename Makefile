@@ -15,7 +15,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables readme docs notebooks test test-all lint format bench scaling sync ray \
+.PHONY: help setup run plan tables readme docs notebooks test test-all lint format bench gpu scaling sync ray \
 	launchers stress judge lock clean
 
 help: ## List the targets
@@ -87,6 +87,9 @@ format: setup ## Reformat the code and apply the safe fixes
 
 bench: setup ## Run the benchmark: scripts/benchmark.py with ARGS
 	@$(BIN)/python scripts/benchmark.py $(ARGS)
+
+gpu: setup ## What a CUDA device does, in 8 minutes: scripts/gpu.py with ARGS
+	@$(BIN)/python scripts/gpu.py $(ARGS)
 
 scaling: setup ## How selectors grow with the pool: scripts/scaling.py with ARGS
 	@$(BIN)/python scripts/scaling.py $(ARGS)

@@ -18,10 +18,12 @@ from typing import Any
 
 import psutil
 import torch
-from readme import MEASURED, update
 
+from deepthink import __version__
 from deepthink.files import atomically
 from deepthink.study import provenance
+
+MEASURED = Path(__file__).resolve().parent.parent / "docs" / "measured"
 
 
 def add_out(parser: argparse.ArgumentParser, name: str) -> None:
@@ -73,7 +75,7 @@ def write(
         "date": datetime.now(UTC).date().isoformat(),
         "code": provenance.code().stored(),
         "machine": machine(device or torch.device("cpu")),
-        "versions": provenance.versions() | _versions(libraries),
+        "versions": _recorded() | _versions(libraries),
         "settings": settings,
         "results": results,
     }
@@ -82,7 +84,18 @@ def write(
     atomically(options.out, lambda file: file.write_text(text, encoding="utf-8"))
     print(f"wrote {options.out}")
     if options.out.resolve().parent == MEASURED:
+        from readme import update  # which needs more than a bare GPU machine has
+
         update()
+
+
+def _recorded() -> dict[str, str]:
+    """The versions that every record has, or of these what a bare GPU machine has."""
+    try:
+        return provenance.versions()
+    except PackageNotFoundError:
+        present = _versions(("torch", "transformers", "tokenizers", "numpy"))
+        return {"python": platform.python_version(), "deepthink": __version__, **present}
 
 
 def _versions(libraries: tuple[str, ...]) -> dict[str, str]:

@@ -10,11 +10,13 @@ The same files give the same text.
 import csv
 import json
 import re
-import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import gpu_page
+from wording import listed, seconds, table, tiny, wrapped
 
 from deepthink.files import atomically
 from deepthink.report.layouts import TASKS
@@ -25,7 +27,6 @@ MEASURED = ROOT / "docs" / "measured"
 RESULTS = ROOT / "results"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PASSAGE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-WIDTH = 104
 
 Figures = dict[str, Any]
 
@@ -167,6 +168,7 @@ PASSAGES: dict[str, Callable[[Figures], list[str]]] = {
     "reading": reading,
     "threads": threads,
     "rounding": rounding,
+    "gpu": gpu_page.results,
 }
 
 
@@ -264,41 +266,17 @@ def among(counts: Sequence[int]) -> str:
     return str(least) if least == most else f"{least}-{most}"
 
 
-def seconds(value: float) -> str:
-    """Whole seconds from ten on."""
-    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
-
-
-def tiny(value: float) -> str:
-    """A small number in few letters: 7.2e-5."""
-    return f"{value:.1e}".replace("e-0", "e-").replace(".0e", "e")
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words with commas and a last "and"."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(("| " + " | ".join(line) + " |").replace("|  |", "| |") for line in lines)
-
-
 def passage(name: str, measured: Path = MEASURED, results: Path = RESULTS) -> str:
     """The passage of this name: on a measurement, or on the published study."""
     if name == "findings":
         parts = findings(results)
     else:
-        figures = json.loads((measured / f"{name}.json").read_text(encoding="utf-8"))
+        file = measured / f"{name}.json"
+        if name == "gpu" and not file.exists():
+            return wrapped(gpu_page.UNMEASURED)
+        figures = json.loads(file.read_text(encoding="utf-8"))
         parts = [*PASSAGES[name](figures), source(name, figures)]
     return "\n\n".join(part if part.startswith("|") else wrapped(part) for part in parts)
-
-
-def wrapped(text: str) -> str:
-    """A paragraph, broken into lines."""
-    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def written(text: str, measured: Path = MEASURED, results: Path = RESULTS) -> str:

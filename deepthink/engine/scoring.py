@@ -128,7 +128,7 @@ class Scorer:
         check_model(model)
         self._model = model
         self._answer_score = answer_score
-        self._budget = budget or TokenBudget.default(model.device)
+        self._budget = budget or TokenBudget.of(model)
         self._progress = progress or (lambda queries: None)
         self._tree_tokens = tree_tokens
 

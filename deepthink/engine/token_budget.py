@@ -5,25 +5,56 @@ from dataclasses import dataclass
 from itertools import accumulate, takewhile
 
 import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from deepthink.engine.packing import Packed
 from deepthink.errors import UserError
+
+ON_A_CPU = 1024
+"""Tokens of a forward on a CPU, where more gain nothing."""
+
+MOST = 16_384
+"""Tokens of a forward on an accelerator, where more gain nothing."""
+
+LEAST = 256
+"""Tokens that are tried however little memory is free; they are halved if it does not suffice."""
+
+SHARE = 0.75
+"""Of the free memory, what a forward may take: memories and what is not counted need the rest."""
+
+LOGIT_ROWS = 1024
+"""Rows of float32 logits, twice, that are set aside."""
 
 
 @dataclass
 class TokenBudget:
     """How many tokens one forward may carry; halved for good whenever memory runs out.
 
-    >>> TokenBudget.default(torch.device("cpu"))
-    TokenBudget(tokens=1024)
+    >>> from deepthink.engine.packing import pack
+    >>> TokenBudget(5).fitting([pack([1, 2], []), pack([3, 4, 5], []), pack([6], [])])
+    2
     """
 
     tokens: int
 
     @classmethod
-    def default(cls, device: torch.device) -> "TokenBudget":
-        """1,024 on a CPU, where more gains nothing; 16,384 on an accelerator."""
-        return cls(1024 if device.type == "cpu" else 16_384)
+    def of(cls, model: PreTrainedModel) -> "TokenBudget":
+        """What fits on the model's device now, a power of two on a GPU; see `bytes_per_token`.
+
+        >>> from transformers import GPT2Config, GPT2LMHeadModel
+        >>> TokenBudget.of(GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8)))
+        TokenBudget(tokens=1024)
+        """
+        if model.device.type == "cpu":
+            return cls(ON_A_CPU)
+        if model.device.type != "cuda":
+            return cls(MOST)
+        free = SHARE * _free_bytes(model.device) - _logits_bytes(model)
+        fitting = int(free / bytes_per_token(model))
+        power = 1 << max(fitting, 1).bit_length() - 1
+        return cls(min(max(power, LEAST), MOST))
 
     def fitting(self, waiting: Sequence[Packed]) -> int:
         """How many of the waiting queries, at least one, stay within the budget together."""
@@ -38,3 +69,37 @@ class TokenBudget:
                 "use a smaller model or a narrower dtype"
             )
         self.tokens = sum(len(packed.tokens) for packed in group) // 2
+
+
+def bytes_per_token(model: PreTrainedModel) -> int:
+    """What a token of a forward holds at most, while one layer is computed, in bytes.
+
+    With hidden size d, I the widest output of the body's linear layers and w bytes a number:
+    w·(16·d + 4·I). The residual, its norm, queries, keys and values, their rotated or padded
+    copies, and both attentions with their joint in float32 stay below 16·d. The gate, the
+    projection, their product and its copy are 4·I. Layers follow each other and share this.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> bytes_per_token(GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8)))
+    1024
+    """
+    head = model.get_output_embeddings()
+    body = (
+        layer
+        for layer in model.modules()
+        if isinstance(layer, nn.Linear | Conv1D) and layer is not head
+    )
+    widest = max((max(layer.weight.shape) for layer in body), default=0)
+    width: int = model.config.get_text_config().hidden_size
+    return model.dtype.itemsize * (16 * width + 4 * widest)
+
+
+def _logits_bytes(model: PreTrainedModel) -> int:
+    words = len(model.get_output_embeddings().weight)
+    return 2 * torch.float32.itemsize * LOGIT_ROWS * words
+
+
+def _free_bytes(device: torch.device) -> int:
+    """Bytes that the GPU has free, with those that PyTorch keeps and uses for nothing."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept

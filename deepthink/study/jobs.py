@@ -147,7 +147,7 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     clock = provenance.Clock(device)
     lm = loading.load(job.model, device, watch.tell)
     clock.lap("load")
-    budget = TokenBudget.default(device)
+    budget = TokenBudget.of(lm.model)
     if config.token_budget is not None:
         budget.tokens = config.token_budget
     watch.stage(f"{config.task.name}: {config.method.selector['name']} demonstrations")

@@ -74,7 +74,8 @@ def show(works: list[plan.Work], rates: list[plan.Rate], command: str) -> None:
         if last not in (None, work.model):
             table.add_section()
         last = work.model
-        table.add_row(work.model, work.task, work.method, *_numbers(work, rates[0].flops))
+        numbers = _numbers(work, rates[0].hours(work))
+        table.add_row(work.model, work.task, work.method, *numbers)
     table.add_section()
     counted = [work for work in works if work.flops is not None]
     total = plan.Work(
@@ -85,13 +86,12 @@ def show(works: list[plan.Work], rates: list[plan.Rate], command: str) -> None:
         sum(work.flops or 0 for work in counted),
         all(work.known for work in works) and len(counted) == len(works),
     )  # fmt: skip
-    table.add_row("all", "", "", *_numbers(total, rates[0].flops))
+    table.add_row("all", "", "", *_numbers(total, _hours(counted, rates[0])))
     console.print(table)
     for rate in rates:
-        source = f"{rate.records} records" if rate.records else "35 % of its bf16 peak, assumed"
         console.print(
-            f"{rate.device}: {rate.flops / 1e12:.2f} · 10¹² operations a second ({source}), "
-            f"{(total.flops or 0) / rate.flops / 3600:.1f} hours",
+            f"{rate.device}: {rate.flops / 1e12:.2f} · 10¹² operations a second ({rate.source}), "
+            f"{_hours(counted, rate):.1f} hours",
             highlight=False,
         )
     if not total.known:
@@ -104,10 +104,14 @@ def show(works: list[plan.Work], rates: list[plan.Rate], command: str) -> None:
         console.print(f"{called()} {command}", highlight=False, soft_wrap=True)
 
 
-def _numbers(work: plan.Work, rate: float) -> list[str]:
+def _hours(works: Sequence[plan.Work], rate: plan.Rate) -> float:
+    return sum(rate.hours(work) or 0.0 for work in works)
+
+
+def _numbers(work: plan.Work, hours: float | None) -> list[str]:
     if not work.missing:
         return [str(work.done), "0", "", "", ""]
-    if work.tokens is None or work.flops is None:
+    if work.tokens is None or work.flops is None or hours is None:
         return [str(work.done), str(work.missing), MISSING, MISSING, MISSING]
     sign = "" if work.known else "≥ "
     return [
@@ -115,5 +119,5 @@ def _numbers(work: plan.Work, rate: float) -> list[str]:
         str(work.missing),
         f"{sign}{work.tokens / 1e6:,.2f} M",
         f"{sign}{work.flops:.1e}",
-        f"{sign}{work.flops / rate / 3600:.2f}",
+        f"{sign}{hours:.2f}",
     ]

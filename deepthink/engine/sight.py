@@ -1,0 +1,105 @@
+"""What packed tokens see, as fused kernels want it: offsets of sequences, or a bias of 0 and -inf.
+
+Everything is made once for a layout, whose layers share it. Nobody waits for the device.
+"""
+
+import math
+from collections.abc import Callable
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from deepthink.engine.layout import Layout
+
+MULTIPLE = 16
+"""Rows of a bias begin at multiples of so many numbers, as the kernel wants them aligned."""
+
+
+def offsets(layout: Layout, lengths: tuple[int, ...]) -> Tensor:
+    """Where sequences of these lengths begin, and the end of the last, on the layout's device.
+
+    Returns int32 [B + 1].
+
+    >>> offsets(Layout(torch.arange(1), (1,), 0), (3, 2))
+    tensor([0, 3, 5], dtype=torch.int32)
+    """
+    device = layout.depths.device
+
+    def made() -> Tensor:
+        begins = [0, *accumulate(lengths)]
+        host = torch.tensor(begins, dtype=torch.int32, pin_memory=device.type == "cuda")
+        return host.to(device, non_blocking=True)
+
+    return _once(layout, ("offsets", lengths), made)
+
+
+def of_own(layout: Layout, window: int | None, dtype: torch.dtype) -> Tensor:
+    """What each token sees of its own sequence, as a bias [B, 1, M, M], of chains [1, 1, M, M].
+
+    window: how many tokens a token sees at most, itself included.
+
+    >>> of_own(Layout(torch.arange(3), (3,), 2), window=2, dtype=torch.float32)[0, 0]
+    tensor([[0., -inf, -inf],
+            [0., 0., -inf],
+            [-inf, 0., 0.]])
+    """
+    return _once(layout, ("own", window, dtype), lambda: _bias(_own(layout, window), dtype))
+
+
+def of_memory(
+    layout: Layout, length: int, window: int | None, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """What each token sees of L slots: a bias [N, L], and [N], True where it sees none of them.
+
+    A token at depth d sees the slot s if L + d - s < window.
+
+    >>> bias, blind = of_memory(Layout(torch.arange(3), (3,), 2), 2, 3, torch.float32)
+    >>> bias
+    tensor([[0., 0.],
+            [-inf, 0.],
+            [-inf, -inf]])
+    >>> blind
+    tensor([False, False,  True])
+    """
+    key = length, window
+    bias = _once(
+        layout, ("memory", *key, dtype), lambda: _bias(_memory(layout, length, window), dtype)
+    )
+    return bias, _once(layout, ("blind", *key), lambda: ~_memory(layout, length, window).any(-1))
+
+
+def _own(layout: Layout, window: int | None) -> Tensor:
+    if layout.tree is not None and layout.gather is not None:
+        seen, places = layout.tree, layout.depths[layout.gather]
+    else:
+        size = max(layout.lengths)
+        places = torch.arange(size, device=layout.depths.device)[None]
+        seen = torch.ones(size, size, dtype=torch.bool, device=places.device).tril()[None, None]
+    if window is None:
+        return seen
+    return seen & (places[:, None, :, None] - places[:, None, None, :] < window)
+
+
+def _memory(layout: Layout, length: int, window: int | None) -> Tensor:
+    depths = layout.depths
+    seen = layout.slots
+    if seen is None:
+        seen = torch.ones(len(depths), length, dtype=torch.bool, device=depths.device)
+    if window is None:
+        return seen
+    return seen & (length + depths[:, None] - torch.arange(length, device=depths.device) < window)
+
+
+def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where `seen` [..., M, S] is True and -inf elsewhere, its rows aligned."""
+    columns = seen.shape[-1]
+    aligned = columns + -columns % MULTIPLE
+    bias = torch.zeros(*seen.shape[:-1], aligned, dtype=dtype, device=seen.device)
+    return bias[..., :columns].masked_fill_(~seen, -math.inf)
+
+
+def _once(layout: Layout, name: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
+    if name not in layout.derived:
+        layout.derived[name] = make()
+    return layout.derived[name]
