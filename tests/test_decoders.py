@@ -88,9 +88,9 @@ def test_a_decoder_is_the_model(name: str, dtype: torch.dtype) -> None:
                     assert mine.dtype == other.dtype
                     assert (mine - other).abs().max() <= width * other.abs().max()
                 states = own.states(tokens, places, past, start, rows)
-                mine = run(tokens, places, past, start, rows).states
-                assert mine is not None
-                assert (mine - states).abs().max() <= width * states.abs().max()
+                passed = run(tokens, places, past, start, rows).states
+                assert passed is not None
+                assert (passed - states).abs().max() <= width * states.abs().max()
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepthink.engine import sight
 from deepthink.engine.layout import Layout
 
 
@@ -55,24 +56,7 @@ def attend(
             query, key, value, 0.0, causal, attn_mask=bias, scale=scale
         )
         return out, total.masked_fill(~mask.any(-1), -math.inf)  # where the kernel says 0
-    if mask is None and _can_flash(query):
-        both = kernels._scaled_dot_product_flash_attention.default(
-            query, key, value, 0.0, causal, False, scale=scale
-        )[:2]
-        return both
     return attend_plainly(query, key, value, scale, mask, causal)
-
-
-def _can_flash(query: Tensor) -> bool:
-    """Whether FlashAttention takes such a query: half precision on Ampere or newer."""
-    return (
-        query.is_cuda
-        and query.dtype in (torch.float16, torch.bfloat16)
-        and query.shape[-1] % 8 == 0
-        and query.shape[-1] <= 256
-        and torch.backends.cuda.is_flash_attention_available()
-        and torch.cuda.get_device_capability(query.device) >= (8, 0)
-    )
 
 
 def attend_plainly(
@@ -117,22 +101,16 @@ def over_itself(
     """Each token over its own sequence: q [H, N, D], k and v [G, N, D] to [H, N, D] and [H, N]."""
     heads, groups = q.shape[0], k.shape[0]
     if layout.gather is None:
-        places = layout.depths[None]
         q, k, v = q[None], k[None], v[None]
     else:
-        places = layout.depths[layout.gather]
         # [H, N, D] -> [B, H, M, D]
         q, k, v = (x[:, layout.gather].transpose(0, 1) for x in (q, k, v))
     if groups != heads:
         k, v = (x.repeat_interleave(heads // groups, dim=1) for x in (k, v))
-    mask = layout.tree
-    if window is not None and q.shape[-2] > window:
-        near = places[:, None, :, None] - places[:, None, None, :] < window
-        if mask is None:
-            size = q.shape[-2]
-            mask = torch.ones(size, size, dtype=torch.bool, device=q.device).tril()
-        mask = mask & near
-    out, total = attend(q, k, v, scale, mask, causal=mask is None)
+    limit = sight.cutting(layout, window)
+    plain = layout.tree is None and limit is None
+    mask = None if plain else sight.own(layout, limit)
+    out, total = attend(q, k, v, scale, mask, causal=plain)
     if layout.scatter is None:
         return out[0], total[0]
     # [B, H, M, D] -> [H, B·M, D] -> [H, N, D]
@@ -146,21 +124,13 @@ def over_memory(
     """Each token over the memory: q [H, N, D], k and v [G, L, D] to [H, N, D] and [H, N]."""
     heads, tokens, width = q.shape
     groups, length = k.shape[:2]
-    mask = _visible(length, window, layout)
-    if mask is not None:
+    limit = sight.cutting(layout, window, length)
+    if limit is not None or layout.slots is not None:
+        mask = sight.memory(layout, length, limit)[None, None]
         k, v = (x.repeat_interleave(heads // groups, dim=0) for x in (k, v))
-        out, total = attend_plainly(q[None], k[None], v[None], scale, mask[None, None], False)
+        out, total = attend_plainly(q[None], k[None], v[None], scale, mask, False)
     else:
         # the query heads that share a key head become further rows: nothing is repeated
         folded = q.reshape(1, groups, heads // groups * tokens, width)
         out, total = attend(folded, k[None], v[None], scale, None, causal=False)
     return out.reshape(heads, tokens, width), total.reshape(heads, tokens)
-
-
-def _visible(length: int, window: int | None, layout: Layout) -> Tensor | None:
-    """Which of L slots each token sees, [N, L] bool; None if it sees all of them."""
-    if window is None or length + layout.deepest < window:
-        return layout.slots
-    slots = torch.arange(length, device=layout.depths.device)
-    near = length + layout.depths[:, None] - slots[None] < window
-    return near if layout.slots is None else near & layout.slots

@@ -10,14 +10,13 @@ enough to stay in the processor's cache. Two ways, which give the same numbers u
                       much of a token's attention goes to its own sequence
 """
 
-import math
-from collections.abc import Callable
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from deepthink.engine import sight
 from deepthink.engine.layout import Layout
 from deepthink.engine.prepack import product
 
@@ -80,7 +79,7 @@ def _one_by_one(
     ends = list(accumulate(layout.lengths))
     for sequence, (end, size) in enumerate(zip(ends, layout.lengths, strict=True)):
         begin = end - size
-        hidden = _hidden(layout, sequence, begin, size, length, window)
+        hidden = _hidden(layout, sequence, slice(begin, end), length, window)
         for group in range(groups):
             # oneDNN is slow where rows do not follow each other in memory
             keys, values = k[group, begin:end].contiguous(), v[group, begin:end].contiguous()
@@ -161,85 +160,48 @@ def _over_themselves(
     return mixed[:, layout.scatter], totals[:, layout.scatter]
 
 
-def _bias(visible: Tensor) -> Tensor:
-    """What is added to scores: 0 where a token sees, -inf where it does not."""
-    return torch.zeros(visible.shape).masked_fill_(~visible, -math.inf)
-
-
 def _future(layout: Layout, size: int) -> Tensor:
     """[size, size], -inf above the diagonal."""
-    return _once(
-        layout, ("future", size), lambda: _bias(torch.ones(size, size, dtype=torch.bool).tril_())
-    )
+    visible = torch.ones(size, size, dtype=torch.bool)
+    return sight.once(layout, ("future", size), lambda: sight.bias(visible.tril_()))
 
 
 def _hidden_keys(layout: Layout, window: int | None) -> Tensor:
     """[1 or B, M, M, 1]: -inf where a key (row) is hidden from a token of its sequence (column)."""
-    longest = max(layout.lengths)
-    near = window if window is not None and window < longest else None
+    limit = sight.cutting(layout, window)
 
     def make() -> Tensor:
-        if layout.tree is None:
-            sees = torch.ones(1, longest, longest, dtype=torch.bool).tril_()
-        else:
-            sees = layout.tree[:, 0] | torch.eye(longest, dtype=torch.bool)
-        if near is not None:
-            places = layout.depths[None] if layout.gather is None else layout.depths[layout.gather]
-            sees = sees & _near(places, near)
-        return _bias(sees).mT[..., None].contiguous()
+        return sight.bias(sight.own(layout, limit)[:, 0]).mT[..., None].contiguous()
 
-    return _once(layout, ("keys", near), make)
-
-
-def _near(depths: Tensor, window: int) -> Tensor:
-    """[B, M, M]: whether a key's depth (column) is within the window of a token (row)."""
-    return depths[:, :, None] - depths[:, None] < window
+    return sight.once(layout, ("keys", limit), make)
 
 
 def _hidden_slots(layout: Layout, length: int, window: int | None) -> Tensor | None:
     """[N, L], -inf where a slot is hidden from a token; None if all are seen."""
-    near = window if window is not None and length + layout.deepest >= window else None
-    if near is None and layout.slots is None:
+    limit = sight.cutting(layout, window, length)
+    if limit is None and layout.slots is None:
         return None
-
-    def make() -> Tensor:
-        sees = torch.ones(len(layout.depths), length, dtype=torch.bool)
-        if layout.slots is not None:
-            sees = layout.slots
-        if near is not None:
-            sees = sees & (length + layout.depths[:, None] - torch.arange(length) < near)
-        return _bias(sees)
-
-    return _once(layout, ("slots", length, near), make)
+    name = ("slots", length, limit)
+    return sight.once(layout, name, lambda: sight.bias(sight.memory(layout, length, limit)))
 
 
 def _hidden(
-    layout: Layout, sequence: int, begin: int, size: int, length: int, window: int | None
+    layout: Layout, sequence: int, tokens: slice, length: int, window: int | None
 ) -> Tensor | None:
     """[M, L + M], -inf where a slot or a key is hidden from a token of one sequence.
 
     None if only the tokens behind it are.
     """
-    slots = _hidden_slots(layout, length, window)
-    beyond = window is not None and window < size
-    if slots is None and not beyond and layout.tree is None:
+    slots = _hidden_slots(layout, length, window) if length else None
+    limit = sight.cutting(layout, window)
+    if slots is None and limit is None and layout.tree is None:
         return None
 
     def make() -> Tensor:
-        if layout.tree is None:
-            sees = torch.ones(size, size, dtype=torch.bool).tril_()
-        else:
-            sees = layout.tree[sequence, 0, :size, :size]
-        if window is not None and beyond:
-            sees = sees & _near(layout.depths[None, begin : begin + size], window)[0]
-        before = torch.zeros(size, length) if slots is None else slots[begin : begin + size]
-        return torch.cat((before, _bias(sees)), dim=1)
+        size = tokens.stop - tokens.start
+        visible = sight.own(layout, limit)
+        keys = sight.bias(visible[sequence % len(visible), 0, :size, :size])
+        before = torch.zeros(size, length) if slots is None else slots[tokens]
+        return torch.cat((before, keys), dim=1)
 
-    return _once(layout, ("sequence", sequence, length, window), make)
-
-
-def _once(layout: Layout, name: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
-    """What is made of a layout, the same for all layers: made by the first of them."""
-    if name not in layout.derived:
-        layout.derived[name] = make()
-    return layout.derived[name]
+    return sight.once(layout, ("sequence", sequence, length, window), make)

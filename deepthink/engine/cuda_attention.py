@@ -118,7 +118,7 @@ def _over_itself(
         begins = sight.offsets(layout, layout.lengths)
         reach = -1 if window is None else window - 1
         return _flash(q, k, v, scale, (begins, begins), (max(layout.lengths),) * 2, (reach, 0))
-    limit = window if window is not None and layout.deepest >= window else None
+    limit = sight.cutting(layout, window)
     bias = None
     if layout.tree is not None or limit is not None:
         bias = sight.of_own(layout, limit, q.dtype)
@@ -131,7 +131,7 @@ def _over_memory(
     q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layout: Layout
 ) -> Part:
     tokens, length = q.shape[1], k.shape[1]
-    limit = window if window is not None and length + layout.deepest >= window else None
+    limit = sight.cutting(layout, window, length)
     if layout.slots is None and limit is None:
         if not _flashes(q):
             return _grouped(q, k, v, scale, None, causal=False)

@@ -33,6 +33,11 @@ def attended(
     followed = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, *(past or ())))
     if not followed and multiplies(q, k, v):
         return blocked_attention.attended(q, k, v, past, scale, window, layout)
+    if not followed and q.is_cuda:
+        from deepthink.engine import cuda_attention  # slow to import, and of no use without a GPU
+
+        if q.dtype in cuda_attention.DTYPES:
+            return cuda_attention.attended(q, k, v, past, scale, window, layout)
     alone = over_itself(q, k, v, scale, window, layout)
     if past is None:
         return alone[0]

@@ -148,11 +148,18 @@ def wide_logits(head: nn.Linear, inputs: Tensor) -> Tensor:
 
     >>> head = nn.Linear(2, 3, bias=False, dtype=torch.bfloat16)
     >>> wide_logits(head, torch.zeros(1, 2, dtype=torch.bfloat16))
-    tensor([[0., 0., 0.]], grad_fn=<CatBackward0>)
+    tensor([[0., 0., 0.]], grad_fn=<ViewBackward0>)
     """
     if head.weight.dtype.itemsize >= torch.float32.itemsize:
         return nn.functional.linear(inputs, head.weight, head.bias)
-    rows = inputs.float()
-    words = max(1, WIDENED_WEIGHTS // rows.shape[-1])
-    logits = torch.cat([rows @ part.float().T for part in head.weight.split(words)], dim=-1)
+    rows = inputs.flatten(0, -2)
+    logits: Tensor
+    if inputs.is_cuda and not inputs.requires_grad:
+        # products of half precision are exact in float32, and these are summed in it
+        logits = torch.mm(rows, head.weight.T, out_dtype=torch.float32)
+    else:
+        words = max(1, WIDENED_WEIGHTS // rows.shape[-1])
+        parts = head.weight.split(words)
+        logits = torch.cat([rows.float() @ part.float().T for part in parts], dim=-1)
+    logits = logits.view(*inputs.shape[:-1], -1)
     return logits if head.bias is None else logits + head.bias.float()

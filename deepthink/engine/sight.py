@@ -1,4 +1,4 @@
-"""What packed tokens see, as fused kernels want it: offsets of sequences, or a bias of 0 and -inf.
+"""What packed tokens see, as kernels want it: offsets of sequences, masks, biases of 0 and -inf.
 
 Everything is made once for a layout, whose layers share it. Nobody waits for the device.
 """
@@ -31,7 +31,7 @@ def offsets(layout: Layout, lengths: tuple[int, ...]) -> Tensor:
         host = torch.tensor(begins, dtype=torch.int32, pin_memory=device.type == "cuda")
         return host.to(device, non_blocking=True)
 
-    return _once(layout, ("offsets", lengths), made)
+    return once(layout, ("offsets", lengths), made)
 
 
 def of_own(layout: Layout, window: int | None, dtype: torch.dtype) -> Tensor:
@@ -44,7 +44,8 @@ def of_own(layout: Layout, window: int | None, dtype: torch.dtype) -> Tensor:
             [0., 0., -inf],
             [-inf, 0., 0.]])
     """
-    return _once(layout, ("own", window, dtype), lambda: _bias(_own(layout, window), dtype))
+    name = ("own", window, dtype)
+    return once(layout, name, lambda: _aligned(own(layout, window), dtype))
 
 
 def of_memory(
@@ -63,13 +64,20 @@ def of_memory(
     tensor([False, False,  True])
     """
     key = length, window
-    bias = _once(
-        layout, ("memory", *key, dtype), lambda: _bias(_memory(layout, length, window), dtype)
+    bias = once(
+        layout, ("memory", *key, dtype), lambda: _aligned(memory(layout, length, window), dtype)
     )
-    return bias, _once(layout, ("blind", *key), lambda: ~_memory(layout, length, window).any(-1))
+    return bias, once(layout, ("blind", *key), lambda: ~memory(layout, length, window).any(-1))
 
 
-def _own(layout: Layout, window: int | None) -> Tensor:
+def own(layout: Layout, window: int | None) -> Tensor:
+    """Whether each token sees each of its own sequence, [B, 1, M, M], of chains [1, 1, M, M].
+
+    >>> own(Layout(torch.arange(3), (3,), 2), window=2)[0, 0].long()
+    tensor([[1, 0, 0],
+            [1, 1, 0],
+            [0, 1, 1]])
+    """
     if layout.tree is not None and layout.gather is not None:
         seen, places = layout.tree, layout.depths[layout.gather]
     else:
@@ -81,7 +89,14 @@ def _own(layout: Layout, window: int | None) -> Tensor:
     return seen & (places[:, None, :, None] - places[:, None, None, :] < window)
 
 
-def _memory(layout: Layout, length: int, window: int | None) -> Tensor:
+def memory(layout: Layout, length: int, window: int | None) -> Tensor:
+    """Whether each token sees each of L slots, [N, L]; a token at depth d: s if L + d - s < window.
+
+    >>> memory(Layout(torch.arange(3), (3,), 2), length=2, window=3).long()
+    tensor([[1, 1],
+            [0, 1],
+            [0, 0]])
+    """
     depths = layout.depths
     seen = layout.slots
     if seen is None:
@@ -91,15 +106,40 @@ def _memory(layout: Layout, length: int, window: int | None) -> Tensor:
     return seen & (length + depths[:, None] - torch.arange(length, device=depths.device) < window)
 
 
-def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where `seen` [..., M, S] is True and -inf elsewhere, its rows aligned."""
-    columns = seen.shape[-1]
-    aligned = columns + -columns % MULTIPLE
-    bias = torch.zeros(*seen.shape[:-1], aligned, dtype=dtype, device=seen.device)
-    return bias[..., :columns].masked_fill_(~seen, -math.inf)
+def cutting(layout: Layout, window: int | None, length: int = 0) -> int | None:
+    """The window, if it hides something from the deepest token behind L slots; else None.
+
+    >>> places = Layout(torch.arange(3), (3,), deepest=2)
+    >>> cutting(places, 3), cutting(places, 3, length=1), cutting(places, None)
+    (None, 3, None)
+    """
+    return window if window is not None and length + layout.deepest >= window else None
 
 
-def _once(layout: Layout, name: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
+def once(layout: Layout, name: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
+    """What is made of a layout, the same for all layers: the first of them makes it.
+
+    >>> places = Layout(torch.arange(3), (3,), deepest=2)
+    >>> once(places, ("one",), lambda: torch.ones(1)) is once(places, ("one",), lambda: None)
+    True
+    """
     if name not in layout.derived:
         layout.derived[name] = make()
     return layout.derived[name]
+
+
+def bias(seen: Tensor) -> Tensor:
+    """What is added to float32 scores: 0 where `seen` is True, -inf elsewhere.
+
+    >>> bias(torch.tensor([True, False]))
+    tensor([0., -inf])
+    """
+    return torch.zeros(seen.shape, device=seen.device).masked_fill_(~seen, -math.inf)
+
+
+def _aligned(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """As `bias` of [..., M, S], its rows aligned."""
+    columns = seen.shape[-1]
+    aligned = columns + -columns % MULTIPLE
+    zeros = torch.zeros(*seen.shape[:-1], aligned, dtype=dtype, device=seen.device)
+    return zeros[..., :columns].masked_fill_(~seen, -math.inf)
