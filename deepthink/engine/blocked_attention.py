@@ -10,6 +10,8 @@ enough to stay in the processor's cache. Two ways, which give the same numbers u
                       much of a token's attention goes to its own sequence
 """
 
+from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 
 import torch
@@ -20,16 +22,29 @@ from deepthink.engine import sight
 from deepthink.engine.layout import Layout
 from deepthink.engine.prepack import product
 
-LONG = 32
+LONG = 64
 """Sequences of so many tokens on average are attended one by one."""
 
 ROWS = 384
 """Rows of scores, one for each token and query head of a key head, in a block of one sequence."""
 
+PADDING = 1.1
+"""By how much the longest of sequences that are attended together may exceed the shortest."""
+
 SCORES = 1 << 20
 """Scores over the memory in a block of rows (4 MiB)."""
 
 Past = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Neighbouring sequences of similar length: how many, the first, their tokens, the longest."""
+
+    first: int
+    count: int
+    tokens: slice
+    longest: int
 
 
 def attended(
@@ -138,26 +153,72 @@ def _over_themselves(
     rows: Tensor, k: Tensor, v: Tensor, window: int | None, layout: Layout
 ) -> tuple[Tensor, Tensor]:
     """Every sequence over itself: [G, N, R, D], and the log-sum-exps of its scores, [G, N, R]."""
-    groups, _, shared, width = rows.shape
-    count, longest = len(layout.lengths), max(layout.lengths)
-    even = min(layout.lengths) == longest
-    if not even:
-        rows, k, v = (part[:, layout.gather] for part in (rows, k, v))
-    keys, values = (part.reshape(groups * count, longest, -1) for part in (k, v))
-    queries = rows.reshape(groups * count, longest * shared, width)
+    alone = rows.new_empty(*rows.shape[:-1], v.shape[-1])
+    totals = rows.new_empty(rows.shape[:-1])
+    for part in _alike(layout.lengths):
+        gather, scatter = _places(layout, part)
+        queries, keys, values = (
+            x[:, part.tokens] if gather is None else x[:, gather] for x in (rows, k, v)
+        )
+        hidden = _hidden_keys(layout, part, window)
+        mixed, total = _side_by_side(queries, keys, values, hidden, part)
+        if scatter is not None:
+            mixed, total = mixed[:, scatter], total[:, scatter]
+        alone[:, part.tokens], totals[:, part.tokens] = mixed, total
+    return alone, totals
+
+
+def _side_by_side(
+    queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor, part: _Part
+) -> tuple[Tensor, Tensor]:
+    """Sequences of M tokens each: queries [G, B·M, R, D] and keys, as `_over_themselves`."""
+    groups, shared, longest = len(queries), queries.shape[-2], part.longest
+    size = groups * part.count
+    queries = queries.reshape(size, longest * shared, -1)
+    keys, values = (x.reshape(size, longest, -1) for x in (keys, values))
     # keys are the rows here: along a column, sums and maxima of short sequences are fast
     scores = torch.bmm(keys, queries.mT)
-    scores.view(groups, -1, longest, longest, shared).add_(_hidden_keys(layout, window))
+    scores.view(groups, -1, longest, longest, shared).add_(hidden)
     highest = scores.amax(1, keepdim=True)
     weights = scores.sub_(highest).exp_()
     sums = weights.sum(1)
     mixed = torch.bmm(weights.mT, values).div_(sums[..., None])
     totals = sums.log_().add_(highest[:, 0])
-    mixed = mixed.view(groups, count * longest, shared, -1)
-    totals = totals.view(groups, count * longest, shared)
-    if even:
-        return mixed, totals
-    return mixed[:, layout.scatter], totals[:, layout.scatter]
+    tokens = part.count * longest
+    return mixed.view(groups, tokens, shared, -1), totals.view(groups, tokens, shared)
+
+
+@cache
+def _alike(lengths: tuple[int, ...]) -> tuple[_Part, ...]:
+    """Sequences in parts whose longest is not much longer than any other: padding costs twice."""
+    parts = []
+    first = token = 0
+    while first < len(lengths):
+        last, shortest, longest = first, lengths[first], lengths[first]
+        while last < len(lengths):
+            lowest, highest = min(shortest, lengths[last]), max(longest, lengths[last])
+            if highest > lowest * PADDING + 1:
+                break
+            last, shortest, longest = last + 1, lowest, highest
+        size = sum(lengths[first:last])
+        parts.append(_Part(first, last - first, slice(token, token + size), longest))
+        first, token = last, token + size
+    return tuple(parts)
+
+
+def _places(layout: Layout, part: _Part) -> tuple[Tensor | None, Tensor | None]:
+    """The packed index at each place of a part's sequences, and back; None if nothing is padded."""
+    if part.tokens.stop - part.tokens.start == part.count * part.longest:
+        return None, None
+    assert layout.gather is not None
+    gather = layout.gather[part.first : part.first + part.count, : part.longest].flatten()
+    lengths = layout.lengths[part.first : part.first + part.count]
+
+    def back() -> Tensor:
+        rows = (torch.arange(n) + i * part.longest for i, n in enumerate(lengths))
+        return torch.cat(list(rows))
+
+    return gather, sight.once(layout, ("back", part.first), back)
 
 
 def _future(layout: Layout, size: int) -> Tensor:
@@ -166,14 +227,17 @@ def _future(layout: Layout, size: int) -> Tensor:
     return sight.once(layout, ("future", size), lambda: sight.bias(visible.tril_()))
 
 
-def _hidden_keys(layout: Layout, window: int | None) -> Tensor:
+def _hidden_keys(layout: Layout, part: _Part, window: int | None) -> Tensor:
     """[1 or B, M, M, 1]: -inf where a key (row) is hidden from a token of its sequence (column)."""
     limit = sight.cutting(layout, window)
 
     def make() -> Tensor:
-        return sight.bias(sight.own(layout, limit)[:, 0]).mT[..., None].contiguous()
+        visible = sight.own(layout, limit)[:, 0, : part.longest, : part.longest]
+        if len(visible) > 1:
+            visible = visible[part.first : part.first + part.count]
+        return sight.bias(visible).mT[..., None].contiguous()
 
-    return sight.once(layout, ("keys", limit), make)
+    return sight.once(layout, ("keys", part.first, limit), make)
 
 
 def _hidden_slots(layout: Layout, length: int, window: int | None) -> Tensor | None:
