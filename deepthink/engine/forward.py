@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -29,14 +30,23 @@ _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "head_mask")
 
 @dataclass
 class _Pass:
-    """What the attention function needs to know during one forward."""
+    """What the attention function needs to know during one forward.
 
-    layout: Layout
+    layouts: by device, since the layers of one model may be spread over several.
+    """
+
+    layouts: dict[torch.device, Layout]
     memory: Memory | None
     capture: bool
     layer: int = 0
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
+
+    def layout(self, device: torch.device) -> Layout:
+        """The forward's layout where a layer is, copied there once."""
+        if device not in self.layouts:
+            self.layouts[device] = next(iter(self.layouts.values())).to(device)
+        return self.layouts[device]
 
 
 _ACTIVE: ContextVar[_Pass] = ContextVar("deepthink_pass")
@@ -61,16 +71,17 @@ def _iterated_attention(
     current = _ACTIVE.get()
     q, k, v = query[0], key[0], value[0]
     scale = scaling if scaling is not None else q.shape[-1] ** -0.5
+    layout = current.layout(q.device)
     if current.capture:
         current.keys.append(k)
         current.values.append(v)
-    out, total = over_itself(q, k, v, scale, sliding_window, current.layout)
+    out, total = over_itself(q, k, v, scale, sliding_window, layout)
     if current.memory is not None:
         past_k = current.memory.keys[current.layer].to(k)
         past_v = current.memory.values[current.layer].to(v)
         if past_k[:, :1].shape != k[:, :1].shape or past_v[:, :1].shape != v[:, :1].shape:
             raise _another(module)
-        past = over_memory(q, past_k, past_v, scale, sliding_window, current.layout)
+        past = over_memory(q, past_k, past_v, scale, sliding_window, layout)
         out = merge(past, (out, total))
     current.layer += 1
     return out.transpose(0, 1).contiguous()[None], None  # some models look at it with `view`
@@ -134,7 +145,9 @@ class Forward:
             raise _another(self.model)
         if rows is None:
             rows = torch.tensor([len(tokens) - 1], device=device)
-        current = _Pass(layout, memory, capture)
+        head = self.model.get_output_embeddings()
+        kept = head.register_forward_pre_hook(partial(_only, rows), prepend=True)
+        current = _Pass({layout.depths.device: layout}, memory, capture)
         token = _ACTIVE.set(current)
         try:
             logits = self.model(
@@ -143,7 +156,6 @@ class Forward:
                 # a mask of four axes is handed through unread: no mask is ever built
                 attention_mask=torch.ones(1, 1, 1, 1, device=device),
                 use_cache=False,
-                logits_to_keep=rows,
             ).logits[0]
         except IndexError as error:  # of positions that are learnt
             raise UserError(
@@ -153,12 +165,23 @@ class Forward:
             ) from error
         finally:
             _ACTIVE.reset(token)
+            kept.remove()
         if current.layer != layers:
             raise UserError(
                 f"{type(self.model).__name__} passes {current.layer} of its {layers} layers "
                 "through transformers' attention interface: its memory cannot be iterated"
             )
         return logits, current.keys, current.values
+
+
+def _only(rows: Tensor, _head: torch.nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """An output layer's arguments, of whose states [1, N, d] only the wanted rows are kept.
+
+    It is done here and not by transformers' `logits_to_keep`, which wants indices on the device of
+    the last layer, and is given them on that of the first where a model is spread over several.
+    """
+    states, *others = given
+    return (states[:, rows.to(states.device)], *others)
 
 
 @contextmanager

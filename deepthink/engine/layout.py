@@ -1,6 +1,7 @@
 """Where the packed tokens of one forward stand, and what each of them sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +33,19 @@ class Layout:
     scatter: Tensor | None = None
     tree: Tensor | None = None
     slots: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Layout":
+        """The same layout with its tensors on another device.
+
+        >>> single(3, torch.device("cpu")).to(torch.device("meta")).depths.device
+        device(type='meta')
+        """
+        moved: dict[str, Any] = {
+            field.name: part.to(device)
+            for field in fields(self)
+            if isinstance(part := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)
 
 
 def single(length: int, device: torch.device) -> Layout:

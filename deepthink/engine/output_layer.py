@@ -24,14 +24,19 @@ def in_float32(model: PreTrainedModel) -> Iterator[list[Tensor]]:
     """
     inputs: list[Tensor] = []
     head = model.get_output_embeddings()
+    # accelerate's forward brings inputs and weights together, and then calls the layer's own
+    name = "_old_forward" if "_old_forward" in head.__dict__ else "forward"
+    before = head.__dict__.get(name)
     hook = head.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     if head.weight.dtype.itemsize < torch.float32.itemsize:
-        head.__dict__["forward"] = partial(wide_logits, head)
+        head.__dict__[name] = partial(wide_logits, head)
     try:
         yield inputs
     finally:
         hook.remove()
-        head.__dict__.pop("forward", None)
+        head.__dict__.pop(name, None)
+        if before is not None:
+            head.__dict__[name] = before
 
 
 def wide_logits(head: nn.Linear, inputs: Tensor) -> Tensor:

@@ -84,5 +84,6 @@ def score_group(
         for packed in group
     ]
     ends = [start + packed.reads[0][0] for start, packed in zip(starts, group, strict=True)]
-    last = inputs[0][0, torch.searchsorted(rows, torch.tensor(ends, device=device))]
+    places_of_ends = torch.searchsorted(rows, torch.tensor(ends, device=device))
+    last = inputs[0][0, places_of_ends.to(inputs[0].device)]
     return [QueryScores(*pair) for pair in zip(scores, last, strict=True)]
