@@ -519,8 +519,8 @@ def test_files_that_change_while_they_are_read_are_refused(
 ) -> None:
     read = loading.load_plain
 
-    def replaced(*args: Any) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-        loaded = read(*args)
+    def replaced(*args: Any, **options: Any) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+        loaded = read(*args, **options)
         reweigh(folder)
         return loaded
 
@@ -623,13 +623,13 @@ def test_a_token_that_cannot_be_read_hides_no_error(
 def test_a_flipped_bit_in_the_converted_weights_is_noticed(package: Path, tmp_path: Path) -> None:
     spec = spec_of("made/weights", "made_weights", "1.0")
     told: list[str] = []
-    loading.load(spec, CPU, told.append)
+    loading.load(spec, CPU, tell=told.append)
     assert told == []
     file = tmp_path / "cache" / "made_weights-1.0" / "model.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:-2] + bytes([whole[-2] ^ 64]) + whole[-1:])
     loading.unload()
-    loading.load(spec, CPU, told.append)
+    loading.load(spec, CPU, tell=told.append)
     assert told == [f"{file.parent} is not as it was written: tiny.gguf is converted anew"]
     assert file.read_bytes() == whole
 

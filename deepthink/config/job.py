@@ -18,7 +18,7 @@ from deepthink.settings import (
 )
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = ("auto", "cpu", "cuda", "mps", "spread")
 WANDB_MODES = ("offline", "online", "disabled")
 
 

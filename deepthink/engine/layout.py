@@ -1,6 +1,7 @@
 """Where the packed tokens of one forward stand, and what each of them sees."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,6 +37,19 @@ class Layout:
     derived: dict[tuple[object, ...], Tensor] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def to(self, device: torch.device) -> "Layout":
+        """The same layout with its tensors on another device.
+
+        >>> single(3, torch.device("cpu")).to(torch.device("meta")).depths.device
+        device(type='meta')
+        """
+        moved: dict[str, Any] = {
+            each.name: part.to(device)
+            for each in fields(self)
+            if isinstance(part := getattr(self, each.name), Tensor)
+        }
+        return replace(self, **moved)
 
 
 def single(length: int, device: torch.device) -> Layout:

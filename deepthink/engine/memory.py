@@ -121,7 +121,7 @@ class Memory:
 
         return {
             name: torch.stack(
-                [moved(now, then) for now, then in zip(now_, then_, strict=True)]
+                [moved(*pair).to(now_[0].device) for pair in zip(now_, then_, strict=True)]
             ).tolist()
             for name, now_, then_ in (
                 ("keys", self.keys, origin.keys),

@@ -70,7 +70,7 @@ class OutputLayer:
         followed = torch.is_grad_enabled() and states.requires_grad
         if self.plain and not followed and multiplies(states, head.weight):
             return partial(_streamed, head)
-        return partial(_whole, partial(wide_logits, head) if self.plain else self._logits)
+        return partial(_whole, partial(_plain_logits, head) if self.plain else self._logits)
 
     def _logits(self, states: Tensor) -> Tensor:
         """The logits [R, V] that the model's own code makes of states."""
@@ -78,10 +78,7 @@ class OutputLayer:
         head: Any = self.model.get_output_embeddings()
         given = _States(last_hidden_state=states[None])
         tokens = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
-        with (
-            _replaced(body, lambda *_, **__: given),
-            _replaced(head, partial(wide_logits, head)),
-        ):
+        with _replaced(body, lambda *_, **__: given), _widened(head):
             logits: Tensor = self.model(input_ids=tokens, use_cache=False).logits[0]
         return logits
 
@@ -95,7 +92,7 @@ class _States(BaseModelOutputWithPast):
 
 @contextmanager
 def states_only(model: PreTrainedModel) -> Iterator[list[Tensor]]:
-    """Collects what the output layer is given, [1, rows, d], and computes nothing of it."""
+    """Collects what the output layer is given, [1, N, d], and computes nothing of it."""
     collected: list[Tensor] = []
 
     def collect(states: Tensor) -> Tensor:
@@ -109,14 +106,29 @@ def states_only(model: PreTrainedModel) -> Iterator[list[Tensor]]:
 @contextmanager
 def _replaced(module: nn.Module, forward: Callable[..., object]) -> Iterator[None]:
     """Has a module compute something else meanwhile."""
-    before = module.__dict__.get("forward")
-    module.__dict__["forward"] = forward
+    # accelerate's forward brings inputs and weights together, and then calls the module's own
+    name = "_old_forward" if "_old_forward" in module.__dict__ else "forward"
+    before = module.__dict__.get(name)
+    module.__dict__[name] = forward
     try:
         yield
     finally:
-        del module.__dict__["forward"]
+        del module.__dict__[name]
         if before is not None:
-            module.__dict__["forward"] = before
+            module.__dict__[name] = before
+
+
+@contextmanager
+def _widened(head: Any) -> Iterator[None]:
+    """Has an output layer compute in float32 or wider."""
+    with _replaced(head, partial(wide_logits, head)):
+        yield
+
+
+def _plain_logits(head: nn.Module, states: Tensor) -> Tensor:
+    with _widened(head):
+        logits: Tensor = head(states[None])[0]
+    return logits
 
 
 def _whole(
@@ -125,6 +137,7 @@ def _whole(
     """Log p from logits over the whole vocabulary."""
     logits = logits_of(states)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    rows, tokens = rows.to(logits.device), tokens.to(logits.device)
     return logits[rows, tokens] - logits.logsumexp(-1)[rows]
 
 

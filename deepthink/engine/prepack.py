@@ -88,7 +88,7 @@ def prepack(model: PreTrainedModel) -> PreTrainedModel:
     >>> prepack(model) is model
     True
     """
-    if model.device.type != "cpu" or model.dtype != torch.float32:
+    if {(x.device.type, x.dtype) for x in model.parameters()} != {("cpu", torch.float32)}:
         return model
     if not torch.backends.mkldnn.is_available():
         return model

@@ -31,14 +31,23 @@ _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "head_mask")
 
 @dataclass
 class _Pass:
-    """What the attention function needs to know during one forward."""
+    """What the attention function needs to know during one forward.
 
-    layout: Layout
+    layouts: by device, since the layers of one model may be spread over several.
+    """
+
+    layouts: dict[torch.device, Layout]
     memory: Memory | None
     capture: bool
     layer: int = 0
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
+
+    def layout(self, device: torch.device) -> Layout:
+        """The forward's layout where a layer is, copied there once."""
+        if device not in self.layouts:
+            self.layouts[device] = next(iter(self.layouts.values())).to(device)
+        return self.layouts[device]
 
 
 _ACTIVE: ContextVar[_Pass] = ContextVar("deepthink_pass")
@@ -69,7 +78,7 @@ def _iterated_attention(
     past = None
     if current.memory is not None:
         past = current.memory.of_layer(current.layer, k, v)
-    out = attended(q, k, v, past, scale, sliding_window, current.layout)
+    out = attended(q, k, v, past, scale, sliding_window, current.layout(q.device))
     current.layer += 1
     return out.transpose(0, 1).contiguous()[None], None  # some models look at it with `view`
 
@@ -108,7 +117,7 @@ def _run(
 ) -> Passed:
     """One forward, see `Forward`."""
     device, name = model.device, type(model).__name__
-    current = _Pass(layout, memory, capture=rows is None)
+    current = _Pass({layout.depths.device: layout}, memory, capture=rows is None)
     token = _ACTIVE.set(current)
     try:
         with states_only(model) as collected:
@@ -118,7 +127,6 @@ def _run(
                 # a mask of four axes is handed through unread: no mask is ever built
                 attention_mask=torch.ones(1, 1, 1, 1, device=device),
                 use_cache=False,
-                logits_to_keep=torch.tensor([0], device=device) if rows is None else rows,
             )
     except IndexError as error:  # of positions that are learnt
         raise too_long(name, start + layout.deepest + 1) from error
@@ -130,10 +138,12 @@ def _run(
             f"{name} passes {current.layer} of its {layers} layers through transformers' attention "
             "interface: its memory cannot be iterated"
         )
-    states = collected[0][0] if collected else None
-    if rows is not None and (states is None or len(states) != len(rows)):
-        raise UserError(f"{name} does not keep the logits that are asked for")
-    return Passed(states, current.keys, current.values)
+    if rows is None:
+        return Passed(None, current.keys, current.values)
+    if not collected or collected[0].shape[:2] != (1, len(tokens)):
+        raise UserError(f"{name} does not give its output layer the states of all tokens")
+    states = collected[0][0]
+    return Passed(states[rows.to(states.device)], [], [])
 
 
 @contextmanager

@@ -97,6 +97,7 @@ def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[F
         name = type(model).__name__
         raise UserError(f"{name} is in training mode, where dropout is random: call model.eval()")
     if model not in _probed:
+        _check_held(model)
         _check_direction(model)
         _check_positions(model)
         if model.config.model_type not in PROVEN:
@@ -109,6 +110,15 @@ def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[F
         return
     with torch.no_grad():
         yield Forward(model, decoder.run, plain=True)
+
+
+def _check_held(model: PreTrainedModel) -> None:
+    """Refuse a model whose first weights, those of the tokens, are on no device that computes."""
+    if model.device.type == "meta":
+        raise UserError(
+            f"{type(model).__name__} has no weights where its tokens go in: load them, or, where "
+            "accelerate keeps a part in the host's memory, leave the embedding on a device"
+        )
 
 
 def _check_direction(model: PreTrainedModel) -> None:
@@ -249,26 +259,23 @@ def _conversion(
     module: torch.nn.Module, dtype: torch.dtype, recurse: bool = True
 ) -> tuple[Callable[..., None], Callable[..., None]]:
     """Two functions: one converts a module's own or all its tensors, one puts the old ones back."""
-    parameters: list[tuple[Tensor, Tensor]] = []
-    buffers: list[tuple[torch.nn.Module, str, Tensor]] = []
+    kept: list[tuple[dict[str, Any], str, Tensor]] = []
 
     def convert(*_: object) -> None:
-        for one in module.modules() if recurse else [module]:
-            for parameter in one.parameters(recurse=False):
-                if parameter.is_floating_point():
-                    parameters.append((parameter, parameter.data))
-                    parameter.data = parameter.data.to(dtype)
-            for name, buffer in one.named_buffers(recurse=False):
+        for part in module.modules() if recurse else [module]:
+            for name, weight in [*part.named_parameters(recurse=False)]:
+                if weight.is_floating_point():
+                    kept.append((part._parameters, name, weight))
+                    wide = weight.detach().to(dtype)
+                    part._parameters[name] = torch.nn.Parameter(wide, requires_grad=False)
+            for name, buffer in [*part.named_buffers(recurse=False)]:
                 if buffer.is_floating_point():
-                    buffers.append((one, name, buffer))
-                    one._buffers[name] = buffer.to(dtype)
+                    kept.append((part._buffers, name, buffer))
+                    part._buffers[name] = buffer.to(dtype)
 
     def restore(*_: object) -> None:
-        for parameter, data in parameters:
-            parameter.data = data
-        for one, name, buffer in buffers:
-            one._buffers[name] = buffer
-        parameters.clear()
-        buffers.clear()
+        for tensors, name, tensor in kept:
+            tensors[name] = tensor
+        kept.clear()
 
     return convert, restore

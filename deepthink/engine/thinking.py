@@ -179,8 +179,9 @@ def _check(memory: Memory, shapes: list[torch.Size], name: str) -> None:
 
 def _finite(memory: Memory) -> bool:
     """Whether all numbers are finite. A finite sum tells it, and takes a twentieth of the time."""
-    wide = torch.promote_types(memory.keys[0].dtype, torch.float32)
-    sums = torch.stack([tensor.sum(dtype=wide) for tensor in memory.tensors])
+    first = memory.keys[0]
+    wide = torch.promote_types(first.dtype, torch.float32)
+    sums = torch.stack([tensor.sum(dtype=wide).to(first.device) for tensor in memory.tensors])
     return bool(sums.isfinite().all()) or all(
         bool(tensor.isfinite().all()) for tensor in memory.tensors
     )

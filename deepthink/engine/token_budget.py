@@ -51,7 +51,8 @@ class TokenBudget:
             return cls(ON_A_CPU)
         if model.device.type != "cuda":
             return cls(MOST)
-        free = SHARE * _free_bytes(model.device) - _logits_bytes(model)
+        cards = {model.device, *(weight.device for weight in model.parameters() if weight.is_cuda)}
+        free = SHARE * min(map(_free_bytes, cards)) - _logits_bytes(model)
         fitting = int(free / bytes_per_token(model))
         power = 1 << max(fitting, 1).bit_length() - 1
         return cls(min(max(power, LEAST), MOST))

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import align_module_device
 from safetensors import safe_open
+from torch import Tensor
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     PretrainedConfig,
@@ -138,7 +140,7 @@ def _kind(name: str) -> str:
 
 def _check_numbers(model: PreTrainedModel, name: str) -> None:
     zero = True
-    for key, weight in model.named_parameters():
+    for key, weight in _weights(model):
         if weight.is_meta or not weight.numel() or not weight.is_floating_point():
             continue
         least, most = torch.aminmax(weight.detach())
@@ -147,3 +149,15 @@ def _check_numbers(model: PreTrainedModel, name: str) -> None:
         zero = zero and float(least) == float(most) == 0
     if zero:
         raise UserError(f"the weights of {name} are all zero: it was never trained or filled")
+
+
+def _weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
+    """Every weight and its name. Those that wait in the host's memory are brought to their GPU."""
+    seen: set[int] = set()
+    for place, module in model.named_modules():
+        waiting = dict(module.named_parameters(recurse=False))  # these objects stay, others do not
+        names = [name for name, weight in waiting.items() if id(weight) not in seen]
+        seen.update(map(id, waiting.values()))
+        with align_module_device(module):
+            for name in names:
+                yield f"{place}.{name}", getattr(module, name)

@@ -4,7 +4,7 @@ import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import CRITICAL
+from logging import CRITICAL, getLogger
 from pickle import UnpicklingError
 
 import torch
@@ -20,15 +20,18 @@ from deepthink.models.resolving import asked_by
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Silence what transformers prints by itself. What matters is raised."""
-    before = transformers_logging.get_verbosity()
+    """Silence what transformers and accelerate print by themselves. What matters is raised."""
+    before, accelerate = transformers_logging.get_verbosity(), getLogger("accelerate")
+    level = accelerate.level
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity(CRITICAL)
+    accelerate.setLevel(CRITICAL)
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         transformers_logging.set_verbosity(before)
+        accelerate.setLevel(level)
 
 
 @contextmanager

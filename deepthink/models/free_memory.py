@@ -1,27 +1,60 @@
 """Bytes that a model may take on a device, and whether its weights fit into them."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from deepthink.config.job import ModelSpec
 from deepthink.errors import UserError
+
+ROOM = 0.9
+"""Where a model is spread, the share of a device's free memory that weights may take.
+
+A forward computes in the rest.
+"""
 
 
 def check_memory(
     spec: ModelSpec, empty: PreTrainedModel, dtype: torch.dtype, device: torch.device
 ) -> None:
     """Raise UserError if the weights alone take more than the free memory, before any is read."""
-    needed = sum(weight.numel() * weight.element_size() for weight in empty.parameters())
+    needed = weight_bytes(empty.parameters())
     free = free_memory(device)
-    if needed > free:
-        raise UserError(
-            f"{spec.name} needs {needed:,} bytes for its weights in {str(dtype)[6:]}, {device} has "
-            f"{free:,} free: use a smaller model, model.dtype=bfloat16 or another device"
-        )
+    if needed <= free:
+        return
+    choices = "a smaller model, model.dtype=bfloat16 or another device"
+    if torch.cuda.is_available() and needed <= (together := sum(map(room, every_device()))):
+        choices = f"device=spread (all GPUs and the host have room for {together:,}), {choices}"
+    raise UserError(
+        f"{spec.name} needs {needed:,} bytes for its weights in {str(dtype)[6:]}, {device} has "
+        f"{free:,} free: use {choices}"
+    )
+
+
+def weight_bytes(weights: Iterable[Tensor]) -> int:
+    """Bytes that weights take.
+
+    >>> weight_bytes([torch.zeros(2, 3), torch.zeros(1, dtype=torch.bfloat16)])
+    26
+    """
+    return sum(weight.numel() * weight.element_size() for weight in weights)
+
+
+def every_device() -> tuple[torch.device, ...]:
+    """Every GPU, and then the CPU for the host's memory, unless that is the GPUs' own too."""
+    cards = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    shared = any(torch.cuda.get_device_properties(card).is_integrated for card in cards)
+    return tuple(cards if shared else [*cards, torch.device("cpu")])
+
+
+def room(device: torch.device) -> int:
+    """Bytes of a device that weights may take where a model is spread."""
+    return int(ROOM * free_memory(device))
 
 
 def free_memory(device: torch.device) -> int:

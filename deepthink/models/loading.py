@@ -24,8 +24,9 @@ from deepthink.errors import UserError
 from deepthink.models import checkpoints, resolving
 from deepthink.models.converting import converted
 from deepthink.models.faults import in_one_line, quietly
-from deepthink.models.free_memory import check_memory
+from deepthink.models.free_memory import check_memory, every_device
 from deepthink.models.resolving import Resolved
+from deepthink.models.spreading import devices_of, keep_own_copies, placement
 
 # errors are said once, in one line, by `faults.explain`
 hub_logging.set_verbosity_error()
@@ -50,9 +51,27 @@ class LM:
         """How many positions the model knows; None where it names no limit."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """The devices that hold the weights: one, or all over which the model is spread."""
+        return devices_of(self.model)
+
+
+def resolve_devices(device: str) -> tuple[torch.device, ...]:
+    """The devices a config names: one, or for "spread" every GPU and then the host's memory."""
+    first = resolve_device(device)
+    return every_device() if device == "spread" else (first,)
+
 
 def resolve_device(device: str) -> torch.device:
-    """The device a config names; "auto" prefers CUDA, then Apple's GPU, then the CPU."""
+    """The device a config names, for "spread" the first of all.
+
+    "auto" prefers CUDA, then Apple's GPU, then the CPU.
+    """
+    if device == "spread":
+        if not torch.cuda.is_available():
+            raise UserError("device=spread is for GPUs, and PyTorch sees none: use device=auto")
+        return every_device()[0]
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
         return torch.device(next((name for name, there in available.items() if there), "cpu"))
@@ -72,11 +91,11 @@ def resolve_dtype(dtype: str, device: torch.device) -> str:
     return "bfloat16" if device.type == "cuda" else "float32"
 
 
-_loaded: dict[torch.device, LM] = {}
+_loaded: dict[tuple[torch.device, ...], LM] = {}
 
 
 def load(
-    model: ModelSpec | Resolved, device: torch.device, tell: Callable[[str], object] = print
+    model: ModelSpec | Resolved, *devices: torch.device, tell: Callable[[str], object] = print
 ) -> LM:
     """Load a model, frozen and in eval mode, or return it if it was the last one loaded.
 
@@ -85,17 +104,19 @@ def load(
     come from the hub (its cache, or the network), a local folder or an installed package. Code from
     a repository is never run, and pickled weights are read as plain tensors only.
 
+    devices: one, or the GPUs over which the layers are spread, with the CPU for the host's memory.
+
     Raises:
         UserError: the model is not installed, not cached without a network, gated, unknown, or
             cannot be iterated; or its files changed since they were resolved.
     """
     wanted = _resolved(model)
-    last = _loaded.get(device)
+    last = _loaded.get(devices)
     if last is not None and last.resolved == wanted and last.state == state(last.model):
         return last
     del last
     unload()  # before the next is read, because two may not fit
-    tokenizer, weights = load_plain(wanted, device, tell)
+    tokenizer, weights = load_plain(wanted, *devices, tell=tell)
     with iterated(weights):  # refuses what cannot be iterated
         pass
     if resolve(wanted.spec) != wanted:
@@ -104,8 +125,8 @@ def load(
             "began: the same command starts again, with those that are there now"
         )
     packed = prepack(weights)
-    _loaded[device] = LM(packed, tokenizer, wanted, state(packed))
-    return _loaded[device]
+    _loaded[devices] = LM(packed, tokenizer, wanted, state(packed))
+    return _loaded[devices]
 
 
 def unload() -> None:
@@ -117,12 +138,12 @@ def unload() -> None:
 
 
 def load_plain(
-    model: ModelSpec | Resolved, device: torch.device, tell: Callable[[str], object] = print
+    model: ModelSpec | Resolved, *devices: torch.device, tell: Callable[[str], object] = print
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """A tokenizer and a model as transformers has them, neither tested for iterating nor packed."""
     wanted = _resolved(model)
     spec, options, where = wanted.spec, wanted.options, wanted.place
-    dtype = getattr(torch, resolve_dtype(spec.dtype, device))
+    dtype = getattr(torch, resolve_dtype(spec.dtype, devices[0]))
     with in_one_line(spec), quietly():
         if wanted.gguf is not None:
             where = str(converted(wanted.gguf, wanted.name, tell))
@@ -132,13 +153,18 @@ def load_plain(
         checkpoints.check_kind(config, spec.hub_id)
         with torch.device("meta"):
             empty = AutoModelForCausalLM.from_config(config, dtype=dtype)
-        check_memory(spec, empty, dtype, device)
+        placed = None
+        if len(devices) > 1:
+            placed = placement(spec, empty, devices)
+        else:
+            check_memory(spec, empty, dtype, devices[0])
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
         checkpoints.check_tokenizer(tokenizer, empty, spec.hub_id)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             where,
             config=config,
             dtype=dtype,
+            device_map=placed,
             weights_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # said in one line by what follows
@@ -147,8 +173,11 @@ def load_plain(
         weights, report = loaded
         resolving.check_cached(wanted)
         checkpoints.check_tensors(weights, report, spec.hub_id)
-        weights.to(device)
-        if device.type == "cpu":  # otherwise it follows its files, should they be written again
+        if placed is not None:
+            keep_own_copies(weights)
+        else:
+            weights.to(devices[0])
+        if weights.device.type == "cpu":  # or it follows its files, should they be written again
             for tensor in (*weights.parameters(), *weights.buffers()):
                 tensor.data = tensor.data.clone()
     return tokenizer, weights.eval().requires_grad_(False)

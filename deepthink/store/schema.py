@@ -153,7 +153,8 @@ class Execution(Part):
     """The device on which the job ran. It cannot change a number beyond rounding."""
 
     device: StrictStr
-    """The GPU's name, or the processor's kind and thread count."""
+    """The GPU's name, or the processor's kind and thread count. Of a spread model: all GPUs and
+    "host memory", where that held a part."""
     token_budget: StrictInt
     """Tokens of one forward pass, at most."""
 
@@ -198,7 +199,7 @@ class Record(Part):
     flops: Flops
     seconds: Seconds
     peak_memory_bytes: StrictInt
-    """Of the GPU, or of the process since its start where there is none."""
+    """Of the GPUs together, or of the process since its start where there is none."""
     execution: Execution
     model_commit: StrictStr | None
     """The commit of the model's repository on the hub, if it is known."""

@@ -142,10 +142,10 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
         UserError: as in `run`.
     """
     config, splits = job.config, job.splits
-    device = loading.resolve_device(config.device)
+    devices = loading.resolve_devices(config.device)
     watch.stage(f"loading {config.model.name}")
-    clock = provenance.Clock(device)
-    lm = loading.load(job.model, device, watch.tell)
+    clock = provenance.Clock(*devices)
+    lm = loading.load(job.model, *devices, tell=watch.tell)
     clock.lap("load")
     budget = TokenBudget.of(lm.model)
     if config.token_budget is not None:
@@ -198,9 +198,7 @@ def _record(
         flops=accounts.operations(lm, groups, evaluated.thinking, pool),
         seconds=accounts.seconds(clock.laps),
         peak_memory_bytes=clock.peak_memory(),
-        execution=Execution(
-            device=provenance.device_name(lm.model.device), token_budget=budget.tokens
-        ),
+        execution=Execution(device=provenance.device_name(*lm.devices), token_budget=budget.tokens),
         model_commit=job.model.commit,
         versions=provenance.versions(),
         code=provenance.code(),

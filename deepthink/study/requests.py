@@ -60,7 +60,8 @@ def _members(request: Request, watch: Watcher) -> Results:
     if waiting:
         records.check_writable(Path(first.results))
         watch.stage(f"loading {first.model.name}")
-        loading.load(first.model, loading.resolve_device(first.device), watch.tell)
+        devices = loading.resolve_devices(first.device)
+        loading.load(first.model, *devices, tell=watch.tell)
     watch.start(sum(job.readings for job in waiting))
 
     def attempt(name: str) -> None:
