@@ -99,11 +99,12 @@ class _Cards(TorchDispatchMode):
 def pretended_cards() -> Iterator[None]:
     """Tensors can be made on "cuda:0", "cuda:1", … and be copied there. Nothing is recorded.
 
-    The cards have no fused kernels, and plenty of memory.
+    The cards have no fused kernels and plenty of memory, and the host has no pinned memory.
     """
     with (
         patch("torch.cuda._lazy_init", lambda: None),
         patch("deepthink.engine.cuda_attention.DTYPES", ()),
+        patch.object(Tensor, "pin_memory", lambda host: host),
         patch("deepthink.engine.token_budget._free_bytes", lambda _: 1 << 34),
         torch.no_grad(),
         _Cards(),

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from deepthink.engine.prepack import multiplies, product
+from deepthink.engine.transfer import sent
 
 ROWS = 256
 """States whose logits are computed at a time."""
@@ -58,10 +59,10 @@ class OutputLayer:
         places = [(blocks == number).nonzero()[:, 0] for number in range(-(-len(states) // ROWS))]
         device = states.device
         parts = [
-            logs(block, (at[place] % ROWS).to(device), words[place].to(device))
+            logs(block, sent(at[place] % ROWS, device), sent(words[place], device))
             for block, place in zip(states.split(ROWS), places, strict=True)
         ]
-        order = torch.cat(places).argsort().to(device)
+        order = sent(torch.cat(places).argsort(), device)
         return torch.cat(parts)[order]
 
     def _in_float32(self, states: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

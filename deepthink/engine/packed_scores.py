@@ -1,5 +1,6 @@
 """The scores of packed queries: states by forwards, and from these the candidates' scores."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +12,7 @@ from deepthink.engine.forward import Forward
 from deepthink.engine.layout import single
 from deepthink.engine.memory import Memory
 from deepthink.engine.packing import Packed, common_beginning, layout
+from deepthink.engine.transfer import sent
 from deepthink.errors import UserError
 from deepthink.structures import Tokens
 
@@ -76,29 +78,47 @@ def states_of(forward: Forward, memory: Memory | None, group: Sequence[Packed]) 
     wanted = sorted(set(reads))
     row = {index: number for number, index in enumerate(wanted)}
     tokens = [token for packed in group for token in packed.tokens]
-    rows = torch.tensor(wanted, device=device)
+    rows = sent(torch.tensor(wanted), device)
     states = forward.states(tokens, places, memory, _begin(memory), rows)
     ends = [row[start + packed.reads[0][0]] for start, packed in zip(starts, group, strict=True)]
     return GroupStates(group, states, [row[index] for index in reads], ends)
 
 
-def scores_of(
-    forward: Forward, parts: Sequence[GroupStates], answer_score: str
-) -> list[QueryScores]:
-    """The scores of all queries of some groups, one group after the other."""
+@dataclass(frozen=True)
+class GroupLogs:
+    """What groups leave: log p of each token of each candidate of each query [n], on the device.
+
+    states: [Q, d], those at the queries' last tokens.
+    """
+
+    packs: list[Packed]
+    logs: Tensor
+    states: Tensor
+
+
+def logs_of(forward: Forward, parts: Sequence[GroupStates]) -> GroupLogs:
+    """The output layer over the states of some groups, one group after the other."""
     firsts = _firsts([len(part.states) for part in parts])
     states = torch.cat([part.states for part in parts])
     rows = [first + row for first, part in zip(firsts, parts, strict=True) for row in part.rows]
     packs = [packed for part in parts for packed in part.group]
     targets = [token for packed in packs for candidate in packed.candidates for token in candidate]
-    logs = forward.log_probabilities(states, rows, targets)
-    per_token = (logs.exp() if answer_score == "probability" else logs).tolist()
-    if any(number != number for number in per_token):
-        raise UserError("the model's scores are not numbers: use model.dtype=bfloat16 or float32")
     ends = [first + end for first, part in zip(firsts, parts, strict=True) for end in part.ends]
-    last = states[torch.tensor(ends, device=states.device)]
-    scores = _by_candidate(packs, iter(per_token), answer_score == "mean")
-    return [QueryScores(*pair) for pair in zip(scores, last, strict=True)]
+    logs = forward.log_probabilities(states, rows, targets)
+    return GroupLogs(packs, logs, states[sent(torch.tensor(ends), states.device)])
+
+
+def scores_of(parts: Sequence[GroupLogs], answer_score: str) -> Iterator[QueryScores]:
+    """The scores of all queries. The device is waited for here, and not before."""
+    for part in parts:
+        logs = part.logs.exp() if answer_score == "probability" else part.logs
+        per_token = logs.tolist()
+        if any(map(math.isnan, per_token)):
+            raise UserError(
+                "the model's scores are not numbers: use model.dtype=bfloat16 or float32"
+            )
+        scores = _by_candidate(part.packs, iter(per_token), answer_score == "mean")
+        yield from map(QueryScores, scores, part.states)
 
 
 def _by_candidate(

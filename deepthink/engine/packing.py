@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from deepthink.engine.layout import Layout
+from deepthink.engine.transfer import sent
 from deepthink.structures import Tokens
 
 
@@ -126,14 +127,14 @@ def layout(group: Sequence[Packed], device: torch.device) -> tuple[Layout, list[
             np.fill_diagonal(sees, True)
             for node, parent in enumerate(packed.parents[1:], start=1):
                 sees[node, : parent + 1] = sees[parent, : parent + 1]
-        tree = torch.from_numpy(ancestors)[:, None].to(device)
+        tree = sent(torch.from_numpy(ancestors)[:, None], device)
     depths = [depth for packed in group for depth in packed.depths]
     places = Layout(
-        torch.tensor(depths).to(device),
+        sent(torch.tensor(depths), device),
         tuple(lengths),
         max(depths),
-        gather.to(device),
-        scatter.to(device),
+        sent(gather, device),
+        sent(scatter, device),
         tree,
     )
     return places, starts

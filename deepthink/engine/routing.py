@@ -20,6 +20,7 @@ from deepthink.engine.kernels import attended
 from deepthink.engine.layout import Layout
 from deepthink.engine.memory import Memory
 from deepthink.engine.output_layer import states_only
+from deepthink.engine.transfer import sent
 from deepthink.errors import UserError
 from deepthink.structures import Tokens
 
@@ -122,7 +123,7 @@ def _run(
     try:
         with states_only(model) as collected:
             model(
-                input_ids=torch.tensor([tokens], device=device),
+                input_ids=sent(torch.tensor([tokens]), device),
                 position_ids=(start + layout.depths)[None],
                 # a mask of four axes is handed through unread: no mask is ever built
                 attention_mask=torch.ones(1, 1, 1, 1, device=device),

@@ -17,8 +17,10 @@ from deepthink.engine.forward import Forward
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import allocating
 from deepthink.engine.packed_scores import (
+    GroupLogs,
     GroupStates,
     QueryScores,
+    logs_of,
     scores_of,
     share_beginning,
     states_of,
@@ -221,7 +223,7 @@ class Scorer:
         """Forward packs of so many queries each, shortest first, as many as the budget holds."""
         waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
         order = tuple(waiting)
-        scores: list[QueryScores] = []
+        finished: list[GroupLogs] = []
         pending: list[GroupStates] = []
         while waiting:
             taken = waiting[: self._budget.fitting([packs[i] for i in waiting])]
@@ -234,10 +236,10 @@ class Scorer:
                 continue
             del waiting[: len(taken)]
             if not waiting or sum(len(part.states) for part in pending) >= PENDING:
-                scores += scores_of(forward, pending, self._answer_score)
+                finished.append(logs_of(forward, pending))
                 pending.clear()
             self._progress(sum(sizes[i] for i in taken))
-        placed = dict(zip(order, scores, strict=True))
+        placed = dict(zip(order, scores_of(finished, self._answer_score), strict=True))
         return [placed[i] for i in range(len(packs))]
 
 

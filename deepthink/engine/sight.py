@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from deepthink.engine.layout import Layout
+from deepthink.engine.transfer import sent
 
 MULTIPLE = 16
 """Rows of a bias begin at multiples of so many numbers, as the kernel wants them aligned."""
@@ -27,9 +28,7 @@ def offsets(layout: Layout, lengths: tuple[int, ...]) -> Tensor:
     device = layout.depths.device
 
     def made() -> Tensor:
-        begins = [0, *accumulate(lengths)]
-        host = torch.tensor(begins, dtype=torch.int32, pin_memory=device.type == "cuda")
-        return host.to(device, non_blocking=True)
+        return sent(torch.tensor([0, *accumulate(lengths)], dtype=torch.int32), device)
 
     return once(layout, ("offsets", lengths), made)
 

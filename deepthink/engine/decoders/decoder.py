@@ -11,6 +11,7 @@ from deepthink.engine.forward import Passed, too_long
 from deepthink.engine.kernels import attended
 from deepthink.engine.layout import Layout
 from deepthink.engine.memory import Memory
+from deepthink.engine.transfer import sent
 from deepthink.structures import Tokens
 
 Turns = Mapping[str, tuple[Tensor, Tensor]]
@@ -100,7 +101,7 @@ class Decoder:
         if self.positions is not None and needed > self.positions:
             raise too_long(self.name, needed)
         places = layout.depths + start
-        x = self.embed(torch.tensor(tokens, device=places.device), places)
+        x = self.embed(sent(torch.tensor(tokens), places.device), places)
         turns = self.turns(x, places)
         keys: list[Tensor] = []
         values: list[Tensor] = []
