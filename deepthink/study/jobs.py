@@ -199,7 +199,9 @@ def _record(
         seconds=accounts.seconds(clock.laps),
         peak_memory_bytes=clock.peak_memory(),
         execution=Execution(
-            device=provenance.device_name(lm.model.device), token_budget=budget.tokens
+            device=provenance.device_name(lm.model.device),
+            token_budget=budget.tokens,
+            reused=accounts.scoring(lm, evaluated.reused),
         ),
         model_commit=job.model.commit,
         versions=provenance.versions(),
