@@ -6,18 +6,18 @@ same order score the same queries against the same memory. They are scored once.
 """
 
 import hashlib
-from array import array
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, islice
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from deepthink.engine.support import state
 from deepthink.engine.token_budget import TokenBudget
+from deepthink.kept import Kept
 from deepthink.tasks.prompts import Encoded
 
 Scores = list[list[float]]
@@ -27,42 +27,9 @@ LIMIT = 1 << 22
 """The most scores that are kept for a model: 32 MiB."""
 
 
-class KeptScores:
-    """Scores by the digest of what they are a function of, `limit` numbers at most.
-
-    Those that were used longest ago are forgotten first. They are kept as float64, which is what
-    they are, so that they come back to the bit.
-
-    >>> kept = KeptScores(limit=3)
-    >>> kept.keep("a", [[-1.0, -2.0]])
-    >>> kept.keep("b", [[-3.0], [-4.0]])
-    >>> kept.find("a"), kept.find("b")
-    (None, [-3.0, -4.0])
-    """
-
-    def __init__(self, limit: int = LIMIT) -> None:
-        self._limit = limit
-        self._size = 0
-        self._scores: OrderedDict[str, array[float]] = OrderedDict()
-
-    def find(self, digest: str) -> list[float] | None:
-        """All rows in one, or None if they were never kept or are forgotten."""
-        if digest not in self._scores:
-            return None
-        self._scores.move_to_end(digest)
-        return self._scores[digest].tolist()
-
-    def keep(self, digest: str, rows: Scores) -> None:
-        """Keep rows under a digest under which none are kept."""
-        self._scores[digest] = array("d", chain.from_iterable(rows))
-        self._size += len(self._scores[digest])
-        while self._size > self._limit:
-            _, forgotten = self._scores.popitem(last=False)
-            self._size -= len(forgotten)
-
-
-_kept: WeakKeyDictionary[PreTrainedModel, KeptScores] = WeakKeyDictionary()
-"""Those of each loaded model. They are forgotten with it."""
+_kept: WeakKeyDictionary[PreTrainedModel, Kept[np.ndarray]] = WeakKeyDictionary()
+"""The scores of each loaded model, all rows of a reading in one, by the digest of what they are a
+function of. They are kept as float64, which is what they are, and forgotten with the model."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +52,17 @@ class PlainReading:
         score: computes them. They are kept only if neither the weights nor the budget have changed
         meanwhile.
         """
-        kept = _kept.setdefault(self.model, KeptScores())
+        kept = _kept.setdefault(self.model, Kept(LIMIT))
         asked = self.encoded.demonstrations, self.encoded.queries, self.encoded.candidates
         tokens, how = _digest(asked), self._how()
         digest = _digest((tokens, how))
         if (numbers := kept.find(digest)) is not None:
-            rest = iter(numbers)
+            rest = iter(numbers.tolist())
             return [list(islice(rest, len(row))) for row in self.encoded.candidates], True
         rows = score()
         if self._how() == how:
-            kept.keep(digest, rows)
+            numbers = np.fromiter(chain.from_iterable(rows), np.float64)
+            kept.keep(digest, numbers, len(numbers))
         return rows, False
 
     def _how(self) -> tuple[object, ...]:
