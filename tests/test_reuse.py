@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from conftest import Command, stored
+from conftest import Command, assert_one_line, stored
 
 from deepthink import content
 from deepthink.config.overrides import compose
@@ -103,6 +103,26 @@ def test_every_step_size_begins_at_the_same_scores(run: Command, steps: list[int
     assert run("-m", "method=deepthink", "method.step_size=0.1,0.01,0.001", *SMALL)[0] == 0
     assert steps.count(1) == 1
     assert steps.count(3) == 3
+
+
+def test_a_refinement_from_a_plugin_begins_at_the_same_scores(
+    run: Command, tmp_path: Path, steps: list[int]
+) -> None:
+    folder = tmp_path / "mine" / "refinements"
+    folder.mkdir(parents=True)
+    (folder / "twice.py").write_text(
+        "def refine(shown):\n    memory = shown.read()\n    while True:\n"
+        "        yield memory\n        memory = memory.times(2)\n"
+    )
+    (folder / "other.py").write_text(
+        "def refine(shown):\n    while True:\n        yield shown.read().times(2)\n"
+    )
+    mine = (f"plugins={tmp_path / 'mine'}", *SMALL)
+    assert run(*mine, "method=vanilla")[0] == 0
+    assert run(*mine, "method.refinement.name=twice")[0] == 0
+    assert steps == [1, 2, 3]
+    code, _, err = run(*mine, "method.refinement.name=other")
+    assert_one_line(code, err, "must yield the plain reading first")
 
 
 def test_a_record_says_which_of_its_operations_were_not_done(run: Command, tmp_path: Path) -> None:
