@@ -180,9 +180,11 @@ def test_changed_weights_settings_and_tokens_are_another_question(lm: LM) -> Non
     finally:
         torch.set_num_threads(threads)
     assert known(plain(lm))
-    with torch.no_grad():
-        next(lm.model.parameters()).mul_(1.0)
-    assert not known(plain(lm))
+    layer: Any = lm.model.get_submodule("model.layers.0.mlp.up_proj")
+    for weight in (next(lm.model.parameters()), layer.weight):
+        with torch.no_grad():
+            weight.mul_(1.0)
+        assert not known(plain(lm))
 
 
 def test_scores_come_back_to_the_bit_and_in_lists_of_their_own(lm: LM) -> None:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from deepthink.engine.forward import Forward, routed
 from deepthink.engine.layout import Layout, single
 from deepthink.engine.memory import Memory
+from deepthink.engine.prepack import PackedLinear
 from deepthink.errors import UserError, first_line
 
 PROVEN = {"gpt2", "opt", "gpt_neo", "gpt_neox", "llama"}
@@ -64,7 +65,9 @@ def state(model: PreTrainedModel) -> tuple[object, ...]:
     False
     """
     weights = [(weight.data_ptr(), weight._version) for weight in model.parameters()]
-    return model.training, *weights
+    layers = [layer for layer in model.modules() if isinstance(layer, PackedLinear)]
+    packed = [(id(layer.weight), layer.weight._version) for layer in layers]
+    return model.training, *weights, *packed
 
 
 @contextmanager
