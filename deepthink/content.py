@@ -22,12 +22,12 @@ def digest(path: Path) -> str:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        state = _state(file.fileno())
+        state = _state(os.fstat(file.fileno()))
         if (known := _known.get(state)) is not None:
             return known
         settled = time.time_ns() - state[-1] > TICK
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        if settled and _state(file.fileno()) == state:
+        if settled and _state(os.fstat(file.fileno())) == state:
             _known[state] = checksum
     return checksum
 
@@ -41,6 +41,23 @@ def fingerprint(paths: Iterable[Path], base: Path) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _state(handle: int) -> tuple[int, ...]:
-    stat = os.fstat(handle)
+def states(paths: Iterable[Path]) -> tuple[object, ...] | None:
+    """What is another value as soon as one of the files is written, replaced, made or removed.
+
+    None while one of them is so new that a further change might not show.
+    """
+    known = [(path, _state_of(path)) for path in paths]
+    newest = max((state[-1] for _, state in known if state), default=0)
+    return tuple(known) if time.time_ns() - newest > TICK else None
+
+
+def _state_of(path: Path) -> tuple[int, ...]:
+    """The state of a file; empty where there is none."""
+    try:
+        return _state(path.stat())
+    except OSError:
+        return ()
+
+
+def _state(stat: os.stat_result) -> tuple[int, ...]:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -12,6 +12,7 @@ from made_records import jobs, put
 from deepthink.installation import CONF
 from deepthink.report import plan
 from deepthink.report.runs import Runs
+from deepthink.store.schema import Execution
 
 SMALL = ("model=smollm2-135m", "test_size=6", "dev_size=6", "pool_size=9")
 ASKED = (*SMALL, "task=sst2", "method=deepthink_curve")
@@ -95,6 +96,14 @@ def test_rates_are_the_records_own_and_the_a100_is_assumed_until_then(tmp_path: 
     assert first.flops == pytest.approx(15e9 + 15 * 4e9)
     assert (second.records, second.flops) == (0, plan.A100_PEAK * plan.A100_SHARE)
     assert plan.rates(runs, {"gpt2-large"})[0].device == "NVIDIA A100"
+
+
+def test_operations_that_were_not_done_do_not_make_a_device_faster(tmp_path: Path) -> None:
+    (config,) = jobs(*ASKED, "seed=0")
+    execution = Execution(device="cpu test", token_budget=1024, reused=4 * 10**9)
+    put(tmp_path, config, dict.fromkeys(range(1, 16), 3), execution=execution)
+    (rate,) = (r for r in plan.rates(Runs.load(tmp_path), {"smollm2-135m"}) if r.records)
+    assert rate.flops == pytest.approx(15e9 + 14 * 4e9)
 
 
 def test_the_command_prints_the_plan(

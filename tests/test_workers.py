@@ -54,6 +54,25 @@ def test_workers_begin_apart_and_keep_to_a_model() -> None:
     assert orders[0] == [0, 2, 4, 6, 1, 3, 5, 7]
 
 
+def test_jobs_that_share_work_follow_each_other() -> None:
+    """Of a model those of a task, of these those that differ in their method alone."""
+    axes = [
+        (f"task={task}", f"method={method}", f"seed={seed}")
+        for task in ("trec", "mr")
+        for method in ("vanilla", "herding")
+        for seed in (10, 9)
+    ]
+    jobs = [["model=b", *axes[0]], *(["model=a", *words] for words in axes)]
+    order = [jobs[place] for place in sweep_of(jobs).order(0)]
+    assert order[0][0] == "model=b"
+    assert [" ".join(words[1:]) for words in order[1:]] == [
+        f"task={task} method={method} seed={seed}"
+        for task in ("trec", "mr")
+        for seed in (10, 9)
+        for method in ("vanilla", "herding")
+    ]
+
+
 def test_an_experiments_jobs_are_those_of_its_sweep() -> None:
     jobs = expand(["experiment=table1", "model=smollm2-135m", "task=sst2,trec", "test_size=9"])
     assert len(jobs) == 2 * 14 * 10

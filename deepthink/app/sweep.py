@@ -8,7 +8,7 @@ results/sweeps/<time>-<…>-<group>/leases           which workers live, and whi
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,8 @@ from deepthink.config import overrides
 from deepthink.files import atomically, unwritable
 
 FILE = "sweep.json"
+METHOD = ("method", "calibration")
+"""How words begin that name what is done with the same rows and the same draw of demonstrations."""
 
 Words = list[str]
 Members = tuple[Words, list[int]]
@@ -70,18 +72,26 @@ class Sweep:
     def order(self, worker: int) -> list[int]:
         """The places of all jobs as a worker goes through them.
 
-        Jobs of one model follow each other, and each worker begins at another place.
+        Jobs of one model follow each other, among them those of one task, and among these those
+        that differ in their method alone: what they have in common is computed once in a process.
+        Each worker begins at another place.
 
-        >>> jobs = [["model=a"], ["model=b"], ["model=a", "seed=1"], ["model=b", "seed=1"]]
+        >>> words = ["method=vanilla seed=0", "method=vanilla seed=1", "method=herding seed=0"]
+        >>> jobs = [["model=a", "task=sst2", *each.split()] for each in words]
         >>> sweep = Sweep(jobs, [], 2, local=True, gpus=None, group="", cwd=".")
         >>> sweep.order(worker=0), sweep.order(worker=1)
-        ([0, 2, 1, 3], [1, 3, 0, 2])
+        ([0, 2, 1], [2, 1, 0])
         """
 
-        def model(place: int) -> Words:
-            return [word for word in self.jobs[place] if word.startswith("model")]
+        def first(words_of: Callable[[Words], Words]) -> list[int]:
+            """For each job, the place of the first job that has the same of these words."""
+            seen: dict[tuple[str, ...], int] = {}
+            return [seen.setdefault((*words_of(job),), at) for at, job in enumerate(self.jobs)]
 
-        places = sorted(range(len(self.jobs)), key=model)
+        models = first(lambda job: [word for word in job if word.startswith("model")])
+        tasks = first(lambda job: [word for word in job if word.startswith(("model", "task"))])
+        alike = first(lambda job: [word for word in job if not word.startswith(METHOD)])
+        places = sorted(range(len(self.jobs)), key=lambda at: (models[at], tasks[at], alike[at]))
         start = len(self.jobs) * worker // self.workers
         return places[start:] + places[:start]
 

@@ -14,6 +14,7 @@ from deepthink.engine.decoders.families import decoder_of, is_plain
 from deepthink.engine.forward import Forward
 from deepthink.engine.layout import Layout, single
 from deepthink.engine.memory import Memory
+from deepthink.engine.prepack import PackedLinear
 from deepthink.engine.routing import routed
 from deepthink.errors import UserError, first_line
 
@@ -66,7 +67,9 @@ def state(model: PreTrainedModel) -> tuple[object, ...]:
     False
     """
     weights = [(weight.data_ptr(), weight._version) for weight in model.parameters()]
-    return model.training, *weights
+    layers = [layer for layer in model.modules() if isinstance(layer, PackedLinear)]
+    packed = [(id(layer.weight), layer.weight._version) for layer in layers]
+    return model.training, *weights, *packed
 
 
 @contextmanager

@@ -274,5 +274,6 @@ def _rate(device: str, made: Sequence[Run]) -> Rate:
     for run in made:
         seconds, flops = run.record.seconds, run.record.flops
         total += sum(flops.thinking) + flops.scoring * len(run.steps)
+        total -= run.record.execution.reused
         clock += seconds.think + seconds.score
     return Rate(device, total / clock, len(made))

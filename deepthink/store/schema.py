@@ -150,13 +150,16 @@ class Seconds(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Execution(Part):
-    """The device on which the job ran. It cannot change a number beyond rounding."""
+    """How the job ran. It cannot change a number beyond rounding."""
 
     device: StrictStr
     """The GPU's name, or the processor's kind and thread count. Of a spread model: all GPUs and
     "host memory", where that held a part."""
     token_budget: StrictInt
     """Tokens of one forward pass, at most."""
+    reused: StrictInt = 0
+    """Operations among those of `flops` that were not done, and took none of `seconds`: an earlier
+    job of the same process had scored the same queries after the same demonstrations at t = 1."""
 
 
 @dataclass(frozen=True, kw_only=True)

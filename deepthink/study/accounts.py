@@ -20,14 +20,19 @@ def operations(
 
     thinking: the counted operations of each iteration.
     """
-    costs = Costs.of(lm.model)
     return Flops(
-        selection=costs.token * sum(stage.tokens for stage in pool.stages),
+        selection=Costs.of(lm.model).token * sum(stage.tokens for stage in pool.stages),
         thinking=tuple(thinking),
-        scoring=sum(
-            scoring_flops(costs, len(part.demonstrations), part.queries, part.candidates)
-            for part in (group.encoded for group in groups)
-        ),
+        scoring=scoring(lm, groups),
+    )
+
+
+def scoring(lm: loading.LM, groups: Sequence[Prompts]) -> int:
+    """The operations of scoring the queries of groups once."""
+    costs = Costs.of(lm.model)
+    return sum(
+        scoring_flops(costs, len(part.demonstrations), part.queries, part.candidates)
+        for part in (group.encoded for group in groups)
     )
 
 

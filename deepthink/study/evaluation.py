@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from deepthink.config.job import Config
 from deepthink.engine.demonstrations import Demonstrations
+from deepthink.engine.memory import Memory
 from deepthink.engine.scoring import Scorer
 from deepthink.engine.thinking import refined
 from deepthink.engine.token_budget import TokenBudget
@@ -22,6 +24,7 @@ from deepthink.structures import Splits
 from deepthink.study import provenance
 from deepthink.study.calibrating import Calibration
 from deepthink.study.prompting import Prompts
+from deepthink.study.reuse import PlainReading, Scores
 from deepthink.study.step_scores import StepScores
 from deepthink.tasks.labels import flipped
 from deepthink.tasks.prediction import hits, predictions, ties
@@ -32,12 +35,14 @@ class Evaluated:
     """The results of thinking and scoring.
 
     thinking: operations of each iteration, summed over the groups.
+    reused: the groups whose scores at t = 1 an earlier job of this process had computed.
     scores: one row per step, split, query and candidate, as the model gave them.
     """
 
     curve: tuple[Point, ...]
     drift: tuple[Drift, ...]
     thinking: tuple[int, ...]
+    reused: tuple[Prompts, ...]
     scores: pd.DataFrame
 
 
@@ -53,7 +58,8 @@ def evaluate(
 ) -> Evaluated:
     """Refine the memory of each group, and score the group's queries after every scored step.
 
-    The points of a step are made as soon as all groups have been scored after it.
+    The points of a step are made as soon as all groups have been scored after it. Scores at t = 1
+    that an earlier job of this process had computed are not computed again, unless config.force.
 
     Raises:
         UserError: scores are NaN, or a refinement or calibration cannot be used.
@@ -64,7 +70,7 @@ def evaluate(
     drifts: dict[int, list[dict[str, list[float]]]] = {}
     thinking = [0] * config.method.iterations
     refine = REFINEMENTS.load(config.method.refining(config.plugins), config.plugins)
-    scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
+    scoring = _Scoring(lm, config, budget, watch)
     for group in groups:
         encoded, origin, before = group.encoded, None, 0
         shown = Demonstrations(
@@ -77,13 +83,8 @@ def evaluate(
             if (step := memory.step) not in scores:
                 continue
             clock.lap("think")
-            rows = scorer.score(memory, encoded.queries, encoded.candidates)
+            rows = scoring.rows(memory, group)
             clock.lap("score")
-            if any(math.isnan(number) for row in rows for number in row):
-                raise UserError(
-                    f"{config.model.name} gives scores that are no numbers (NaN) at t = {step}: "
-                    "use model.dtype=float32, or look at its weights"
-                )
             if step > 1:
                 drifts.setdefault(step, []).append(memory.drift(origin))
             scores[step].add(group, rows)
@@ -94,7 +95,41 @@ def evaluate(
     drift = tuple(_mean_drift(step, parts) for step, parts in drifts.items())
     tables = [table for step, rows in scores.items() for table in rows.tables(step)]
     whole = pd.concat(tables, ignore_index=True)
-    return Evaluated(tuple(curve), drift, tuple(thinking), whole)
+    return Evaluated(tuple(curve), drift, tuple(thinking), tuple(scoring.reused), whole)
+
+
+class _Scoring:
+    """Scores the queries of groups.
+
+    reused: the groups whose scores at t = 1 an earlier job of this process had computed.
+    """
+
+    def __init__(self, lm: loading.LM, config: Config, budget: TokenBudget, watch: Watcher) -> None:
+        self.reused: list[Prompts] = []
+        self._lm, self._config, self._budget, self._watch = lm, config, budget, watch
+        self._scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
+
+    def rows(self, memory: Memory, group: Prompts) -> Scores:
+        """The scores of a group's queries; UserError if they are NaN."""
+        rows = self._at(memory, group)
+        if any(math.isnan(number) for row in rows for number in row):
+            raise UserError(
+                f"{self._config.model.name} gives scores that are no numbers (NaN) at "
+                f"t = {memory.step}: use model.dtype=float32, or look at its weights"
+            )
+        return rows
+
+    def _at(self, memory: Memory, group: Prompts) -> Scores:
+        encoded = group.encoded
+        score = partial(self._scorer.score, memory, encoded.queries, encoded.candidates)
+        if memory.step > 1 or self._config.force:
+            return score()
+        plain = PlainReading(self._lm.model, encoded, self._config.answer_score, self._budget)
+        rows, known = plain.scores(score)
+        if known:
+            self.reused.append(group)
+            self._watch.advance(len(rows))
+        return rows
 
 
 def _points(step: int, scores: StepScores, config: Config) -> Iterator[Point]:

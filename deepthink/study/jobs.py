@@ -198,7 +198,11 @@ def _record(
         flops=accounts.operations(lm, groups, evaluated.thinking, pool),
         seconds=accounts.seconds(clock.laps),
         peak_memory_bytes=clock.peak_memory(),
-        execution=Execution(device=provenance.device_name(*lm.devices), token_budget=budget.tokens),
+        execution=Execution(
+            device=provenance.device_name(*lm.devices),
+            token_budget=budget.tokens,
+            reused=accounts.scoring(lm, evaluated.reused),
+        ),
         model_commit=job.model.commit,
         versions=provenance.versions(),
         code=provenance.code(),

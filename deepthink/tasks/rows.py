@@ -87,7 +87,8 @@ def read(
 
 def common_rows(first: Rows, second: Rows) -> int:
     """How many rows of two splits are the same row of the same file, or of a copy of it."""
-    sizes = [{path: path.stat().st_size for path, _ in rows.places} for rows in (first, second)]
+    paths = [{path for path, _ in rows.places} for rows in (first, second)]
+    sizes = [{path: path.stat().st_size for path in of} for of in paths]
     common = set(sizes[0].values()) & set(sizes[1].values())
     marks = [
         {path: content.digest(path) for path, size in of.items() if size in common} for of in sizes

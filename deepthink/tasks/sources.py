@@ -1,7 +1,7 @@
 """From a task's config to its pool, dev and test examples. It knows no prompts and no tokens."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
 
@@ -11,19 +11,33 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from deepthink import hub
+from deepthink import content, hub
 from deepthink.config.tasks import SourceSpec, TaskSpec, WorkedExamples
 from deepthink.errors import UserError, first_line
 from deepthink.files import at_home
 from deepthink.installation import called
+from deepthink.kept import Kept
 from deepthink.structures import Example, Source, Splits
 from deepthink.tasks import rows, worked_examples
 from deepthink.tasks.examples import examples_of, usual_rows
 from deepthink.tasks.rows import Rows
-from deepthink.tasks.split_files import Absent
+from deepthink.tasks.split_files import Absent, listed
 from deepthink.tasks.splitting import divide
 
 BUNDLED = Path(__file__).parent / "bundled"
+LIMIT = 200_000
+"""The most examples that are kept for later jobs of the process: some 100 MB of short reviews."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Splits, and the `_state` of each source that was tried for them."""
+
+    splits: Splits
+    states: tuple[object, ...]
+
+
+_kept: Kept[_Known] = Kept(LIMIT)
 
 
 def load(
@@ -48,6 +62,9 @@ def load(
     split. Given demonstrations cannot be left out, so there the test rows are. "keep" leaves all
     rows in and only counts them.
 
+    Splits that were read before in this process are read again only if a file below the folder of
+    their source has changed since.
+
     >>> from deepthink.config.overrides import compose
     >>> splits = load(compose(["task=verdicts"]).task, test_size=10)  # the package carries its rows
     >>> len(splits.pool), len(splits.dev), len(splits.test)
@@ -56,8 +73,17 @@ def load(
     Raises:
         UserError: data that is missing, unreachable or not as the config says, or too few rows.
     """
-    source = read(task, data_root)
-    return divide(source, task, test_size, dev_size, pool_size, overlap)
+    root = _root(data_root)
+    asked = (repr(task), root, test_size, dev_size, pool_size, overlap)
+    known = _kept.find(asked)
+    if known is None or _states(task, root, len(known.states)) != known.states:
+        source, before = _found(task, root)
+        splits = divide(source, task, test_size, dev_size, pool_size, overlap)
+        known = _Known(splits, before)
+        if None not in before and _states(task, root, len(before)) == before:
+            _kept.keep(asked, known, len(splits.pool) + len(splits.dev) + len(splits.test))
+    splits = known.splits
+    return replace(splits, read_rows={**splits.read_rows}, overlap={**splits.overlap})
 
 
 def fingerprint(splits: Splits, task: TaskSpec) -> str:
@@ -88,11 +114,23 @@ def read(task: TaskSpec, data_root: str | None) -> Source:
     Raises:
         UserError: no source is there, or one that is there is incomplete or not as the config says.
     """
+    return _found(task, _root(data_root))[0]
+
+
+def _root(data_root: str | None) -> Path | None:
+    """The folder of all sources; None for the hub. UserError if it is not there."""
     root = None if data_root is None else Path(at_home(data_root))
     if root is not None and not root.is_dir():
         raise UserError(f"data_root '{data_root}' is not a folder")
+    return root
+
+
+def _found(task: TaskSpec, root: Path | None) -> tuple[Source, tuple[object, ...]]:
+    """The first source that is there, and the `_state` of each source up to it before the read."""
+    states: list[object] = []
     absent: list[str] = []
     for source in task.sources:
+        states.append(_state(source, task, root))
         try:
             complete = _read(source, task, root)
         except Absent as error:
@@ -101,9 +139,32 @@ def read(task: TaskSpec, data_root: str | None) -> Source:
         except UserError as error:
             raise UserError(f"{task.name}: {error}") from error
         told = [f"the rows are those of {complete.repository}: {reason}" for reason in absent]
-        return replace(complete, told=tuple(told))
+        return replace(complete, told=tuple(told)), tuple(states)
     others = ", ".join(source.repository for source in task.sources[1:])
     raise UserError(f"{task.name}: {absent[0]}" + (f" (also tried {others})" if others else ""))
+
+
+def _states(task: TaskSpec, root: Path | None, count: int) -> tuple[object, ...]:
+    """The `_state` of the first so many sources."""
+    return tuple(_state(source, task, root) for source in task.sources[:count])
+
+
+def _state(source: SourceSpec, task: TaskSpec, root: Path | None) -> object:
+    """What is another value as soon as a source may be read otherwise; None as `content.states`.
+
+    Worked examples that were downloaded have the hash that the config names, so only those below
+    a `root` can change.
+    """
+    try:
+        folder = _folder(source, root)
+    except UserError as error:
+        return str(error)
+    names = [*listed(folder), "README.md", "dataset_infos.json"]
+    paths = [folder / name for name in names]
+    for split in (source.pool, source.test):
+        if isinstance(split, WorkedExamples) and root is not None:
+            paths.append(worked_examples.path_below(root, split, task.member or ""))
+    return content.states(paths)
 
 
 def _read(source: SourceSpec, task: TaskSpec, root: Path | None) -> Source:

@@ -29,16 +29,16 @@ def files_of(folder: Path, split: str, patterns: Mapping[str, str] | None) -> li
         Absent: the folder has no file of the split.
         UserError: several files may be meant, or parts of the split are missing.
     """
-    listed = _listed(folder)
+    present = listed(folder)
     if patterns is None:
-        names = _by_name([name for name in listed if kind(name) in KINDS], split)
+        names = _by_name([name for name in present if kind(name) in KINDS], split)
         if len({_series(name, split) for name in names}) > 1:
             raise UserError(
                 f"{folder}: split '{split}' may be {' or '.join(names[:3])}: say which in the "
                 "source's files"
             )
     elif split in patterns:
-        names = _matching(patterns[split], listed)
+        names = _matching(patterns[split], present)
     else:
         raise UserError(f"the source's files have no split '{split}' but {', '.join(patterns)}")
     if not names:
@@ -85,7 +85,7 @@ def _missing(names: Sequence[str]) -> Iterator[str]:
                 yield f"{stem}{number:0{len(total)}}-of-{total}.{ending}"
 
 
-def _listed(folder: Path) -> list[str]:
+def listed(folder: Path) -> list[str]:
     """The files below a folder as sorted relative paths, without hidden ones."""
     from datasets.data_files import FILES_TO_IGNORE
 

@@ -33,13 +33,12 @@ def read(
         Absent: the file is missing or cannot be reached.
         UserError: the file cannot be fetched or read, or holds no answered question.
     """
-    file = source.file.replace("{member}", member)
     if root is not None:
-        path = root / source.repository / file
+        path = path_below(root, source, member)
         if not path.is_file():
-            raise Absent(f"data_root has no file {source.repository}/{file}")
+            raise Absent(f"data_root has no file {path.relative_to(root).as_posix()}")
     else:
-        path = _download(source, file, member)
+        path = _download(source, member)
     try:
         pairs = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -47,6 +46,15 @@ def read(
     if not pairs:
         raise UserError(f"{path} holds no worked example")
     return path, pairs
+
+
+def path_below(root: Path, source: WorkedExamples, member: str) -> Path:
+    """Where the file of one member of a suite lies below a folder of all sources."""
+    return root / source.repository / _file(source, member)
+
+
+def _file(source: WorkedExamples, member: str) -> str:
+    return source.file.replace("{member}", member)
 
 
 def parse(text: str) -> list[tuple[str, str]]:
@@ -67,7 +75,8 @@ def parse(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _download(source: WorkedExamples, file: str, member: str) -> Path:
+def _download(source: WorkedExamples, member: str) -> Path:
+    file = _file(source, member)
     if member not in source.sha256:
         raise UserError(f"the config has no sha256 for {source.repository}/{file}")
     known = f"sha256:{source.sha256[member]}"
