@@ -48,7 +48,7 @@ from deepthink.engine.prepack import PackedLinear, prepack
 from deepthink.engine.refinements import iterate
 from deepthink.engine.thinking import refined
 from deepthink.errors import UserError
-from deepthink.models import loading
+from deepthink.models import devices, loading
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.tasks import prompts, sources
@@ -87,8 +87,8 @@ def main() -> None:
     add_out(parser, "bench")
     options = parser.parse_args()
     console = Console(width=144, highlight=False)
-    device = loading.resolve_device(options.device)
-    dtype = getattr(torch, loading.resolve_dtype("auto", device))
+    device = devices.resolve_device(options.device)
+    dtype = getattr(torch, devices.resolve_dtype("auto", device))
     try:
         of_tasks = benchmark_tasks(options, console, device, dtype) if options.tasks else None
     except UserError as error:
