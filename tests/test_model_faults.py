@@ -27,6 +27,8 @@ from transformers import (
     BertForMaskedLM,
     DogeConfig,
     Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
     JetMoeConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -611,6 +613,31 @@ def test_a_loaded_model_does_not_follow_its_file(folder: Path) -> None:
         opened.write(bytes(file.stat().st_size // 2))
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def test_a_packed_model_does_not_follow_its_file(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """Neither in the weights and biases of its packed layers nor in what is not packed."""
+    config = GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=len(tokenizer))
+    model = GPT2LMHeadModel(config)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight)  # biases begin as zeros
+    model.save_pretrained(tmp_path / "gpt2")
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    lm = loading.load(spec_of(tmp_path / "gpt2"), CPU)
+
+    def scores() -> list[list[float]]:
+        (memory,) = think(lm.model, [5, 6, 7], 1)
+        return score(lm.model, memory, [[8, 9]], [[[10], [11, 12]]])
+
+    before = scores()
+    file = tmp_path / "gpt2" / "model.safetensors"
+    size = file.stat().st_size
+    with file.open("r+b") as opened:
+        opened.seek(size - 4 * sum(weight.numel() for weight in model.parameters()))
+        opened.write(bytes(size - opened.tell()))
+    assert scores() == before
 
 
 COMMITS = ("a" * 40, "b" * 40)
