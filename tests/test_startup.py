@@ -1,5 +1,6 @@
 """What a command imports before it answers: nobody waits for what the answer does not need."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Command
+
+from deepthink.garbage import uncollected
 
 PROGRAM = """
 import json, sys
@@ -64,3 +67,23 @@ def test_a_record_is_read_without_what_makes_one(
     )
     assert "read, not run again" in output
     assert not modules & MODELLING
+
+
+def test_what_was_made_without_collection_is_not_searched_again_and_again() -> None:
+    searched: list[int] = []
+
+    def note(phase: str, about: dict[str, int]) -> None:
+        if phase == "start":
+            searched.append(about["generation"])
+
+    gc.callbacks.append(note)
+    try:
+        with uncollected():
+            made: list[list[object]] = [[] for _ in range(100_000)]
+            assert searched == []
+        young = {id(thing) for generation in (0, 1) for thing in gc.get_objects(generation)}
+    finally:
+        gc.callbacks.remove(note)
+    assert not any(id(thing) in young for thing in made)
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
