@@ -168,11 +168,11 @@ def folder_of_smollm2() -> Path | None:
     """SmolLM2's converted weights, made if they are not there; None without the whole suite."""
     try:
         from deepthink.config.overrides import compose
-        from deepthink.models import loading
         from deepthink.models.converting import converted
+        from deepthink.models.resolving import resolve
     except ImportError:  # a bare GPU machine has PyTorch and transformers alone
         return None
-    resolved = loading.resolve(compose(["model=smollm2-135m"]).model)
+    resolved = resolve(compose(["model=smollm2-135m"]).model)
     return None if resolved.gguf is None else Path(converted(resolved.gguf, resolved.name, print))
 
 

@@ -25,16 +25,17 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # lm-eval would look for a newer chat template
 
-from benchmark import default_data_root, job_of, timed
 from measured import add_out, write
+from rates import timed
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from workloads import default_data_root, job_of
 
 from deepthink import score, think
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
-from deepthink.models import loading
+from deepthink.models import devices, loading
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.tasks import prompts, sources, templates
@@ -106,7 +107,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     show(verdicts, options, console)
-    write(options, summary(verdicts), loading.resolve_device("auto"), ("lm-eval",))
+    write(options, summary(verdicts), devices.resolve_device("auto"), ("lm-eval",))
     worst = max(verdicts, key=lambda verdict: verdict.difference)
     if worst.difference > options.tolerance:
         sys.exit(f"error: {worst.name} differs by {worst.difference:.1e}: see the table")
@@ -115,7 +116,7 @@ def main() -> None:
 def compare(options: argparse.Namespace, console: Console) -> list[Verdict]:
     """Score every member's rows with both programs."""
     spec = compose([f"model={options.model}", "model.dtype=float32"]).model
-    device = loading.resolve_device("auto")
+    device = devices.resolve_device("auto")
     logging.disable(logging.WARNING)  # lm-eval's, on a model that was loaded already
     lm = loading.load(spec, device)
     _, plain = loading.load_plain(spec, device)

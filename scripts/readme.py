@@ -35,25 +35,14 @@ def bench(figures: Figures) -> list[str]:
     """The times of both paths on real tasks, and the range of ratios over model families."""
     settings, results = figures["settings"], figures["results"]
     parts = []
-    if tasks := results["tasks"]:
+    for tasks in filter(None, (results["tasks"], results.get("gemma"))):
         parts.append(
             f"On {cores(figures)}, {settings['dtype']}, T = {settings['iterations']}, "
             f"{tasks['model']}, milliseconds per query and iteration:"
         )
-        rows = [
-            (
-                f"{task(row['name'])}, {among(row['candidates'])} candidates, "
-                f"{row['demonstrations']} demonstrations, {row['queries']} queries",
-                f"{row['engine_ms']:.1f} ms",
-                f"{row['straightforward_ms']:.1f} ms",
-                f"{row['ratio']:.1f}×",
-                f"{row['gflops']:.0f} GFLOP/s",
-                f"{row['share_of_best']:.0%}".replace("%", " %"),
-            )
-            for row in tasks["workloads"]
-        ]
-        header = ("", "engine", "straightforward", "ratio", "useful work", "of the best matmul")
-        parts.append(table(header, rows))
+        header = ("", "engine", "straightforward", "ratio", "useful work", "thinking", "scoring")
+        rows = [bench_row(row) for row in tasks["workloads"]]
+        parts.append(table((*header, "of the best product"), rows))
     if families := results["families"]:
         low, high = families["ratios"]
         parts.append(
@@ -61,6 +50,20 @@ def bench(figures: Figures) -> list[str]:
             f"{listed(families['shapes'])}.)"
         )
     return parts
+
+
+def bench_row(row: Figures) -> list[str]:
+    """A task's times, ratio and rates; a dash for what was not measured apart."""
+    apart = [row.get(f"{kind}_gflops") for kind in ("thinking", "scoring")]
+    return [
+        f"{task(row['name'])}, {among(row['candidates'])} candidates, "
+        f"{row['demonstrations']} demonstrations, {row['queries']} queries",
+        f"{row['engine_ms']:.1f} ms",
+        f"{row['straightforward_ms']:.1f} ms",
+        f"{row['ratio']:.1f}×",
+        *("–" if rate is None else f"{rate:.0f} GFLOP/s" for rate in (row["gflops"], *apart)),
+        f"{row['share_of_best']:.0%}".replace("%", " %"),
+    ]
 
 
 def judge(figures: Figures) -> list[str]:

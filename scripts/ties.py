@@ -23,7 +23,7 @@ from deepthink import score, think
 from deepthink.config.overrides import compose
 from deepthink.engine import output_layer
 from deepthink.errors import UserError
-from deepthink.models import loading
+from deepthink.models import devices, loading
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.structures import Example
@@ -74,7 +74,7 @@ def counted(task: str, seed: int, options: argparse.Namespace) -> Table:
             f"method.step_size={options.step_size}",
         ]
     )
-    lm = loading.load(config.model, loading.resolve_device("cpu"))
+    lm = loading.load(config.model, devices.resolve_device("cpu"))
     root = options.data_root and str(options.data_root)
     splits = sources.load(config.task, root, config.test_size, config.dev_size)
     chosen = choose(Pool(splits.pool), config)[0].selection

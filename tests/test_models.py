@@ -14,7 +14,7 @@ from deepthink import score, think
 from deepthink.config.job import ModelSpec
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
-from deepthink.models import checkpoints, free_memory, loading, resolving
+from deepthink.models import checkpoints, devices, free_memory, loading, resolving
 
 CPU = torch.device("cpu")
 
@@ -38,9 +38,9 @@ def test_smollm2_knows_a_capital() -> None:
 
 
 def test_dtype_follows_the_device() -> None:
-    assert loading.resolve_dtype("auto", CPU) == "float32"
-    assert loading.resolve_dtype("auto", torch.device("cuda")) == "bfloat16"
-    assert loading.resolve_dtype("float16", CPU) == "float16"
+    assert devices.resolve_dtype("auto", CPU) == "float32"
+    assert devices.resolve_dtype("auto", torch.device("cuda")) == "bfloat16"
+    assert devices.resolve_dtype("float16", CPU) == "float16"
 
 
 def spec_of(folder: Path) -> ModelSpec:
@@ -142,7 +142,7 @@ def test_a_model_is_resolved_once_before_it_is_read_and_once_after(
         resolved.append(spec)
         return resolve(spec)
 
-    monkeypatch.setattr(resolving, "resolve", noted)
+    monkeypatch.setattr(loading, "resolve", noted)
     loading.unload()
     lm = loading.load(spec_of(tiny_folder), CPU)
     assert len(resolved) == 2
@@ -156,7 +156,7 @@ def test_a_model_that_changed_since_it_was_resolved_is_refused(
     tiny_folder: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
-    resolved = loading.resolve(spec_of(folder))
+    resolved = resolving.resolve(spec_of(folder))
     weights = load_file(folder / "model.safetensors")
     weights["model.norm.weight"] *= 2
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

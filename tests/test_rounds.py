@@ -16,7 +16,7 @@ from deepthink.store import failures, leases
 from deepthink.store.identity import digest
 from deepthink.store.leases import Holder, Lease, Leases
 from deepthink.store.schema import Record
-from deepthink.study import evaluation, jobs
+from deepthink.study import evaluation, jobs, making
 from deepthink.study.evaluation import Evaluated
 from deepthink.study.jobs import Job
 
@@ -180,7 +180,7 @@ def test_who_lost_its_lease_writes_nothing(
     ((path, record),) = stored(tmp_path)
     text = path.read_text()
     path.unlink()
-    make = jobs.make
+    make = making.make
 
     def slow(job: Job, watch: ProgressWatcher) -> tuple[Record, DataFrame]:
         """Another machine believes this process dead, and does the job meanwhile."""
@@ -192,7 +192,7 @@ def test_who_lost_its_lease_writes_nothing(
         (folder / f"{name_of(record)}.1").unlink()
         return made
 
-    monkeypatch.setattr(jobs, "make", slow)
+    monkeypatch.setattr(making, "make", slow)
     code, out, _ = run()
     assert code == 0
     assert "read, not run again" in out
@@ -215,7 +215,7 @@ def test_tokens_are_nowhere(
             raise ZeroDivisionError(f"by {tokens}")
         return evaluate(*arguments, **more)
 
-    monkeypatch.setattr(jobs, "evaluate", sometimes)
+    monkeypatch.setattr(making, "evaluate", sometimes)
     code, out, err = run(*way, "seed=0,1", "wandb.mode=offline")
     assert code == 1
     assert "ZeroDivisionError: by {'HF_TOKEN': '***'" in err
@@ -238,7 +238,7 @@ def test_an_unexpected_error_is_recorded_and_stops_nothing(
             raise ZeroDivisionError("by hf_a_secret")
         return evaluate(*arguments, **more)
 
-    monkeypatch.setattr(jobs, "evaluate", sometimes)
+    monkeypatch.setattr(making, "evaluate", sometimes)
     code, out, err = run("-m", "seed=0,1,2")
     assert_one_line(code, err, "ZeroDivisionError")
     assert "jobs: 2 done, 0 read, 1 failed" in out
@@ -248,7 +248,7 @@ def test_an_unexpected_error_is_recorded_and_stops_nothing(
     assert told["config"]["seed"] == 1
     assert told["error"] == "by ***"
     assert any("in sometimes" in line for line in told["traceback"])
-    monkeypatch.setattr(jobs, "evaluate", evaluate)
+    monkeypatch.setattr(making, "evaluate", evaluate)
     assert run("-m", "seed=0,1,2")[0] == 0
     assert not path.exists()
 

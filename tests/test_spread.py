@@ -31,6 +31,7 @@ from deepthink.engine.prepack import PackedLinear, prepack
 from deepthink.engine.scoring import Scorer
 from deepthink.errors import UserError
 from deepthink.models import free_memory, loading, spreading
+from deepthink.models.devices import resolve_devices
 from deepthink.study import provenance
 
 CPU = torch.device("cpu")
@@ -312,7 +313,7 @@ def test_spread_without_a_gpu_is_one_line(run: Command) -> None:
     code, _, err = run("device=spread")
     assert_one_line(code, err, "device=spread is for GPUs")
     with pytest.raises(UserError, match="device=spread is for GPUs"):
-        loading.resolve_devices("spread")
+        resolve_devices("spread")
 
 
 # whole jobs on pretended cards
@@ -411,7 +412,7 @@ def test_weights_in_the_hosts_memory_are_checked_and_do_not_follow_their_file(
     path, name = tmp_path / "model.safetensors", "model.layers.5.mlp.down_proj.weight"
     machine(52_000)
     with pretended_cards():
-        _, model = loading.load_plain(spec, *loading.resolve_devices("spread"))
+        _, model = loading.load_plain(spec, *resolve_devices("spread"))
         assert model.get_parameter(name).is_meta
         before = score(model, None, QUERIES, CANDIDATES)
         with path.open("r+b") as opened:
@@ -421,7 +422,7 @@ def test_weights_in_the_hosts_memory_are_checked_and_do_not_follow_their_file(
     weights[name][0, 0] = torch.nan
     save_file(weights, path, metadata={"format": "pt"})
     with pretended_cards(), pytest.raises(UserError, match=f"damaged: {name}"):
-        loading.load_plain(spec, *loading.resolve_devices("spread"))
+        loading.load_plain(spec, *resolve_devices("spread"))
 
 
 def test_a_gpu_that_shares_the_hosts_memory_is_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,7 +431,7 @@ def test_a_gpu_that_shares_the_hosts_memory_is_one_device(monkeypatch: pytest.Mo
     for shared, devices in ((True, (CARDS[0],)), (False, (CARDS[0], CPU))):
         about = SimpleNamespace(is_integrated=shared)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, about=about: about)
-        assert loading.resolve_devices("spread") == devices
+        assert resolve_devices("spread") == devices
 
 
 def test_devices_are_named_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:

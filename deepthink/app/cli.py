@@ -23,6 +23,7 @@ from deepthink.config.overrides import check, group, translate
 from deepthink.config.parsing import notes, parse
 from deepthink.config.request import Request
 from deepthink.errors import UserError, first_line
+from deepthink.garbage import uncollected
 from deepthink.installation import called
 from deepthink.store.leases import Busy, until_done
 
@@ -112,8 +113,8 @@ class Session:
             self._busy.append(request)
 
     def _attempt(self, request: Request) -> None:
-        from deepthink.app import perform  # slow to import: a mistyped word is reported before
-
+        with uncollected():
+            from deepthink.app import perform  # slow to import: a mistyped word is reported before
         for name in LIBRARIES:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._count(perform.perform(request))

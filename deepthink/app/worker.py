@@ -19,6 +19,7 @@ from deepthink.app.sweep import Sweep
 from deepthink.config import overrides
 from deepthink.config.request import Request
 from deepthink.errors import UserError
+from deepthink.garbage import uncollected
 from deepthink.store.leases import Busy, Holder, Lease, Leases, until_done
 
 GPUS = "CUDA_VISIBLE_DEVICES"
@@ -101,8 +102,8 @@ def work(composed: DictConfig) -> None:
 
 
 def _performed(request: Request) -> Tally:
-    from deepthink.app import perform  # slow to import, and only workers need it
-
+    with uncollected():
+        from deepthink.app import perform  # slow to import, and only workers need it
     return perform.perform(request)
 
 

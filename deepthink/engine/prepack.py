@@ -40,7 +40,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, after: str = 
 class PackedLinear(nn.Module):
     """x ↦ xWᵀ + b with W [out, in] held only in the blocked layout; float32 on a CPU.
 
-    Differentiable in x; W and b are frozen.
+    Differentiable in x; W and b are frozen, and copies of what was given.
 
     >>> double = PackedLinear(torch.tensor([[2.0]]), torch.tensor([1.0]))
     >>> x = torch.tensor([[3.0]], requires_grad=True)
@@ -52,7 +52,7 @@ class PackedLinear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous())
-        self.bias = None if bias is None else bias.detach()
+        self.bias = None if bias is None else bias.detach().clone()
 
     def forward(self, x: Tensor, after: str = "") -> Tensor:
         """[…, in] to […, out]; after: as `product`'s, where autograd does not follow."""

@@ -1,11 +1,12 @@
 """GGUF files as folders of safetensors, dequantised once, kept in the cache, checked at each use.
 
 <cache>/<name>/             what save_pretrained wrote, and CHECKSUM: a fingerprint of all of it
-<cache>/converting-<name>/  the same while it is written; leftovers of killed processes are removed
+<cache>/converting-<name>/  where it is written, beside the file that is put together from parts;
+                            leftovers of killed processes are removed
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from gguf import GGUFReader
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
 
@@ -24,8 +24,10 @@ from deepthink.models import checkpoints
 _CHECKSUM = "CHECKSUM"
 
 
-def converted(source: Path, name: str, tell: Callable[[str], object]) -> Path:
+def converted(parts: Sequence[Path], name: str, tell: Callable[[str], object]) -> Path:
     """The folder of a converted GGUF file. It is made if it is absent or not as it was written.
+
+    parts: the file, or the parts of it in order.
 
     Raises:
         UserError: the file cannot be read, or the cache cannot be written.
@@ -34,6 +36,7 @@ def converted(source: Path, name: str, tell: Callable[[str], object]) -> Path:
     target, staging = cache / name, cache / f"converting-{name}"
     if _whole(target):
         return target
+    source = parts[0].name if len(parts) == 1 else parts[0].stem
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / "converting.lock"):
@@ -42,23 +45,34 @@ def converted(source: Path, name: str, tell: Callable[[str], object]) -> Path:
             for left in cache.glob("converting-*/"):
                 shutil.rmtree(left)
             if target.exists():
-                tell(f"{target} is not as it was written: {source.name} is converted anew")
+                tell(f"{target} is not as it was written: {source} is converted anew")
                 shutil.rmtree(target)
             try:
-                _convert(source, staging)
-                (staging / _CHECKSUM).write_text(_fingerprint(staging))
-                for file in staging.iterdir():  # some are written for their owner alone
-                    file.chmod((staging / _CHECKSUM).stat().st_mode)
-                staging.rename(target)
+                staging.mkdir()
+                made = staging / "made"
+                _convert(parts[0] if len(parts) == 1 else _joined(parts, staging / source), made)
+                (made / _CHECKSUM).write_text(_fingerprint(made))
+                for file in made.iterdir():  # some are written for their owner alone
+                    file.chmod((made / _CHECKSUM).stat().st_mode)
+                made.rename(target)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise UserError(
-            f"cannot keep the weights of {source.name} in {cache} ({reason}): set DEEPTHINK_CACHE "
+            f"cannot keep the weights of {source} in {cache} ({reason}): set DEEPTHINK_CACHE "
             "to a folder of your own that has room for them in float32 (600 MB for 135M parameters)"
         ) from error
     return target
+
+
+def _joined(parts: Sequence[Path], whole: Path) -> Path:
+    """One file after the other, in one."""
+    with whole.open("wb") as file:
+        for path in parts:
+            with path.open("rb") as part:
+                shutil.copyfileobj(part, file)
+    return whole
 
 
 def _convert(source: Path, folder: Path) -> None:
@@ -92,6 +106,8 @@ def _check_read(source: Path, model: PreTrainedModel) -> None:
     It ignores scaled rotary positions, which such files keep as keys of their header or as a tensor
     of factors, and tensors that it does not know.
     """
+    from gguf import GGUFReader  # slow to import, and only needed here
+
     reader = GGUFReader(source)
     ropes = (model.config.get_text_config().to_dict().get("rope_parameters") or {}).items()
     known = {value for key, value in ropes if key == "rope_type"}

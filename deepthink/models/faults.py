@@ -1,49 +1,24 @@
 """Errors on the way to a model's files, each said in one line."""
 
 import errno
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import CRITICAL, getLogger
 from pickle import UnpicklingError
-
-import torch
-from transformers.utils import logging as transformers_logging
 
 from deepthink import hub
 from deepthink.config.job import ModelSpec
-from deepthink.engine.out_of_memory import allocating
+from deepthink.config.overrides import named_model
 from deepthink.errors import UserError, first_line
 from deepthink.installation import called
-from deepthink.models.resolving import asked_by
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Silence what transformers and accelerate print by themselves. What matters is raised."""
-    before, accelerate = transformers_logging.get_verbosity(), getLogger("accelerate")
-    level = accelerate.level
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity(CRITICAL)
-    accelerate.setLevel(CRITICAL)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        transformers_logging.set_verbosity(before)
-        accelerate.setLevel(level)
 
 
 @contextmanager
 def in_one_line(spec: ModelSpec) -> Iterator[None]:
     """Turn any error in resolving or loading a model into a UserError of one line."""
     try:
-        with allocating():
-            yield
+        yield
     except UserError:
         raise
-    except torch.OutOfMemoryError as error:
-        raise UserError(f"{spec.name} does not fit into the device's memory") from error
     except Exception as error:
         raise UserError(explain(error, spec)) from error
 
@@ -87,3 +62,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def asked_by(spec: ModelSpec) -> str:
+    """The command-line words that ask for a model."""
+    known = named_model(spec.name)
+    if (known.get("hub_id"), known.get("package")) == (spec.hub_id, spec.package):
+        return f"model={spec.name}"
+    return f"model.hub_id={spec.hub_id} model.revision={spec.revision} model.package=null"

