@@ -31,10 +31,10 @@ SMALL = ("test_size=6", "dev_size=4", "pool_size=20")
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Other tests of this process have loaded the same model."""
-    reuse._kept.clear()
-    monkeypatch.setattr(sources, "_kept", Kept(sources.LIMIT))
+    reuse.KEPT.clear()
+    monkeypatch.setattr(sources, "KEPT", Kept(sources.LIMIT))
     yield
-    reuse._kept.clear()
+    reuse.KEPT.clear()
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def test_methods_with_the_same_demonstrations_score_them_once_at_t_1(
     together = scores(tmp_path)
     for path, _ in stored(tmp_path):
         path.unlink()
-    reuse._kept.clear()
+    reuse.KEPT.clear()
     for method in ("vanilla", "deepthink"):
-        reuse._kept.clear()
+        reuse.KEPT.clear()
         assert run("-m", f"method={method}", "seed=0,1", *SMALL)[0] == 0
     apart = scores(tmp_path)
     assert len(together) == 4
@@ -208,10 +208,10 @@ def test_scores_are_not_kept_if_memory_ran_out_meanwhile(lm: LM) -> None:
 
 def test_scores_are_forgotten_with_their_model(tiny_folder: Path) -> None:
     plain(loaded(tiny_folder)).scores(lambda: [[0.1, 0.2], [0.3]])
-    assert len(reuse._kept) == 1
+    assert len(reuse.KEPT) == 1
     loading.unload()
     gc.collect()
-    assert not reuse._kept
+    assert not reuse.KEPT
 
 
 def test_no_more_is_kept_than_the_limit(lm: LM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,7 @@ Scores = list[list[float]]
 LIMIT = 1 << 22
 """The most scores that are kept for a model: 32 MiB."""
 
-
-_kept: WeakKeyDictionary[PreTrainedModel, Kept[np.ndarray]] = WeakKeyDictionary()
+KEPT: WeakKeyDictionary[PreTrainedModel, Kept[np.ndarray]] = WeakKeyDictionary()
 """The scores of each loaded model, all rows of a reading in one, by the digest of what they are a
 function of. They are kept as float64, which is what they are, and forgotten with the model."""
 
@@ -52,7 +51,7 @@ class PlainReading:
         score: computes them. They are kept only if neither the weights nor the budget have changed
         meanwhile.
         """
-        kept = _kept.setdefault(self.model, Kept(LIMIT))
+        kept = KEPT.setdefault(self.model, Kept(LIMIT))
         asked = self.encoded.demonstrations, self.encoded.queries, self.encoded.candidates
         tokens, how = _digest(asked), self._how()
         digest = _digest((tokens, how))

@@ -37,7 +37,8 @@ class _Known:
     states: tuple[object, ...]
 
 
-_kept: Kept[_Known] = Kept(LIMIT)
+KEPT: Kept[_Known] = Kept(LIMIT)
+"""The splits that `load` has read, by all that it was asked."""
 
 
 def load(
@@ -75,13 +76,13 @@ def load(
     """
     root = _root(data_root)
     asked = (repr(task), root, test_size, dev_size, pool_size, overlap)
-    known = _kept.find(asked)
+    known = KEPT.find(asked)
     if known is None or _states(task, root, len(known.states)) != known.states:
         source, before = _found(task, root)
         splits = divide(source, task, test_size, dev_size, pool_size, overlap)
         known = _Known(splits, before)
         if None not in before and _states(task, root, len(before)) == before:
-            _kept.keep(asked, known, len(splits.pool) + len(splits.dev) + len(splits.test))
+            KEPT.keep(asked, known, len(splits.pool) + len(splits.dev) + len(splits.test))
     splits = known.splits
     return replace(splits, read_rows={**splits.read_rows}, overlap={**splits.overlap})
 
