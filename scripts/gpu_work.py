@@ -173,7 +173,7 @@ def folder_of_smollm2() -> Path | None:
     except ImportError:  # a bare GPU machine has PyTorch and transformers alone
         return None
     resolved = resolve(compose(["model=smollm2-135m"]).model)
-    return None if resolved.gguf is None else Path(converted(resolved.gguf, resolved.name, print))
+    return Path(converted(resolved.gguf, resolved.name, print)) if resolved.gguf else None
 
 
 def predictions(scores: Sequence[Sequence[float]]) -> list[int]:

@@ -1,19 +1,25 @@
 """Both paths on the same token ids and weights, in turns: their seconds and their scores."""
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
+from unittest.mock import patch
 
 import profiling
 from rates import timed
 from rich.console import Console
+from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 from workloads import Workload
 
 from deepthink import score
 from deepthink.engine import reference
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.flops import Costs, scoring_flops
+from deepthink.engine.prepack import PackedLinear
 from deepthink.engine.refinements import iterate
 from deepthink.engine.support import vocabulary
 from deepthink.engine.thinking import refined
@@ -70,26 +76,50 @@ def measure(
         ]
 
     engine = partial(think_and_score, shown, workload, iterations)
-    engine()
-    thinking_flops = shown.operations
+    with counted() as linear:
+        memories = [*refined(shown, partial(iterate.refine, step_size=STEP_SIZE), iterations)]
+    with counted() as linear_of_scoring:
+        for memory in memories:
+            score(fast, memory, workload.queries, workload.candidates)
+    costs, length = Costs.of(fast), len(workload.demonstrations)
+    of_attention = shown.operations - iterations * costs.token * length
+    thinking_flops = of_attention + sum(linear)
     runs, others = [], []
     for turn in range(options.rounds):
         with console.status(f"{workload.name}: round {turn + 1} of {options.rounds}"):
             runs += [engine() for _ in range(ENGINE_REPETITIONS)]
             seconds, theirs = timed(straightforward, plain.device)
             others.append(seconds)
-    costs, length = Costs.of(fast), len(workload.demonstrations)
-    scoring = scoring_flops(costs, length, workload.queries, workload.candidates)
+    rest = scoring_flops(replace(costs, token=0), length, workload.queries, workload.candidates)
     return Measured(
         workload,
         iterations,
         runs,
         others,
         thinking_flops,
-        iterations * scoring,
+        iterations * rest + sum(linear_of_scoring),
         apart(runs[-1].scores, theirs),
         profiling.milliseconds(engine, vocabulary(fast)) if options.profile else None,
     )
+
+
+@contextmanager
+def counted() -> Iterator[list[int]]:
+    """The operations of each call of a linear layer: not all of the last block's are needed."""
+    operations: list[int] = []
+
+    def counting(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(layer: nn.Module, x: Tensor, *options: str) -> Tensor:
+            out = forward(layer, x, *options)
+            operations.append(2 * x.numel() * out.shape[-1])
+            return out
+
+        return call
+
+    with ExitStack() as stack:
+        for kind in (nn.Linear, Conv1D, PackedLinear):
+            stack.enter_context(patch.object(kind, "forward", counting(kind.forward)))
+        yield operations
 
 
 def think_and_score(shown: Demonstrations, workload: Workload, iterations: int) -> Engine:

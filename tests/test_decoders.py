@@ -93,6 +93,24 @@ def test_a_decoder_is_the_model(name: str, dtype: torch.dtype) -> None:
                 assert (passed - states).abs().max() <= width * states.abs().max()
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_memory_of_one_reading_is_a_plain_prompt(name: str, dtype: torch.dtype) -> None:
+    """The model's own forward over demonstrations and query, which are longer than its window."""
+    model = model_of(name, dtype)
+    rng = random.Random(2)
+    shots, queries = ids(rng, 21), [ids(rng, n) for n in (3, 12, 8)]
+    (memory,) = think(model, shots, 1)
+    scores = score(model, memory, queries, [[[7], [8, 9]]] * len(queries))
+    for query, (one, two) in zip(queries, scores, strict=True):
+        prompt = torch.tensor([[*shots, *query, 8]])
+        with torch.no_grad():
+            logs = model(prompt).logits[0, -2:].log_softmax(-1)
+        close = 1e-9 if dtype == torch.float64 and "neo" not in name else 2e-5
+        assert one == pytest.approx(logs[0, 7].item(), abs=close)
+        assert two == pytest.approx((logs[0, 8] + logs[1, 9]).item(), abs=close)
+
+
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_known_families_are_run_as_decoders(name: str) -> None:
     model = model_of(name, torch.float32)

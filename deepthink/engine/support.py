@@ -18,7 +18,7 @@ from deepthink.engine.prepack import PackedLinear
 from deepthink.engine.routing import routed
 from deepthink.errors import UserError, first_line
 
-PROVEN = {"gpt2", "opt", "gpt_neo", "gpt_neox", "llama"}
+PROVEN = {"gpt2", "opt", "gpt_neo", "gpt_neox", "llama", "gemma3_text"}
 """Architectures whose numbers the tests prove; others pass a probe before their first use."""
 
 
