@@ -21,7 +21,6 @@ from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.flops import Costs, scoring_flops
 from deepthink.engine.prepack import PackedLinear
 from deepthink.engine.refinements import iterate
-from deepthink.engine.support import vocabulary
 from deepthink.engine.thinking import refined
 
 STEP_SIZE = 0.1
@@ -99,7 +98,7 @@ def measure(
         thinking_flops,
         iterations * rest + sum(linear_of_scoring),
         apart(runs[-1].scores, theirs),
-        profiling.milliseconds(engine, vocabulary(fast)) if options.profile else None,
+        profiling.milliseconds(engine) if options.profile else None,
     )
 
 

@@ -87,28 +87,26 @@ def test_what_the_profiler_groups_is_the_whole_call(script: Any) -> None:
         time.sleep(0.1)  # which is no operator's
         seconds.append(time.perf_counter() - begin)
 
-    spent = profiling.milliseconds(call, vocabulary=61)
+    spent = profiling.milliseconds(call)
     assert tuple(spent) == profiling.GROUPS
-    assert sum(spent.values()) == pytest.approx(1e3 * seconds[0], rel=0.05)
+    assert sum(spent.values()) == pytest.approx(1e3 * seconds[0], rel=0.2)
     assert all(ms > 0 for ms in spent.values())
     assert spent[profiling.PYTHON] > 100
 
 
 @pytest.mark.parametrize(
-    ("name", "shapes", "group"),
+    ("name", "callers", "group"),
     [
-        ("mkldnn::_linear_pointwise", [[8, 16], [48, 16], [], [], [], []], "linear layers"),
-        ("mkldnn::_linear_pointwise", [[8, 16], [61, 16], [], [], [], []], "output layer"),
-        ("aten::logsumexp", [[8, 61], [], []], "output layer"),
-        ("aten::logsumexp", [[8, 2, 9], [], []], "attention"),
-        ("aten::_scaled_dot_product_flash_attention_for_cpu", [[1, 2, 8, 8]], "attention"),
-        ("aten::bmm", [[2, 8, 8], [2, 8, 9]], "attention"),
-        ("aten::embedding", [[61, 16], [8]], "elementwise and copies"),
-        ("aten::mul", [[8, 16], [8, 16]], "elementwise and copies"),
+        ("mkldnn::_linear_pointwise", [], "linear layers"),
+        ("mkldnn::_linear_pointwise", ["output layer"], "output layer"),
+        ("mkldnn::_linear_pointwise", ["attention", "the whole call"], "attention"),
+        ("aten::exp_", ["aten::softmax", "attention"], "attention"),
+        ("aten::embedding", ["the whole call"], "elementwise and copies"),
+        ("attention", ["the whole call"], "Python and dispatch"),
     ],
 )
-def test_operators_belong_to_groups(script: Any, name: str, shapes: Any, group: str) -> None:
-    assert script("profiling").group_of(name, shapes, 61) == group
+def test_operators_belong_to_groups(script: Any, name: str, callers: list[str], group: str) -> None:
+    assert script("profiling").group_of(name, callers) == group
 
 
 def test_thinking_and_scoring_are_timed_apart(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
