@@ -29,12 +29,19 @@ from deepthink.app.sweep import Sweep
 from deepthink.config import overrides
 from deepthink.store import records
 from deepthink.store.leases import Lease, Leases
+from deepthink.study import reuse
 
 transformers_logging.disable_progress_bar()  # of what tests save, which is no job's output
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = (
     "Review Sentiment negative positive the kettle sings and leaks a fine dull day Type Question"
 )
+
+
+@pytest.fixture(autouse=True)
+def nothing_shared() -> None:
+    """No test gets scores that another one, with parts of the engine replaced, has computed."""
+    reuse.KEPT.clear()
 
 
 class Command(Protocol):

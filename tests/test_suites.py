@@ -312,7 +312,7 @@ def test_what_stops_every_member_is_met_once(
 ) -> None:
     loads = []
 
-    def refuse(*arguments: object) -> None:
+    def refuse(*arguments: object, **_: object) -> None:
         loads.append(arguments)
         raise UserError("no such weights")
 
@@ -326,7 +326,7 @@ def test_what_stops_every_member_is_met_once(
 def test_what_breaks_unexpectedly_is_one_line_and_recorded(
     run: Command, suite_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise KeyError("hidden_act")
 
     monkeypatch.setattr(loading, "load", broken)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from deepthink.engine.allocation import keep_freed_memory
+
 _AFTER = {"": ("none", ""), "relu": ("relu", ""), "gelu_tanh": ("gelu", "tanh")}
 """What oneDNN can do to a product before it leaves the processor's registers, by its two names."""
 
@@ -80,6 +82,8 @@ class _Product(torch.autograd.Function):
 def prepack(model: PreTrainedModel) -> PreTrainedModel:
     """Replace, in place, the linear layers of a float32 CPU model by packed ones.
 
+    The process keeps the memory that it frees from then on, see `allocation`.
+
     The output layer stays as it is: it often is the embedding too, of which a second layout would
     be a second copy. Any other model, or a PyTorch without oneDNN, is returned untouched.
 
@@ -92,6 +96,7 @@ def prepack(model: PreTrainedModel) -> PreTrainedModel:
         return model
     if not torch.backends.mkldnn.is_available():
         return model
+    keep_freed_memory()
     head = model.get_output_embeddings()
     for parent in list(model.modules()):
         for name, child in parent.named_children():
