@@ -83,6 +83,16 @@ def test_a_probe_that_comes_out_different_is_refused(monkeypatch: pytest.MonkeyP
         check_iterable(made_from(Qwen2Config(**SMALL)))
 
 
+def test_logits_that_are_not_made_of_the_states_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if the model scaled its logits where nobody sees it."""
+    logs = Forward.log_probabilities
+    monkeypatch.setattr(Forward, "log_probabilities", lambda *args: 2 * logs(*args))
+    with pytest.raises(UserError, match="log-probabilities"):
+        check_iterable(made_from(Qwen2Config(**SMALL)))
+
+
 def test_rotary_positions_that_depend_on_the_length_are_refused() -> None:
     config = LlamaConfig(**SMALL, rope_parameters={"rope_type": "dynamic", "factor": 2.0})
     with pytest.raises(UserError, match="dynamic"):
