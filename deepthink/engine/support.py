@@ -82,6 +82,7 @@ def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[F
     >>> from transformers import GPT2Config, GPT2LMHeadModel
     >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)
     >>> model = GPT2LMHeadModel(config).eval()
+    >>> from deepthink.engine.layout import single
     >>> with iterated(model) as forward:
     ...     layout = single(3, model.device)
     ...     keys, values = forward.read([5, 6, 7], layout, None, start=0)
