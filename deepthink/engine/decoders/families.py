@@ -80,9 +80,20 @@ def _turned(rotary: Any, *kinds: str) -> Callable[[Tensor, Tensor], Turns]:
     return turns
 
 
-def _gpt2(model: Any) -> Decoder:
+def _with_learnt_positions(model: Any, block: Callable[[Any], Block]) -> Decoder:
+    """A decoder of blocks behind the sum of the tokens' and the positions' embeddings."""
     body = model.transformer
+    return Decoder(
+        type(model).__name__,
+        tuple(map(block, body.h)),
+        lambda ids, places: body.wte(ids).add_(body.wpe(places)),
+        body.ln_f,
+        _unturned,
+        body.wpe.num_embeddings,
+    )
 
+
+def _gpt2(model: Any) -> Decoder:
     def block(layer: Any) -> Block:
         attention = layer.attn
 
@@ -100,19 +111,11 @@ def _gpt2(model: Any) -> Decoder:
             before_feed=layer.ln_2,
         )
 
-    return Decoder(
-        type(model).__name__,
-        tuple(map(block, body.h)),
-        lambda ids, places: body.wte(ids).add_(body.wpe(places)),
-        body.ln_f,
-        _unturned,
-        body.wpe.num_embeddings,
-    )
+    return _with_learnt_positions(model, block)
 
 
 def _gpt_neo(model: Any) -> Decoder:
     """Unscaled attention in float32 at least; every second layer sees a window only."""
-    body = model.transformer
 
     def block(layer: Any) -> Block:
         attention = layer.attn.attention
@@ -128,14 +131,7 @@ def _gpt_neo(model: Any) -> Decoder:
             before_feed=layer.ln_2,
         )
 
-    return Decoder(
-        type(model).__name__,
-        tuple(map(block, body.h)),
-        lambda ids, places: body.wte(ids).add_(body.wpe(places)),
-        body.ln_f,
-        _unturned,
-        body.wpe.num_embeddings,
-    )
+    return _with_learnt_positions(model, block)
 
 
 def _gpt_neox(model: Any) -> Decoder:
