@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -151,6 +152,25 @@ def test_what_a_hook_changes_changes_the_scores() -> None:
     before = score(model, None, [[3, 4]], [[[5], [6]]])
     model.get_submodule("model.layers.0.mlp").register_forward_hook(lambda _m, _i, out: 2 * out)
     assert score(model, None, [[3, 4]], [[[5], [6]]]) != before
+
+
+@pytest.mark.parametrize("place", ["lm_head", ""])
+def test_a_hook_behind_the_states_changes_the_scores(place: str) -> None:
+    """Of the output layer, or of the whole model: what it makes of the logits is scored."""
+    model = tiny("llama", torch.float32)
+
+    def bent(_module: object, _inputs: object, out: Any) -> Any:
+        if place:
+            return 2 * out
+        out.logits = 2 * out.logits
+        return out
+
+    model.get_submodule(place).register_forward_hook(bent)
+    with torch.no_grad():
+        logs = model(torch.tensor([[3, 4]])).logits[0, -1].log_softmax(-1)
+    assert score(model, None, [[3, 4]], [[[5], [6]]])[0] == pytest.approx(
+        logs[[5, 6]].tolist(), abs=1e-4
+    )
 
 
 def test_other_families_and_capped_logits_are_left_to_their_own_code() -> None:

@@ -31,15 +31,16 @@ def decoder_of(model: PreTrainedModel) -> Decoder | None:
 
     These are models of other families, of subclasses, with hooks or with forwards of their own.
     """
-    if not is_plain(model) or any(map(_altered, model.modules())):
-        return None
-    return _FAMILIES[type(model)](model)
+    return _FAMILIES[type(model)](model) if is_plain(model) else None
 
 
 def is_plain(model: PreTrainedModel) -> bool:
-    """Whether a model is of a known family, and its logits are what its output layer returns."""
+    """Whether a model is of a known family as it is, and nothing follows its output layer.
+
+    Then its logits are what the output layer's weights make of the states.
+    """
     capped = getattr(model.config, "final_logit_softcapping", None) is not None
-    return type(model) in _FAMILIES and not capped
+    return type(model) in _FAMILIES and not capped and not any(map(_altered, model.modules()))
 
 
 def _altered(module: nn.Module) -> bool:
