@@ -11,7 +11,7 @@ enough to stay in the processor's cache. Two ways, which give the same numbers u
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate
 
 import torch
@@ -188,7 +188,7 @@ def _side_by_side(
     return mixed.view(groups, tokens, shared, -1), totals.view(groups, tokens, shared)
 
 
-@cache
+@lru_cache(maxsize=16)  # the layers of a forward ask for the same
 def _alike(lengths: tuple[int, ...]) -> tuple[_Part, ...]:
     """Sequences in parts whose longest is not much longer than any other: padding costs twice."""
     parts = []

@@ -78,7 +78,6 @@ class Decoder:
     """
 
     name: str
-
     blocks: tuple[Block, ...]
     embed: Callable[[Tensor, Tensor], Tensor]
     final: Function
