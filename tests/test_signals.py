@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from deepthink import hub
 from deepthink.config.overrides import compose
-from deepthink.engine import reference
+from deepthink.engine import reference, support
 from deepthink.engine.packing import common_beginning
 from deepthink.engine.scoring import Scorer, score
 from deepthink.engine.token_budget import TokenBudget
@@ -153,6 +153,18 @@ def test_signals_are_read_once_and_shared(reader: Callable[..., ModelReader]) ->
     assert (other.scores == scores).all()
     assert (again.usage.read, again.usage.kept, again.usage.forwards) == (0, 12, 0)
     assert again.usage.tokens == first.usage.tokens  # what the answers took, whenever it was
+
+
+def test_signals_are_read_by_the_decoders(
+    reader: Callable[..., ModelReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_args: object) -> None:
+        pytest.fail("something on the model keeps it from its decoder")
+
+    first = reader()  # loading may take the slow way once, to check a model
+    monkeypatch.setattr(support, "routed", slow)
+    first.zero_shot(EXAMPLES, lambda _: None)
+    first.after([EXAMPLES[:2]], EXAMPLES[2:], lambda _: None)
 
 
 @pytest.mark.parametrize(

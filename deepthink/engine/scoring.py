@@ -5,7 +5,9 @@ Tokens are packed without padding, and no token is computed twice: see `packing`
 (the template's first words) is computed once and joins the memory.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -13,7 +15,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from deepthink.engine.forward import Forward
+from deepthink.engine.forward import Forward, Passed
+from deepthink.engine.layout import Layout
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import allocating
 from deepthink.engine.packed_scores import (
@@ -99,6 +102,9 @@ class Scorer:
         tree_tokens: the most tokens that a tree of one context and its queries may hold, each of
             which attends to all of them; see `after`.
 
+    Attributes:
+        forwards: the number of tokens of every forward so far.
+
     Raises:
         UserError: an answer_score that does not exist.
 
@@ -115,6 +121,8 @@ class Scorer:
         ([[0.125], [0.125]], torch.Size([2, 8]))
         >>> scorer.after([[1, 2], []], [[[4]], [[5]]], [[[[1]]], [[[2], [3]]]])
         [[[0.125]], [[0.125, 0.125]]]
+        >>> scorer.forwards
+        [2, 3, 1, 3]
     """
 
     def __init__(
@@ -133,6 +141,7 @@ class Scorer:
         self._budget = budget or TokenBudget.of(model)
         self._progress = progress or (lambda queries: None)
         self._tree_tokens = tree_tokens
+        self.forwards: list[int] = []
 
     def score(
         self,
@@ -186,7 +195,7 @@ class Scorer:
         if not small:
             return results
         trees = [branch(contexts[i], queries[i], candidates[i]) for i in small]
-        with iterated(self._model) as forward:
+        with self._counted() as forward:
             scored = self._packs(forward, None, trees, [len(queries[i]) for i in small])
         for index, tree in zip(small, scored, strict=True):
             numbers = iter(tree.scores)
@@ -208,10 +217,23 @@ class Scorer:
                 f"memory must be one of those that think yields, not {type(memory).__name__}"
             )
         memory = memory.to(self._model.dtype) if memory else None
-        with iterated(self._model) as forward:
+        with self._counted() as forward:
             memory, queries = share_beginning(forward, memory, queries)
             packs = [pack(q, row) for q, row in zip(queries, candidates, strict=True)]
             return self._packs(forward, memory, packs, [1] * len(packs))
+
+    @contextmanager
+    def _counted(self) -> Iterator[Forward]:
+        with iterated(self._model) as forward:
+
+            def run(
+                tokens: Tokens, layout: Layout, memory: Memory | None, start: int, rows: Any
+            ) -> Passed:
+                passed = forward.run(tokens, layout, memory, start, rows)
+                self.forwards.append(len(tokens))
+                return passed
+
+            yield replace(forward, run=run)
 
     def _packs(
         self,

@@ -10,11 +10,9 @@ DEEPTHINK_CACHE.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -92,7 +90,7 @@ class ModelReader:
                 return {"hidden": states.numpy(), "scores": np.array(scores, np.float32)}
 
             question = ["zero-shot", *map(_words, batch)]
-            parts.append(self._answers(question, len(batch), progress, read))
+            parts.append(self._answers(question, len(batch), scorer, progress, read))
         return (
             np.concatenate([part["hidden"] for part in parts]),
             np.concatenate([part["scores"] for part in parts]),
@@ -124,7 +122,8 @@ class ModelReader:
                 return {"scores": np.array(scores, np.float32), "shortened": np.array(cut)}
 
             question = ["after", questions, *("\x1d".join(map(_words, shown)) for shown in batch)]
-            answers = self._answers(question, len(batch) * len(queries), progress, read)
+            count = len(batch) * len(queries)
+            answers = self._answers(question, count, scorer, progress, read)
             self.usage.shortened += int(answers["shortened"])
             parts.append(answers["scores"])
         return np.concatenate(parts)
@@ -146,10 +145,13 @@ class ModelReader:
         self,
         question: Sequence[str],
         count: int,
+        scorer: Scorer,
         progress: Progress,
         read: Callable[[], dict[str, Array]],
     ) -> dict[str, Array]:
-        """The stored answers to a question of `count` prompts; `read` gives those that are missing.
+        """The stored answers to a question of `count` prompts; `read` gives what is missing.
+
+        scorer: what `read` scores with, which counts its forwards.
 
         A file whose checksum is wrong counts as missing.
         """
@@ -159,28 +161,14 @@ class ModelReader:
             self.usage.kept += count
             progress(count)
         else:
-            with self._counting() as tokens:
-                answers = read()
-            answers["tokens"] = np.array(sum(tokens))
-            self.usage.forwards += len(tokens)
+            before = len(scorer.forwards)
+            answers, forwards = read(), scorer.forwards[before:]
+            answers["tokens"] = np.array(sum(forwards))
+            self.usage.forwards += len(forwards)
             self.usage.read += count
             self._keep(path, answers)
         self.usage.tokens += int(answers["tokens"])
         return answers
-
-    @contextmanager
-    def _counting(self) -> Iterator[list[int]]:
-        """A list that receives the number of tokens of every forward of the model."""
-        tokens: list[int] = []
-
-        def count(_module: object, _args: object, kwargs: dict[str, Any], _out: object) -> None:
-            tokens.append(kwargs["input_ids"].numel())
-
-        hook = self._lm.model.register_forward_hook(count, with_kwargs=True)
-        try:
-            yield tokens
-        finally:
-            hook.remove()
 
     def _keep(self, path: Path, arrays: dict[str, Array]) -> None:
         described = json.dumps(self._identity, indent=1, ensure_ascii=False) + "\n"
