@@ -1,15 +1,12 @@
 """The work of one job: its model is loaded, demonstrations are chosen, thought over and scored."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
-import torch
 
-from deepthink.engine.out_of_memory import allocating
+from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
-from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
@@ -57,7 +54,7 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     reader = ModelReader(lm, config, job.key, budget)
     scored = [example for _, part in splits.scored() for example in part]
     pool = Pool(splits.pool, splits.dev, reader, watch, [example.text for example in scored])
-    with _fitting("the demonstrations the selector tried do not fit"):
+    with fitting("the demonstrations the selector tried do not fit"):
         chosen = choose(pool, config)
     clock.lap("select")
     texts = [example.text for example in splits.pool]
@@ -68,7 +65,7 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
     watch.stage(f"{config.task.name}: {longest.kept} demonstrations")
     tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
-    with _fitting(f"{tokens} do not fit"):
+    with fitting(f"{tokens} do not fit"):
         evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch)
     return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
 
@@ -111,15 +108,3 @@ def _record(
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-@contextmanager
-def _fitting(what: str) -> Iterator[None]:
-    """Turn an out-of-memory error into a UserError that says what does not fit and what to do."""
-    try:
-        with allocating():
-            yield
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"{what} into the device's memory: use fewer, a smaller model or a narrower dtype"
-        ) from error
