@@ -83,11 +83,14 @@ class PoolSpec:
 class PromptSpec:
     """How text becomes tokens; see `deepthink.tasks.prompts`.
 
-    Not measured: seam, overflow.
+    chat: whether prompts are written by the tokenizer's chat template, see `deepthink.tasks.chat`.
+
+    Not measured: seam, overflow, chat.
     """
 
     seam: str
     overflow: str
+    chat: bool
 
     def __post_init__(self) -> None:
         check_choice("prompt.seam", self.seam, SEAMS)

@@ -59,5 +59,6 @@ def prompted(
         config.method.copies,
         config.method.iterations > 1,
         config.task.delimiter,
+        config.prompt.chat,
     )
     return Prompts(group.selection, shown, group.queries, encoded)
