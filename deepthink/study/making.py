@@ -1,16 +1,13 @@
 """The work of one job: its model is loaded, demonstrations are chosen, thought over and scored."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
-import torch
 
 from deepthink.config.templates import Template
-from deepthink.engine.out_of_memory import allocating
+from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
-from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
@@ -58,7 +55,7 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     reader = ModelReader(lm, config, job.key, budget)
     scored = [example for _, part in splits.scored() for example in part]
     pool = Pool(splits.pool, splits.dev, reader, watch, [example.text for example in scored])
-    with _fitting("the demonstrations the selector tried do not fit"):
+    with fitting("the demonstrations the selector tried do not fit"):
         chosen = choose(pool, config)
     clock.lap("select")
     texts = [example.text for example in splits.pool]
@@ -69,7 +66,7 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
     watch.stage(f"{config.task.name}: {longest.kept} demonstrations")
     tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
-    with _fitting(f"{tokens} do not fit"):
+    with fitting(f"{tokens} do not fit"):
         evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch)
     return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
 
@@ -118,15 +115,3 @@ def _instances(pool: Sequence[str], template: Template) -> Callable[[str], str]:
     """How a text of a calibration is asked: one of the pool as it is, others in every column."""
     known = frozenset(pool)
     return lambda text: text if text in known else template.everywhere(text)
-
-
-@contextmanager
-def _fitting(what: str) -> Iterator[None]:
-    """Turn an out-of-memory error into a UserError that says what does not fit and what to do."""
-    try:
-        with allocating():
-            yield
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"{what} into the device's memory: use fewer, a smaller model or a narrower dtype"
-        ) from error
