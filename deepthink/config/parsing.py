@@ -10,9 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
+from deepthink.config import search
 from deepthink.config.checks import MOST, check_text
 from deepthink.config.job import Config
 from deepthink.config.models import from_gguf
+from deepthink.config.own import task_values
 from deepthink.config.request import Request
 from deepthink.config.tasks import SuiteSpec, with_breaks
 from deepthink.errors import UserError, first_line, shown
@@ -48,12 +50,25 @@ def parse(composed: DictConfig) -> Request:
         for name in ("template", "delimiter"):
             if isinstance(typed := task.get(name), str):
                 task[name] = with_breaks(typed)
+        if "file" in task:
+            values["task"] = _own(task)
     if not (isinstance(task, dict) and "categories" in task):
         return Request((_checked(Config, values),))
     spec = _checked(SuiteSpec, task, "task.")
     members = [spec.member(name) for names in spec.chosen.values() for name in names]
     first = _checked(Config, {**values, "task": asdict(members[0])})
     return Request(tuple(replace(first, task=task) for task in members), spec)
+
+
+def _own(task: dict[str, Any]) -> dict[str, Any]:
+    """The values of a task in a file of the user's own."""
+    values = task_values(task)
+    if values["name"] in search.names("task"):
+        raise UserError(
+            f"task.name is {values['name']}, which is another task of this program: name yours "
+            "otherwise, as in task.name=mine"
+        )
+    return values
 
 
 def notes(composed: DictConfig) -> tuple[str, ...]:
@@ -114,7 +129,7 @@ def _checked(kind: type[_Checked], values: Any, inside: str = "") -> _Checked:
         return TypeAdapter(kind).validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors()[0]
-        where = inside + ".".join(map(str, first["loc"]))
+        where = inside + ".".join(map(str, first["loc"])).replace("task.own.", "task.")
         if first["type"] == "unexpected_keyword_argument":
             raise UserError(f"unknown key '{where}': {called()} --help lists the keys") from error
         if first["type"] in ("missing", "missing_argument"):
