@@ -1,10 +1,14 @@
 """The terminal in which results are shown, and the tables in it."""
 
+from collections.abc import Callable
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from deepthink.app import streams
+from deepthink.errors import first_line
+from deepthink.redaction import without_secrets
 
 
 class _Console(Console):
@@ -27,3 +31,12 @@ def plain_table(*headings: str, words: int = 1) -> Table:
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="left" if place < words else "right", no_wrap=True)
     return table
+
+
+def show(view: Callable[[], object], console: Console) -> None:
+    """Show a result; a display error must not fail jobs whose records are already written."""
+    try:
+        view()
+    except Exception as error:
+        said = without_secrets(first_line(error))
+        console.print(f"the result is kept but cannot be shown ({said})", markup=False)
