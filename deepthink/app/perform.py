@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from deepthink.app import job_view, progress_bar, suite_view, terminal, wandb_runs
+from deepthink.app import job_view, libraries, progress_bar, suite_view, terminal, wandb_runs
 from deepthink.app.journals import Tally, grouped
 from deepthink.config.request import Request
 from deepthink.report import axes
@@ -15,18 +15,21 @@ STOPS = (Busy, KeyboardInterrupt, SystemExit)
 """These are not failures of a job: the caller handles them."""
 
 
-def perform(request: Request) -> Tally:
+def perform(request: Request, place: str = "") -> Tally:
     """Do a request's jobs, show the results, send them, and count how the jobs ended.
 
     A job that fails is counted, and its reason is stored; nothing is raised for it.
+
+    place: where in a sweep the request stands, for whoever watches it.
 
     Raises:
         Busy: another process does the only job.
         KeyboardInterrupt: the user stopped it.
     """
     console = terminal.console()
+    libraries.hush(request.verbosity)
     try:
-        with progress_bar.watching(console) as watch:
+        with progress_bar.watching(console, request.verbosity, place) as watch:
             results = requests.run(request, watch)
     except STOPS:
         raise
@@ -47,11 +50,12 @@ def perform(request: Request) -> Tally:
 
 
 def _view(request: Request, results: Results, console: Console) -> None:
+    quiet = request.verbosity == "quiet"
     if request.suite is not None:
-        suite_view.show(request, results, console)
+        (suite_view.show_briefly if quiet else suite_view.show)(request, results, console)
         return
     for outcome in results.outcomes.values():
-        job_view.show(outcome, console)
+        (job_view.show_briefly if quiet else job_view.show)(outcome, console)
 
 
 def _publish(request: Request, results: Results) -> wandb_runs.Sending | None:

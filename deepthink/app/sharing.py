@@ -88,12 +88,14 @@ def share(sharing: Sharing, tell: Callable[[str], object]) -> Tally:
     expanded = overrides.expand(sharing.sweep)
     engine = [f"launcher={sharing.launcher}", *sharing.engine]
     composed = overrides.composed([*expanded[0], *engine])
-    results = Path(parse(composed).jobs[0].results).absolute()
+    request = parse(composed)
+    results = Path(request.jobs[0].results).absolute()
     wanted = composed.workers
     if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
         raise UserError(f"workers is {wanted}: it must be a whole number, 1 or more")
-    for note in _notes(expanded):
-        tell(note)
+    if request.verbosity != "quiet":
+        for note in _notes(expanded):
+            tell(note)
     jobs, suites = taken_apart(expanded)
     sweep = Sweep(
         jobs=jobs,
@@ -105,20 +107,24 @@ def share(sharing: Sharing, tell: Callable[[str], object]) -> Tally:
         cwd=str(Path.cwd()),
     )
     folder = sweep.write(results)
-    print(f"{len(jobs)} jobs, {sweep.workers} workers: tail -f {folder}/worker*.log")
+    if request.verbosity != "quiet":
+        print(f"{len(jobs)} jobs, {sweep.workers} workers: tail -f {folder}/worker*.log")
     numbers = ",".join(map(str, range(sweep.workers)))
-    lost = _run_workers(folder, sweep, [*engine, f"worker={numbers}"])
+    lost = _run_workers(folder, sweep, [*engine, f"worker={numbers}"], request.verbosity)
     return summary(folder, sweep, lost)
 
 
-def _run_workers(folder: Path, sweep: Sweep, engine: Sequence[str]) -> str:
+def _run_workers(folder: Path, sweep: Sweep, engine: Sequence[str], verbosity: str) -> str:
     """Start the workers and wait for all; returns what is known of a lost worker, "" if none was.
 
     engine: the words of the launcher's settings and of the workers' numbers.
     """
-    lost = ""
+    lost, total = "", len(sweep.jobs)
     try:
-        with _aside(folder / _ENGINE_LOG) as screen, _progress(folder, len(sweep.jobs), screen):
+        with (
+            _aside(folder / _ENGINE_LOG) as screen,
+            _progress(folder, total, screen, verbosity),
+        ):
             try:
                 with same_imports():
                     enter(worker.work, ["-m", *engine, f"sweep={quoted(folder)}"])
@@ -244,24 +250,26 @@ def _aside(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _progress(folder: Path, total: int, screen: TextIO) -> Iterator[None]:
-    """A bar of the jobs that have ended, while the workers run."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+def _progress(folder: Path, total: int, screen: TextIO, verbosity: str) -> Iterator[None]:
+    """Show how many jobs have ended, and how many failed, while the workers run."""
+    from deepthink.app import progress_bar, terminal  # slow to import
 
-    console = Console(file=screen)
-    over = threading.Event()
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task, journals = bar.add_task("jobs", total=total), Journals(folder)
+    over, console = threading.Event(), terminal.console(screen)
+    with progress_bar.watching(console, verbosity, unit="jobs") as watch:
+        journals, seen = Journals(folder), dict[int, Tally]()
+        watch.stage("sweep")
+        watch.start(total)
 
-        def watch() -> None:
+        def look() -> None:
             while not over.wait(1.0):
-                bar.update(task, completed=sum(job < total for job in journals.ended()))
+                new = {job: end for job, end in journals.ended().items() if job not in seen}
+                seen.update(new)
+                watch.advance(sum(job < total for job in new))
+                if any(end.failed for end in new.values()):
+                    failed = sum(end.failed for end in seen.values())
+                    watch.stage(f"sweep, {failed} failed")
 
-        thread = threading.Thread(target=watch, daemon=True)
+        thread = threading.Thread(target=look, daemon=True)
         thread.start()
         try:
             yield

@@ -229,7 +229,7 @@ def group(words: Sequence[str]) -> str:
     >>> group(["seed=0,1", "-m"]) == group(["launcher=local", "seed=0,1"])
     True
     """
-    about = ("-", "launcher=", "workers=", "hydra.", "results=", "plugins=", "wandb.")
+    about = ("-", "launcher=", "workers=", "hydra.", "results=", "plugins=", "wandb.", "verbosity=")
     kept = sorted(word for word in words if not word.startswith(about))
     named = [word.partition("=")[2] for word in kept if word.startswith("experiment=")]
     return f"{named[0] if named else 'sweep'}-{sha256(' '.join(kept).encode()).hexdigest()[:6]}"
