@@ -50,7 +50,7 @@ def prompted(
     queries = [*(scored[place] for place in group.queries), *asked]
     encoded = prompts.encode(
         lm.tokenizer,
-        config.task.template,
+        config.task.parsed.prompt,
         shown,
         queries,
         config.prompt.seam,
