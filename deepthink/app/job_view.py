@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from deepthink.app import remarks
+from deepthink.app import open_view, remarks
 from deepthink.app.terminal import plain_table
-from deepthink.store import curves
+from deepthink.store import curves, scores
 from deepthink.store.chosen import Stage
 from deepthink.store.schema import Record
 from deepthink.study.jobs import Outcome
@@ -20,7 +20,7 @@ def show(outcome: Outcome, console: Console) -> None:
     title = f"{record.config.model.name} · {key.task.name} · seed {key.seed}"
     method = f"{outcome.path.parent.name}, {remarks.method(key)}"
     console.print(f"{title} · {method}", style="italic", highlight=False, soft_wrap=True)
-    console.print(_curve(record))
+    console.print(_open_curve(outcome) if record.open else _curve(record))
     stages = record.selection.stages
     if len(stages) > 1:
         console.print(_stages(stages))
@@ -28,6 +28,14 @@ def show(outcome: Outcome, console: Console) -> None:
         console.print(line, highlight=False)
     verb = "wrote" if outcome.scores is not None else "read, not run again (force=true does):"
     console.print(f"{verb} {outcome.path}", highlight=False, soft_wrap=True)
+
+
+def _open_curve(outcome: Outcome) -> Table:
+    """The curve of an open task, with the scores of this job or those beside its record."""
+    table = outcome.scores
+    if table is None:
+        table = scores.read(outcome.path, outcome.record.scores)
+    return open_view.curve(outcome.record, table)
 
 
 def _curve(record: Record) -> Table:

@@ -110,6 +110,7 @@ def _record(
         versions=provenance.versions(),
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        open=evaluated.open,
     )
 
 

@@ -53,7 +53,7 @@ def _example(
     Where the row has its own options, `gold` is the index of one, or its mark if they are listed.
     """
     letters = task.answer == "letter"
-    text = _words(text, "no text")
+    text = words_of(text, "no text")
     candidates: tuple[str, ...] = tuple(task.labels)
     if _listed(source):
         listed = listed_options.parse(text)
@@ -66,7 +66,7 @@ def _example(
     elif source.choices is not None:
         if not isinstance(options, list) or not options:
             raise ValueError(f"has options {options!r}, which is no list of texts")
-        candidates = tuple(_words(option, f"options {options!r}") for option in options)
+        candidates = tuple(words_of(option, f"options {options!r}") for option in options)
         classes = classes or Classes(tuple(range(len(options))))
         if letters:
             text, candidates = listed_options.with_letters(text, candidates)
@@ -79,7 +79,7 @@ def _example(
     return Example(text, candidates, label)
 
 
-def _words(value: Any, without: str) -> str:
+def words_of(value: Any, without: str) -> str:
     """A cell's text without the space around it; ValueError where there is none."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"has {without}")
