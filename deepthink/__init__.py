@@ -6,16 +6,18 @@ if TYPE_CHECKING:
     from deepthink.engine.memory import Memory
     from deepthink.engine.scoring import score
     from deepthink.engine.thinking import think
+    from deepthink.models.by_name import load
     from deepthink.structures import Example
     from deepthink.tasks.prompts import encode
 
 __version__ = "0.2.0"
-__all__ = ["Example", "Memory", "encode", "score", "think"]
+__all__ = ["Example", "Memory", "encode", "load", "score", "think"]
 
 _HOMES = {
     "Example": "structures",
     "Memory": "engine.memory",
     "encode": "tasks.prompts",
+    "load": "models.by_name",
     "score": "engine.scoring",
     "think": "engine.thinking",
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from deepthink.app.journals import grouped
 from deepthink.config.job import Config
-from deepthink.config.overrides import named_model
+from deepthink.config.models import named_model
 from deepthink.store import curves
 from deepthink.store.identity import Identity
 from deepthink.store.schema import Record

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from deepthink.config.checks import MOST, check_text
 from deepthink.config.job import Config
+from deepthink.config.models import from_gguf
 from deepthink.config.request import Request
 from deepthink.config.tasks import SuiteSpec, with_breaks
 from deepthink.errors import UserError, first_line, shown
@@ -37,6 +38,8 @@ def parse(composed: DictConfig) -> Request:
         _check_leaf(key, value)
     refuse_secrets((key, value) for key, value in _leaves(values) if isinstance(value, str))
     _keep_plain(values)
+    if isinstance(model := values.get("model"), dict):
+        values["model"] = from_gguf(model)
     for name in ("results", "plugins"):
         if isinstance(folder := values.get(name), str):
             values[name] = at_home(folder)

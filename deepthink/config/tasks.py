@@ -8,6 +8,7 @@ from pydantic import with_config
 
 from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name
 from deepthink.config.open_tasks import OpenSpec
+from deepthink.config.templates import TEXT, Template
 from deepthink.errors import UserError, unknown
 from deepthink.settings import ANSWERS
 
@@ -34,12 +35,14 @@ class SourceSpec:
     files: split → file pattern; null where the library finds the splits by itself. In a pattern,
         {member} stands for the suite's member.
     text, label: the columns of a row's text and of its label.
-    classes: the raw values of column `label`, in the order of the task's label words; null where
-        every row has options of its own, or an open answer in column `label`.
+    classes: the raw values of column `label`, in the order of the task's label words. Where every
+        row has options of its own, null, or the raw values that stand for the options in order.
+        Null also where column `label` holds an open answer.
     pool: the split that demonstrations come from, or a file of worked examples.
     test: the split that test rows come from.
-    choices: the column of each row's options, in which `label` is an index. If it is the text
-        column, the options are listed at the end of the text and `label` is the mark of an option.
+    choices: the column of each row's options, in which `label` is an index, or a column for each
+        option. If it is the text column, the options are listed at the end of the text and `label`
+        is the mark of an option.
     sha256: where the repository is one of GitHub, split → SHA-256 of its file. The files are then
         those of the commit `revision`, and `files` names a single file for each split.
 
@@ -56,7 +59,7 @@ class SourceSpec:
     classes: list[Any] | None
     pool: str | WorkedExamples
     test: str
-    choices: str | None = None
+    choices: str | list[str] | None = None
     sha256: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
@@ -68,13 +71,19 @@ class SourceSpec:
                     f"classes of {self.repository} has one class twice: {first!r}, {second!r}"
                 )
 
+    @property
+    def options(self) -> list[str]:
+        """The columns that hold a row's options."""
+        return [self.choices] if isinstance(self.choices, str) else list(self.choices or ())
+
 
 @with_config(STRICT)
 @dataclass(frozen=True)
 class TaskSpec:
     """A task as data (Table 4).
 
-    template: a query's text, with {text} for the instance; an answer follows after `delimiter`.
+    template: what a query says, with {text} for the column of the text, and other columns in braces
+        by their own names; an answer follows after `delimiter`. See `deepthink.config.templates`.
     labels: the label words; empty where every row has options of its own.
     demonstrations: how many the paper uses (§4.3).
     rows: pool and test rows of the full data set, which are compared with the rows that are read.
@@ -116,7 +125,7 @@ class TaskSpec:
         _check_sources(self.sources, self.open is not None)
         _check_labels(self.labels)
         for source in self.sources:
-            if source.classes is None:
+            if source.classes is None or (source.choices is not None and not self.labels):
                 if self.labels:
                     raise UserError(
                         f"task.labels has words, but the rows of {source.repository} have options "
@@ -129,6 +138,15 @@ class TaskSpec:
                     f"task.labels has {len(self.labels)} words, but {source.repository} "
                     f"{len(source.classes)} classes"
                 )
+
+    @property
+    def parsed(self) -> Template:
+        """The template, taken apart at its columns."""
+        return Template.parse(self.template)
+
+    def columns(self, source: SourceSpec) -> dict[str, str]:
+        """The columns of the template, by their names in it, as a source calls them."""
+        return {name: source.text if name == TEXT else name for name in self.parsed.columns}
 
 
 @with_config(STRICT)
@@ -218,8 +236,7 @@ def _check_sources(sources: list[SourceSpec], opened: bool) -> None:
 
 
 def _check_prompt(template: str, answer: str, demonstrations: int) -> None:
-    if template.count("{text}") != 1 or template.endswith("{text}"):
-        raise UserError(f"task.template '{template}' needs one {{text}} and words after it")
+    Template.parse(template)
     check_choice("task.answer", answer, ANSWERS)
     check_at_least("task.demonstrations", demonstrations, 1)
 

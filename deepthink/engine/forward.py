@@ -68,6 +68,10 @@ class Forward:
         """As `OutputLayer.log_probabilities`."""
         return OutputLayer(self.model, self.plain).log_probabilities(states, rows, tokens)
 
+    def likeliest(self, states: Tensor) -> Tensor:
+        """As `OutputLayer.likeliest`."""
+        return OutputLayer(self.model, self.plain).likeliest(states)
+
     def _check(self, memory: Memory | None) -> None:
         layers = self.model.config.get_text_config().num_hidden_layers
         if memory is not None and len(memory.keys) != layers:

@@ -132,7 +132,7 @@ class ModelReader:
         """The prompts as a job with T = 1 would write them."""
         return prompts.encode(
             self._lm.tokenizer,
-            self._task.template,
+            self._task.parsed.prompt,
             shown,
             queries,
             self._prompt.seam,

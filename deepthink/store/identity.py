@@ -55,7 +55,7 @@ class TaskIdentity(Part):
     version: StrictInt
     """Raised whenever rows become examples or splits in another way."""
     template: StrictStr
-    """The text of an example, with {text} where its own text stands."""
+    """What a query says, with its columns in braces; {text} is the column of the text."""
     labels: tuple[StrictStr, ...]
     """The label words. It is empty where each question has options of its own."""
     answer: StrictStr | None = None
@@ -189,7 +189,7 @@ def _key(
         task=TaskIdentity(
             name=task.name,
             version=task.version,
-            template=task.template,
+            template=task.parsed.plain,
             labels=tuple(task.labels),
             answer=None if task.labels or task.open else task.answer,
             delimiter=task.delimiter,

@@ -1,12 +1,13 @@
 """The work of one job: its model is loaded, demonstrations are chosen, thought over and scored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pandas as pd
 import torch
 
+from deepthink.config.templates import Template
 from deepthink.engine.out_of_memory import allocating
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
@@ -62,7 +63,7 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     clock.lap("select")
     texts = [example.text for example in splits.pool]
     calibration = Calibration.of(config.calibration, config.plugins, texts, config.draw)
-    asked = calibration.examples(scored)
+    asked = calibration.examples(scored, _instances(texts, config.task.parsed))
     groups = [prompted(lm, group, splits.pool, scored, asked, config) for group in chosen]
     clock.lap("tokenise")
     longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
@@ -112,6 +113,12 @@ def _record(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         open=evaluated.open,
     )
+
+
+def _instances(pool: Sequence[str], template: Template) -> Callable[[str], str]:
+    """How a text of a calibration is asked: one of the pool as it is, others in every column."""
+    known = frozenset(pool)
+    return lambda text: text if text in known else template.everywhere(text)
 
 
 @contextmanager

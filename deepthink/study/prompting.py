@@ -71,7 +71,7 @@ def prompted(
     queries = [*(scored[place] for place in group.queries), *asked]
     encoded = prompts.encode(
         lm.tokenizer,
-        config.task.template,
+        config.task.parsed.prompt,
         shown,
         queries,
         config.prompt.seam,
@@ -91,7 +91,8 @@ def _fronts(
     """As in `Prompts`."""
     if task.open is None or (mark := task.open.final) is None:
         return ()
+    prompt = task.parsed.prompt
     return tuple(
-        tuple(beginnings(lm.tokenizer, task.template, task.delimiter, example.candidates, mark))
+        tuple(beginnings(lm.tokenizer, prompt, task.delimiter, example.candidates, mark))
         for example in queries
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from deepthink.config.tasks import SourceSpec, TaskSpec
 from deepthink.errors import UserError
 from deepthink.structures import Example
-from deepthink.tasks.examples import words_of
+from deepthink.tasks.examples import texts_of, words_of
 from deepthink.tasks.final_answers import final_answer
 from deepthink.tasks.rows import Rows
 
@@ -21,11 +21,12 @@ def open_examples_of(rows: Rows, source: SourceSpec, task: TaskSpec) -> Iterator
     """
     references: dict[str, dict[str, None]] = {}
     mark = task.open.final if task.open else None
-    cells = zip(rows.columns[source.text], rows.columns[source.label], strict=True)
-    for index, (text, reference) in enumerate(cells):
+    template = task.parsed
+    for index, cells in enumerate(zip(*rows.columns.values(), strict=True)):
+        row = dict(zip(rows.columns, cells, strict=True))
         try:
-            question = words_of(text, "no text")
-            answer = words_of(reference, "no reference answer")
+            question = template.instance(texts_of(row, source, template))
+            answer = words_of(row[source.label], "no reference answer")
             if mark is not None:
                 final_answer(answer, mark)
         except ValueError as error:

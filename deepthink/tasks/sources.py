@@ -14,13 +14,14 @@ from huggingface_hub.errors import (
 
 from deepthink import content, hub
 from deepthink.config.tasks import SourceSpec, TaskSpec, WorkedExamples
+from deepthink.config.templates import TEXT
 from deepthink.errors import UserError, first_line
 from deepthink.files import at_home
 from deepthink.installation import called
 from deepthink.kept import Kept
 from deepthink.structures import Example, Source, Splits
 from deepthink.tasks import github_files, rows, worked_examples
-from deepthink.tasks.examples import examples_of, usual_rows
+from deepthink.tasks.examples import columns_of, examples_of, usual_rows
 from deepthink.tasks.open_examples import open_examples_of
 from deepthink.tasks.rows import Rows
 from deepthink.tasks.split_files import Absent, listed
@@ -209,6 +210,11 @@ def _split_rows(source: SourceSpec, role: str, task: TaskSpec, root: Path | None
     """The rows of a source's pool or test split."""
     split, member = getattr(source, role), task.member or ""
     if isinstance(split, WorkedExamples):
+        if other := [name for name in task.parsed.columns if name != TEXT]:
+            raise UserError(
+                f"task.template has column {{{other[0]}}}, but the worked examples of {task.name} "
+                "have no column but {text}"
+            )
         path, pairs = worked_examples.read(split, member, root)
         questions, answers = zip(*pairs, strict=True)
         places = [(path, number) for number in range(1, len(pairs) + 1)]
@@ -216,8 +222,7 @@ def _split_rows(source: SourceSpec, role: str, task: TaskSpec, root: Path | None
     patterns = source.files and {
         name: pattern.replace("{member}", escape(member)) for name, pattern in source.files.items()
     }
-    wanted = dict.fromkeys((source.text, source.label, source.choices or source.text))
-    return rows.read(_folder(source, root), split, patterns, list(wanted))
+    return rows.read(_folder(source, root), split, patterns, columns_of(source, task))
 
 
 def _folder(source: SourceSpec, root: Path | None) -> Path:
