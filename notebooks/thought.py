@@ -15,10 +15,6 @@
 # saved in a file. A new process loads the file, classifies ten texts with it and writes three answers.
 
 # %%
-import subprocess
-import sys
-from pathlib import Path
-from tempfile import mkdtemp
 
 import deepthink
 

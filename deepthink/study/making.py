@@ -1,6 +1,6 @@
 """The work of one job: its model is loaded, demonstrations are chosen, thought over and scored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -123,6 +123,7 @@ def _record(
         versions=provenance.versions(),
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        open=evaluated.open,
     )
 
 
