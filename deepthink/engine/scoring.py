@@ -228,7 +228,9 @@ class Scorer:
             raise UserError(
                 f"memory must be one of those that think yields, not {type(memory).__name__}"
             )
-        memory = memory.to(self._model.dtype) if memory else None
+        if memory is not None:
+            memory.check_origin(self._model)
+            memory = memory.to(self._model.dtype)
         with self._counted() as forward:
             memory, queries = share_beginning(forward, memory, queries)
             packs = [pack(q, row) for q, row in zip(queries, candidates, strict=True)]

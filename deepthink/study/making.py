@@ -1,10 +1,11 @@
 """The work of one job: its model is loaded, demonstrations are chosen, thought over and scored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
 
+from deepthink import hub
 from deepthink.config.templates import Template
 from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
@@ -44,13 +45,15 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     """
     config, splits = job.config, job.splits
     devices = resolve_devices(config.device)
-    watch.stage(f"loading {config.model.name}")
+    watch.stage(job.model.stage)
     clock = provenance.Clock(*devices)
     lm = loading.load(job.model, *devices, tell=watch.tell)
     clock.lap("load")
     budget = TokenBudget.of(lm.model)
     if config.token_budget is not None:
         budget.tokens = config.token_budget
+    for line in _about(lm, budget, clock.laps["load"]):
+        watch.detail(line)
     watch.stage(f"{config.task.name}: {config.method.selector['name']} demonstrations")
     reader = ModelReader(lm, config, job.key, budget)
     scored = [example for _, part in splits.scored() for example in part]
@@ -68,7 +71,19 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
     with fitting(f"{tokens} do not fit"):
         evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch)
+    if evaluated.reused:
+        watch.detail("the scores at t = 1 were known from an earlier job of this process")
     return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
+
+
+def _about(lm: loading.LM, budget: TokenBudget, seconds: float) -> Iterator[str]:
+    """Lines on the model that was loaded, for those who want to know more."""
+    device, dtype = provenance.device_name(*lm.devices), str(lm.model.dtype).removeprefix("torch.")
+    yield f"{lm.resolved.spec.name} on {device}, {dtype}, loaded in {seconds:.1f} s"
+    if lm.resolved.gguf:
+        yield f"its weights were converted before: {lm.model.config.name_or_path}"
+    yield f"token budget: {budget.tokens:,} tokens in a forward"
+    yield f"signals and converted weights are kept in {hub.cache_folder()}"
 
 
 def _record(
@@ -108,6 +123,7 @@ def _record(
         versions=provenance.versions(),
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        open=evaluated.open,
     )
 
 
