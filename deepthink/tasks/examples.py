@@ -7,7 +7,7 @@ from typing import Any
 from deepthink.config.tasks import SourceSpec, TaskSpec
 from deepthink.config.templates import TEXT, Template
 from deepthink.errors import UserError
-from deepthink.structures import Example
+from deepthink.structures import Example, Source
 from deepthink.tasks import listed_options
 from deepthink.tasks.classes import Classes, classes_of
 from deepthink.tasks.rows import Rows
@@ -22,6 +22,18 @@ def columns_of(source: SourceSpec, task: TaskSpec) -> list[str]:
     """The columns of a source that a task needs, each once: of the template, label and options."""
     named = task.columns(source).values()
     return list(dict.fromkeys((*named, source.label, *source.options)))
+
+
+def source_of(pool: Rows, test: Rows, source: SourceSpec, task: TaskSpec) -> Source:
+    """A source's rows as examples; UserError as `examples_of`."""
+    usual = usual_rows(test, source)
+    return Source(
+        source.repository,
+        commit=None,
+        pool=tuple(examples_of(pool, source, task)),
+        test=tuple(examples_of(usual, source, task)),
+        left_out=len(test) - len(usual),
+    )
 
 
 def usual_rows(rows: Rows, source: SourceSpec) -> Rows:

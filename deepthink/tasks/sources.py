@@ -20,7 +20,7 @@ from deepthink.installation import called
 from deepthink.kept import Kept
 from deepthink.structures import Example, Source, Splits
 from deepthink.tasks import own, rows, worked_examples
-from deepthink.tasks.examples import columns_of, examples_of, usual_rows
+from deepthink.tasks.examples import columns_of, source_of
 from deepthink.tasks.rows import Rows
 from deepthink.tasks.split_files import Absent, listed
 from deepthink.tasks.splitting import divide
@@ -190,15 +190,9 @@ def _read(source: SourceSpec, task: TaskSpec, root: Path | None) -> Source:
             f"pool and test of {source.repository} name the classes of '{source.label}' "
             "differently: write names in classes, not numbers"
         )
-    usual = usual_rows(test, source)
-    return Source(
-        source.repository,
-        commit=None if source.bundled or root or of_own else _folder(source, None).name,
-        pool=tuple(examples_of(pool, source, task)),
-        test=tuple(examples_of(usual, source, task)),
-        left_out=len(test) - len(usual),
-        told=of_own.told if of_own else (),
-    )
+    commit = None if source.bundled or root or of_own else _folder(source, None).name
+    told = of_own.told if of_own else ()
+    return replace(source_of(pool, test, source, task), commit=commit, told=told)
 
 
 def _of_splits(source: SourceSpec, task: TaskSpec, root: Path | None) -> tuple[Rows, Rows]:
