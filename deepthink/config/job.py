@@ -7,6 +7,7 @@ from pydantic import with_config
 
 from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, check_named
 from deepthink.config.method import MethodSpec
+from deepthink.config.open_tasks import check_job
 from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError
 from deepthink.settings import (
@@ -152,6 +153,9 @@ class Config:
         check_at_least("dev_size", self.dev_size, 0)
         check_at_least("pool_size", self.pool_size, 1)
         check_at_least("token_budget", self.token_budget, 1)
+        if self.task.open is not None:
+            name, labels = self.calibration["name"], self.demonstrations.labels
+            check_job(self.task.name, name, self.answer_score, labels, self.dev_size)
         if self.task.given:
             self._check_given()
 

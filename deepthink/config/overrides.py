@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import hydra
 import yaml
@@ -229,7 +229,7 @@ def group(words: Sequence[str]) -> str:
     >>> group(["seed=0,1", "-m"]) == group(["launcher=local", "seed=0,1"])
     True
     """
-    about = ("-", "launcher=", "workers=", "hydra.", "results=", "plugins=", "wandb.")
+    about = ("-", "launcher=", "workers=", "hydra.", "results=", "plugins=", "wandb.", "verbosity=")
     kept = sorted(word for word in words if not word.startswith(about))
     named = [word.partition("=")[2] for word in kept if word.startswith("experiment=")]
     return f"{named[0] if named else 'sweep'}-{sha256(' '.join(kept).encode()).hexdigest()[:6]}"
@@ -256,13 +256,6 @@ def axes(experiment: str, plugins: str | None = None) -> dict[str, list[str]]:
         composed = hydra.compose("config", overrides=words, return_hydra_config=True)
     params = composed.hydra.sweeper.params or {}
     return {key: values(f"{key}={value}") for key, value in params.items()}
-
-
-@lru_cache
-def named_model(name: str) -> dict[str, Any]:
-    """The values in a model's file of conf/model; an empty dict if it has none."""
-    path = CONF / "model" / f"{name}.yaml"
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def values(override: str) -> list[str]:

@@ -11,8 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from deepthink.config import search
-from deepthink.config.checks import MOST, check_text
+from deepthink.config.checks import MOST, check_choice, check_text
 from deepthink.config.job import Config
+from deepthink.config.models import from_gguf
 from deepthink.config.own import task_values
 from deepthink.config.request import Request
 from deepthink.config.tasks import SuiteSpec, with_breaks
@@ -20,6 +21,7 @@ from deepthink.errors import UserError, first_line, shown
 from deepthink.files import at_home
 from deepthink.installation import called
 from deepthink.redaction import refuse_secrets
+from deepthink.settings import VERBOSITIES
 
 SHARING = ("workers", "worker", "sweep")
 """Keys that belong to a sweep that several processes share. No job has them."""
@@ -38,7 +40,11 @@ def parse(composed: DictConfig) -> Request:
     for key, value in _leaves(values):
         _check_leaf(key, value)
     refuse_secrets((key, value) for key, value in _leaves(values) if isinstance(value, str))
+    verbosity = values.pop("verbosity", "normal")
+    check_choice("verbosity", verbosity, VERBOSITIES)
     _keep_plain(values)
+    if isinstance(model := values.get("model"), dict):
+        values["model"] = from_gguf(model)
     for name in ("results", "plugins"):
         if isinstance(folder := values.get(name), str):
             values[name] = at_home(folder)
@@ -50,11 +56,11 @@ def parse(composed: DictConfig) -> Request:
         if "file" in task:
             values["task"] = _own(task)
     if not (isinstance(task, dict) and "categories" in task):
-        return Request((_checked(Config, values),))
+        return Request((_checked(Config, values),), verbosity=verbosity)
     spec = _checked(SuiteSpec, task, "task.")
     members = [spec.member(name) for names in spec.chosen.values() for name in names]
     first = _checked(Config, {**values, "task": asdict(members[0])})
-    return Request(tuple(replace(first, task=task) for task in members), spec)
+    return Request(tuple(replace(first, task=task) for task in members), spec, verbosity)
 
 
 def _own(task: dict[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from deepthink import content, hub
 from deepthink.config.job import ModelSpec
+from deepthink.config.models import SPLIT
 from deepthink.errors import UserError
 from deepthink.files import at_home
-from deepthink.models.faults import in_one_line
+from deepthink.models.faults import in_one_line, part_of_several
 from deepthink.models.packages import gguf_of
 
 _TOKENIZERS = (
@@ -61,6 +62,17 @@ class Resolved:
             return {"local_files_only": True, "trust_remote_code": False}
         return {"revision": self.commit, "trust_remote_code": False}
 
+    @property
+    def stage(self) -> str:
+        """What reading it begins with: its files are fetched, converted, or only loaded."""
+        if self.gguf:
+            known = (hub.cache_folder() / self.name).is_dir()
+            return f"{'loading' if known else 'converting the weights of'} {self.spec.name}"
+        files = weight_files(self.folder)
+        if self.commit is None or (files and all(path.exists() for path in files)):
+            return f"loading {self.spec.name}"
+        return f"fetching {self.spec.name} from the hub, then loading it"
+
 
 def resolve(spec: ModelSpec) -> Resolved:
     """Find the model that a config asks for, and its state.
@@ -82,10 +94,10 @@ def _resolved(spec: ModelSpec) -> Resolved:
         gguf = gguf_of(spec, spec.package)
         return Resolved(spec, str(gguf[0].parent), gguf[0].parent, gguf)
     path = Path(at_home(spec.hub_id))
+    if path.suffix.lower() == ".gguf" and not path.is_dir():
+        return _of_gguf(spec, path)
     if path.is_file():
-        if path.suffix != ".gguf":
-            raise UserError(f"{path} is a file: model.hub_id takes the folder of a model")
-        return Resolved(spec, str(path.parent), path.parent, (path,), weights=content.digest(path))
+        raise UserError(f"{path} is a file: model.hub_id takes the folder of a model")
     if path.is_dir():
         _check_files(path)
         files = [path / "config.json", *weight_files(path), *_tokenizer_files(path)]
@@ -97,6 +109,14 @@ def _resolved(spec: ModelSpec) -> Resolved:
     return Resolved(spec, spec.hub_id, folder, commit=folder.name)
 
 
+def _of_gguf(spec: ModelSpec, path: Path) -> Resolved:
+    if not path.is_file():
+        raise UserError(f"there is no file '{path}': model.gguf takes the path of a GGUF file")
+    if (split := SPLIT.search(path.stem)) and int(split[1]) > 1:
+        raise part_of_several(path, int(split[1]))
+    return Resolved(spec, str(path.parent), path.parent, (path,), weights=content.digest(path))
+
+
 def _check_files(folder: Path) -> None:
     """Raise UserError if a folder does not hold a whole model of transformers."""
     _check_adapter(folder, str(folder))
@@ -104,7 +124,7 @@ def _check_files(folder: Path) -> None:
     if config and weights and _tokenizer_files(folder):
         return
     if ggufs := sorted(folder.glob("*.gguf")):
-        raise UserError(f"{folder} holds GGUF files: name one of them, model.hub_id={ggufs[0]}")
+        raise UserError(f"{folder} holds GGUF files: name one of them, model.gguf={ggufs[0]}")
     missing = "weights (model.safetensors)" if config else "config.json"
     if config and weights:
         missing = "tokenizer (tokenizer.json)"

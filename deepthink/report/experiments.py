@@ -14,7 +14,8 @@ from hydra.errors import HydraException
 
 from deepthink.config import search
 from deepthink.config.job import Config
-from deepthink.config.overrides import axes, compose, named_model, requested, values
+from deepthink.config.models import named_model
+from deepthink.config.overrides import axes, compose, requested, values
 from deepthink.config.tasks import SuiteSpec, TaskSpec
 from deepthink.installation import CONF, usual
 from deepthink.report.runs import Draw, Family, Run, Runs, Scale

@@ -7,7 +7,7 @@ from typing import Any
 from deepthink.config.tasks import SourceSpec, TaskSpec
 from deepthink.config.templates import TEXT, Template
 from deepthink.errors import UserError
-from deepthink.structures import Example, Source
+from deepthink.structures import Example
 from deepthink.tasks import listed_options
 from deepthink.tasks.classes import Classes, classes_of
 from deepthink.tasks.rows import Rows
@@ -22,18 +22,6 @@ def columns_of(source: SourceSpec, task: TaskSpec) -> list[str]:
     """The columns of a source that a task needs, each once: of the template, label and options."""
     named = task.columns(source).values()
     return list(dict.fromkeys((*named, source.label, *source.options)))
-
-
-def source_of(pool: Rows, test: Rows, source: SourceSpec, task: TaskSpec) -> Source:
-    """A source's rows as examples; UserError as `examples_of`."""
-    usual = usual_rows(test, source)
-    return Source(
-        source.repository,
-        commit=None,
-        pool=tuple(examples_of(pool, source, task)),
-        test=tuple(examples_of(usual, source, task)),
-        left_out=len(test) - len(usual),
-    )
 
 
 def usual_rows(rows: Rows, source: SourceSpec) -> Rows:
@@ -78,10 +66,10 @@ def _example(
     listed.
     """
     letters = task.answer == "letter"
-    texts = {name: _cell(row, name, source) for name in template.columns}
+    texts = texts_of(row, source, template)
     candidates: tuple[str, ...] = tuple(task.labels)
     if _listed(source):
-        listed = listed_options.parse(_words(row[source.text], "no text"))
+        listed = listed_options.parse(words_of(row[source.text], "no text"))
         if classes is None:
             if not listed.marks:
                 raise ValueError("lists no options at its end")
@@ -105,13 +93,18 @@ def _example(
     return Example(text, candidates, label)
 
 
+def texts_of(row: Mapping[str, Any], source: SourceSpec, template: Template) -> dict[str, str]:
+    """What a row has for each column of the template; ValueError where it has nothing."""
+    return {name: _cell(row, name, source) for name in template.columns}
+
+
 def _cell(row: Mapping[str, Any], name: str, source: SourceSpec) -> str:
     """What a row has for a column of the template. Other columns than the text may hold numbers."""
     if name == TEXT:
-        return _words(row[source.text], "no text")
+        return words_of(row[source.text], "no text")
     value = row[name]
     numeric = isinstance(value, int | float) and not (isinstance(value, float) and isnan(value))
-    return _words(str(value) if numeric else value, f"nothing in column '{name}'")
+    return words_of(str(value) if numeric else value, f"nothing in column '{name}'")
 
 
 def _options(row: Mapping[str, Any], source: SourceSpec) -> tuple[str, ...]:
@@ -121,10 +114,10 @@ def _options(row: Mapping[str, Any], source: SourceSpec) -> tuple[str, ...]:
     options = row[source.options[0]]
     if not isinstance(options, list) or not options:
         raise ValueError(f"has options {options!r}, which is no list of texts")
-    return tuple(_words(option, f"options {options!r}") for option in options)
+    return tuple(words_of(option, f"options {options!r}") for option in options)
 
 
-def _words(value: Any, without: str) -> str:
+def words_of(value: Any, without: str) -> str:
     """A cell's text without the space around it; ValueError where there is none."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"has {without}")

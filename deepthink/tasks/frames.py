@@ -8,10 +8,10 @@ from deepthink.config.own import OwnSpec, task_values
 from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError, shown, unknown
 from deepthink.structures import Splits
-from deepthink.tasks.examples import source_of
 from deepthink.tasks.own import described, divided
 from deepthink.tasks.own_files import Parts, by_column
 from deepthink.tasks.rows import Rows
+from deepthink.tasks.sources import source_of
 from deepthink.tasks.splitting import divide
 
 if TYPE_CHECKING:

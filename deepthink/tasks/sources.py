@@ -1,6 +1,7 @@
 """From a task's config to its pool, dev and test examples. It knows no prompts and no tokens."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -19,8 +20,9 @@ from deepthink.files import at_home
 from deepthink.installation import called
 from deepthink.kept import Kept
 from deepthink.structures import Example, Source, Splits
-from deepthink.tasks import own, rows, worked_examples
-from deepthink.tasks.examples import columns_of, source_of
+from deepthink.tasks import github_files, own, rows, worked_examples
+from deepthink.tasks.examples import columns_of, examples_of, usual_rows
+from deepthink.tasks.open_examples import open_examples_of
 from deepthink.tasks.rows import Rows
 from deepthink.tasks.split_files import Absent, listed
 from deepthink.tasks.splitting import divide
@@ -195,6 +197,19 @@ def _read(source: SourceSpec, task: TaskSpec, root: Path | None) -> Source:
     return replace(source_of(pool, test, source, task), commit=commit, told=told)
 
 
+def source_of(pool: Rows, test: Rows, source: SourceSpec, task: TaskSpec) -> Source:
+    """A source's rows as examples; UserError for a row that is none."""
+    usual = usual_rows(test, source)
+    examples = open_examples_of if task.open else examples_of
+    return Source(
+        source.repository,
+        commit=None,
+        pool=tuple(examples(pool, source, task)),
+        test=tuple(examples(usual, source, task)),
+        left_out=len(test) - len(usual),
+    )
+
+
 def _of_splits(source: SourceSpec, task: TaskSpec, root: Path | None) -> tuple[Rows, Rows]:
     """The rows of a source's pool and test splits."""
     parts: dict[str, Rows] = {}
@@ -237,6 +252,8 @@ def _folder(source: SourceSpec, root: Path | None) -> Path:
         if not folder.is_dir():
             raise Absent(f"data_root has no folder {source.repository}")
         return folder
+    if source.sha256 is not None:
+        return _files_of_github(source, source.sha256)
     patterns = [p.replace("{member}", "*") for p in (source.files or {}).values()] or ["*"]
     try:
         return hub.dataset_folder(source.repository, source.revision, tuple(patterns))
@@ -253,3 +270,11 @@ def _folder(source: SourceSpec, root: Path | None) -> Path:
         raise UserError(
             f"{source.repository} cannot be fetched from the hub ({first_line(error)})"
         ) from error
+
+
+def _files_of_github(source: SourceSpec, sha256: Mapping[str, str]) -> Path:
+    """The folder of the files that a source names at a commit on GitHub, fetched if need be."""
+    commit = source.revision or ""
+    for split, file in (source.files or {}).items():
+        github_files.fetched(source.repository, commit, file, sha256[split], file, "files")
+    return github_files.folder_of(source.repository, commit)
