@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from deepthink.engine.thinking import think
     from deepthink.models.by_name import load
     from deepthink.structures import Example
+    from deepthink.study.predicting import predict
     from deepthink.tasks.prompts import encode
 
 __version__ = "0.2.0"
-__all__ = ["Example", "Memory", "encode", "generate", "load", "score", "think"]
+__all__ = ["Example", "Memory", "encode", "generate", "load", "predict", "score", "think"]
 
 _HOMES = {
     "Example": "structures",
@@ -20,6 +21,7 @@ _HOMES = {
     "encode": "tasks.prompts",
     "generate": "engine.generation",
     "load": "models.by_name",
+    "predict": "study.predicting",
     "score": "engine.scoring",
     "think": "engine.thinking",
 }

@@ -8,6 +8,7 @@ from pydantic import with_config
 
 from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name
 from deepthink.config.open_tasks import OpenSpec
+from deepthink.config.own import OwnSpec
 from deepthink.config.templates import TEXT, Template
 from deepthink.errors import UserError, unknown
 from deepthink.settings import ANSWERS
@@ -94,6 +95,8 @@ class TaskSpec:
         and no rows can be set aside as a dev set.
     member: the text that replaces {member} in the sources' file patterns.
     delimiter: what joins the template and an answer; empty where a language has no spaces.
+    own: the file of a task of the user's own. Until it is read (see `deepthink.tasks.own`), such a
+        task has neither labels nor sources.
     open: how open answers are measured; null for a classification task.
 
     Not measured: answer, delimiter, open.
@@ -113,6 +116,7 @@ class TaskSpec:
     given: bool = False
     member: str | None = None
     delimiter: str = " "
+    own: OwnSpec | None = None
     open: OpenSpec | None = None
 
     def __post_init__(self) -> None:
@@ -122,7 +126,8 @@ class TaskSpec:
         if self.member is not None:
             check_name("task.member", self.member)
         _check_prompt(self.template, self.answer, self.demonstrations)
-        _check_sources(self.sources, self.open is not None)
+        if self.own is None:
+            _check_sources(self.sources, self.open is not None)
         _check_labels(self.labels)
         for source in self.sources:
             if source.classes is None or (source.choices is not None and not self.labels):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,6 +38,16 @@ class Memory:
     step: int
     origin: Origin | None = field(default=None, compare=False)
 
+    def __repr__(self) -> str:
+        heads, slots, width = self.keys[0].shape
+        devices = ", ".join(dict.fromkeys(str(tensor.device) for tensor in self.keys))
+        made = f", of {self.origin.called}" if self.origin else ""
+        dtype = str(self.keys[0].dtype).removeprefix("torch.")
+        return (
+            f"Memory(t={self.step}, {len(self.keys)} layers of {heads} heads × {slots} slots × "
+            f"{width}, {dtype}, {devices}{made})"
+        )
+
     @property
     def length(self) -> int:
         """L: the number of token slots, and the position at which queries begin."""
@@ -51,6 +62,44 @@ class Memory:
     def requires_grad(self) -> bool:
         """Whether autograd follows any of the tensors."""
         return any(tensor.requires_grad for tensor in self.tensors)
+
+    def save(self, path: str | Path) -> None:
+        """Write this memory to one safetensors file, whole or not at all; see `load`.
+
+        The file says what the memory was made of, its token ids included. It holds as many bytes as
+        the memory, 2·L·G·D numbers for each layer.
+
+        Raises:
+            UserError: a memory that was computed of others, of which nobody knows the model, or a
+                file that cannot be written.
+        """
+        from deepthink.engine import memory_file
+
+        memory_file.save(self, path)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        model: "PreTrainedModel",
+        device: torch.device | str | int | None = None,
+    ) -> "Memory":
+        """The memory in a file that `save` wrote, to the bit, for the model that made it.
+
+        The model reads eight tokens, by which its weights are recognised.
+
+        Args:
+            path: the file.
+            model: the model that made the memory, loaded anew.
+            device: where the memory goes; None: each layer's part to where the model has the layer.
+
+        Raises:
+            UserError: a file that is missing, cut, changed, of another format or of a later
+                version, or a model of another class, config, commit, dtype or with other weights.
+        """
+        from deepthink.engine import memory_file
+
+        return memory_file.load(path, model, device)
 
     def cache(self, model: "PreTrainedModel", batch: int = 1) -> "DynamicCache":
         """This memory as transformers' cache: `past_key_values` of `model` and `model.generate`.

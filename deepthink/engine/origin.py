@@ -69,6 +69,7 @@ class Origin:
         first: tuple[Tensor, Tensor],
     ) -> "Origin":
         """The origin of what `refine` makes of `ids`; first: the last layer's plain reading."""
+        options = refine.keywords if isinstance(refine, partial) else {}
         keys, values = (x[:, :PROBE].to(model.dtype, copy=True) for x in first)
         return cls(
             model=type(model).__name__,
@@ -78,7 +79,7 @@ class Origin:
             dtype=str(model.dtype).removeprefix("torch."),
             ids=ids,
             refinement=name_of(refine),
-            options=dict(refine.keywords) if isinstance(refine, partial) else {},
+            options=json.loads(json.dumps(options, default=str)),
             version=__version__,
             probe=(keys, values),
         )

@@ -62,6 +62,17 @@ class Resolved:
             return {"local_files_only": True, "trust_remote_code": False}
         return {"revision": self.commit, "trust_remote_code": False}
 
+    @property
+    def stage(self) -> str:
+        """What reading it begins with: its files are fetched, converted, or only loaded."""
+        if self.gguf:
+            known = (hub.cache_folder() / self.name).is_dir()
+            return f"{'loading' if known else 'converting the weights of'} {self.spec.name}"
+        files = weight_files(self.folder)
+        if self.commit is None or (files and all(path.exists() for path in files)):
+            return f"loading {self.spec.name}"
+        return f"fetching {self.spec.name} from the hub, then loading it"
+
 
 def resolve(spec: ModelSpec) -> Resolved:
     """Find the model that a config asks for, and its state.

@@ -19,7 +19,7 @@ HALF = ("bfloat16", "float16")
 
 THROUGH_DATA = frozenset(
     {"data_root", "test_size", "dev_size", "pool_size", "pool.overlap", "task.sources"}
-    | {"task.member", "task.given"}
+    | {"task.member", "task.given", "task.own"}
 )
 """Fields of a config that act only through the examples, of which a fingerprint is taken."""
 
@@ -264,7 +264,8 @@ def request(config: Config) -> str:
     of their plugins are the same. See `THROUGH_DATA`.
     """
     key = _key(config, _as_written(config), "", "")
-    return digest([_request(key, config), config.model.dtype])
+    own = () if config.task.own is None else (asdict(config.task.own),)
+    return digest([_request(key, config), config.model.dtype, *own])
 
 
 def asked(config: Config) -> str:

@@ -137,6 +137,15 @@ class _Points:
             self._watch.step(step, point.split, point.accuracy)
 
 
+def check_numbers(rows: Scores, model: str, step: int) -> None:
+    """Raise UserError if scores after iteration t = `step` are NaN; model: its name."""
+    if any(math.isnan(number) for row in rows for number in row):
+        raise UserError(
+            f"{model} gives scores that are no numbers (NaN) at t = {step}: use "
+            "model.dtype=float32, or look at its weights"
+        )
+
+
 class _Scoring:
     """Scores the queries of groups.
 
@@ -151,11 +160,7 @@ class _Scoring:
     def rows(self, memory: Memory, group: Prompts) -> Scores:
         """The scores of a group's queries; UserError if they are NaN."""
         rows = self._at(memory, group)
-        if any(math.isnan(number) for row in rows for number in row):
-            raise UserError(
-                f"{self._config.model.name} gives scores that are no numbers (NaN) at "
-                f"t = {memory.step}: use model.dtype=float32, or look at its weights"
-            )
+        check_numbers(rows, self._config.model.name, memory.step)
         return rows
 
     def _at(self, memory: Memory, group: Prompts) -> Scores:

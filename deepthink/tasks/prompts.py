@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from deepthink.errors import UserError, unknown
+from deepthink.errors import UserError, shown, unknown
 from deepthink.settings import OVERFLOWS, SEAMS
 from deepthink.structures import Example, Tokens
 from deepthink.tasks.fitting import Fit, Sizes, fit
@@ -217,6 +217,8 @@ def _prompts(
 
 
 def _check_settings(template: str, seam: str, overflow: str, copies: int) -> None:
+    if not isinstance(template, str):
+        raise UserError(f"the template is {shown(template)}: it must be a text with {{text}}")
     if seam not in SEAMS:
         raise unknown("value of seam", seam, SEAMS)
     if overflow not in OVERFLOWS:

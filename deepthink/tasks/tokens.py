@@ -35,7 +35,7 @@ def tokenise_and_place(
         row = tokenizer(
             text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
         )
-        return list(row["input_ids"]), _places(row["offset_mapping"], characters)
+        return list(row["input_ids"]), places(row["offset_mapping"], characters)
     whole, *beginnings = tokenise(tokenizer, [text, *(text[:place] for place in characters)])
     return whole, [_spanned(whole, ids) for ids in beginnings]
 
@@ -69,11 +69,16 @@ def tokenise_jointly(
     body = list(joint["input_ids"][0][:cut])
     if any(list(row[:cut]) != body for row in joint["input_ids"]):
         raise UserError("queries change how the demonstrations tokenise: use prompt.seam=apart")
-    places = _places(joint["offset_mapping"][0][:cut], characters)
-    return body, [list(row[cut:]) for row in joint["input_ids"]], places
+    placed = places(joint["offset_mapping"][0][:cut], characters)
+    return body, [list(row[cut:]) for row in joint["input_ids"]], placed
 
 
-def _places(offsets: Iterable[Sequence[int]], characters: Sequence[int]) -> list[int]:
+def places(offsets: Iterable[Sequence[int]], characters: Sequence[int]) -> list[int]:
+    """For each place between characters, how many of the tokens at `offsets` begin before it.
+
+    >>> places([(0, 4), (4, 6), (6, 9)], [0, 4, 5])
+    [0, 1, 2]
+    """
     begins = list(accumulate((begin for begin, _ in offsets), max))
     return [bisect_left(begins, place) for place in characters]
 

@@ -1,0 +1,126 @@
+"""What `--model_args` may say, checked before a model is loaded."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepthink.config import search
+from deepthink.config.job import ModelSpec
+from deepthink.config.overrides import compose
+from deepthink.errors import UserError, unknown
+from deepthink.models.devices import resolve_device
+from deepthink.options import Option
+from deepthink.plugins import REFINEMENTS
+from deepthink.settings import THINKING, check_iterations
+
+KINDS = ("auto", "cpu", "cuda", "mps")
+"""The devices of one model; a number after a colon, as in cuda:1, says which."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of the model `deepthink` that are not a refinement's options.
+
+    pretrained: a name of conf/model, the folder or the GGUF file of a model, or an id of the hub.
+    revision: of the hub's repository. dtype: as model.dtype of the suite.
+    device: auto, cpu, cuda, cuda:1, …; without a GPU, cuda:0 is the CPU, since it is what the
+        harness asks for by default.
+    batch_size: how many texts are generated at once. Scores are computed in batches of as many
+        tokens as `token_budget` says, whatever their number.
+    iterations: T. refinement, plugins: as in the suite. seed: for refinements that draw at random.
+    max_length, add_bos_token, prefix_token_id: as those of the harness's model `hf`.
+    """
+
+    pretrained: str
+    revision: str = "main"
+    dtype: str = "auto"
+    device: str = "auto"
+    batch_size: int | str = 1
+    max_batch_size: int | None = None
+    iterations: int = THINKING.iterations
+    refinement: str = "iterate"
+    plugins: str | None = None
+    seed: int = 0
+    token_budget: int | None = None
+    max_length: int | None = None
+    add_bos_token: bool | None = None
+    prefix_token_id: int | None = None
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model as the suite names it."""
+        if self.pretrained in search.names("model"):
+            return compose([f"model={self.pretrained}", f"model.dtype={self.dtype}"]).model
+        name = Path(self.pretrained).stem or self.pretrained
+        return ModelSpec(name, self.pretrained, self.revision, None, self.dtype)
+
+    @property
+    def place(self) -> torch.device:
+        """The device; UserError for one that does not exist."""
+        kind, _, number = self.device.partition(":")
+        if kind not in KINDS or not (number or "0").isdigit():
+            raise unknown("device in --model_args", self.device, KINDS)
+        if kind == "cuda" and not torch.cuda.is_available():
+            kind, number = "auto", ""
+        device = resolve_device(kind)
+        return torch.device(device.type, int(number)) if number else device
+
+    @property
+    def generated(self) -> int:
+        """How many texts are generated at once."""
+        return int(self.batch_size) if str(self.batch_size).isdigit() else 8
+
+
+@dataclass(frozen=True)
+class Thinking:
+    """How often and how demonstrations are thought over.
+
+    refine: the refinement with its options bound. options: these, with its defaults.
+    """
+
+    iterations: int
+    refine: Callable[..., Any]
+    options: dict[str, Any]
+
+    @property
+    def doubles(self) -> bool:
+        """Whether thinking reaches twice as many positions as the demonstrations have tokens."""
+        return self.iterations > 1 and self.options.get("positions") == "continued"
+
+
+def arguments(given: Mapping[str, Any]) -> tuple[Arguments, Thinking]:
+    """The checked arguments of the model, and how it thinks.
+
+    >>> ours, thinking = arguments({"pretrained": "gpt2-large", "iterations": 3, "step_size": 0.1})
+    >>> ours.spec.hub_id, thinking.iterations, thinking.options["step_size"]
+    ('openai-community/gpt2-large', 3, 0.1)
+
+    Raises:
+        UserError: an argument that does not exist, or a value that it does not take.
+    """
+    kinds = {field.name: field for field in fields(Arguments)}
+    own = {name: value for name, value in given.items() if name in kinds}
+    further = {name: value for name, value in given.items() if name not in kinds}
+    if "pretrained" not in own:
+        raise UserError(
+            "pretrained is missing in --model_args: pretrained=smollm2-135m names a model of "
+            "conf/model, or it is a folder, a GGUF file, or an id of the hub"
+        )
+    if further.pop("trust_remote_code", False):
+        raise UserError("trust_remote_code: code from a model's repository is never run")
+    own["pretrained"] = str(own["pretrained"])
+    for name, value in own.items():
+        annotation = kinds[name].type
+        own[name] = Option(f"{name} of --model_args", annotation, None).taken(value)
+    ours = Arguments(**own)
+    check_iterations(ours.iterations)
+    valid = REFINEMENTS.options(ours.refinement, ours.plugins)
+    for name in further:
+        if name not in valid:
+            raise unknown("name in --model_args", name, [*kinds, *valid])
+    refine = REFINEMENTS.load({"name": ours.refinement, **further}, ours.plugins)
+    defaults = {name: option.default for name, option in valid.items()}
+    return ours, Thinking(ours.iterations, refine, {**defaults, **further})
