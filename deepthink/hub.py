@@ -48,7 +48,7 @@ def dataset_folder(repository: str, revision: str | None, patterns: tuple[str, .
     The hub is asked once in a process. Offline, the copy is the one in its cache.
     """
     settle()
-    disable_progress_bars("huggingface_hub.snapshot_download")  # jobs have a bar of their own
+    disable_progress_bars()  # jobs have a bar of their own
     folder = snapshot_download(
         repository,
         repo_type="dataset",

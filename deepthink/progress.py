@@ -13,6 +13,9 @@ class Watcher:
     def tell(self, text: str) -> None:
         """A line that stays in the output."""
 
+    def detail(self, text: str) -> None:
+        """A line for those who want to know more, such as the device or what a cache held."""
+
     def start(self, total: int) -> None:
         """The job begins, and will score `total` queries, each once for every scored step."""
 

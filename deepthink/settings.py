@@ -14,6 +14,7 @@ OVERFLOWS = ("drop", "truncate", "error")
 OVERLAPS = ("drop", "keep")
 LABELS = ("gold", "flipped", "random")
 SCORED = ("all", "sparse", "ends")
+VERBOSITIES = ("quiet", "normal", "verbose")
 
 MOST_ITERATIONS, MOST_COPIES = 10_000, 1_000
 

@@ -587,7 +587,7 @@ def test_every_config_of_every_group_composes() -> None:
 def test_no_value_stands_outside_the_configs() -> None:
     """--cfg job prints the whole truth: every field of Config is a key, and the reverse."""
     text = yaml.safe_load((CONF / "config.yaml").read_text())
-    others = {"defaults", "hydra", *SHARING}
+    others = {"defaults", "hydra", "verbosity", *SHARING}
     keys = (text.keys() - others) | {"model", "task", "method", "calibration"}
     assert keys == set(compose([]).resolved())
     assert json.dumps(compose([]).resolved())

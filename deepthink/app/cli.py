@@ -1,13 +1,12 @@
 """The command line: Hydra composes a config, jobs run, errors become one line each."""
 
-import logging
 import os
 import shlex
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -19,18 +18,13 @@ from deepthink.app import commands, streams
 from deepthink.app.entry import enter
 from deepthink.app.journals import Tally
 from deepthink.app.sharing import Sharing, share
-from deepthink.config.overrides import check, group, translate
+from deepthink.config.overrides import check, expand, group, translate
 from deepthink.config.parsing import notes, parse
 from deepthink.config.request import Request
 from deepthink.errors import UserError, first_line
 from deepthink.garbage import uncollected
 from deepthink.installation import called
 from deepthink.store.leases import Busy, until_done
-
-LIBRARIES = (
-    "transformers", "huggingface_hub", "datasets", "torch", "pyarrow", "fsspec", "opentelemetry",
-)  # fmt: skip
-"""Libraries whose own messages are not shown: this program reports their errors in one line."""
 
 
 def main() -> None:
@@ -59,12 +53,14 @@ class Session:
         self._tally = Tally()
         self._lines: set[str] = set()
         self._busy: list[Request] = []
+        self._reached = 0
 
     def run(self) -> int:
         """Do what the words describe, print how it ended, and return the exit code."""
         try:
             with _terminable():
                 self._do()
+                self._close()
         except UserError as error:
             self._fail(str(error))
         except KeyboardInterrupt as stop:
@@ -93,6 +89,7 @@ class Session:
 
     def _job(self, composed: DictConfig) -> None:
         """Do one config of the command line. Its failure does not stop the others."""
+        self._reached += 1
         try:
             if (sweep := composed.get("sweep")) is not None:
                 raise UserError(f"sweep is {sweep!r}: leave it out, a launcher sets it for workers")
@@ -105,19 +102,28 @@ class Session:
         except Exception as error:  # Hydra would print lines of its own
             self._fail(self._explained(error))
             return
-        for note in notes(composed):
-            self._once(note)
+        if request.verbosity != "quiet":
+            for note in notes(composed):
+                self._once(note)
         try:
-            self._attempt(request)
+            self._attempt(request, self._place())
         except Busy:
             self._busy.append(request)
 
-    def _attempt(self, request: Request) -> None:
+    def _place(self) -> str:
+        """Where in the sweep the job stands, such as "job 3 of 40"; empty for a job by itself."""
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            return ""
+        with suppress(UserError):  # words that only Hydra's sweeper understands
+            count = len(expand([word for word in self._words if not word.startswith("-")]))
+            if self._reached <= count:
+                return f"job {self._reached} of {count}" if count > 1 else ""
+        return f"job {self._reached}"
+
+    def _attempt(self, request: Request, place: str = "") -> None:
         with uncollected():
             from deepthink.app import perform  # slow to import: a mistyped word is reported before
-        for name in LIBRARIES:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._count(perform.perform(request))
+        self._count(perform.perform(request, place))
 
     def _explained(self, error: Exception) -> str:
         """The line for an error: a mistake of the user if Hydra raised it, else a fault."""
@@ -129,6 +135,13 @@ class Session:
         where = f"{Path(last.filename).name}, line {last.lineno}"
         said = f"{type(error).__name__}: {first_line(error)}, {where}"
         return f"failed unexpectedly ({said}): report it"
+
+    def _close(self) -> None:
+        """End a sweep with one table over its jobs."""
+        if self._tally.jobs > 1:
+            with uncollected():
+                from deepthink.app import closing_view  # slow to import, and only sweeps need it
+            closing_view.close(self._tally)
 
     def _print_sums(self) -> None:
         tally = self._tally

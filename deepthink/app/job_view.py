@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from deepthink.app import remarks
-from deepthink.app.terminal import plain_table
-from deepthink.store import curves
+from deepthink.app import open_view, remarks
+from deepthink.app.terminal import NARROW, WIDE, plain_table
+from deepthink.store import curves, scores
 from deepthink.store.chosen import Stage
 from deepthink.store.schema import Record
 from deepthink.study.jobs import Outcome
@@ -20,44 +21,70 @@ def show(outcome: Outcome, console: Console) -> None:
     title = f"{record.config.model.name} · {key.task.name} · seed {key.seed}"
     method = f"{outcome.path.parent.name}, {remarks.method(key)}"
     console.print(f"{title} · {method}", style="italic", highlight=False, soft_wrap=True)
-    console.print(_curve(record))
+    console.print(_open_curve(outcome) if record.open else _curve(record, console.width))
     stages = record.selection.stages
     if len(stages) > 1:
-        console.print(_stages(stages))
+        console.print(_stages(stages, console.width))
     for line in (*_cost(stages), *remarks.of_job(record)):
         console.print(line, highlight=False)
     verb = "wrote" if outcome.scores is not None else "read, not run again (force=true does):"
     console.print(f"{verb} {outcome.path}", highlight=False, soft_wrap=True)
 
 
-def _curve(record: Record) -> Table:
-    """A row for every scored t, and two columns for every split, or three with flipped labels."""
-    table = Table()
+def show_briefly(outcome: Outcome, console: Console) -> None:
+    """Print one line: the job, its test accuracy at t = 1 and T and by dev, its record's path."""
+    record = outcome.record
+    key = record.identity
+    steps = dict.fromkeys((1, key.thinking.iterations))
+    points = [curves.at_step(record.curve, "test", step) for step in steps]
+    parts = [f"t={point.step} {point.accuracy:.1%}" for point in points]
+    if (chosen := curves.by_dev(record.curve)) is not None and len(steps) > 1:
+        parts.append(f"t by dev ({chosen.step}) {chosen.accuracy:.1%}")
+    name = f"{record.config.model.name} {key.task.name} {outcome.path.parent.name} seed {key.seed}"
+    line = f"{name}: {', '.join(parts)}; {outcome.path}"
+    console.print(line, highlight=False, soft_wrap=True)
+
+
+def _open_curve(outcome: Outcome) -> Table:
+    """The curve of an open task, with the scores of this job or those beside its record."""
+    table = outcome.scores
+    if table is None:
+        table = scores.read(outcome.path, outcome.record.scores)
+    return open_view.curve(outcome.record, table)
+
+
+def _curve(record: Record, width: int) -> Table:
+    """A row for every scored t, and two columns for every split, or three with flipped labels.
+
+    width: the terminal's, in characters. A narrow one shows no intervals.
+    """
+    wide = width >= WIDE
+    table = Table(box=box.HEAVY_HEAD if wide else box.SIMPLE_HEAD, padding=(0, int(wide)))
+    intervals = width >= NARROW
     table.add_column("t", justify="right")
     followed = record.curve[0].followed is not None
     splits = [points for name in ("dev", "test") if (points := curves.of_split(record.curve, name))]
     for points in splits:
-        table.add_column(f"{points[0].split} accuracy", justify="right")
-        table.add_column("95 % interval", justify="right")
-        if followed:
-            table.add_column("follows", justify="right")
+        headings = [f"{points[0].split} accuracy"]
+        headings += ["95 % interval"] * intervals + ["follows"] * followed
+        for heading in headings:
+            table.add_column(heading, justify="right", no_wrap=heading[0] == "9")
     table.add_column("")
     for row in zip(*splits, strict=True):
         cells = [str(row[0].step)]
         for point in row:
             accuracy, low, high = curves.accuracy(point)
-            cells += [f"{accuracy:.1%}", f"{low:.1%} – {high:.1%}"]
+            cells += [f"{accuracy:.1%}", *[f"{low:.1%} – {high:.1%}"] * intervals]
             if point.followed is not None:
                 cells.append(f"{point.followed / point.count:.1%}")
         table.add_row(*cells, "plain ICL" if row[0].step == 1 else "")
     return table
 
 
-def _stages(stages: Sequence[Stage]) -> Table:
+def _stages(stages: Sequence[Stage], width: int) -> Table:
     """How many prompts each stage of a selection gave the model, beside the number foreseen."""
-    table = plain_table(
-        "stage", "prompts foreseen", "read", "known", "forwards", "tokens", "seconds"
-    )
+    headings = ("stage", "prompts\nforeseen", "read", "known", "forwards", "tokens", "seconds")
+    table = plain_table(*headings, width=width)
     for stage in stages:
         table.add_row(*_cells(stage))
     table.add_section()

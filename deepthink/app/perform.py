@@ -1,14 +1,11 @@
 """Doing a request, from its start to its last line in the terminal: run, show, send."""
 
-from collections.abc import Callable
-
 from rich.console import Console
 
-from deepthink.app import job_view, progress_bar, suite_view, terminal, wandb_runs
+from deepthink.app import job_view, libraries, progress_bar, suite_view, terminal, wandb_runs
 from deepthink.app.journals import Tally, grouped
 from deepthink.config.request import Request
-from deepthink.errors import first_line
-from deepthink.redaction import without_secrets
+from deepthink.report import axes
 from deepthink.store import failures
 from deepthink.store.leases import Busy
 from deepthink.study import requests
@@ -18,38 +15,47 @@ STOPS = (Busy, KeyboardInterrupt, SystemExit)
 """These are not failures of a job: the caller handles them."""
 
 
-def perform(request: Request) -> Tally:
+def perform(request: Request, place: str = "") -> Tally:
     """Do a request's jobs, show the results, send them, and count how the jobs ended.
 
     A job that fails is counted, and its reason is stored; nothing is raised for it.
+
+    place: where in a sweep the request stands, for whoever watches it.
 
     Raises:
         Busy: another process does the only job.
         KeyboardInterrupt: the user stopped it.
     """
     console = terminal.console()
+    libraries.hush(request.verbosity)
     try:
-        with progress_bar.watching(console) as watch:
+        with progress_bar.watching(console, request.verbosity, place) as watch:
             results = requests.run(request, watch)
     except STOPS:
         raise
     except BaseException as error:  # compiled code may raise what is no Exception
         noted = [failures.note(config, error) for config in request.jobs]
-        return Tally(failed=len(noted), reasons=(str(noted[0]),))
-    _show(lambda: _view(request, results, console), console)
+        missing = tuple(map(axes.of_config, request.jobs))
+        return Tally(failed=len(noted), reasons=(str(noted[0]),), missing=missing)
+    terminal.show(lambda: _view(request, results, console), console)
     unsent = _sent(_publish(request, results), console)
     reasons = grouped(f"{name}: {reason}" for name, reason in results.failures.items())
     done = sum(outcome.scores is not None for outcome in results.outcomes.values())
     read = len(results.outcomes) - done
-    return Tally(done, read, len(results.failures), reasons, unsent)
+    paths = tuple(str(outcome.path) for outcome in results.outcomes.values())
+    missing = tuple(
+        axes.of_config(job) for job in request.jobs if job.task.name in results.failures
+    )
+    return Tally(done, read, len(results.failures), reasons, unsent, paths, missing)
 
 
 def _view(request: Request, results: Results, console: Console) -> None:
+    quiet = request.verbosity == "quiet"
     if request.suite is not None:
-        suite_view.show(request, results, console)
+        (suite_view.show_briefly if quiet else suite_view.show)(request, results, console)
         return
     for outcome in results.outcomes.values():
-        job_view.show(outcome, console)
+        (job_view.show_briefly if quiet else job_view.show)(outcome, console)
 
 
 def _publish(request: Request, results: Results) -> wandb_runs.Sending | None:
@@ -65,12 +71,3 @@ def _sent(trouble: wandb_runs.Sending | None, console: Console) -> int:
         return 0
     console.print(trouble.message, highlight=False, soft_wrap=True)
     return int(trouble.left)
-
-
-def _show(show: Callable[[], None], console: Console) -> None:
-    """Show a result; a display error must not fail a job whose record is already written."""
-    try:
-        show()
-    except Exception as error:
-        said = without_secrets(first_line(error))
-        console.print(f"the result is kept but cannot be shown ({said})", markup=False)

@@ -12,11 +12,11 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -35,6 +35,8 @@ from deepthink.store.leases import Holder, Lease, Leases
 
 _MULTIRUN = ("-m", "--multirun")
 _ENGINE_LOG = "launcher.log"
+MOST_NAMED = 200
+"""Of the jobs that no worker reached, the first so many are in the table at the end."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,14 @@ def share(sharing: Sharing, tell: Callable[[str], object]) -> Tally:
     expanded = overrides.expand(sharing.sweep)
     engine = [f"launcher={sharing.launcher}", *sharing.engine]
     composed = overrides.composed([*expanded[0], *engine])
-    results = Path(parse(composed).jobs[0].results).absolute()
+    request = parse(composed)
+    results = Path(request.jobs[0].results).absolute()
     wanted = composed.workers
     if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
         raise UserError(f"workers is {wanted}: it must be a whole number, 1 or more")
-    for note in _notes(expanded):
-        tell(note)
+    if request.verbosity != "quiet":
+        for note in _notes(expanded):
+            tell(note)
     jobs, suites = taken_apart(expanded)
     sweep = Sweep(
         jobs=jobs,
@@ -103,20 +107,24 @@ def share(sharing: Sharing, tell: Callable[[str], object]) -> Tally:
         cwd=str(Path.cwd()),
     )
     folder = sweep.write(results)
-    print(f"{len(jobs)} jobs, {sweep.workers} workers: tail -f {folder}/worker*.log")
+    if request.verbosity != "quiet":
+        print(f"{len(jobs)} jobs, {sweep.workers} workers: tail -f {folder}/worker*.log")
     numbers = ",".join(map(str, range(sweep.workers)))
-    lost = _run_workers(folder, sweep, [*engine, f"worker={numbers}"])
+    lost = _run_workers(folder, sweep, [*engine, f"worker={numbers}"], request.verbosity)
     return summary(folder, sweep, lost)
 
 
-def _run_workers(folder: Path, sweep: Sweep, engine: Sequence[str]) -> str:
+def _run_workers(folder: Path, sweep: Sweep, engine: Sequence[str], verbosity: str) -> str:
     """Start the workers and wait for all; returns what is known of a lost worker, "" if none was.
 
     engine: the words of the launcher's settings and of the workers' numbers.
     """
-    lost = ""
+    lost, total = "", len(sweep.jobs)
     try:
-        with _aside(folder / _ENGINE_LOG) as screen, _progress(folder, len(sweep.jobs), screen):
+        with (
+            _aside(folder / _ENGINE_LOG) as screen,
+            _progress(folder, total, screen, verbosity),
+        ):
             try:
                 with same_imports():
                     enter(worker.work, ["-m", *engine, f"sweep={quoted(folder)}"])
@@ -194,14 +202,15 @@ def summary(folder: Path, sweep: Sweep, lost: str = "") -> Tally:
     lost: what is known of workers that were lost.
     """
     ended = Journals(folder).ended()
-    tally = sum(ended.values(), Tally())
+    tally = sum((ended[place] for place in sorted(ended)), Tally())
     why = f"{lost or 'a worker was lost'}; see {folder / _ENGINE_LOG}"
-    if missing := len(set(range(len(sweep.jobs))) - set(ended)):
+    if unreached := sorted({*range(len(sweep.jobs))} - {*ended}):
         reason = (
-            f"{missing} jobs were not reached ({why}): the same command runs them once that is put "
-            "right"
+            f"{len(unreached)} jobs were not reached ({why}): the same command runs them once "
+            "that is put right"
         )
-        tally += Tally(failed=missing, reasons=(reason,))
+        missing = tuple(_axes(sweep.jobs[place] for place in unreached[:MOST_NAMED]))
+        tally += Tally(failed=len(unreached), reasons=(reason,), missing=missing)
     for place, (words, members) in enumerate(sweep.suites, len(sweep.jobs)):
         if place not in ended and all(ended.get(m, Tally(failed=1)).failed == 0 for m in members):
             reason = (
@@ -209,6 +218,15 @@ def summary(folder: Path, sweep: Sweep, lost: str = "") -> Tally:
             )
             tally += Tally(failed=1, reasons=(reason,))
     return replace(tally, reasons=grouped(tally.reasons))
+
+
+def _axes(jobs: Iterable[Words]) -> Iterator[dict[str, Any]]:
+    """What jobs are that no worker reached, as far as their words can be composed."""
+    from deepthink.report import axes  # slow to import, and most sweeps reach all jobs
+
+    for words in jobs:
+        with suppress(UserError):
+            yield from map(axes.of_config, overrides.requested(words).jobs)
 
 
 @contextmanager
@@ -232,24 +250,26 @@ def _aside(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _progress(folder: Path, total: int, screen: TextIO) -> Iterator[None]:
-    """A bar of the jobs that have ended, while the workers run."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+def _progress(folder: Path, total: int, screen: TextIO, verbosity: str) -> Iterator[None]:
+    """Show how many jobs have ended, and how many failed, while the workers run."""
+    from deepthink.app import progress_bar, terminal  # slow to import
 
-    console = Console(file=screen)
-    over = threading.Event()
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task, journals = bar.add_task("jobs", total=total), Journals(folder)
+    over, console = threading.Event(), terminal.console(screen)
+    with progress_bar.watching(console, verbosity, unit="jobs") as watch:
+        journals, seen = Journals(folder), dict[int, Tally]()
+        watch.stage("sweep")
+        watch.start(total)
 
-        def watch() -> None:
+        def look() -> None:
             while not over.wait(1.0):
-                bar.update(task, completed=sum(job < total for job in journals.ended()))
+                new = {job: end for job, end in journals.ended().items() if job not in seen}
+                seen.update(new)
+                watch.advance(sum(job < total for job in new))
+                if any(end.failed for end in new.values()):
+                    failed = sum(end.failed for end in seen.values())
+                    watch.stage(f"sweep, {failed} failed")
 
-        thread = threading.Thread(target=watch, daemon=True)
+        thread = threading.Thread(target=look, daemon=True)
         thread.start()
         try:
             yield

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deepthink.app import remarks
-from deepthink.app.terminal import plain_table
+from deepthink.app.terminal import NARROW, plain_table
 from deepthink.config.request import Request
 from deepthink.config.tasks import SuiteSpec
 from deepthink.store import curves
@@ -33,10 +33,10 @@ def show(request: Request, results: Results, console: Console) -> None:
         parts.append(f"order {key.order}")
     title = " · ".join([*parts, f"{first.path.parent.name}, {remarks.method(key)}"])
     console.print(title, style="italic", highlight=False, soft_wrap=True)
-    console.print(_members(suite, results, steps))
-    console.print(_averages(suite, results, steps))
+    console.print(_members(suite, results, steps, console.width))
+    console.print(_averages(suite, results, steps, console.width))
     if len(steps) > 1 and not results.failures:
-        console.print(_average_curve(list(outcomes.values())))
+        console.print(_average_curve(list(outcomes.values()), console.width))
     for line in remarks.of_suite(request.jobs, results):
         console.print(line, highlight=False)
     new = sum(outcome.scores is not None for outcome in outcomes.values())
@@ -49,17 +49,35 @@ def show(request: Request, results: Results, console: Console) -> None:
     )
 
 
-def _at(step: int) -> str:
-    return f"t={step} % [95 % interval]"
+def show_briefly(request: Request, results: Results, console: Console) -> None:
+    """Print one line: the suite, its average over members at t = 1 and T, and the folder."""
+    suite, outcomes = request.suite, list(results.outcomes.values())
+    if suite is None or not outcomes:
+        return
+    first = outcomes[0]
+    name = f"{request.jobs[0].model.name} {suite.name} {first.path.parent.name}"
+    parts = [f"{len(outcomes)} of {len(request.jobs)} members"]
+    if not results.failures:
+        for step in dict.fromkeys((1, first.record.identity.thinking.iterations)):
+            points = [curves.at_step(each.record.curve, "test", step) for each in outcomes]
+            parts.append(f"t={step} {curves.macro(points)[0]:.1%} (macro)")
+    line = f"{name}: {', '.join(parts)}; under {first.path.parents[2]}"
+    console.print(line, highlight=False, soft_wrap=True)
 
 
-def _estimate(estimate: curves.Estimate) -> str:
+def _at(step: int, width: int) -> str:
+    return f"t={step} %\n[95 % interval]" if width >= NARROW else f"t={step} %"
+
+
+def _estimate(estimate: curves.Estimate, width: int) -> str:
+    """A mean in per cent and, unless the terminal is narrow, its interval."""
     mean, low, high = (f"{100 * value:.1f}" for value in estimate)
-    return f"{mean:>5} [{low:>4}, {high:>5}]"
+    return f"{mean:>5} [{low:>4}, {high:>5}]" if width >= NARROW else mean
 
 
-def _members(suite: SuiteSpec, results: Results, steps: Sequence[int]) -> Table:
-    table = plain_table("member", "shots", "questions", *map(_at, steps))
+def _members(suite: SuiteSpec, results: Results, steps: Sequence[int], width: int) -> Table:
+    headings = ("member", "shots", "questions", *(_at(step, width) for step in steps))
+    table = plain_table(*headings, width=width)
     for category, members in suite.chosen.items():
         if len(suite.categories) > 1:
             table.add_row(category, style="bold")
@@ -73,7 +91,7 @@ def _members(suite: SuiteSpec, results: Results, steps: Sequence[int]) -> Table:
                 member,
                 _shots(outcome),
                 str(points[0].count),
-                *(_estimate(curves.accuracy(point)) for point in points),
+                *(_estimate(curves.accuracy(point), width) for point in points),
             )
         table.add_section()
     return table
@@ -87,8 +105,9 @@ def _shots(outcome: Outcome) -> str:
     return (str(kept) if kept == count else f"{kept} of {count}") + cut
 
 
-def _averages(suite: SuiteSpec, results: Results, steps: Sequence[int]) -> Table:
-    table = plain_table("average", "members", "questions", *map(_at, steps))
+def _averages(suite: SuiteSpec, results: Results, steps: Sequence[int], width: int) -> Table:
+    headings = ("average", "members", "questions", *(_at(step, width) for step in steps))
+    table = plain_table(*headings, width=width)
     groups = dict(suite.chosen)
     if len(groups) > 1:
         groups["all"] = [member for members in groups.values() for member in members]
@@ -103,16 +122,17 @@ def _averages(suite: SuiteSpec, results: Results, steps: Sequence[int]) -> Table
                     for step in steps
                 ]
                 questions = sum(point.count for point in at[0])
-                cells = [f"{questions:,}", *(_estimate(average(points)) for points in at)]
+                cells = [f"{questions:,}", *(_estimate(average(each), width) for each in at)]
             table.add_row(f"{group}, {kind}", str(len(members)), *cells)
         table.add_section()
     return table
 
 
-def _average_curve(outcomes: Sequence[Outcome]) -> Table:
-    table = plain_table("t", "macro % [95 % interval]", "micro % [95 % interval]", words=0)
+def _average_curve(outcomes: Sequence[Outcome], width: int) -> Table:
+    interval = "\n[95 % interval]" if width >= NARROW else ""
+    table = plain_table("t", f"macro %{interval}", f"micro %{interval}", words=0, width=width)
     each = [curves.of_split(outcome.record.curve, "test") for outcome in outcomes]
     for points in zip(*each, strict=True):
         step = str(points[0].step)
-        table.add_row(step, *(_estimate(f(points)) for f in (curves.macro, curves.micro)))
+        table.add_row(step, *(_estimate(f(points), width) for f in (curves.macro, curves.micro)))
     return table

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -56,7 +57,10 @@ class Worker:
     def _attempt(self, place: int) -> None:
         """Do the job at this place; Busy if another worker does it."""
         words = self._sweep.jobs[place]
-        self._once(place, lambda: _performed(Request(self._requested(words).jobs)))
+        asked = self._requested(words)
+        alone = replace(asked, suite=None)
+        where = f"job {place + 1} of {len(self._sweep.jobs)}"
+        self._once(place, lambda: _performed(alone, where))
 
     def _conclude(self, number: int) -> None:
         """Report a suite if all of its members are done. The members are not counted again."""
@@ -101,10 +105,10 @@ def work(composed: DictConfig) -> None:
     Worker(Path(composed.sweep), composed.worker).work()
 
 
-def _performed(request: Request) -> Tally:
+def _performed(request: Request, place: str = "") -> Tally:
     with uncollected():
         from deepthink.app import perform  # slow to import, and only workers need it
-    return perform.perform(request)
+    return perform.perform(request, place)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from deepthink.config import search
+from deepthink.config import own, search
 from deepthink.config.checks import check_text
 from deepthink.config.job import Config
 from deepthink.config.parsing import parse
@@ -57,6 +57,8 @@ def translate(error: Exception, words: Sequence[str] = ()) -> str:
         key = refused[1].partition("@")[0]
         if key in (keys := _keys(words)):
             return f"{key} cannot be set, since another word takes away what it belongs to (~)"
+        if key in own.KEYS:
+            return own.MISPLACED.format(key=key)
         return str(unknown("key", key, keys))
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"{error.problem_mark.name}, line {error.problem_mark.line + 1}: {error.problem}"
@@ -108,6 +110,7 @@ def requested(words: Sequence[str]) -> Request:
 
 def composed(words: Sequence[str]) -> DictConfig:
     """The config that Hydra makes of a command line, before any check; UserError as `requested`."""
+    words = search.settled(words)
     places = search.search_path(words)
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
@@ -125,6 +128,7 @@ def expand(words: Sequence[str]) -> list[list[str]]:
     >>> expand(["task=sst2", "seed=0,1"])
     [['task=sst2', 'seed=0'], ['task=sst2', 'seed=1']]
     """
+    words = search.settled(words)
     try:
         given = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides([*words])}
         named = given.get("experiment")
@@ -225,7 +229,7 @@ def group(words: Sequence[str]) -> str:
     >>> group(["seed=0,1", "-m"]) == group(["launcher=local", "seed=0,1"])
     True
     """
-    about = ("-", "launcher=", "workers=", "hydra.", "results=", "plugins=", "wandb.")
+    about = ("-", "launcher=", "workers=", "hydra.", "results=", "plugins=", "wandb.", "verbosity=")
     kept = sorted(word for word in words if not word.startswith(about))
     named = [word.partition("=")[2] for word in kept if word.startswith("experiment=")]
     return f"{named[0] if named else 'sweep'}-{sha256(' '.join(kept).encode()).hexdigest()[:6]}"
@@ -271,6 +275,7 @@ def values(override: str) -> list[str]:
 
 def _keys(words: Sequence[str]) -> list[str]:
     """Every dotted key of the config with the command line's task and method, and every group."""
+    words = search.settled(words)
     named = [word for word in words if re.fullmatch(r"(task|method)=\w+", word)]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra.compose("config", overrides=[*named, *search.search_path(words)])

@@ -12,10 +12,12 @@ class Request:
 
     jobs: a single job, or a job for each chosen member of `suite`; these differ only in their task.
     suite: the suite whose members the jobs are; None for a plain task.
+    verbosity: how much is printed, "quiet", "normal" or "verbose". No job and no record has it.
     """
 
     jobs: tuple[Config, ...]
     suite: SuiteSpec | None = None
+    verbosity: str = "normal"
 
     def in_group(self, group: str) -> "Request":
         """The same request with this group for its W&B runs, unless the user named a group."""

@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import with_config
 
 from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name
+from deepthink.config.open_tasks import OpenSpec
+from deepthink.config.own import OwnSpec
 from deepthink.config.templates import TEXT, Template
 from deepthink.errors import UserError, unknown
 from deepthink.settings import ANSWERS
@@ -36,14 +38,17 @@ class SourceSpec:
     text, label: the columns of a row's text and of its label.
     classes: the raw values of column `label`, in the order of the task's label words. Where every
         row has options of its own, null, or the raw values that stand for the options in order.
+        Null also where column `label` holds an open answer.
     pool: the split that demonstrations come from, or a file of worked examples.
     test: the split that test rows come from.
     choices: the column of each row's options, in which `label` is an index, or a column for each
         option. If it is the text column, the options are listed at the end of the text and `label`
         is the mark of an option.
+    sha256: where the repository is one of GitHub, split → SHA-256 of its file. The files are then
+        those of the commit `revision`, and `files` names a single file for each split.
 
     Raises:
-        UserError: both `classes` and `choices` are null, or two classes are the same.
+        UserError: two classes are the same.
     """
 
     repository: str
@@ -56,10 +61,11 @@ class SourceSpec:
     pool: str | WorkedExamples
     test: str
     choices: str | list[str] | None = None
+    sha256: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
-        if self.classes is None and self.choices is None:
-            raise UserError(f"{self.repository} needs classes, or choices: one of them is null")
+        if self.sha256 is not None and self.sha256.keys() != (self.files or {}).keys():
+            raise UserError(f"{self.repository} needs in sha256 the splits that files has")
         for first, second in combinations(self.classes or (), 2):
             if same(first, second):
                 raise UserError(
@@ -75,7 +81,7 @@ class SourceSpec:
 @with_config(STRICT)
 @dataclass(frozen=True)
 class TaskSpec:
-    """A classification task as data (Table 4).
+    """A task as data (Table 4).
 
     template: what a query says, with {text} for the column of the text, and other columns in braces
         by their own names; an answer follows after `delimiter`. See `deepthink.config.templates`.
@@ -89,8 +95,11 @@ class TaskSpec:
         and no rows can be set aside as a dev set.
     member: the text that replaces {member} in the sources' file patterns.
     delimiter: what joins the template and an answer; empty where a language has no spaces.
+    own: the file of a task of the user's own. Until it is read (see `deepthink.tasks.own`), such a
+        task has neither labels nor sources.
+    open: how open answers are measured; null for a classification task.
 
-    Not measured: answer, delimiter.
+    Not measured: answer, delimiter, open.
 
     Raises:
         UserError: a name, the template, the labels or the sources are wrong.
@@ -107,6 +116,8 @@ class TaskSpec:
     given: bool = False
     member: str | None = None
     delimiter: str = " "
+    own: OwnSpec | None = None
+    open: OpenSpec | None = None
 
     def __post_init__(self) -> None:
         suite, slash, _ = self.name.partition("/")
@@ -115,7 +126,8 @@ class TaskSpec:
         if self.member is not None:
             check_name("task.member", self.member)
         _check_prompt(self.template, self.answer, self.demonstrations)
-        _check_sources(self.sources)
+        if self.own is None:
+            _check_sources(self.sources, self.open is not None)
         _check_labels(self.labels)
         for source in self.sources:
             if source.classes is None or (source.choices is not None and not self.labels):
@@ -170,7 +182,7 @@ class SuiteSpec:
     def __post_init__(self) -> None:
         check_name("task.name", self.name)
         _check_prompt(self.template, self.answer, self.demonstrations)
-        _check_sources(self.sources)
+        _check_sources(self.sources, opened=False)
         for member in (*(self.members or ()), *self.labels):
             if member not in self.rows:
                 raise unknown(f"member of {self.name}", member, self.rows)
@@ -214,9 +226,18 @@ class SuiteSpec:
         )
 
 
-def _check_sources(sources: list[SourceSpec]) -> None:
+def _check_sources(sources: list[SourceSpec], opened: bool) -> None:
     if not sources:
         raise UserError("task.sources is empty: it lists where the rows are, see conf/task")
+    for source in sources:
+        given = source.classes is not None or source.choices is not None
+        if opened and given:
+            raise UserError(
+                f"task.open means that answers are open, but {source.repository} has classes or "
+                "choices: set them to null"
+            )
+        if not opened and not given:
+            raise UserError(f"{source.repository} needs classes, or choices: one of them is null")
 
 
 def _check_prompt(template: str, answer: str, demonstrations: int) -> None:

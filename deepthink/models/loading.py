@@ -51,12 +51,17 @@ class LM:
     @property
     def positions(self) -> int | None:
         """How many positions the model knows; None where it names no limit."""
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return positions_of(self.model)
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
         """The devices that hold the weights: one, or all over which the model is spread."""
         return devices_of(self.model)
+
+
+def positions_of(model: PreTrainedModel) -> int | None:
+    """How many positions a model knows; None where it names no limit."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
 _loaded: dict[tuple[torch.device, ...], LM] = {}
@@ -180,7 +185,7 @@ def fetch(spec: ModelSpec) -> None:
         elif model.commit is not None:
             names = list_repo_files(model.place, revision=model.commit)
             weights = "*.safetensors" if any(n.endswith(".safetensors") for n in names) else "*.bin"
-            patterns = ["*.json", "*.txt", "*.model", weights]
+            patterns = ["*.json", "*.txt", "*.model", "*.jinja", weights]
             snapshot_download(model.place, revision=model.commit, allow_patterns=patterns)
 
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import CRITICAL, getLogger
+from logging import CRITICAL, INFO, getLogger
 
 import torch
 from transformers.utils import logging as transformers_logging
@@ -32,10 +32,16 @@ def _fitting(spec: ModelSpec) -> Iterator[None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence what transformers and accelerate print by themselves. What matters is raised."""
+    """Silence what transformers and accelerate print by themselves. What matters is raised.
+
+    Their messages, but no progress bars, are let through if the logger "deepthink" shows INFO.
+    """
+    transformers_logging.disable_progress_bar()
+    if getLogger("deepthink").isEnabledFor(INFO):
+        yield
+        return
     before, accelerate = transformers_logging.get_verbosity(), getLogger("accelerate")
     level = accelerate.level
-    transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity(CRITICAL)
     accelerate.setLevel(CRITICAL)
     try:

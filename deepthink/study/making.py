@@ -1,17 +1,15 @@
 """The work of one job: its model is loaded, demonstrations are chosen, thought over and scored."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pandas as pd
-import torch
 
+from deepthink import hub
 from deepthink.config.templates import Template
 from deepthink.engine.memory import Memory
-from deepthink.engine.out_of_memory import allocating
+from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
-from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
@@ -29,11 +27,13 @@ from deepthink.study.evaluation import Evaluated, evaluate, in_words
 from deepthink.study.jobs import Job
 from deepthink.study.prompting import Prompts, prompted
 from deepthink.tasks.prediction import gold
+from deepthink.tasks.written_answers import libraries
 
 
 def check(job: Job) -> None:
     """Raise UserError for mistakes that would otherwise show after minutes of work."""
     records.check_writable(job.path.parent)
+    libraries(job.config.task.open)
     RULES.load(job.config.method.selector, job.config.plugins)
     check_count(len(job.splits.pool), job.config.count)
     CALIBRATIONS.load(job.config.calibration, job.config.plugins)
@@ -48,18 +48,20 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     """
     config, splits = job.config, job.splits
     devices = resolve_devices(config.device)
-    watch.stage(f"loading {config.model.name}")
+    watch.stage(job.model.stage)
     clock = provenance.Clock(*devices)
     lm = loading.load(job.model, *devices, tell=watch.tell)
     clock.lap("load")
     budget = TokenBudget.of(lm.model)
     if config.token_budget is not None:
         budget.tokens = config.token_budget
+    for line in _about(lm, budget, clock.laps["load"]):
+        watch.detail(line)
     watch.stage(f"{config.task.name}: {config.method.selector['name']} demonstrations")
     reader = ModelReader(lm, config, job.key, budget)
     scored = [example for _, part in splits.scored() for example in part]
     pool = Pool(splits.pool, splits.dev, reader, watch, [example.text for example in scored])
-    with _fitting("the demonstrations the selector tried do not fit"):
+    with fitting("the demonstrations the selector tried do not fit"):
         chosen = choose(pool, config)
     clock.lap("select")
     texts = [example.text for example in splits.pool]
@@ -71,8 +73,10 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     watch.stage(f"{config.task.name}: {longest.kept} demonstrations")
     tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
     keep = _keeping(job, groups, watch) if config.keep_memory else None
-    with _fitting(f"{tokens} do not fit"):
+    with fitting(f"{tokens} do not fit"):
         evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch, keep)
+    if evaluated.reused:
+        watch.detail("the scores at t = 1 were known from an earlier job of this process")
     return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
 
 
@@ -82,6 +86,16 @@ def _keeping(
     """What writes each memory beside the job's record."""
     lengths = [len(group.encoded.demonstrations) for group in groups]
     return memories.Keeper(job.path, lengths, job.config.method.steps, watch.tell).keep
+
+
+def _about(lm: loading.LM, budget: TokenBudget, seconds: float) -> Iterator[str]:
+    """Lines on the model that was loaded, for those who want to know more."""
+    device, dtype = provenance.device_name(*lm.devices), str(lm.model.dtype).removeprefix("torch.")
+    yield f"{lm.resolved.spec.name} on {device}, {dtype}, loaded in {seconds:.1f} s"
+    if lm.resolved.gguf:
+        yield f"its weights were converted before: {lm.model.config.name_or_path}"
+    yield f"token budget: {budget.tokens:,} tokens in a forward"
+    yield f"signals and converted weights are kept in {hub.cache_folder()}"
 
 
 def _record(
@@ -118,9 +132,10 @@ def _record(
             reused=accounts.scoring(lm, evaluated.reused),
         ),
         model_commit=job.model.commit,
-        versions=provenance.versions(),
+        versions={**provenance.versions(), **libraries(job.config.task.open)},
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        open=evaluated.open,
     )
 
 
@@ -128,15 +143,3 @@ def _instances(pool: Sequence[str], template: Template) -> Callable[[str], str]:
     """How a text of a calibration is asked: one of the pool as it is, others in every column."""
     known = frozenset(pool)
     return lambda text: text if text in known else template.everywhere(text)
-
-
-@contextmanager
-def _fitting(what: str) -> Iterator[None]:
-    """Turn an out-of-memory error into a UserError that says what does not fit and what to do."""
-    try:
-        with allocating():
-            yield
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"{what} into the device's memory: use fewer, a smaller model or a narrower dtype"
-        ) from error

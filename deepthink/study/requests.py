@@ -52,7 +52,7 @@ def _members(request: Request, watch: Watcher) -> Results:
     reasons: dict[str, str] = {}
     prepared: dict[str, Job] = {}
     first = request.jobs[0]
-    resolve(first.model)
+    model = resolve(first.model)
     for config in request.jobs:
         try:
             prepared[config.task.name] = jobs.prepare(config, watch)
@@ -61,7 +61,7 @@ def _members(request: Request, watch: Watcher) -> Results:
     waiting = [job for job in prepared.values() if not job.done]
     if waiting:
         records.check_writable(Path(first.results))
-        watch.stage(f"loading {first.model.name}")
+        watch.stage(model.stage)
         with uncollected():
             from deepthink.models import loading  # slow to import, and not needed to read records
         loading.load(first.model, *resolve_devices(first.device), tell=watch.tell)

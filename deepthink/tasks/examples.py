@@ -66,10 +66,10 @@ def _example(
     listed.
     """
     letters = task.answer == "letter"
-    texts = {name: _cell(row, name, source) for name in template.columns}
+    texts = texts_of(row, source, template)
     candidates: tuple[str, ...] = tuple(task.labels)
     if _listed(source):
-        listed = listed_options.parse(_words(row[source.text], "no text"))
+        listed = listed_options.parse(words_of(row[source.text], "no text"))
         if classes is None:
             if not listed.marks:
                 raise ValueError("lists no options at its end")
@@ -93,13 +93,18 @@ def _example(
     return Example(text, candidates, label)
 
 
+def texts_of(row: Mapping[str, Any], source: SourceSpec, template: Template) -> dict[str, str]:
+    """What a row has for each column of the template; ValueError where it has nothing."""
+    return {name: _cell(row, name, source) for name in template.columns}
+
+
 def _cell(row: Mapping[str, Any], name: str, source: SourceSpec) -> str:
     """What a row has for a column of the template. Other columns than the text may hold numbers."""
     if name == TEXT:
-        return _words(row[source.text], "no text")
+        return words_of(row[source.text], "no text")
     value = row[name]
     numeric = isinstance(value, int | float) and not (isinstance(value, float) and isnan(value))
-    return _words(str(value) if numeric else value, f"nothing in column '{name}'")
+    return words_of(str(value) if numeric else value, f"nothing in column '{name}'")
 
 
 def _options(row: Mapping[str, Any], source: SourceSpec) -> tuple[str, ...]:
@@ -109,10 +114,10 @@ def _options(row: Mapping[str, Any], source: SourceSpec) -> tuple[str, ...]:
     options = row[source.options[0]]
     if not isinstance(options, list) or not options:
         raise ValueError(f"has options {options!r}, which is no list of texts")
-    return tuple(_words(option, f"options {options!r}") for option in options)
+    return tuple(words_of(option, f"options {options!r}") for option in options)
 
 
-def _words(value: Any, without: str) -> str:
+def words_of(value: Any, without: str) -> str:
     """A cell's text without the space around it; ValueError where there is none."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"has {without}")

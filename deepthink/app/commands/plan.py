@@ -66,9 +66,9 @@ def tell(experiment: str, words: Sequence[str], jobs: bool) -> None:
 def show(works: list[plan.Work], rates: list[plan.Rate], command: str) -> None:
     """Print one line for each model, task and method, and the sum."""
     console = terminal.console()
-    hours = f"hours, {rates[0].device}"
+    hours = f"hours,\n{rates[0].device}"
     headings = ("model", "task", "method", "done", "missing", "tokens", "operations", hours)
-    table = terminal.plain_table(*headings, words=3)
+    table = terminal.plain_table(*headings, words=3, width=console.width)
     last = None
     for work in works:
         if last not in (None, work.model):
