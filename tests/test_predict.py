@@ -225,7 +225,7 @@ def test_a_memory_predicts_what_its_demonstrations_do(
 ) -> None:
     if chat:
         lm[1].chat_template = CHAT
-    settings = {"iterations": 3, "step_size": 0.5, "positions": "aligned"}
+    settings: dict[str, Any] = {"iterations": 3, "step_size": 0.5, "positions": "aligned"}
     memory = remember(*lm, TEMPLATE, SHOWN, LABELS, chat=chat, **settings)
     memory.save(tmp_path / "opinions.safetensors")
     kept = Memory.load(tmp_path / "opinions.safetensors", lm[0])
