@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from deepthink.config.templates import Template
 from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.scoring import Scorer
 from deepthink.engine.thinking import think
@@ -58,11 +59,13 @@ def predict(
     Args:
         model: a causal language model in eval mode, such as `load` gives.
         tokenizer: its tokenizer.
-        template: what stands in the prompt for an example, with {text} for its text; the label
-            word follows after `delimiter`.
+        template: what stands in the prompt for an example, with {text} for its text, or several
+            columns in braces; the label word follows after `delimiter`.
         demonstrations: a list of (text, label), of `Example`, or of {"text": …, "label": …}; or a
-            pandas frame with the columns text and label.
-        texts: the texts to judge: a list, an array or a series, or a frame with the column text.
+            pandas frame with the columns text and label. Where the template has other columns, rows
+            have these, and a pair has a dict of them for its text.
+        texts: the texts to judge: a list, an array or a series, or a frame with the column text;
+            or a list of dicts or a frame with the template's columns.
         labels: the label words; or, where labels are other values, each value with its word, such
             as {0: "negative", 1: "positive"}. None takes the candidates of the `Example`s.
         iterations: T, by default 5; 1 reads the demonstrations once, which is plain in-context
@@ -93,12 +96,13 @@ def predict(
     check_thinking(**asdict(thinking))
     _check_model(model, tokenizer)
     words = label_words(labels, demonstrations)
-    shown, asked = examples(demonstrations, words), queries(texts, words)
+    parsed = _parsed(template)
+    shown, asked = examples(demonstrations, words, parsed), queries(texts, words, parsed)
     if not asked:
         return _empty(words.values())
     prompt = encode(
         tokenizer,
-        template,
+        parsed.prompt,
         shown,
         asked,
         seam=seam,
@@ -112,6 +116,12 @@ def predict(
         steps = _scored(model, prompt, answer_score, every_step, thinking)
         frames = [_frame(asked, rows, step, answer_score) for step, rows in steps]
     return pd.concat(frames, ignore_index=True)
+
+
+def _parsed(template: object) -> Template:
+    if not isinstance(template, str):
+        raise UserError(f"the template is {template!r}: it must be a text with {{text}}")
+    return Template.parse(template)
 
 
 def _scored(
