@@ -262,8 +262,7 @@ def family(key: Identity, thinking: bool = True) -> dict[str, Any]:
 def request(config: Config) -> str:
     """A hash of a config that is known before data, model or plugins are read.
 
-    Two configs with the same hash give the same numbers if their data, their models and the files
-    of their plugins are the same. See `THROUGH_DATA`.
+    Of equal hashes, equal data, models and plugins' files give equal numbers; see `THROUGH_DATA`.
     """
     key = _key(config, _as_written(config), "", "")
     own = () if config.task.own is None else (asdict(config.task.own),)
