@@ -256,6 +256,26 @@ WAYS: dict[str, Callable[[Path], None]] = {
 }
 
 
+def test_an_excel_file_is_read(here: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    book = openpyxl.Workbook()
+    book.create_sheet("empty")
+    for row in (("body", None, "stars"), (), *((text, None, label) for text, label in ROWS)):
+        book.active.append(row)
+    book.save(here / "reviews.xlsx")
+    write(here)
+    assert key("task.file=reviews.xlsx") == key("task.file=reviews.csv")
+    (here / "cut.xlsx").write_bytes((here / "reviews.xlsx").read_bytes()[:3000])
+    write(here, "text.xlsx")
+    for name in ("cut.xlsx", "text.xlsx"):
+        with pytest.raises(UserError, match=f"{name} cannot be read .it is no whole Excel file"):
+            task(f"task.file={name}")
+    book["empty"].append(["more", "rows"])
+    book.save(here / "two.xlsx")
+    with pytest.raises(UserError, match=r"2 filled sheets \(Sheet, empty\): save one alone"):
+        task("task.file=two.xlsx")
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_the_same_rows_in_another_format_have_the_same_key(here: Path, name: str) -> None:
     as_csv(here / "reviews.csv")
