@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import StrictFloat, StrictInt, StrictStr
+from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from deepthink.config.job import Config, ModelSpec
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
@@ -95,6 +95,8 @@ class Prompt(Part):
     """How demonstrations and query are tokenised: "apart" or "joint"."""
     overflow: StrictStr
     """What happens to demonstrations that do not fit: "drop", "truncate" or "error"."""
+    chat: StrictBool = False
+    """Whether the prompt is a chat, written by the tokenizer's chat template."""
 
 
 @dataclass(frozen=True, kw_only=True)

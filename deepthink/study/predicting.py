@@ -40,6 +40,7 @@ def predict(
     overflow: str = "error",
     delimiter: str = " ",
     answer_score: str = "sum",
+    chat: bool = False,
 ) -> pd.DataFrame:
     r"""Predict a label for each text, after the model has read the demonstrations T times.
 
@@ -76,6 +77,8 @@ def predict(
             see `deepthink.encode`.
         delimiter: what joins the filled template and a label word.
         answer_score: as in `deepthink.score`.
+        chat: whether the prompt is a chat, written by the tokenizer's chat template, as in
+            `deepthink.encode`. The assistant says the label words, without a delimiter.
 
     Returns:
         One row per text (with `every_step` one per t and text), in the order given:
@@ -103,6 +106,7 @@ def predict(
         limit=positions_of(model),
         thinks=iterations > 1,
         delimiter=delimiter,
+        chat=chat,
     )
     with fitting(f"the demonstrations of {len(prompt.demonstrations)} tokens do not fit"):
         steps = _scored(model, prompt, answer_score, every_step, thinking)
