@@ -340,7 +340,7 @@ def test_five_lines_of_a_folder_make_a_task(here: Path) -> None:
 
 def test_a_run_writes_a_record_of_the_file(run: Command, here: Path) -> None:
     write(here)
-    code, out, err = run("task.file=reviews.csv", "task=_own", "data_root=null")
+    code, out, err = run("task.file=reviews.csv")
     assert (code, err) == (0, "")
     assert out.count("reviews.csv: text from 'body'") == 1
     assert "20 of the 60 rows are held out" in " ".join(out.split())
@@ -351,13 +351,13 @@ def test_a_run_writes_a_record_of_the_file(run: Command, here: Path) -> None:
     assert record["data"]["repository"] == "reviews.csv"
     assert record["config"]["task"]["own"]["file"] == "reviews.csv"
     assert record["identity"]["task"]["labels"] == ["good", "poor"]
-    code, out, _ = run("task.file=reviews.csv", "task=_own", "data_root=null")
+    code, out, _ = run("task.file=reviews.csv")
     assert code == 0 and "read, not run again" in out
 
 
 def test_seeds_differ_in_their_demonstrations_alone(run: Command, here: Path) -> None:
     write(here)
-    code, *_ = run("-m", "task.file=reviews.csv", "task=_own", "seed=0,1", "method.iterations=1")
+    code, *_ = run("-m", "task.file=reviews.csv", "seed=0,1", "method.iterations=1")
     assert code == 0
     (_, first), (_, second) = stored(here)
     assert first["identity"]["task"] == second["identity"]["task"]
