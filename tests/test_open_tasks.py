@@ -25,6 +25,11 @@ TEMPLATE = "Question: {text}\nAnswer:"
 STEPS = 3
 
 
+def asked(number: int) -> str:
+    """A made-up problem as it stands in a prompt."""
+    return TEMPLATE.replace("{text}", problem(number)["question"])
+
+
 def problem(number: int) -> dict[str, str]:
     """A made-up problem and its solution."""
     total = number + 3
@@ -34,13 +39,19 @@ def problem(number: int) -> dict[str, str]:
 
 @pytest.fixture
 def data_root(tmp_path: Path) -> Path:
+    """The data of `write_data`."""
+    write_data(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def write_data(root: Path) -> None:
     """GSM8K's and E2E's files in the layout of their repositories, with rows of our own."""
-    folder = tmp_path / "data" / "openai" / "grade-school-math" / "grade_school_math" / "data"
+    folder = root / "openai" / "grade-school-math" / "grade_school_math" / "data"
     folder.mkdir(parents=True)
     for split, numbers in (("train", range(10, 24)), ("test", range(40, 46))):
         rows = [json.dumps(problem(number)) for number in numbers]
         (folder / f"{split}.jsonl").write_text("\n".join(rows))
-    folder = tmp_path / "data" / "tuetschek" / "e2e-dataset"
+    folder = root / "tuetschek" / "e2e-dataset"
     folder.mkdir(parents=True)
     for name, inns in (("devset", range(8)), ("testset_w_refs", range(20, 24))):
         with (folder / f"{name}.csv").open("w", newline="") as file:
@@ -49,7 +60,6 @@ def data_root(tmp_path: Path) -> Path:
             for number in inns:
                 writer.writerow([f"name[Inn {number}]", f"There is an inn, {number}."])
                 writer.writerow([f"name[Inn {number}]", f"Inn {number} is an inn."])
-    return tmp_path / "data"
 
 
 def done(run: Command, tmp_path: Path, *words: str) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -78,11 +88,11 @@ def test_the_log_probabilities_of_solutions_are_those_of_the_slow_program(
     record, table = done(run, tmp_path, *words)
     model = AutoModelForCausalLM.from_pretrained(tiny_folder).eval()
     shown = [problem(number) for number in (10, 11)]
-    asked = [f"Question: {problem(n)['question']}\nAnswer:" for n in range(40, 46)]
+    questions = [asked(n) for n in range(40, 46)]
     solved = [" " + problem(n)["answer"] for n in range(40, 46)]
     text = "".join(f"Question: {p['question']}\nAnswer: {p['answer']}\n\n" for p in shown)
     memories = reference.think(model, encoded(tokenizer, text), STEPS, 0.3, positions=positions)
-    queries = [encoded(tokenizer, question) for question in asked]
+    queries = [encoded(tokenizer, question) for question in questions]
     whole = [encoded(tokenizer, solution) for solution in solved]
     fronts = [encoded(tokenizer, solution.rpartition(" ")[0]) for solution in solved]
     for step, memory in enumerate(memories, start=1):
@@ -263,3 +273,40 @@ def test_a_specification_says_after_which_t_answers_are_written() -> None:
     steps = [1, 2, 5]
     assert [spec.steps(steps) for spec in ways.values()] == [[], [1, 5], steps]
     assert ways["ends"].steps([1]) == [1]
+
+
+def test_written_answers_are_those_that_the_model_writes_after_the_whole_prompt(
+    run: Command, tmp_path: Path, tiny_folder: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    written = ("task.open.generate=ends", "task.open.max_new_tokens=12", "task.open.stop=[]")
+    record, table = done(run, tmp_path, "task=gsm8k", "method.step_size=0.5", *written)
+    assert [("metrics" in point) for point in record["open"]] == [True, False, True]
+    assert set(record["open"][0]["metrics"]) == {"strict", "flexible"}
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder).eval()
+    shown = "".join(f"{asked(10 + n)} {problem(10 + n)['answer']}\n\n" for n in range(2))
+    splits = sources.load(compose(["task=gsm8k"]).task, str(tmp_path / "data"))
+    first = table[table["step"] == 1].set_index("query")["written"]
+    for place, example in enumerate(splits.test):
+        question = TEMPLATE.replace("{text}", example.text)
+        ids = torch.tensor([encoded(tokenizer, shown) + encoded(tokenizer, question)])
+        whole = model.generate(ids, max_new_tokens=12, do_sample=False, pad_token_id=1)
+        new = tokenizer.decode(whole[0, ids.shape[1] :], skip_special_tokens=True)
+        assert first[place] == new
+    assert table[table["step"] == 2]["written"].isna().all()
+    assert table[table["step"] == 2]["flexible_correct"].isna().all()
+    last = table[table["step"] == 3]
+    assert record["open"][2]["metrics"]["flexible"] == last["flexible_correct"].mean()
+
+
+def test_an_answer_ends_at_a_stop_text_and_where_the_positions_end(
+    run: Command, tmp_path: Path
+) -> None:
+    words = ("task=gsm8k", "demonstrations.count=2", "method=vanilla", "task.open.generate=all")
+    assert run(*words, "task.open.max_new_tokens=4096", "test_size=2")[0] == 0
+    ((path, record),) = stored(tmp_path)
+    whole = scores.read(path, record["scores"])
+    assert whole is not None and len(whole["written"][0]) > 200
+    stop = whole["written"][0][5:8]
+    assert run(*words, f"task.open.stop=[{json.dumps(stop)}]", "test_size=2")[0] == 0
+    texts = [scores.read(path, record["scores"])["written"][0] for path, record in stored(tmp_path)]
+    assert whole["written"][0].partition(stop)[0] in texts

@@ -28,6 +28,7 @@ from deepthink.study.open_scores import OpenScores
 from deepthink.study.prompting import Prompts
 from deepthink.study.reuse import PlainReading, Scores
 from deepthink.study.step_scores import StepScores
+from deepthink.study.writing import answers
 from deepthink.tasks.labels import flipped
 from deepthink.tasks.prediction import hits, predictions, ties
 
@@ -69,10 +70,12 @@ def evaluate(
         UserError: scores are NaN, or a refinement or calibration cannot be used.
         torch.OutOfMemoryError: the memory or a forward pass does not fit.
     """
+    opened = config.task.open
     scores: dict[int, StepScores | OpenScores] = {
-        step: OpenScores(splits.test) if config.task.open else StepScores(splits, calibration)
+        step: OpenScores(splits.test, opened) if opened else StepScores(splits, calibration)
         for step in config.method.steps
     }
+    written = opened.steps(config.method.steps) if opened else []
     points = _Points(config, watch)
     drifts: dict[int, list[dict[str, list[float]]]] = {}
     thinking = [0] * config.method.iterations
@@ -91,17 +94,27 @@ def evaluate(
                 continue
             clock.lap("think")
             rows = scoring.rows(memory, group)
+            measured = scores[step]
+            measured.add(group, rows)
+            if opened and step in written and isinstance(measured, OpenScores):
+                watch.stage(f"{config.task.name}: answers after t={step}")
+                measured.keep(group, answers(lm, opened, memory, group))
             clock.lap("score")
             if step > 1:
                 drifts.setdefault(step, []).append(memory.drift(origin))
-            scores[step].add(group, rows)
-            if scores[step].complete:
-                points.add(step, scores[step])
+            if measured.complete:
+                points.add(step, measured)
     drift = tuple(_mean_drift(step, parts) for step, parts in drifts.items())
     tables = [table for step, rows in scores.items() for table in rows.tables(step)]
     whole = pd.concat(tables, ignore_index=True)
-    curve, opened = tuple(points.curve), tuple(points.open)
-    return Evaluated(curve, drift, tuple(thinking), tuple(scoring.reused), whole, opened)
+    return Evaluated(
+        curve=tuple(points.curve),
+        drift=drift,
+        thinking=tuple(thinking),
+        reused=tuple(scoring.reused),
+        scores=whole,
+        open=tuple(points.open),
+    )
 
 
 class _Points:

@@ -26,11 +26,13 @@ from deepthink.study.evaluation import Evaluated, evaluate, in_words
 from deepthink.study.jobs import Job
 from deepthink.study.prompting import Prompts, prompted
 from deepthink.tasks.prediction import gold
+from deepthink.tasks.written_answers import libraries
 
 
 def check(job: Job) -> None:
     """Raise UserError for mistakes that would otherwise show after minutes of work."""
     records.check_writable(job.path.parent)
+    libraries(job.config.task.open)
     RULES.load(job.config.method.selector, job.config.plugins)
     check_count(len(job.splits.pool), job.config.count)
     CALIBRATIONS.load(job.config.calibration, job.config.plugins)
@@ -120,7 +122,7 @@ def _record(
             reused=accounts.scoring(lm, evaluated.reused),
         ),
         model_commit=job.model.commit,
-        versions=provenance.versions(),
+        versions={**provenance.versions(), **libraries(job.config.task.open)},
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         open=evaluated.open,

@@ -13,8 +13,8 @@ from deepthink.structures import Example
 from deepthink.tasks import extraction
 from deepthink.tasks.final_answers import final_answer
 
-BLEU = "sacrebleu"
-"""The library that computes BLEU and chrF, in its own default way."""
+WAYS = ("strict", "flexible")
+"""The ways to find a final answer in a text; see `deepthink.tasks.extraction`."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,15 @@ class Judged:
     correct: dict[str, list[bool]] = field(default_factory=dict)
 
 
-def check(spec: OpenSpec) -> None:
-    """Raise UserError if written answers are wanted whose metric needs a library that is absent."""
-    if spec.generate != "none" and spec.metric == "bleu":
-        _sacrebleu()
+def libraries(spec: OpenSpec | None) -> dict[str, str]:
+    """The version of the library by which the written answers of a job are judged, by its name.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    if spec is None or spec.generate == "none" or spec.metric != "bleu":
+        return {}
+    return {"sacrebleu": str(_sacrebleu().__version__)}
 
 
 def judged(texts: Sequence[str], examples: Sequence[Example], spec: OpenSpec) -> Judged:
@@ -65,10 +70,8 @@ def _matched(texts: Sequence[str], examples: Sequence[Example], mark: str) -> Ju
         {extraction.normal(final_answer(reference, mark)) for reference in example.candidates}
         for example in examples
     ]
-    extracted = {
-        "strict": [extraction.strict(text, mark) for text in texts],
-        "flexible": [extraction.flexible(text) for text in texts],
-    }
+    found = [(extraction.strict(text, mark), extraction.flexible(text)) for text in texts]
+    extracted = {way: [pair[at] for pair in found] for at, way in enumerate(WAYS)}
     correct = {
         way: [answer in known for answer, known in zip(answers, right, strict=True)]
         for way, answers in extracted.items()
@@ -78,7 +81,7 @@ def _matched(texts: Sequence[str], examples: Sequence[Example], mark: str) -> Ju
 
 
 def _sacrebleu() -> Any:
-    """The library; UserError where it is not installed."""
+    """The library, whose defaults are taken; UserError where it is not installed."""
     try:
         import sacrebleu
     except ImportError as error:
