@@ -81,7 +81,8 @@ def _download(source: WorkedExamples, member: str) -> Path:
         raise UserError(f"the config has no sha256 for {source.repository}/{file}")
     known = f"sha256:{source.sha256[member]}"
     url = f"{HOST}/{source.repository}/{source.commit}/{file}"
-    folder = hub.cache_folder() / source.repository / source.commit
+    hub.hold(cache := hub.cache_folder())
+    folder = cache / source.repository / source.commit
     pooch.get_logger().setLevel("ERROR")
     try:
         return Path(pooch.retrieve(url, known, fname=Path(file).name, path=folder))
