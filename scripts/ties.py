@@ -80,7 +80,7 @@ def counted(task: str, seed: int, options: argparse.Namespace) -> Table:
     chosen = choose(Pool(splits.pool), config)[0].selection
     encoded = prompts.encode(
         lm.tokenizer,
-        config.task.template,
+        config.task.parsed.prompt,
         [splits.pool[i] for i in chosen.indices],
         splits.test,
         config.prompt.seam,

@@ -49,7 +49,7 @@ def of_task(name: str, lm: LM, data_root: str | None, queries: int | None = None
     shots = [splits.pool[i] for i in choose(Pool(splits.pool), config)[0].selection.indices]
     encoded = prompts.encode(
         lm.tokenizer,
-        config.task.template,
+        config.task.parsed.prompt,
         shots,
         splits.test,
         "apart",

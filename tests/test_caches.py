@@ -57,7 +57,7 @@ def test_caches_are_listed_with_place_size_and_how_to_move_them(
     for line in (
         "converted weights: 2.0 MB",
         "signals: 300.0 kB",
-        "worked examples: 1.0 kB",
+        "downloads: 1.0 kB",
         f"in {cache} (DEEPTHINK_CACHE names another place; --clear deletes it)",
         "HF_HUB_CACHE names another place; used by other programs too",
         "HF_DATASETS_CACHE",
@@ -93,7 +93,7 @@ def test_clearing_leaves_results_and_what_other_programs_use(
     assert run.exists()
     assert capsys.readouterr().out.splitlines() == [
         "300.0 kB freed (signals)",
-        "2.0 MB freed (converted weights, signals, worked examples)",
+        "2.0 MB freed (converted weights, signals, downloads)",
     ]
 
 

@@ -182,7 +182,7 @@ def test_the_api_shows_every_room_and_every_file_of_the_ground_floor() -> None:
     public = set(re.findall(r"^::: deepthink\.(\w+)$", page("api/index.md"), re.M))
     ground = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
     assert shown == rooms | ground | public
-    assert public == {"Example", "Memory", "encode", "score", "think"}
+    assert public == {*deepthink.__all__}
     assert set(re.findall(r"\]\((\w+)\.md\)", page("api/index.md"))) == rooms | {"ground"}
 
 

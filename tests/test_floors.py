@@ -15,6 +15,7 @@ FLOORS = (
     {"study"},
     {"report"},
     {"app"},
+    {"harness"},
     {"__main__"},
 )
 """From the ground up: a room imports from itself and from lower floors, the ground floor from the

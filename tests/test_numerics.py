@@ -15,6 +15,7 @@ from deepthink.engine import reference
 from deepthink.engine.attention import attend, attend_plainly
 from deepthink.engine.forward import Forward
 from deepthink.engine.packing import pack
+from deepthink.engine.scoring import Scorer
 from deepthink.engine.token_budget import TokenBudget
 
 # Transformers computes GPT-Neo's queries, keys and softmax in float32 whatever the model's dtype;
@@ -309,3 +310,27 @@ def test_attention_is_restored() -> None:
             list(think(model, [1, 2, 3], 2))
             assert model.config._attn_implementation == before
             assert torch.equal(model(prompt).logits, logits)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_greedy_candidate_is_the_one_that_the_model_itself_would_write(
+    architecture: str, demonstrations: list[int], queries: list[list[int]]
+) -> None:
+    model = tiny(architecture)
+    (memory,) = think(model, demonstrations, 1)
+    candidates, expected = [], []
+    for query in queries:
+        written = [*demonstrations, *query]
+        for _ in range(4):
+            written.append(int(model(torch.tensor([written])).logits[0, -1].argmax()))
+        best = written[-4:]
+        other = [(best[0] + 1) % VOCABULARY, *best[1:]]
+        last = [*best[:3], (best[3] + 1) % VOCABULARY]
+        candidates.append([best[:1], other, best, last, best[:2]])
+        expected.append([True, False, True, False, True])
+    scorer = Scorer(model)
+    rows = scorer.with_greedy(memory, queries, candidates)
+    assert [[greedy for _, greedy in row] for row in rows] == expected
+    assert [[value for value, _ in row] for row in rows] == scorer.score(
+        memory, queries, candidates
+    )

@@ -60,6 +60,7 @@ def test_keys_are_stable() -> None:
         "method=graph_cut",
         "prompt.seam=joint",
         "prompt.overflow=truncate",
+        "prompt.chat=true",
         "answer_score=mean",
         "task.template='Text: {text} Mood:'",
         "task.labels=[poor,fine]",
@@ -90,6 +91,7 @@ MATTERS = {
     "task.demonstrations": "task.demonstrations=4",
     "task.answer": "task.answer=letter",
     "task.delimiter": "task.delimiter=''",
+    "task.open": "task.open.generate=ends",
     "method.selector": "method.selector.balance=none",
     "method.copies": "method.copies=2",
     "method.scored": "method.scored=ends",
@@ -102,6 +104,7 @@ MATTERS = {
     "demonstrations.labels": "demonstrations.labels=flipped",
     "prompt.seam": "prompt.seam=joint",
     "prompt.overflow": "prompt.overflow=error",
+    "prompt.chat": "prompt.chat=true",
     "answer_score": "answer_score=mean",
     "calibration": "calibration=batch",
     "method.refinement": "method.refinement.name=gradient",
@@ -123,6 +126,7 @@ def test_every_field_of_a_config_is_in_the_identity_or_known_not_to_matter() -> 
 @pytest.mark.parametrize("name", MATTERS)
 def test_fields_of_the_identity_change_it_and_what_is_asked_for(name: str) -> None:
     base = ["task=mmlu", "task.members=[astronomy]"] if name == "task.answer" else []
+    base += ["task=e2e"] if name == "task.open" else []
     base += [f"plugins={CONF.parent / 'examples' / 'plugins'}"] if "refinement" in name else []
     before, after = (requested(words).jobs[0] for words in (base, [*base, MATTERS[name]]))
 
@@ -160,6 +164,7 @@ def test_a_family_is_an_identity_without_draw_place_and_steps() -> None:
     others = [MATTERS[n] for n in MATTERS if n.startswith(("task.", "prompt.", "demonstrations."))]
     others += ["answer_score=mean", "method.copies=2", "method=graph_cut"]
     others.remove(MATTERS["task.answer"])  # matters where rows have options of their own
+    others.remove(MATTERS["task.open"])  # of open tasks
     assert all(family(override) != family() for override in others)
     how = [MATTERS[f"method.{n}"] for n in ("step_size", "momentum", "positions", "memory_dtype")]
     assert all(family(override) != family() for override in how)

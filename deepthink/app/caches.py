@@ -10,7 +10,7 @@ from huggingface_hub import constants
 
 from deepthink import hub
 
-_WEIGHTS, _SIGNALS, _DOWNLOADS = "converted weights", "signals", "worked examples"
+_WEIGHTS, _SIGNALS, _DOWNLOADS = "converted weights", "signals", "downloads"
 OURS = (_WEIGHTS, _SIGNALS, _DOWNLOADS)
 """The caches of this package, which may be cleared: everything in them is made or fetched again."""
 
@@ -56,7 +56,7 @@ def every() -> list[Cache]:
     holds = (
         "GGUF files as transformers reads them",
         "what models said of pools: hidden states and scores",
-        "demonstrations of BIG-Bench Hard",
+        "files of tasks from GitHub",
     )
     mine = [
         Cache(kind, own, what, tuple(kinds[kind]), "DEEPTHINK_CACHE", ours=True)

@@ -60,6 +60,7 @@ class Session:
         try:
             with _terminable():
                 self._do()
+                self._close()
         except UserError as error:
             self._fail(str(error))
         except KeyboardInterrupt as stop:
@@ -134,6 +135,13 @@ class Session:
         where = f"{Path(last.filename).name}, line {last.lineno}"
         said = f"{type(error).__name__}: {first_line(error)}, {where}"
         return f"failed unexpectedly ({said}): report it"
+
+    def _close(self) -> None:
+        """End a sweep with one table over its jobs."""
+        if self._tally.jobs > 1:
+            with uncollected():
+                from deepthink.app import closing_view  # slow to import, and only sweeps need it
+            closing_view.close(self._tally)
 
     def _print_sums(self) -> None:
         tally = self._tally

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import hydra
 from omegaconf import DictConfig
 
-from deepthink.config.search import search_path
+from deepthink.config.search import search_path, settled
 from deepthink.installation import CONF
 
 
@@ -16,9 +16,10 @@ def enter(task: Callable[[DictConfig], None], words: Sequence[str]) -> None:
     A launcher may call `task` in other processes: it must then be a function of a module. What
     `task` raises passes through.
     """
-    first = next((i for i, word in enumerate(words) if "=" in word and word[0] != "-"), 0)
+    taken = settled(words)
+    first = next((i for i, word in enumerate(taken) if "=" in word and word[0] != "-"), 0)
     before = sys.argv
-    sys.argv = [before[0], *words[:first], *search_path(words), *words[first:]]
+    sys.argv = [before[0], *taken[:first], *search_path(words), *taken[first:]]
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     finally:

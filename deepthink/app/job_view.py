@@ -6,9 +6,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from deepthink.app import remarks
+from deepthink.app import open_view, remarks
 from deepthink.app.terminal import NARROW, WIDE, plain_table
-from deepthink.store import curves
+from deepthink.store import curves, scores
 from deepthink.store.chosen import Stage
 from deepthink.store.schema import Record
 from deepthink.study.jobs import Outcome
@@ -21,7 +21,7 @@ def show(outcome: Outcome, console: Console) -> None:
     title = f"{record.config.model.name} · {key.task.name} · seed {key.seed}"
     method = f"{outcome.path.parent.name}, {remarks.method(key)}"
     console.print(f"{title} · {method}", style="italic", highlight=False, soft_wrap=True)
-    console.print(_curve(record, console.width))
+    console.print(_open_curve(outcome) if record.open else _curve(record, console.width))
     stages = record.selection.stages
     if len(stages) > 1:
         console.print(_stages(stages, console.width))
@@ -43,6 +43,14 @@ def show_briefly(outcome: Outcome, console: Console) -> None:
     name = f"{record.config.model.name} {key.task.name} {outcome.path.parent.name} seed {key.seed}"
     line = f"{name}: {', '.join(parts)}; {outcome.path}"
     console.print(line, highlight=False, soft_wrap=True)
+
+
+def _open_curve(outcome: Outcome) -> Table:
+    """The curve of an open task, with the scores of this job or those beside its record."""
+    table = outcome.scores
+    if table is None:
+        table = scores.read(outcome.path, outcome.record.scores)
+    return open_view.curve(outcome.record, table)
 
 
 def _curve(record: Record, width: int) -> Table:

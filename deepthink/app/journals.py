@@ -1,12 +1,14 @@
 """How the jobs of a shared sweep ended: each worker appends lines to a file that all workers read.
 
-{"job": 3, "seconds": 12.3, "done": 1, "read": 0, "failed": 0, "reasons": [], "unsent": 0}
+{"job": 3, "seconds": 12.3, "done": 1, "read": 0, "failed": 0, "reasons": [], "unsent": 0,
+ "records": ["results/local/records/….json"], "missing": []}
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from deepthink.files import append
 
@@ -19,6 +21,8 @@ class Tally:
     failed: jobs that failed. reasons: one line for each reason, which several jobs may have.
     unsent: results that could not be sent to Weights & Biases; the next command that reads their
         records sends them.
+    records: the paths of their records. missing: what the failed jobs were, as
+        `deepthink.report.axes` names it.
 
     >>> print(Tally(done=2) + Tally(failed=1, reasons=("no space left",)))
     2 done, 0 read, 1 failed
@@ -29,6 +33,8 @@ class Tally:
     failed: int = 0
     reasons: tuple[str, ...] = field(default_factory=tuple)
     unsent: int = 0
+    records: tuple[str, ...] = field(default=(), compare=False)
+    missing: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
@@ -37,6 +43,8 @@ class Tally:
             self.failed + other.failed,
             self.reasons + other.reasons,
             self.unsent + other.unsent,
+            self.records + other.records,
+            self.missing + other.missing,
         )
 
     @property
@@ -94,7 +102,9 @@ class Journals:
         try:
             line = json.loads(text)
             job, reasons = line["job"], tuple(line["reasons"])
-            tally = Tally(line["done"], line["read"], line["failed"], reasons, line["unsent"])
+            ends = tuple(line["records"]), tuple(line["missing"])
+            counts = line["done"], line["read"], line["failed"]
+            tally = Tally(*counts, reasons, line["unsent"], *ends)
         except (ValueError, KeyError, TypeError):
             return  # a worker was killed while it wrote the line
         if not isinstance(job, int):

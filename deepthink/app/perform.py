@@ -1,14 +1,11 @@
 """Doing a request, from its start to its last line in the terminal: run, show, send."""
 
-from collections.abc import Callable
-
 from rich.console import Console
 
 from deepthink.app import job_view, libraries, progress_bar, suite_view, terminal, wandb_runs
 from deepthink.app.journals import Tally, grouped
 from deepthink.config.request import Request
-from deepthink.errors import first_line
-from deepthink.redaction import without_secrets
+from deepthink.report import axes
 from deepthink.store import failures
 from deepthink.store.leases import Busy
 from deepthink.study import requests
@@ -38,13 +35,18 @@ def perform(request: Request, place: str = "") -> Tally:
         raise
     except BaseException as error:  # compiled code may raise what is no Exception
         noted = [failures.note(config, error) for config in request.jobs]
-        return Tally(failed=len(noted), reasons=(str(noted[0]),))
-    _show(lambda: _view(request, results, console), console)
+        missing = tuple(map(axes.of_config, request.jobs))
+        return Tally(failed=len(noted), reasons=(str(noted[0]),), missing=missing)
+    terminal.show(lambda: _view(request, results, console), console)
     unsent = _sent(_publish(request, results), console)
     reasons = grouped(f"{name}: {reason}" for name, reason in results.failures.items())
     done = sum(outcome.scores is not None for outcome in results.outcomes.values())
     read = len(results.outcomes) - done
-    return Tally(done, read, len(results.failures), reasons, unsent)
+    paths = tuple(str(outcome.path) for outcome in results.outcomes.values())
+    missing = tuple(
+        axes.of_config(job) for job in request.jobs if job.task.name in results.failures
+    )
+    return Tally(done, read, len(results.failures), reasons, unsent, paths, missing)
 
 
 def _view(request: Request, results: Results, console: Console) -> None:
@@ -69,12 +71,3 @@ def _sent(trouble: wandb_runs.Sending | None, console: Console) -> int:
         return 0
     console.print(trouble.message, highlight=False, soft_wrap=True)
     return int(trouble.left)
-
-
-def _show(show: Callable[[], None], console: Console) -> None:
-    """Show a result; a display error must not fail a job whose record is already written."""
-    try:
-        show()
-    except Exception as error:
-        said = without_secrets(first_line(error))
-        console.print(f"the result is kept but cannot be shown ({said})", markup=False)

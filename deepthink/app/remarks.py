@@ -6,7 +6,7 @@ from typing import Any
 
 from deepthink.app.journals import grouped
 from deepthink.config.job import Config
-from deepthink.config.overrides import named_model
+from deepthink.config.models import named_model
 from deepthink.store import curves
 from deepthink.store.identity import Identity
 from deepthink.store.schema import Record
@@ -20,6 +20,8 @@ def method(key: Identity) -> str:
     parts = [f"{key.demonstrations} demonstrations"]
     if key.copies > 1:
         parts.append(f"{key.copies} times over")
+    if key.prompt.chat:
+        parts.append("as a chat")
     if key.labels != "gold":
         parts.append(f"{key.labels} labels")
     if thinking.refinement:
@@ -112,7 +114,11 @@ def _another_model(model: ModelSetting) -> Iterator[str]:
 def _answers(records: Sequence[Record]) -> Iterator[str]:
     """Lines on answers that can never win, on special tokens, and on ties, summed over the jobs."""
     loser = {"sum": "longer", "probability": "shorter"}.get(records[0].identity.answer_score)
-    if loser and (count := sum(record.tokens.beginnings for record in records)):
+    if (
+        loser
+        and not records[0].open
+        and (count := sum(record.tokens.beginnings for record in records))
+    ):
         yield (
             f"in {count:,} queries the tokens of an answer begin those of another: of the two the "
             f"{loser} can never win (answer_score=mean compares them per token)"
@@ -123,7 +129,7 @@ def _answers(records: Sequence[Record]) -> Iterator[str]:
     for record in records:
         for point in record.curve:
             ties[point.split, point.step] += point.ties or 0
-    (split, step), count = ties.most_common(1)[0]
+    (split, step), count = (ties.most_common(1) or [(("", 0), 0)])[0]
     if count:
         yield (
             f"the highest score was shared in {count:,} {split} queries at t = {step}, where most "

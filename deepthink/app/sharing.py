@@ -12,11 +12,11 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -35,6 +35,8 @@ from deepthink.store.leases import Holder, Lease, Leases
 
 _MULTIRUN = ("-m", "--multirun")
 _ENGINE_LOG = "launcher.log"
+MOST_NAMED = 200
+"""Of the jobs that no worker reached, the first so many are in the table at the end."""
 
 
 @dataclass(frozen=True)
@@ -200,14 +202,15 @@ def summary(folder: Path, sweep: Sweep, lost: str = "") -> Tally:
     lost: what is known of workers that were lost.
     """
     ended = Journals(folder).ended()
-    tally = sum(ended.values(), Tally())
+    tally = sum((ended[place] for place in sorted(ended)), Tally())
     why = f"{lost or 'a worker was lost'}; see {folder / _ENGINE_LOG}"
-    if missing := len(set(range(len(sweep.jobs))) - set(ended)):
+    if unreached := sorted({*range(len(sweep.jobs))} - {*ended}):
         reason = (
-            f"{missing} jobs were not reached ({why}): the same command runs them once that is put "
-            "right"
+            f"{len(unreached)} jobs were not reached ({why}): the same command runs them once "
+            "that is put right"
         )
-        tally += Tally(failed=missing, reasons=(reason,))
+        missing = tuple(_axes(sweep.jobs[place] for place in unreached[:MOST_NAMED]))
+        tally += Tally(failed=len(unreached), reasons=(reason,), missing=missing)
     for place, (words, members) in enumerate(sweep.suites, len(sweep.jobs)):
         if place not in ended and all(ended.get(m, Tally(failed=1)).failed == 0 for m in members):
             reason = (
@@ -215,6 +218,15 @@ def summary(folder: Path, sweep: Sweep, lost: str = "") -> Tally:
             )
             tally += Tally(failed=1, reasons=(reason,))
     return replace(tally, reasons=grouped(tally.reasons))
+
+
+def _axes(jobs: Iterable[Words]) -> Iterator[dict[str, Any]]:
+    """What jobs are that no worker reached, as far as their words can be composed."""
+    from deepthink.report import axes  # slow to import, and most sweeps reach all jobs
+
+    for words in jobs:
+        with suppress(UserError):
+            yield from map(axes.of_config, overrides.requested(words).jobs)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The terminal in which results are shown, and the tables in it."""
 
+from collections.abc import Callable
 from typing import TextIO
 
 from rich import box
@@ -7,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deepthink.app import streams
+from deepthink.errors import first_line
+from deepthink.redaction import without_secrets
 
 
 class _Console(Console):
@@ -53,3 +56,12 @@ def plain_table(*headings: str, words: int = 1, width: int = WIDE) -> Table:
             overflow="fold" if word else "ellipsis",
         )
     return table
+
+
+def show(view: Callable[[], object], console: Console) -> None:
+    """Show a result; a display error must not fail jobs whose records are already written."""
+    try:
+        view()
+    except Exception as error:
+        said = without_secrets(first_line(error))
+        console.print(f"the result is kept but cannot be shown ({said})", markup=False)

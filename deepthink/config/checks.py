@@ -53,6 +53,15 @@ def check_name(key: str, name: str) -> None:
         )
 
 
+def plain_name(text: str) -> str:
+    """The nearest text that may name a folder of records.
+
+    >>> plain_name("tiny Q4_0 (copy)"), plain_name("...")
+    ('tiny-Q4_0-copy', 'unnamed')
+    """
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:60].strip("-.") or "unnamed"
+
+
 def check_named(key: str, named: dict[str, Any], example: str) -> None:
     """Raise UserError unless `named`, a dict of options, has a plain name at the key `name`."""
     what = key.rpartition(".")[2]

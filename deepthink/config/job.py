@@ -7,6 +7,7 @@ from pydantic import with_config
 
 from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, check_named
 from deepthink.config.method import MethodSpec
+from deepthink.config.open_tasks import check_job
 from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError
 from deepthink.settings import (
@@ -83,11 +84,14 @@ class PoolSpec:
 class PromptSpec:
     """How text becomes tokens; see `deepthink.tasks.prompts`.
 
-    Not measured: seam, overflow.
+    chat: whether prompts are written by the tokenizer's chat template, see `deepthink.tasks.chat`.
+
+    Not measured: seam, overflow, chat.
     """
 
     seam: str
     overflow: str
+    chat: bool
 
     def __post_init__(self) -> None:
         check_choice("prompt.seam", self.seam, SEAMS)
@@ -152,6 +156,14 @@ class Config:
         check_at_least("dev_size", self.dev_size, 0)
         check_at_least("pool_size", self.pool_size, 1)
         check_at_least("token_budget", self.token_budget, 1)
+        if self.task.open is not None:
+            if self.prompt.chat:
+                raise UserError(
+                    f"prompt.chat is true, but the answers of {self.task.name} are written, not "
+                    "scored, and this suite writes them in running text alone: leave it out"
+                )
+            name, labels = self.calibration["name"], self.demonstrations.labels
+            check_job(self.task.name, name, self.answer_score, labels, self.dev_size)
         if self.task.given:
             self._check_given()
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import hydra
 import yaml
@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from deepthink.config import search
+from deepthink.config import own, search
 from deepthink.config.checks import check_text
 from deepthink.config.job import Config
 from deepthink.config.parsing import parse
@@ -57,6 +57,8 @@ def translate(error: Exception, words: Sequence[str] = ()) -> str:
         key = refused[1].partition("@")[0]
         if key in (keys := _keys(words)):
             return f"{key} cannot be set, since another word takes away what it belongs to (~)"
+        if key in own.KEYS:
+            return own.MISPLACED.format(key=key)
         return str(unknown("key", key, keys))
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"{error.problem_mark.name}, line {error.problem_mark.line + 1}: {error.problem}"
@@ -108,6 +110,7 @@ def requested(words: Sequence[str]) -> Request:
 
 def composed(words: Sequence[str]) -> DictConfig:
     """The config that Hydra makes of a command line, before any check; UserError as `requested`."""
+    words = search.settled(words)
     places = search.search_path(words)
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
@@ -125,6 +128,7 @@ def expand(words: Sequence[str]) -> list[list[str]]:
     >>> expand(["task=sst2", "seed=0,1"])
     [['task=sst2', 'seed=0'], ['task=sst2', 'seed=1']]
     """
+    words = search.settled(words)
     try:
         given = {o.get_key_element(): o for o in OverridesParser.create().parse_overrides([*words])}
         named = given.get("experiment")
@@ -254,13 +258,6 @@ def axes(experiment: str, plugins: str | None = None) -> dict[str, list[str]]:
     return {key: values(f"{key}={value}") for key, value in params.items()}
 
 
-@lru_cache
-def named_model(name: str) -> dict[str, Any]:
-    """The values in a model's file of conf/model; an empty dict if it has none."""
-    path = CONF / "model" / f"{name}.yaml"
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
-
-
 def values(override: str) -> list[str]:
     """The values that an override gives to its key; UserError for what is no override.
 
@@ -278,6 +275,7 @@ def values(override: str) -> list[str]:
 
 def _keys(words: Sequence[str]) -> list[str]:
     """Every dotted key of the config with the command line's task and method, and every group."""
+    words = search.settled(words)
     named = [word for word in words if re.fullmatch(r"(task|method)=\w+", word)]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra.compose("config", overrides=[*named, *search.search_path(words)])

@@ -10,8 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
+from deepthink.config import search
 from deepthink.config.checks import MOST, check_choice, check_text
 from deepthink.config.job import Config
+from deepthink.config.models import from_gguf
+from deepthink.config.own import task_values
 from deepthink.config.request import Request
 from deepthink.config.tasks import SuiteSpec, with_breaks
 from deepthink.errors import UserError, first_line, shown
@@ -40,6 +43,8 @@ def parse(composed: DictConfig) -> Request:
     verbosity = values.pop("verbosity", "normal")
     check_choice("verbosity", verbosity, VERBOSITIES)
     _keep_plain(values)
+    if isinstance(model := values.get("model"), dict):
+        values["model"] = from_gguf(model)
     for name in ("results", "plugins"):
         if isinstance(folder := values.get(name), str):
             values[name] = at_home(folder)
@@ -48,12 +53,25 @@ def parse(composed: DictConfig) -> Request:
         for name in ("template", "delimiter"):
             if isinstance(typed := task.get(name), str):
                 task[name] = with_breaks(typed)
+        if "file" in task:
+            values["task"] = _own(task)
     if not (isinstance(task, dict) and "categories" in task):
         return Request((_checked(Config, values),), verbosity=verbosity)
     spec = _checked(SuiteSpec, task, "task.")
     members = [spec.member(name) for names in spec.chosen.values() for name in names]
     first = _checked(Config, {**values, "task": asdict(members[0])})
     return Request(tuple(replace(first, task=task) for task in members), spec, verbosity)
+
+
+def _own(task: dict[str, Any]) -> dict[str, Any]:
+    """The values of a task in a file of the user's own."""
+    values = task_values(task)
+    if values["name"] in search.names("task"):
+        raise UserError(
+            f"task.name is {values['name']}, which is another task of this program: name yours "
+            "otherwise, as in task.name=mine"
+        )
+    return values
 
 
 def notes(composed: DictConfig) -> tuple[str, ...]:
@@ -114,7 +132,7 @@ def _checked(kind: type[_Checked], values: Any, inside: str = "") -> _Checked:
         return TypeAdapter(kind).validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors()[0]
-        where = inside + ".".join(map(str, first["loc"]))
+        where = inside + ".".join(map(str, first["loc"])).replace("task.own.", "task.")
         if first["type"] == "unexpected_keyword_argument":
             raise UserError(f"unknown key '{where}': {called()} --help lists the keys") from error
         if first["type"] in ("missing", "missing_argument"):

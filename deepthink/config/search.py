@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from deepthink import plugins
+from deepthink.config.own import CONFIG
 from deepthink.errors import UserError
 from deepthink.installation import CONF
 
@@ -68,6 +69,30 @@ def search_path(words: Sequence[str]) -> list[str]:
     """The word by which Hydra searches the folders of plugins; an empty list without plugins."""
     places = [quoted(f"file://{folder}") for folder in folders(words)[1:]]
     return [f"hydra.searchpath=[{','.join(places)}]"] if places else []
+
+
+def settled(words: Sequence[str]) -> list[str]:
+    r"""The words of a command line as Hydra takes them.
+
+    task.file= takes the keys of a task of one's own where no other task is named. A template with
+    braces is put in quotation marks, which shells remove. One with a comma stays as it is: it may
+    be several.
+
+    >>> settled(["task.file=reviews.csv", "task.template={text} It is:"])
+    ['task=_own', 'task.file=reviews.csv', "task.template='{text} It is:'"]
+    """
+    names = {word.lstrip("+").partition("=")[0] for word in words}
+    own = [f"task={CONFIG}"] if "task.file" in names and "task" not in names else []
+    first = next((i for i, word in enumerate(words) if "=" in word and word[0] != "-"), 0)
+    taken = [_quoted_template(word) for word in words]
+    return [*taken[:first], *own, *taken[first:]]
+
+
+def _quoted_template(word: str) -> str:
+    key, _, value = word.partition("=")
+    if key != "task.template" or "{" not in value or {*value} & {*"'\",$"}:
+        return word
+    return f"{key}={quoted(value)}"
 
 
 def _files(folder: Path, group: str) -> list[str]:

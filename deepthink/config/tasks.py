@@ -7,6 +7,9 @@ from typing import Any
 from pydantic import with_config
 
 from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name
+from deepthink.config.open_tasks import OpenSpec
+from deepthink.config.own import OwnSpec
+from deepthink.config.templates import TEXT, Template
 from deepthink.errors import UserError, unknown
 from deepthink.settings import ANSWERS
 
@@ -33,15 +36,19 @@ class SourceSpec:
     files: split → file pattern; null where the library finds the splits by itself. In a pattern,
         {member} stands for the suite's member.
     text, label: the columns of a row's text and of its label.
-    classes: the raw values of column `label`, in the order of the task's label words; null where
-        every row has options of its own.
+    classes: the raw values of column `label`, in the order of the task's label words. Where every
+        row has options of its own, null, or the raw values that stand for the options in order.
+        Null also where column `label` holds an open answer.
     pool: the split that demonstrations come from, or a file of worked examples.
     test: the split that test rows come from.
-    choices: the column of each row's options, in which `label` is an index. If it is the text
-        column, the options are listed at the end of the text and `label` is the mark of an option.
+    choices: the column of each row's options, in which `label` is an index, or a column for each
+        option. If it is the text column, the options are listed at the end of the text and `label`
+        is the mark of an option.
+    sha256: where the repository is one of GitHub, split → SHA-256 of its file. The files are then
+        those of the commit `revision`, and `files` names a single file for each split.
 
     Raises:
-        UserError: both `classes` and `choices` are null, or two classes are the same.
+        UserError: two classes are the same.
     """
 
     repository: str
@@ -53,24 +60,31 @@ class SourceSpec:
     classes: list[Any] | None
     pool: str | WorkedExamples
     test: str
-    choices: str | None = None
+    choices: str | list[str] | None = None
+    sha256: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
-        if self.classes is None and self.choices is None:
-            raise UserError(f"{self.repository} needs classes, or choices: one of them is null")
+        if self.sha256 is not None and self.sha256.keys() != (self.files or {}).keys():
+            raise UserError(f"{self.repository} needs in sha256 the splits that files has")
         for first, second in combinations(self.classes or (), 2):
             if same(first, second):
                 raise UserError(
                     f"classes of {self.repository} has one class twice: {first!r}, {second!r}"
                 )
 
+    @property
+    def options(self) -> list[str]:
+        """The columns that hold a row's options."""
+        return [self.choices] if isinstance(self.choices, str) else list(self.choices or ())
+
 
 @with_config(STRICT)
 @dataclass(frozen=True)
 class TaskSpec:
-    """A classification task as data (Table 4).
+    """A task as data (Table 4).
 
-    template: a query's text, with {text} for the instance; an answer follows after `delimiter`.
+    template: what a query says, with {text} for the column of the text, and other columns in braces
+        by their own names; an answer follows after `delimiter`. See `deepthink.config.templates`.
     labels: the label words; empty where every row has options of its own.
     demonstrations: how many the paper uses (§4.3).
     rows: pool and test rows of the full data set, which are compared with the rows that are read.
@@ -81,8 +95,11 @@ class TaskSpec:
         and no rows can be set aside as a dev set.
     member: the text that replaces {member} in the sources' file patterns.
     delimiter: what joins the template and an answer; empty where a language has no spaces.
+    own: the file of a task of the user's own. Until it is read (see `deepthink.tasks.own`), such a
+        task has neither labels nor sources.
+    open: how open answers are measured; null for a classification task.
 
-    Not measured: answer, delimiter.
+    Not measured: answer, delimiter, open.
 
     Raises:
         UserError: a name, the template, the labels or the sources are wrong.
@@ -99,6 +116,8 @@ class TaskSpec:
     given: bool = False
     member: str | None = None
     delimiter: str = " "
+    own: OwnSpec | None = None
+    open: OpenSpec | None = None
 
     def __post_init__(self) -> None:
         suite, slash, _ = self.name.partition("/")
@@ -107,10 +126,11 @@ class TaskSpec:
         if self.member is not None:
             check_name("task.member", self.member)
         _check_prompt(self.template, self.answer, self.demonstrations)
-        _check_sources(self.sources)
+        if self.own is None:
+            _check_sources(self.sources, self.open is not None)
         _check_labels(self.labels)
         for source in self.sources:
-            if source.classes is None:
+            if source.classes is None or (source.choices is not None and not self.labels):
                 if self.labels:
                     raise UserError(
                         f"task.labels has words, but the rows of {source.repository} have options "
@@ -123,6 +143,15 @@ class TaskSpec:
                     f"task.labels has {len(self.labels)} words, but {source.repository} "
                     f"{len(source.classes)} classes"
                 )
+
+    @property
+    def parsed(self) -> Template:
+        """The template, taken apart at its columns."""
+        return Template.parse(self.template)
+
+    def columns(self, source: SourceSpec) -> dict[str, str]:
+        """The columns of the template, by their names in it, as a source calls them."""
+        return {name: source.text if name == TEXT else name for name in self.parsed.columns}
 
 
 @with_config(STRICT)
@@ -153,7 +182,7 @@ class SuiteSpec:
     def __post_init__(self) -> None:
         check_name("task.name", self.name)
         _check_prompt(self.template, self.answer, self.demonstrations)
-        _check_sources(self.sources)
+        _check_sources(self.sources, opened=False)
         for member in (*(self.members or ()), *self.labels):
             if member not in self.rows:
                 raise unknown(f"member of {self.name}", member, self.rows)
@@ -197,14 +226,22 @@ class SuiteSpec:
         )
 
 
-def _check_sources(sources: list[SourceSpec]) -> None:
+def _check_sources(sources: list[SourceSpec], opened: bool) -> None:
     if not sources:
         raise UserError("task.sources is empty: it lists where the rows are, see conf/task")
+    for source in sources:
+        given = source.classes is not None or source.choices is not None
+        if opened and given:
+            raise UserError(
+                f"task.open means that answers are open, but {source.repository} has classes or "
+                "choices: set them to null"
+            )
+        if not opened and not given:
+            raise UserError(f"{source.repository} needs classes, or choices: one of them is null")
 
 
 def _check_prompt(template: str, answer: str, demonstrations: int) -> None:
-    if template.count("{text}") != 1 or template.endswith("{text}"):
-        raise UserError(f"task.template '{template}' needs one {{text}} and words after it")
+    Template.parse(template)
     check_choice("task.answer", answer, ANSWERS)
     check_at_least("task.demonstrations", demonstrations, 1)
 

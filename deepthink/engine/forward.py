@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from deepthink.engine.layout import Layout
-from deepthink.engine.memory import Memory, another
+from deepthink.engine.memory import Memory
 from deepthink.engine.output_layer import OutputLayer
 from deepthink.errors import UserError
 from deepthink.structures import Tokens
@@ -68,10 +68,14 @@ class Forward:
         """As `OutputLayer.log_probabilities`."""
         return OutputLayer(self.model, self.plain).log_probabilities(states, rows, tokens)
 
+    def likeliest(self, states: Tensor) -> Tensor:
+        """As `OutputLayer.likeliest`."""
+        return OutputLayer(self.model, self.plain).likeliest(states)
+
     def _check(self, memory: Memory | None) -> None:
         layers = self.model.config.get_text_config().num_hidden_layers
-        if memory is not None and len(memory.keys) != layers:
-            raise another(type(self.model).__name__)
+        if memory is not None:
+            memory.check_layers(layers, type(self.model).__name__)
 
 
 def too_long(name: str, positions: int) -> UserError:

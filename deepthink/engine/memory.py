@@ -1,12 +1,18 @@
 """The memory of the demonstrations, the only thing thinking leaves behind."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from deepthink.engine.origin import Origin
 from deepthink.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache, PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -15,6 +21,7 @@ class Memory:
 
     keys, values: one tensor [G, L, D] per layer, keys already rotated where the model rotates.
     step: the iteration t that made them, 1 for plain in-context learning.
+    origin: what `think` made it of; None for what was computed of memories.
 
     Sums and differences are taken layer by layer, and keep this memory's step:
 
@@ -29,6 +36,17 @@ class Memory:
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     step: int
+    origin: Origin | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        heads, slots, width = self.keys[0].shape
+        devices = ", ".join(dict.fromkeys(str(tensor.device) for tensor in self.keys))
+        made = f", of {self.origin.called}" if self.origin else ""
+        dtype = str(self.keys[0].dtype).removeprefix("torch.")
+        return (
+            f"Memory(t={self.step}, {len(self.keys)} layers of {heads} heads × {slots} slots × "
+            f"{width}, {dtype}, {devices}{made})"
+        )
 
     @property
     def length(self) -> int:
@@ -45,6 +63,71 @@ class Memory:
         """Whether autograd follows any of the tensors."""
         return any(tensor.requires_grad for tensor in self.tensors)
 
+    def save(self, path: str | Path) -> None:
+        """Write this memory to one safetensors file, whole or not at all; see `load`.
+
+        The file says what the memory was made of, its token ids included. It holds as many bytes as
+        the memory, 2·L·G·D numbers for each layer.
+
+        Raises:
+            UserError: a memory that was computed of others, of which nobody knows the model, or a
+                file that cannot be written.
+        """
+        from deepthink.engine import memory_file
+
+        memory_file.save(self, path)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        model: "PreTrainedModel",
+        device: torch.device | str | int | None = None,
+    ) -> "Memory":
+        """The memory in a file that `save` wrote, to the bit, for the model that made it.
+
+        The model reads eight tokens, by which its weights are recognised.
+
+        Args:
+            path: the file.
+            model: the model that made the memory, loaded anew.
+            device: where the memory goes; None: each layer's part to where the model has the layer.
+
+        Raises:
+            UserError: a file that is missing, cut, changed, of another format or of a later
+                version, or a model of another class, config, commit, dtype or with other weights.
+        """
+        from deepthink.engine import memory_file
+
+        return memory_file.load(path, model, device)
+
+    def cache(self, model: "PreTrainedModel", batch: int = 1) -> "DynamicCache":
+        """This memory as transformers' cache: `past_key_values` of `model` and `model.generate`.
+
+        Every call makes a new cache, since a model writes into it. The mask that is given with it
+        must cover the L slots too: `attention_mask` [batch, L + Q] for Q new tokens.
+
+        Args:
+            model: the model that made the memory, in whose dtype and on whose devices the cache is.
+            batch: how many rows it has; each holds the same memory.
+
+        Raises:
+            UserError: another model, or one that keeps something else than keys and values.
+        """
+        from deepthink.engine.cache import cache_of
+
+        return cache_of(self, model, batch)
+
+    def check_origin(self, model: "PreTrainedModel") -> None:
+        """Raise UserError if it is known that another model made this memory."""
+        if self.origin is not None:
+            self.origin.check(model)
+
+    def check_layers(self, layers: int, name: str) -> None:
+        """UserError unless the model `name`, of so many layers, can have made this memory."""
+        if len(self.keys) != layers:
+            raise another(name)
+
     def of_layer(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """A layer's keys and values as tensors like the present ones, k and v [G, N, D].
 
@@ -55,11 +138,12 @@ class Memory:
             raise another("the model")
         return keys, values
 
-    def to(self, dtype: torch.dtype) -> "Memory":
-        """The same memory in another dtype (itself where nothing changes)."""
-        if self.keys[0].dtype == dtype:
-            return self
-        return self._map(lambda tensor: tensor.to(dtype))
+    def to(self, target: torch.dtype | torch.device | str | int) -> "Memory":
+        """The same memory in another dtype, or on another device (itself where nothing changes).
+
+        target: a dtype, or a device: "cpu", "cuda:1", or the number of a GPU.
+        """
+        return self._same(lambda tensor: tensor.to(target))
 
     def minus(self, other: "Memory") -> "Memory":
         """Self - other."""
@@ -75,11 +159,11 @@ class Memory:
 
     def detached(self) -> "Memory":
         """The same numbers, which autograd does not follow; no copy is made."""
-        return self._map(Tensor.detach)
+        return self._same(Tensor.detach)
 
     def copy(self) -> "Memory":
         """The same numbers in tensors of its own, which autograd does not follow."""
-        return self._map(lambda tensor: tensor.detach().clone())
+        return self._same(lambda tensor: tensor.detach().clone())
 
     def leaves(self) -> "Memory":
         """A copy whose tensors are leaves that require a gradient.
@@ -91,7 +175,7 @@ class Memory:
                  [3.]]]), tensor([[[2.],
                  [2.]]]))
         """
-        return self.copy()._map(Tensor.requires_grad_)
+        return self.copy()._same(Tensor.requires_grad_)
 
     def gradient(self, loss: Tensor) -> "Memory":
         """The gradient of a scalar loss with regard to this memory's tensors, see `leaves`.
@@ -133,6 +217,16 @@ class Memory:
         """This memory followed by the keys and values, each [G, n, D], of n further tokens."""
         further = Memory(tuple(keys), tuple(values), self.step)
         return self._map(lambda *pair: torch.cat(pair, dim=-2), further)
+
+    def _same(self, function: Callable[[Tensor], Tensor]) -> "Memory":
+        """A function of every tensor that leaves the numbers as they are: the origin is the same.
+
+        The memory itself where the function gives back every tensor as it was.
+        """
+        changed = self._map(function)
+        if all(new is old for new, old in zip(changed.tensors, self.tensors, strict=True)):
+            return self
+        return replace(changed, origin=self.origin)
 
     def _map(self, function: Callable[..., Tensor], *others: "Memory") -> "Memory":
         """A function of every tensor and of the others' tensors at its place."""

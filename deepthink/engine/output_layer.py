@@ -65,6 +65,17 @@ class OutputLayer:
         order = sent(torch.cat(places).argsort(), device)
         return torch.cat(parts)[order]
 
+    def likeliest(self, states: Tensor) -> Tensor:
+        """The token that each of R states, [R, d], gives the highest probability: [R] int64.
+
+        Of tokens that share it, one. Logits are computed as for `log_probabilities`.
+        """
+        head: Any = self.model.get_output_embeddings()
+        logits = partial(_plain_logits, head) if self.plain else self._logits
+        return torch.cat(
+            [logits(block).argmax(-1).to(states.device) for block in states.split(ROWS)]
+        )
+
     def _in_float32(self, states: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """A function of a block of states, of rows in it and of tokens: the tokens' log p."""
         head: Any = self.model.get_output_embeddings()

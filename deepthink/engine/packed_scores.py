@@ -1,9 +1,10 @@
 """The scores of packed queries: states by forwards, and from these the candidates' scores."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,16 +17,22 @@ from deepthink.engine.transfer import sent
 from deepthink.errors import UserError
 from deepthink.structures import Tokens
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 
 @dataclass(frozen=True)
 class QueryScores:
     """What came out for one packed query: a score per candidate, and its state.
 
     state: [d], the input of the output layer at the query's last token, before any answer.
+    greedy: for each candidate, whether each of its tokens is the likeliest at its place; empty
+        where this was not asked for.
     """
 
     scores: list[float]
     state: Tensor
+    greedy: list[bool]
 
 
 @dataclass(frozen=True)
@@ -89,15 +96,20 @@ class GroupLogs:
     """What groups leave: log p of each token of each candidate of each query [n], on the device.
 
     states: [Q, d], those at the queries' last tokens.
+    likeliest: [n] bool, whether each token is the likeliest; None where this was not asked for.
     """
 
     packs: list[Packed]
     logs: Tensor
     states: Tensor
+    likeliest: Tensor | None
 
 
-def logs_of(forward: Forward, parts: Sequence[GroupStates]) -> GroupLogs:
-    """The output layer over the states of some groups, one group after the other."""
+def logs_of(forward: Forward, parts: Sequence[GroupStates], greedy: bool = False) -> GroupLogs:
+    """The output layer over the states of some groups, one group after the other.
+
+    greedy: whether to ask for the likeliest token, too.
+    """
     firsts = _firsts([len(part.states) for part in parts])
     states = torch.cat([part.states for part in parts])
     rows = [first + row for first, part in zip(firsts, parts, strict=True) for row in part.rows]
@@ -105,7 +117,11 @@ def logs_of(forward: Forward, parts: Sequence[GroupStates]) -> GroupLogs:
     targets = [token for packed in packs for candidate in packed.candidates for token in candidate]
     ends = [first + end for first, part in zip(firsts, parts, strict=True) for end in part.ends]
     logs = forward.log_probabilities(states, rows, targets)
-    return GroupLogs(packs, logs, states[sent(torch.tensor(ends), states.device)])
+    likeliest = None
+    if greedy:
+        best = forward.likeliest(states)[sent(torch.tensor(rows), states.device)]
+        likeliest = best == sent(torch.tensor(targets), states.device)
+    return GroupLogs(packs, logs, states[sent(torch.tensor(ends), states.device)], likeliest)
 
 
 def scores_of(parts: Sequence[GroupLogs], answer_score: str) -> Iterator[QueryScores]:
@@ -117,19 +133,25 @@ def scores_of(parts: Sequence[GroupLogs], answer_score: str) -> Iterator[QuerySc
             raise UserError(
                 "the model's scores are not numbers: use model.dtype=bfloat16 or float32"
             )
-        scores = _by_candidate(part.packs, iter(per_token), answer_score == "mean")
-        yield from map(QueryScores, scores, part.states)
+        combine = _mean if answer_score == "mean" else sum
+        scores = _by_candidate(part.packs, per_token, combine)
+        greedy: Iterator[list[bool]] = iter([[]] * len(part.packs))
+        if part.likeliest is not None:
+            greedy = _by_candidate(part.packs, part.likeliest.tolist(), all)
+        yield from map(QueryScores, scores, part.states, greedy)
 
 
 def _by_candidate(
-    packs: Sequence[Packed], per_token: Iterator[float], mean: bool
-) -> Iterator[list[float]]:
-    """A number per candidate of each query, from one per token."""
+    packs: Sequence[Packed], per_token: Iterable[T], combine: Callable[[list[T]], U]
+) -> Iterator[list[U]]:
+    """What `combine` makes of the tokens of each candidate of each query."""
+    tokens = iter(per_token)
     for packed in packs:
-        yield [
-            sum(islice(per_token, len(candidate))) / (len(candidate) if mean else 1)
-            for candidate in packed.candidates
-        ]
+        yield [combine(list(islice(tokens, len(answer)))) for answer in packed.candidates]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _firsts(sizes: Sequence[int]) -> list[int]:

@@ -22,13 +22,20 @@ _LOGITS_TOLERANCE = {torch.bfloat16: 0.2, torch.float16: 0.05}
 """By how many nats log p may differ, where logits of the model's own dtype are coarse."""
 
 
-def _reach(model: PreTrainedModel) -> int:
-    """The longest window of a model's config that a prompt can be longer than; 0 without one."""
+def windows(model: PreTrainedModel) -> list[int]:
+    """The sliding windows that a model's config names and a prompt can be longer than.
+
+    >>> from transformers import MistralConfig, MistralForCausalLM
+    >>> config = MistralConfig(num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+    ...                        hidden_size=8, intermediate_size=8, vocab_size=9, sliding_window=6)
+    >>> windows(MistralForCausalLM(config))
+    [6]
+    """
     told = model.config.get_text_config().to_dict()
     limit = told.get("max_position_embeddings") or math.inf
     named = [value for key, value in told.items() if key.endswith(("window", "window_size"))]
     values = [one for value in named for one in (value if isinstance(value, list) else [value])]
-    return max((one for one in values if type(one) is int and one < limit), default=0)
+    return [one for one in values if type(one) is int and one < limit]
 
 
 def probe(model: PreTrainedModel) -> None:
@@ -91,7 +98,7 @@ def _apart(model: PreTrainedModel, wide: torch.dtype) -> float:
     device = model.device
     embedding: Any = model.get_input_embeddings()
     rows = len(embedding.weight)
-    length, ends = max(_reach(model), 3) + 3, ((4, 7, 11), (13, 5, 8))
+    length, ends = max([3, *windows(model)]) + 3, ((4, 7, 11), (13, 5, 8))
     shots = [(7 * i * i + i + 5) % min(rows, 83) for i in range(length)]
     places = torch.arange(6, device=device)
     branches = Layout(places % 3, (3, 3), 2, places.view(2, 3), places)

@@ -96,9 +96,8 @@ class Scorer:
 
     Args:
         model: a causal language model in eval mode.
-        answer_score: as `score`'s.
+        answer_score, progress: as `score`'s.
         budget: as `score`'s. A budget that was halved stays so.
-        progress: as `score`'s.
         tree_tokens: the most tokens that a tree of one context and its queries may hold, each of
             which attends to all of them; see `after`.
 
@@ -119,10 +118,12 @@ class Scorer:
         >>> scores, states = scorer.with_states([[4], [5, 6]], [[[1]], [[2]]])
         >>> scores, states.shape
         ([[0.125], [0.125]], torch.Size([2, 8]))
+        >>> scorer.with_greedy(None, [[4]], [[[0], [1]]])  # of equal ones, one is the likeliest
+        [[(0.125, True), (0.125, False)]]
         >>> scorer.after([[1, 2], []], [[[4]], [[5]]], [[[[1]]], [[[2], [3]]]])
         [[[0.125]], [[0.125, 0.125]]]
         >>> scorer.forwards
-        [2, 3, 1, 3]
+        [2, 3, 1, 1, 3]
     """
 
     def __init__(
@@ -151,6 +152,16 @@ class Scorer:
     ) -> list[list[float]]:
         """As the function `score`."""
         return [query.scores for query in self._queries(memory, queries, candidates)]
+
+    def with_greedy(
+        self,
+        memory: Memory | None,
+        queries: Sequence[Tokens],
+        candidates: Sequence[Sequence[Tokens]],
+    ) -> list[list[tuple[float, bool]]]:
+        """As `score`; beside each score, whether greedy decoding writes that candidate."""
+        scored = self._queries(memory, queries, candidates, greedy=True)
+        return [list(zip(query.scores, query.greedy, strict=True)) for query in scored]
 
     def with_states(
         self, queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]
@@ -207,6 +218,7 @@ class Scorer:
         memory: Memory | None,
         queries: Sequence[Tokens],
         candidates: Sequence[Sequence[Tokens]],
+        greedy: bool = False,
     ) -> list[QueryScores]:
         queries, candidates = _plain(self._model, queries, candidates)
         _check(queries, candidates)
@@ -216,11 +228,13 @@ class Scorer:
             raise UserError(
                 f"memory must be one of those that think yields, not {type(memory).__name__}"
             )
-        memory = memory.to(self._model.dtype) if memory else None
+        if memory is not None:
+            memory.check_origin(self._model)
+            memory = memory.to(self._model.dtype)
         with self._counted() as forward:
             memory, queries = share_beginning(forward, memory, queries)
             packs = [pack(q, row) for q, row in zip(queries, candidates, strict=True)]
-            return self._packs(forward, memory, packs, [1] * len(packs))
+            return self._packs(forward, memory, packs, [1] * len(packs), greedy)
 
     @contextmanager
     def _counted(self) -> Iterator[Forward]:
@@ -241,11 +255,11 @@ class Scorer:
         memory: Memory | None,
         packs: Sequence[Packed],
         sizes: Sequence[int],
+        greedy: bool = False,
     ) -> list[QueryScores]:
         """Forward packs of so many queries each, shortest first, as many as the budget holds."""
         waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
-        order = tuple(waiting)
-        finished: list[GroupLogs] = []
+        order, finished = tuple(waiting), list[GroupLogs]()
         pending: list[GroupStates] = []
         while waiting:
             taken = waiting[: self._budget.fitting([packs[i] for i in waiting])]
@@ -258,7 +272,7 @@ class Scorer:
                 continue
             del waiting[: len(taken)]
             if not waiting or sum(len(part.states) for part in pending) >= PENDING:
-                finished.append(logs_of(forward, pending))
+                finished.append(logs_of(forward, pending, greedy))
                 pending.clear()
             self._progress(sum(sizes[i] for i in taken))
         placed = dict(zip(order, scores_of(finished, self._answer_score), strict=True))

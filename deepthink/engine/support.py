@@ -37,6 +37,18 @@ def check_model(model: PreTrainedModel) -> None:
         )
 
 
+def check_evaluating(model: PreTrainedModel) -> None:
+    """Raise UserError for a model in training mode, where dropout is random.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)
+    >>> check_evaluating(GPT2LMHeadModel(config).eval())
+    """
+    if model.training:
+        name = type(model).__name__
+        raise UserError(f"{name} is in training mode, where dropout is random: call model.eval()")
+
+
 def vocabulary(model: PreTrainedModel) -> int:
     """How many tokens a model has an embedding for.
 
@@ -90,9 +102,7 @@ def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[F
     >>> len(keys), keys[0].shape, states.shape, states.requires_grad
     (1, torch.Size([2, 3, 4]), torch.Size([1, 8]), False)
     """
-    if model.training:
-        name = type(model).__name__
-        raise UserError(f"{name} is in training mode, where dropout is random: call model.eval()")
+    check_evaluating(model)
     if model not in _probed:
         _check_held(model)
         _check_direction(model)

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.memory import Memory
+from deepthink.engine.origin import Origin, name_of
 from deepthink.engine.refinements import iterate
 from deepthink.engine.support import state
 from deepthink.errors import UserError
@@ -102,10 +103,11 @@ def refined(
         [1, 2, 3]
     """
     check_iterations(iterations)
-    name = f"the refinement {getattr(refine, 'func', refine).__module__.rpartition('.')[2]}"
+    name = f"the refinement {name_of(refine)}"
     memories = _iterator(refine(shown), name)
     untouched = state(shown.model)
     memory: Memory | None = None
+    origin: Origin | None = None
     shapes: list[torch.Size] = []
     for step in range(1, iterations + 1):
         before = _versions(memory)
@@ -128,6 +130,10 @@ def refined(
             raise UserError(f"{name} must yield the plain reading first, which is shown.read()")
         shapes = shapes or [tensor.shape for tensor in memory.tensors]
         _check(memory, shapes, name)
+        if origin is None:
+            last = memory.keys[-1], memory.values[-1]
+            origin = Origin.of(shown.model, tuple(shown.ids), refine, last)
+        memory = replace(memory, origin=origin)
         yield memory
 
 

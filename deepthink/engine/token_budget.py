@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
 
+import psutil
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -93,6 +94,26 @@ def bytes_per_token(model: PreTrainedModel) -> int:
     widest = max((max(layer.weight.shape) for layer in body), default=0)
     width: int = model.config.get_text_config().hidden_size
     return model.dtype.itemsize * (16 * width + 4 * widest)
+
+
+def slots_fitting(model: PreTrainedModel, layers: Sequence[tuple[Tensor, Tensor]]) -> int:
+    """How many slots of keys and values the free memory holds, of all rows of a cache together.
+
+    layers: a memory's keys and values [G, L, D] of each layer. Without any, a slot is taken to be
+    as wide as the model. While a layer's cache grows there are two of it, so half of the memory is
+    left free.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> slots_fitting(GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8)), []) > 1000
+    True
+    """
+    config = model.config.get_text_config()
+    each = 2 * config.num_hidden_layers * config.hidden_size * model.dtype.itemsize
+    if layers:
+        each = sum(x[:, :1].nbytes for pair in layers for x in pair)
+    cards = {weight.device for weight in model.parameters() if weight.is_cuda}
+    free = min(map(_free_bytes, cards), default=psutil.virtual_memory().available)
+    return int(free / 2 / each)
 
 
 def _logits_bytes(model: PreTrainedModel) -> int:

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from deepthink import content, hub
 from deepthink.errors import UserError, first_line
-from deepthink.models import checkpoints
+from deepthink.models import checkpoints, gguf_files
 
 _CHECKSUM = "CHECKSUM"
 
@@ -77,6 +77,7 @@ def _joined(parts: Sequence[Path], whole: Path) -> Path:
 
 
 def _convert(source: Path, folder: Path) -> None:
+    reader = gguf_files.opened(source)
     where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
     try:
         with redirect_stderr(StringIO()):  # a progress bar that cannot be switched off
@@ -95,46 +96,10 @@ def _convert(source: Path, folder: Path) -> None:
     model, report = loaded
     # now, because what is saved holds every tensor, and random numbers for those that were missing
     checkpoints.check_tensors(model, report, str(source))
-    _check_read(source, model)
+    gguf_files.check_read(source, reader, model)
     folder.mkdir()
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
-
-
-def _check_read(source: Path, model: PreTrainedModel) -> None:
-    """Raise UserError if the file says or holds something that transformers ignored.
-
-    It ignores scaled rotary positions, which such files keep as keys of their header or as a tensor
-    of factors, and tensors that it does not know.
-    """
-    from gguf import GGUFReader  # slow to import, and only needed here
-
-    reader = GGUFReader(source)
-    ropes = (model.config.get_text_config().to_dict().get("rope_parameters") or {}).items()
-    known = {value for key, value in ropes if key == "rope_type"}
-    for key, field in reader.fields.items():
-        if key.endswith(".rope.scaling.type") and {field.contents()} - {"none"} - known:
-            raise UserError(
-                f"{source} has rotary positions of type '{field.contents()}', which transformers "
-                "does not read from GGUF files: name a folder that save_pretrained wrote"
-            )
-    # an output layer may be stored although it is the embedding
-    ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
-    apart = {end.weight.data_ptr() for end in ends if end is not None}
-    sizes = {weight.data_ptr(): weight.numel() for weight in model.state_dict().values()}
-    wanted = sum(size for place, size in sizes.items() if place not in apart)
-    held = {
-        tensor.name: int(tensor.n_elements)
-        for tensor in reader.tensors
-        if tensor.name not in ("token_embd.weight", "output.weight")
-    }
-    if sum(held.values()) != wanted:
-        ropes_held = ", ".join(name for name in held if name.startswith("rope_"))
-        raise UserError(
-            f"{source} holds {sum(held.values()):,} weights beside the embedding, of which "
-            f"transformers knows {wanted:,}{f' (not {ropes_held})' if ropes_held else ''}: name a "
-            "folder that save_pretrained wrote"
-        )
 
 
 def _whole(folder: Path) -> bool:

@@ -3,11 +3,12 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from pickle import UnpicklingError
 
 from deepthink import hub
 from deepthink.config.job import ModelSpec
-from deepthink.config.overrides import named_model
+from deepthink.config.models import named_model
 from deepthink.errors import UserError, first_line
 from deepthink.installation import called
 
@@ -70,3 +71,11 @@ def asked_by(spec: ModelSpec) -> str:
     if (known.get("hub_id"), known.get("package")) == (spec.hub_id, spec.package):
         return f"model={spec.name}"
     return f"model.hub_id={spec.hub_id} model.revision={spec.revision} model.package=null"
+
+
+def part_of_several(source: Path, count: int) -> UserError:
+    """The error for one of several files that a model was split into."""
+    return UserError(
+        f"{source} is one of {count} files that hold a model together: join them by llama.cpp's "
+        "llama-gguf-split --merge, and name the file that it writes"
+    )

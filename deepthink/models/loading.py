@@ -25,6 +25,7 @@ from deepthink.models import checkpoints
 from deepthink.models.converting import converted
 from deepthink.models.devices import resolve_dtype
 from deepthink.models.free_memory import check_memory
+from deepthink.models.notices import notice
 from deepthink.models.reading import reading
 from deepthink.models.resolving import Resolved, check_cached, resolve
 from deepthink.models.spreading import devices_of, keep_own_copies, placement
@@ -50,12 +51,17 @@ class LM:
     @property
     def positions(self) -> int | None:
         """How many positions the model knows; None where it names no limit."""
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return positions_of(self.model)
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
         """The devices that hold the weights: one, or all over which the model is spread."""
         return devices_of(self.model)
+
+
+def positions_of(model: PreTrainedModel) -> int | None:
+    """How many positions a model knows; None where it names no limit."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
 _loaded: dict[tuple[torch.device, ...], LM] = {}
@@ -71,6 +77,7 @@ def load(
     come from the hub (its cache, or the network), a local folder or an installed package. Code from
     a repository is never run, and pickled weights are read as plain tensors only.
 
+    tell: is given a line where the weights are converted anew or have terms of use.
     devices: one, or the GPUs over which the layers are spread, with the CPU for the host's memory.
 
     Raises:
@@ -86,6 +93,8 @@ def load(
     tokenizer, weights = read(wanted, devices, tell)
     with iterated(weights):  # refuses what cannot be iterated
         pass
+    if (said := notice(weights.config, wanted.spec.name)) is not None:
+        tell(said)
     packed = _independent(prepack(weights))
     if resolve(wanted.spec) != wanted:
         raise UserError(
@@ -176,7 +185,7 @@ def fetch(spec: ModelSpec) -> None:
         elif model.commit is not None:
             names = list_repo_files(model.place, revision=model.commit)
             weights = "*.safetensors" if any(n.endswith(".safetensors") for n in names) else "*.bin"
-            patterns = ["*.json", "*.txt", "*.model", weights]
+            patterns = ["*.json", "*.txt", "*.model", "*.jinja", weights]
             snapshot_download(model.place, revision=model.commit, allow_patterns=patterns)
 
 

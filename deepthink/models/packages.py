@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deepthink import content
 from deepthink.config.job import ModelSpec
-from deepthink.config.overrides import named_model
+from deepthink.config.models import named_model
 from deepthink.errors import UserError
 from deepthink.installation import CONF, make
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from deepthink import content, hub
 from deepthink.config.job import ModelSpec
+from deepthink.config.models import SPLIT
 from deepthink.errors import UserError
 from deepthink.files import at_home
-from deepthink.models.faults import in_one_line
+from deepthink.models.faults import in_one_line, part_of_several
 from deepthink.models.packages import gguf_of
 
 _TOKENIZERS = (
@@ -38,6 +39,8 @@ class Resolved:
         other formats.
     commit: the commit of the hub's repository; None for a model on this machine.
     weights: SHA-256 that identifies the files of a local model; None for the hub and packages.
+    with_chat: the same, with the files that hold only the tokenizer's chat template; None where
+        there are none.
     """
 
     spec: ModelSpec
@@ -46,6 +49,11 @@ class Resolved:
     gguf: tuple[Path, ...] = ()
     commit: str | None = None
     weights: str | None = None
+    with_chat: str | None = None
+
+    def digest(self, chat: bool) -> str | None:
+        """SHA-256 of what the numbers of a job depend on; chat: whether its prompts are chats."""
+        return (self.with_chat or self.weights) if chat else self.weights
 
     @property
     def name(self) -> str:
@@ -93,19 +101,34 @@ def _resolved(spec: ModelSpec) -> Resolved:
         gguf = gguf_of(spec, spec.package)
         return Resolved(spec, str(gguf[0].parent), gguf[0].parent, gguf)
     path = Path(at_home(spec.hub_id))
+    if path.suffix.lower() == ".gguf" and not path.is_dir():
+        return _of_gguf(spec, path)
     if path.is_file():
-        if path.suffix != ".gguf":
-            raise UserError(f"{path} is a file: model.hub_id takes the folder of a model")
-        return Resolved(spec, str(path.parent), path.parent, (path,), weights=content.digest(path))
+        raise UserError(f"{path} is a file: model.hub_id takes the folder of a model")
     if path.is_dir():
         _check_files(path)
         files = [path / "config.json", *weight_files(path), *_tokenizer_files(path)]
-        return Resolved(spec, str(path), path, weights=content.fingerprint(files, path))
+        chat = _chat_files(path)
+        return Resolved(
+            spec,
+            str(path),
+            path,
+            weights=content.fingerprint(files, path),
+            with_chat=content.fingerprint([*files, *chat], path) if chat else None,
+        )
     if path.is_absolute() or spec.hub_id.startswith((".", "~")) or spec.hub_id.count("/") > 1:
         raise UserError(f"there is no folder '{path}': model.hub_id takes one, or an id of the hub")
     folder = hub.model_folder(spec.hub_id, spec.revision)
     _check_adapter(folder, spec.hub_id)
     return Resolved(spec, spec.hub_id, folder, commit=folder.name)
+
+
+def _of_gguf(spec: ModelSpec, path: Path) -> Resolved:
+    if not path.is_file():
+        raise UserError(f"there is no file '{path}': model.gguf takes the path of a GGUF file")
+    if (split := SPLIT.search(path.stem)) and int(split[1]) > 1:
+        raise part_of_several(path, int(split[1]))
+    return Resolved(spec, str(path.parent), path.parent, (path,), weights=content.digest(path))
 
 
 def _check_files(folder: Path) -> None:
@@ -115,7 +138,7 @@ def _check_files(folder: Path) -> None:
     if config and weights and _tokenizer_files(folder):
         return
     if ggufs := sorted(folder.glob("*.gguf")):
-        raise UserError(f"{folder} holds GGUF files: name one of them, model.hub_id={ggufs[0]}")
+        raise UserError(f"{folder} holds GGUF files: name one of them, model.gguf={ggufs[0]}")
     missing = "weights (model.safetensors)" if config else "config.json"
     if config and weights:
         missing = "tokenizer (tokenizer.json)"
@@ -151,7 +174,8 @@ def check_cached(model: Resolved) -> None:
     if model.commit is None:
         return
     config = [path for path in [model.folder / "config.json"] if path.is_file()]
-    for path in (*config, *weight_files(model.folder), *_tokenizer_files(model.folder)):
+    tokenizer = (*_tokenizer_files(model.folder), *_chat_files(model.folder))
+    for path in (*config, *weight_files(model.folder), *tokenizer):
         if not hub.as_given(path):
             raise UserError(
                 f"{path.resolve()} is not as the hub gave {path.name} of {model.place}, it was "
@@ -176,3 +200,8 @@ def _tokenizer_files(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.is_file() and any(fnmatch(path.name, pattern) for pattern in _TOKENIZERS)
     ]
+
+
+def _chat_files(folder: Path) -> list[Path]:
+    """The files of a chat template; it may stand in the tokenizer's config instead."""
+    return [*folder.glob("chat_template*"), *folder.glob("additional_chat_templates/*.jinja")]

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from pathlib import Path
@@ -12,12 +12,15 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from deepthink.config import search
 from deepthink.config.job import Config
-from deepthink.config.overrides import axes, compose, named_model, requested, values
+from deepthink.config.models import named_model
+from deepthink.config.overrides import axes, compose, requested, values
 from deepthink.config.tasks import SuiteSpec, TaskSpec
 from deepthink.installation import CONF, usual
 from deepthink.report.runs import Draw, Family, Run, Runs, Scale
 from deepthink.store.identity import identity
+from deepthink.tasks import own
 
 PUBLISHED = Path("results")
 """The folder of the committed study. A user's own runs lie in `own_results()`."""
@@ -59,7 +62,7 @@ def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
     """
     swept = dict(axes(experiment))
     fixed = [f"experiment={experiment}"]
-    for override in overrides:
+    for override in search.settled(overrides):
         key = override.partition("=")[0]
         if key in swept or len(values(override)) > 1:
             swept[key] = values(override)
@@ -74,7 +77,8 @@ def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
     for combination in product(*swept.values()):
         chosen = dict(zip(swept, combination, strict=True))
         words = [f"{key}={value}" for key, value in chosen.items()]
-        configs = requested([*fixed, *([f"model={model}"] if model else []), *words]).jobs
+        jobs = requested([*fixed, *([f"model={model}"] if model else []), *words]).jobs
+        configs = tuple(replace(job, task=own.resolved(job.task)) for job in jobs)
         reached = draws
         if all(config.task.given for config in configs):
             reached = tuple(sorted({(0, order) for _, order in draws}))

@@ -29,6 +29,18 @@ def interval(estimate: Estimate | None, signed: bool = False) -> str:
     return f"{number(estimate.mean, signed)} [{ends}]"
 
 
+def spread(estimate: Estimate, signed: bool = False) -> str:
+    """A mean with half the width of its interval, or with the ends where the mean is no middle.
+
+    >>> spread(Estimate(65.0, 58.1, 71.9, 10, 100)), spread(Estimate(100.0, 96.3, 100.0, 1, 100))
+    ('65.0 ± 6.9', '100.0 [96.3, 100.0]')
+    """
+    above, below = estimate.high - estimate.mean, estimate.mean - estimate.low
+    if abs(above - below) > 1e-6:
+        return interval(estimate, signed)
+    return f"{number(estimate.mean, signed)} ± {number(above)}"
+
+
 def difference(estimate: Estimate | None) -> str:
     """A difference with its interval, and the number of seeds if there are several."""
     if estimate is None:

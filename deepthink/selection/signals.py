@@ -134,13 +134,14 @@ class ModelReader:
         """The prompts as a job with T = 1 would write them."""
         return prompts.encode(
             self._lm.tokenizer,
-            self._task.template,
+            self._task.parsed.prompt,
             shown,
             queries,
             self._prompt.seam,
             self._prompt.overflow,
             self._lm.positions,
             delimiter=self._task.delimiter,
+            chat=self._prompt.chat,
         )
 
     def _answers(

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import StrictFloat, StrictInt, StrictStr
+from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from deepthink.config.job import Config, ModelSpec
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
@@ -19,7 +19,7 @@ HALF = ("bfloat16", "float16")
 
 THROUGH_DATA = frozenset(
     {"data_root", "test_size", "dev_size", "pool_size", "pool.overlap", "task.sources"}
-    | {"task.member", "task.given"}
+    | {"task.member", "task.given", "task.own"}
 )
 """Fields of a config that act only through the examples, of which a fingerprint is taken."""
 
@@ -55,13 +55,15 @@ class TaskIdentity(Part):
     version: StrictInt
     """Raised whenever rows become examples or splits in another way."""
     template: StrictStr
-    """The text of an example, with {text} where its own text stands."""
+    """What a query says, with its columns in braces; {text} is the column of the text."""
     labels: tuple[StrictStr, ...]
     """The label words. It is empty where each question has options of its own."""
     answer: StrictStr | None = None
     """How listed options are answered: "text" or "letter". Only tasks without labels have it."""
     delimiter: StrictStr = " "
     """What stands between an example's text and its answer."""
+    open: dict[str, Any] | None = None
+    """How open answers were measured, see `deepthink.config.open_tasks`; null for other tasks."""
     data: StrictStr
     """SHA-256 of the examples of pool, dev and test."""
 
@@ -93,6 +95,8 @@ class Prompt(Part):
     """How demonstrations and query are tokenised: "apart" or "joint"."""
     overflow: StrictStr
     """What happens to demonstrations that do not fit: "drop", "truncate" or "error"."""
+    chat: StrictBool = False
+    """Whether the prompt is a chat, written by the tokenizer's chat template."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +153,7 @@ def identity(
     """What a job's numbers depend on.
 
     Settings of thinking are left out at T = 1, where nothing is updated. An option that was added
-    later is a field of `Identity` whose default is the old behaviour, so that older keys stay
-    valid.
+    later is a field of `Identity` whose default is the old behaviour: older keys stay valid.
 
     Args:
         config: the job.
@@ -188,10 +191,11 @@ def _key(
         task=TaskIdentity(
             name=task.name,
             version=task.version,
-            template=task.template,
+            template=task.parsed.plain,
             labels=tuple(task.labels),
-            answer=None if task.labels else task.answer,
+            answer=None if task.labels or task.open else task.answer,
             delimiter=task.delimiter,
+            open=task.open.known if task.open else None,
             data=data,
         ),
         selector={"name": "given"} if task.given else how.selector,
@@ -246,8 +250,7 @@ def family(key: Identity, thinking: bool = True) -> dict[str, Any]:
     """What the runs of one cell of a table have in common: an identity without what differs.
 
     It leaves out the draw (seed and order), where the job ran (protocol, model and data) and the
-    scored steps, T included. thinking: False for plain in-context learning, which every job has at
-    t = 1, whatever its refinement.
+    scored steps, T included. thinking: False for plain in-context learning: any job's t = 1.
     """
     common = key.stored()
     for name in ("protocol", "model", "seed", "order", "scored"):
@@ -259,11 +262,11 @@ def family(key: Identity, thinking: bool = True) -> dict[str, Any]:
 def request(config: Config) -> str:
     """A hash of a config that is known before data, model or plugins are read.
 
-    Two configs with the same hash give the same numbers if their data, their models and the files
-    of their plugins are the same. See `THROUGH_DATA`.
+    Of equal hashes, equal data, models and plugins' files give equal numbers; see `THROUGH_DATA`.
     """
     key = _key(config, _as_written(config), "", "")
-    return digest([_request(key, config), config.model.dtype])
+    own = () if config.task.own is None else (asdict(config.task.own),)
+    return digest([_request(key, config), config.model.dtype, *own])
 
 
 def asked(config: Config) -> str:
@@ -278,8 +281,7 @@ def answered(key: Identity, config: Settings) -> str:
 
 def _request(key: Identity, config: Config | Settings) -> str:
     sizes = [config.test_size, config.dev_size, config.pool_size, config.pool.overlap]
-    model = config.model
-    named = {"hub_id": model.hub_id, "revision": model.revision, "package": model.package}
+    named = {name: getattr(config.model, name) for name in ("hub_id", "revision", "package")}
     values = key.stored()
     del values["task"]["data"]
     return digest({**values, "protocol": None, "model": named, "sizes": sizes})

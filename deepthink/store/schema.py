@@ -18,6 +18,7 @@ from pydantic import (
 from deepthink.store.chosen import Demonstrations, Selection
 from deepthink.store.curves import Point
 from deepthink.store.identity import Identity
+from deepthink.store.open_points import OpenPoint
 from deepthink.store.parts import Part
 from deepthink.store.settings import Settings
 
@@ -194,7 +195,7 @@ class Record(Part):
     selection: Selection
     gold: Gold
     curve: tuple[Point, ...]
-    """One point for every scored iteration and split."""
+    """One point for every scored iteration and split. It is empty for an open task."""
     step_by_dev: StrictInt | None
     """The iteration that is best on dev, the earliest of equals. It is null without a dev set."""
     drift: tuple[Drift, ...]
@@ -214,6 +215,8 @@ class Record(Part):
     scores: StrictStr = ""
     """SHA-256 of the file of scores beside the record; see `deepthink.store.scores`. Earlier
     records do not have it, and their scores are not read."""
+    open: tuple[OpenPoint, ...] = ()
+    """One point for every scored iteration of an open task. Other tasks do not have it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -222,6 +225,11 @@ class Record(Part):
 
     def _fits(self) -> bool:
         steps: dict[str, list[int]] = {}
+        if self.open:
+            steps["test"] = [point.step for point in self.open]
+            count = len(self.gold.of("test"))
+            if self.curve or not all(point.count == count > 0 for point in self.open):
+                return False
         for point in self.curve:
             steps.setdefault(point.split, []).append(point.step)
             gold = self.gold.of(point.split)

@@ -103,8 +103,12 @@ class Calibration:
             )
         return cls(name, calibrate, kept)
 
-    def examples(self, scored: Sequence[Example]) -> list[Example]:
+    def examples(
+        self, scored: Sequence[Example], instance: Callable[[str], str] = str
+    ) -> list[Example]:
         """Its texts as examples, with the candidates of all scored examples.
+
+        instance: makes each of its texts the text of an example.
 
         Raises:
             UserError: it has texts, and the scored examples differ in their candidates.
@@ -112,7 +116,7 @@ class Calibration:
         if not self.texts:
             return []
         _check_common(self.name, common_candidates(scored))
-        return [Example(text, scored[0].candidates, 0) for text in self.texts]
+        return [Example(instance(text), scored[0].candidates, 0) for text in self.texts]
 
     def corrected(
         self,

@@ -19,13 +19,16 @@ from deepthink.models import loading
 from deepthink.plugins import REFINEMENTS
 from deepthink.progress import Watcher
 from deepthink.store.curves import Point
+from deepthink.store.open_points import OpenPoint
 from deepthink.store.schema import Drift
 from deepthink.structures import Splits
 from deepthink.study import provenance
 from deepthink.study.calibrating import Calibration
+from deepthink.study.open_scores import OpenScores
 from deepthink.study.prompting import Prompts
 from deepthink.study.reuse import PlainReading, Scores
 from deepthink.study.step_scores import StepScores
+from deepthink.study.writing import answers
 from deepthink.tasks.labels import flipped
 from deepthink.tasks.prediction import hits, predictions, ties
 
@@ -37,6 +40,7 @@ class Evaluated:
     thinking: operations of each iteration, summed over the groups.
     reused: the groups whose scores at t = 1 an earlier job of this process had computed.
     scores: one row per step, split, query and candidate, as the model gave them.
+    open: the points of an open task, whose curve is empty.
     """
 
     curve: tuple[Point, ...]
@@ -44,6 +48,7 @@ class Evaluated:
     thinking: tuple[int, ...]
     reused: tuple[Prompts, ...]
     scores: pd.DataFrame
+    open: tuple[OpenPoint, ...] = ()
 
 
 def evaluate(
@@ -65,8 +70,13 @@ def evaluate(
         UserError: scores are NaN, or a refinement or calibration cannot be used.
         torch.OutOfMemoryError: the memory or a forward pass does not fit.
     """
-    scores = {step: StepScores(splits, calibration) for step in config.method.steps}
-    curve: list[Point] = []
+    opened = config.task.open
+    scores: dict[int, StepScores | OpenScores] = {
+        step: OpenScores(splits.test, opened) if opened else StepScores(splits, calibration)
+        for step in config.method.steps
+    }
+    written = opened.steps(config.method.steps) if opened else []
+    points = _Points(config, watch)
     drifts: dict[int, list[dict[str, list[float]]]] = {}
     thinking = [0] * config.method.iterations
     refine = REFINEMENTS.load(config.method.refining(config.plugins), config.plugins)
@@ -84,18 +94,56 @@ def evaluate(
                 continue
             clock.lap("think")
             rows = scoring.rows(memory, group)
+            measured = scores[step]
+            measured.add(group, rows)
+            if opened and step in written and isinstance(measured, OpenScores):
+                watch.stage(f"{config.task.name}: answers after t={step}")
+                measured.keep(group, answers(lm, opened, memory, group))
             clock.lap("score")
             if step > 1:
                 drifts.setdefault(step, []).append(memory.drift(origin))
-            scores[step].add(group, rows)
-            if scores[step].complete:
-                for point in _points(step, scores[step], config):
-                    curve.append(point)
-                    watch.step(step, point.split, point.accuracy)
+            if measured.complete:
+                points.add(step, measured)
     drift = tuple(_mean_drift(step, parts) for step, parts in drifts.items())
     tables = [table for step, rows in scores.items() for table in rows.tables(step)]
     whole = pd.concat(tables, ignore_index=True)
-    return Evaluated(tuple(curve), drift, tuple(thinking), tuple(scoring.reused), whole)
+    return Evaluated(
+        curve=tuple(points.curve),
+        drift=drift,
+        thinking=tuple(thinking),
+        reused=tuple(scoring.reused),
+        scores=whole,
+        open=tuple(points.open),
+    )
+
+
+class _Points:
+    """The points that are known so far, of a curve or of an open task."""
+
+    def __init__(self, config: Config, watch: Watcher) -> None:
+        self.curve: list[Point] = []
+        self.open: list[OpenPoint] = []
+        self._config, self._watch = config, watch
+
+    def add(self, step: int, scores: StepScores | OpenScores) -> None:
+        """Add the points after a step, and show them."""
+        if isinstance(scores, OpenScores):
+            self.open.append(scores.point(step))
+            name = self._config.task.name
+            self._watch.stage(f"{name}: t={step} log p {self.open[-1].log_p:.3f} per token")
+            return
+        for point in _points(step, scores, self._config):
+            self.curve.append(point)
+            self._watch.step(step, point.split, point.accuracy)
+
+
+def check_numbers(rows: Scores, model: str, step: int) -> None:
+    """Raise UserError if scores after iteration t = `step` are NaN; model: its name."""
+    if any(math.isnan(number) for row in rows for number in row):
+        raise UserError(
+            f"{model} gives scores that are no numbers (NaN) at t = {step}: use "
+            "model.dtype=float32, or look at its weights"
+        )
 
 
 class _Scoring:
@@ -112,15 +160,11 @@ class _Scoring:
     def rows(self, memory: Memory, group: Prompts) -> Scores:
         """The scores of a group's queries; UserError if they are NaN."""
         rows = self._at(memory, group)
-        if any(math.isnan(number) for row in rows for number in row):
-            raise UserError(
-                f"{self._config.model.name} gives scores that are no numbers (NaN) at "
-                f"t = {memory.step}: use model.dtype=float32, or look at its weights"
-            )
+        check_numbers(rows, self._config.model.name, memory.step)
         return rows
 
     def _at(self, memory: Memory, group: Prompts) -> Scores:
-        encoded = group.encoded
+        encoded = group.asked
         score = partial(self._scorer.score, memory, encoded.queries, encoded.candidates)
         if memory.step > 1 or self._config.force:
             return score()

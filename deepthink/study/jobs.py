@@ -1,7 +1,7 @@
 """One job from config to record. Start here: `making`, which does the work, is called by this."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +17,7 @@ from deepthink.store.identity import Identity, identity
 from deepthink.store.leases import Busy
 from deepthink.store.schema import Record
 from deepthink.structures import Splits
-from deepthink.tasks import sources
+from deepthink.tasks import own, sources
 
 DEATHS = 3
 """A job counts as failed after so many processes in a row died in the middle of it."""
@@ -60,6 +60,7 @@ class Job:
 def prepare(config: Config, watch: Watcher) -> Job:
     """Read a job's data; UserError as in `run`."""
     watch.stage(f"reading {config.task.name}")
+    config = replace(config, task=own.resolved(config.task, watch.tell))
     model = resolve(config.model)
     dtype = resolve_dtype(config.model.dtype, resolve_device(config.device))
     with uncollected():
@@ -72,7 +73,7 @@ def prepare(config: Config, watch: Watcher) -> Job:
             config.pool.overlap,
         )
     data = sources.fingerprint(splits, config.task)
-    key = identity(config, dtype, data, model.weights, model.commit)
+    key = identity(config, dtype, data, model.digest(config.prompt.chat), model.commit)
     return Job(config, model, splits, key, records.path_of(config, key))
 
 

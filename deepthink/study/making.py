@@ -1,16 +1,14 @@
 """The work of one job: its model is loaded, demonstrations are chosen, thought over and scored."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
-import torch
 
 from deepthink import hub
-from deepthink.engine.out_of_memory import allocating
+from deepthink.config.templates import Template
+from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
-from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
@@ -28,11 +26,13 @@ from deepthink.study.evaluation import Evaluated, evaluate, in_words
 from deepthink.study.jobs import Job
 from deepthink.study.prompting import Prompts, prompted
 from deepthink.tasks.prediction import gold
+from deepthink.tasks.written_answers import libraries
 
 
 def check(job: Job) -> None:
     """Raise UserError for mistakes that would otherwise show after minutes of work."""
     records.check_writable(job.path.parent)
+    libraries(job.config.task.open)
     RULES.load(job.config.method.selector, job.config.plugins)
     check_count(len(job.splits.pool), job.config.count)
     CALIBRATIONS.load(job.config.calibration, job.config.plugins)
@@ -60,18 +60,18 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     reader = ModelReader(lm, config, job.key, budget)
     scored = [example for _, part in splits.scored() for example in part]
     pool = Pool(splits.pool, splits.dev, reader, watch, [example.text for example in scored])
-    with _fitting("the demonstrations the selector tried do not fit"):
+    with fitting("the demonstrations the selector tried do not fit"):
         chosen = choose(pool, config)
     clock.lap("select")
     texts = [example.text for example in splits.pool]
     calibration = Calibration.of(config.calibration, config.plugins, texts, config.draw)
-    asked = calibration.examples(scored)
+    asked = calibration.examples(scored, _instances(texts, config.task.parsed))
     groups = [prompted(lm, group, splits.pool, scored, asked, config) for group in chosen]
     clock.lap("tokenise")
     longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
     watch.stage(f"{config.task.name}: {longest.kept} demonstrations")
     tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
-    with _fitting(f"{tokens} do not fit"):
+    with fitting(f"{tokens} do not fit"):
         evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch)
     if evaluated.reused:
         watch.detail("the scores at t = 1 were known from an earlier job of this process")
@@ -122,19 +122,14 @@ def _record(
             reused=accounts.scoring(lm, evaluated.reused),
         ),
         model_commit=job.model.commit,
-        versions=provenance.versions(),
+        versions={**provenance.versions(), **libraries(job.config.task.open)},
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        open=evaluated.open,
     )
 
 
-@contextmanager
-def _fitting(what: str) -> Iterator[None]:
-    """Turn an out-of-memory error into a UserError that says what does not fit and what to do."""
-    try:
-        with allocating():
-            yield
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"{what} into the device's memory: use fewer, a smaller model or a narrower dtype"
-        ) from error
+def _instances(pool: Sequence[str], template: Template) -> Callable[[str], str]:
+    """How a text of a calibration is asked: one of the pool as it is, others in every column."""
+    known = frozenset(pool)
+    return lambda text: text if text in known else template.everywhere(text)

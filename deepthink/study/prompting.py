@@ -1,14 +1,17 @@
 """A group of demonstrations and queries as token ids."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from deepthink.config.job import Config
+from deepthink.config.tasks import TaskSpec
 from deepthink.models import loading
 from deepthink.selection.balance import Selection
 from deepthink.selection.choosing import Group
 from deepthink.structures import Example
 from deepthink.tasks import prompts
+from deepthink.tasks.final_answers import beginnings
 from deepthink.tasks.labels import relabelled
 
 
@@ -19,12 +22,30 @@ class Prompts:
     selection: the choice of its demonstrations. shown: the demonstrations with the labels that they
     show. queries: the places of its queries among all scored examples, dev first. encoded: the
     token ids of its demonstrations, of its queries, and after these of the calibration's texts.
+    fronts: where references have final answers, for each query and reference how many of its tokens
+    stand in front of the final answer; empty elsewhere.
     """
 
     selection: Selection
     shown: tuple[Example, ...]
     queries: tuple[int, ...]
     encoded: prompts.Encoded
+    fronts: tuple[tuple[int, ...], ...] = ()
+
+    @cached_property
+    def asked(self) -> prompts.Encoded:
+        """What is scored: `encoded`, and behind a query's references these without final answers.
+
+        The difference of the two scores is that of the final answer, and costs no forward.
+        """
+        if not self.fronts:
+            return self.encoded
+        pairs = zip(self.encoded.candidates, self.fronts, strict=True)
+        candidates = [
+            [*row, *(ids[:front] for ids, front in zip(row, fronts, strict=True))]
+            for row, fronts in pairs
+        ]
+        return replace(self.encoded, candidates=candidates)
 
 
 def prompted(
@@ -50,7 +71,7 @@ def prompted(
     queries = [*(scored[place] for place in group.queries), *asked]
     encoded = prompts.encode(
         lm.tokenizer,
-        config.task.template,
+        config.task.parsed.prompt,
         shown,
         queries,
         config.prompt.seam,
@@ -59,5 +80,20 @@ def prompted(
         config.method.copies,
         config.method.iterations > 1,
         config.task.delimiter,
+        config.prompt.chat,
     )
-    return Prompts(group.selection, shown, group.queries, encoded)
+    fronts = _fronts(lm, queries, config.task)
+    return Prompts(group.selection, shown, group.queries, encoded, fronts)
+
+
+def _fronts(
+    lm: loading.LM, queries: Sequence[Example], task: TaskSpec
+) -> tuple[tuple[int, ...], ...]:
+    """As in `Prompts`."""
+    if task.open is None or (mark := task.open.final) is None:
+        return ()
+    prompt = task.parsed.prompt
+    return tuple(
+        tuple(beginnings(lm.tokenizer, prompt, task.delimiter, example.candidates, mark))
+        for example in queries
+    )

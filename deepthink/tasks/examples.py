@@ -1,9 +1,11 @@
 """From a source's raw rows to examples with a text, candidates and a label."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import isnan
 from typing import Any
 
 from deepthink.config.tasks import SourceSpec, TaskSpec
+from deepthink.config.templates import TEXT, Template
 from deepthink.errors import UserError
 from deepthink.structures import Example
 from deepthink.tasks import listed_options
@@ -14,6 +16,12 @@ from deepthink.tasks.rows import Rows
 def _listed(source: SourceSpec) -> bool:
     """Whether a row's options are listed at the end of its text."""
     return source.choices == source.text
+
+
+def columns_of(source: SourceSpec, task: TaskSpec) -> list[str]:
+    """The columns of a source that a task needs, each once: of the template, label and options."""
+    named = task.columns(source).values()
+    return list(dict.fromkeys((*named, source.label, *source.options)))
 
 
 def usual_rows(rows: Rows, source: SourceSpec) -> Rows:
@@ -36,50 +44,80 @@ def examples_of(rows: Rows, source: SourceSpec, task: TaskSpec) -> Iterator[Exam
     """
     names = rows.names.get(source.label, ())
     classes = source.classes and classes_of(source.classes, names, task.labels, source.label)
-    columns = (source.text, source.label, source.choices or source.text)
-    cells = zip(*(rows.columns[name] for name in columns), strict=True)
-    for index, (text, gold, options) in enumerate(cells):
+    template = task.parsed
+    for index, cells in enumerate(zip(*rows.columns.values(), strict=True)):
+        row = dict(zip(rows.columns, cells, strict=True))
         try:
-            yield _example(text, gold, options, classes or None, source, task)
+            yield _example(row, classes or None, source, task, template)
         except ValueError as error:
             raise UserError(f"{rows.where(index)} {error}") from error
 
 
 def _example(
-    text: Any, gold: Any, options: Any, classes: Classes | None, source: SourceSpec, task: TaskSpec
+    row: Mapping[str, Any],
+    classes: Classes | None,
+    source: SourceSpec,
+    task: TaskSpec,
+    template: Template,
 ) -> Example:
     """One row as an example; ValueError says what the row has or lacks.
 
-    Where the row has its own options, `gold` is the index of one, or its mark if they are listed.
+    Where the row has its own options, its label is the index of one, or its mark if they are
+    listed.
     """
     letters = task.answer == "letter"
-    text = _words(text, "no text")
+    texts = texts_of(row, source, template)
     candidates: tuple[str, ...] = tuple(task.labels)
     if _listed(source):
-        listed = listed_options.parse(text)
+        listed = listed_options.parse(words_of(row[source.text], "no text"))
         if classes is None:
             if not listed.marks:
                 raise ValueError("lists no options at its end")
             classes = Classes(listed.marks)
             candidates = listed.marks if letters else listed.options
-        text = text if letters else listed.question
-    elif source.choices is not None:
-        if not isinstance(options, list) or not options:
-            raise ValueError(f"has options {options!r}, which is no list of texts")
-        candidates = tuple(_words(option, f"options {options!r}") for option in options)
-        classes = classes or Classes(tuple(range(len(options))))
+        if not letters:
+            texts[TEXT] = listed.question
+    text = template.instance(texts)
+    if source.choices is not None and not _listed(source):
+        candidates = _options(row, source)
+        classes = classes or Classes(tuple(range(len(candidates))))
         if letters:
             text, candidates = listed_options.with_letters(text, candidates)
     assert classes is not None  # or the rows have options, see SourceSpec
+    gold = row[source.label]
     label = classes.index(gold)
-    if label is None:
+    if label is None or label >= len(candidates):
         mixed = isinstance(gold, str) and any(isinstance(value, bool) for value in classes.written)
         hint = " (YAML reads no and yes as false and true: put quotation marks)" if mixed else ""
         raise ValueError(f"has label {gold!r}, which is none of {list(classes.written)}{hint}")
     return Example(text, candidates, label)
 
 
-def _words(value: Any, without: str) -> str:
+def texts_of(row: Mapping[str, Any], source: SourceSpec, template: Template) -> dict[str, str]:
+    """What a row has for each column of the template; ValueError where it has nothing."""
+    return {name: _cell(row, name, source) for name in template.columns}
+
+
+def _cell(row: Mapping[str, Any], name: str, source: SourceSpec) -> str:
+    """What a row has for a column of the template. Other columns than the text may hold numbers."""
+    if name == TEXT:
+        return words_of(row[source.text], "no text")
+    value = row[name]
+    numeric = isinstance(value, int | float) and not (isinstance(value, float) and isnan(value))
+    return words_of(str(value) if numeric else value, f"nothing in column '{name}'")
+
+
+def _options(row: Mapping[str, Any], source: SourceSpec) -> tuple[str, ...]:
+    """A row's options, from the column that lists them or from a column for each."""
+    if isinstance(source.choices, list):
+        return tuple(_cell(row, name, source) for name in source.choices)
+    options = row[source.options[0]]
+    if not isinstance(options, list) or not options:
+        raise ValueError(f"has options {options!r}, which is no list of texts")
+    return tuple(words_of(option, f"options {options!r}") for option in options)
+
+
+def words_of(value: Any, without: str) -> str:
     """A cell's text without the space around it; ValueError where there is none."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"has {without}")

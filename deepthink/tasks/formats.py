@@ -45,8 +45,8 @@ Table = tuple[dict[str, list[Any]], dict[str, tuple[str, ...]]]
 """Columns by name, and the class names of the columns that have them."""
 
 
-def read_columns(path: Path, wanted: Sequence[str]) -> Table:
-    """The wanted columns of a file, each a list of cells; raises one of `BROKEN` if it cannot."""
+def read_columns(path: Path, wanted: Sequence[str] | None) -> Table:
+    """The wanted columns of a file, or all, each a list of cells; raises one of `BROKEN`."""
     ending = kind(path.name)
     if ending == ".parquet":
         return _parquet(path, wanted)
@@ -71,12 +71,12 @@ def _unpacked(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _parquet(path: Path, wanted: Sequence[str]) -> Table:
+def _parquet(path: Path, named: Sequence[str] | None) -> Table:
     from datasets import ClassLabel, Features
 
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
-        _check_columns(schema.names, wanted)
+        wanted = _checked_columns(schema.names, named)
         cells: dict[str, list[Any]] = {name: [] for name in wanted}
         size = 0
         for batch in file.iter_batches(4096, columns=list(cells)):
@@ -93,7 +93,7 @@ def _parquet(path: Path, wanted: Sequence[str]) -> Table:
     return cells, {n: tuple(k.names) for n, k in kinds.items() if isinstance(k, ClassLabel)}
 
 
-def _json(text: IO[str], wanted: Sequence[str]) -> dict[str, list[Any]]:
+def _json(text: IO[str], named: Sequence[str] | None) -> dict[str, list[Any]]:
     """The columns of one JSON list of objects, or of one object per line."""
     pieces = _pieces(text)
     first = next((piece for piece in pieces if piece.strip()), "")
@@ -102,12 +102,14 @@ def _json(text: IO[str], wanted: Sequence[str]) -> dict[str, list[Any]]:
     else:
         filled = (line for line in _lines(chain([first], pieces)) if line.strip())
         objects = (_parsed(line, number) for number, line in enumerate(filled, 1))
-    cells: dict[str, list[Any]] = {name: [] for name in wanted}
+    cells: dict[str, list[Any]] = {}
     for number, row in _counted(objects):
         if not isinstance(row, dict):
             raise ValueError(f"row {number} is no object of columns")
         if number == 1:
-            _check_columns(list(row), wanted)
+            cells = {name: [] for name in _checked_columns(list(row), named)}
+        for name in row if named is None else ():
+            cells.setdefault(name, [None] * (number - 1))
         for name in cells:
             cells[name].append(row.get(name))
     return cells
@@ -130,11 +132,13 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return columns
 
 
-def _csv(text: IO[str], wanted: Sequence[str], delimiter: str = ",") -> dict[str, list[Any]]:
+def _csv(text: IO[str], named: Sequence[str] | None, delimiter: str = ",") -> dict[str, list[Any]]:
     csv.field_size_limit(LINE)
     table = csv.reader(_lines(_pieces(text)), delimiter=delimiter, strict=True)
-    heading = next(table, [])
-    _check_columns(heading, wanted)
+    heading = [name.strip() for name in next(table, [])]
+    if named is None:
+        _check_delimiter(heading, delimiter)
+    wanted = _checked_columns(heading, named)
     cells: dict[str, list[Any]] = {name: [] for name in wanted}
     places = {name: heading.index(name) for name in wanted}
     for number, row in _counted(row for row in table if row):
@@ -153,11 +157,22 @@ def _csv(text: IO[str], wanted: Sequence[str], delimiter: str = ",") -> dict[str
     return cells
 
 
-def _tsv(text: IO[str], wanted: Sequence[str]) -> dict[str, list[Any]]:
-    return _csv(text, wanted, "\t")
+def _tsv(text: IO[str], named: Sequence[str] | None) -> dict[str, list[Any]]:
+    return _csv(text, named, "\t")
 
 
-_TEXTS: dict[str, Callable[[IO[str], Sequence[str]], dict[str, list[Any]]]] = {
+def _check_delimiter(heading: Sequence[str], delimiter: str) -> None:
+    """Raise ValueError for a heading of one column that another sign would divide."""
+    for sign, what in ((";", "semicolons"), ("\t", "tabs"), (",", "commas"), ("|", "bars")):
+        if len(heading) == 1 and sign != delimiter and sign in heading[0]:
+            usual = "tabs" if delimiter == "\t" else "commas"
+            raise ValueError(
+                f"its heading is one column, '{heading[0]}', divided by {what}: save it with "
+                f"{usual} between the columns"
+            )
+
+
+_TEXTS: dict[str, Callable[[IO[str], Sequence[str] | None], dict[str, list[Any]]]] = {
     **{".jsonl": _json, ".ndjson": _json, ".json": _json, ".csv": _csv, ".tsv": _tsv}
 }
 KINDS = (".parquet", *_TEXTS)
@@ -193,7 +208,9 @@ def _check_count(number: int) -> None:
         raise ValueError(f"it has more than {ROWS:,} rows: take a part of them")
 
 
-def _check_columns(present: Sequence[str], wanted: Sequence[str]) -> None:
+def _checked_columns(present: Sequence[str], named: Sequence[str] | None) -> list[str]:
+    """The named columns, or all that have a name, of those that are present."""
+    wanted = [name for name in present if name] if named is None else list(named)
     if len(present) > COLUMNS:
         raise ValueError(f"it has {len(present):,} columns, more than {COLUMNS:,}")
     for name in wanted:
@@ -202,3 +219,4 @@ def _check_columns(present: Sequence[str], wanted: Sequence[str]) -> None:
         if name not in present:
             others = ", ".join(present[:10]) + (", …" if len(present) > 10 else "")
             raise ValueError(f"it has no column '{name}' but {others or 'none'}")
+    return wanted

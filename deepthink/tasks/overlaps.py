@@ -55,7 +55,7 @@ def find(source: Source, free: Sequence[int], aside: Sequence[int], task: TaskSp
     Raises:
         UserError: a pool that holds nothing but test rows.
     """
-    with_options = not task.labels
+    with_options = not task.labels and not task.open
     pool, test = ([_essence(e, with_options) for e in part] for part in (source.pool, source.test))
     if task.given:
         shown = set(pool)

@@ -6,7 +6,7 @@ Files are read again each time. Nothing is kept that could be out of date.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -107,20 +107,29 @@ def _whole(
     named = _card(folder, wanted, patterns is None)
     parts = []
     for path in files_of(folder, split, patterns):
-        try:
-            cells, names = read_columns(path, wanted)
-        except BROKEN as error:
-            reason = (isinstance(error, OSError) and error.strerror) or first_line(error)
-            if isinstance(error, UnicodeDecodeError):
-                reason = "it is no UTF-8 text: save it in that encoding"
-            raise UserError(f"{path}, split '{split}', cannot be read ({reason})") from error
-        count = len(cells[wanted[0]])
-        parts.append(Rows(cells, [(path, n + 1) for n in range(count)], {**named, **names}))
-    _check_once(parts)
+        part = of_file(path, wanted, f"{path}, split '{split}',")
+        parts.append(replace(part, names={**named, **part.names}))
+    check_once(parts)
     return joined(parts)
 
 
-def _check_once(parts: Sequence[Rows]) -> None:
+def of_file(path: Path, wanted: Sequence[str] | None, called: str) -> Rows:
+    """All rows of a file, with the wanted columns, or all.
+
+    called: the beginning of the message of the UserError for a file that cannot be read.
+    """
+    try:
+        cells, names = read_columns(path, wanted)
+    except BROKEN as error:
+        reason = (isinstance(error, OSError) and error.strerror) or first_line(error)
+        if isinstance(error, UnicodeDecodeError):
+            reason = "it is no UTF-8 text: save it in that encoding"
+        raise UserError(f"{called} cannot be read ({reason})") from error
+    count = len(next(iter(cells.values()), ()))
+    return Rows(cells, [(path, number + 1) for number in range(count)], names)
+
+
+def check_once(parts: Sequence[Rows]) -> None:
     """Raise ValueError if two files hold the same: a copy, or a link beside its target."""
     paths = [rows.places[0][0] for rows in parts if len(rows)]
     sizes = Counter(path.stat().st_size for path in paths)

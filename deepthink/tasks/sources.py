@@ -1,6 +1,7 @@
 """From a task's config to its pool, dev and test examples. It knows no prompts and no tokens."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -13,13 +14,15 @@ from huggingface_hub.errors import (
 
 from deepthink import content, hub
 from deepthink.config.tasks import SourceSpec, TaskSpec, WorkedExamples
+from deepthink.config.templates import TEXT
 from deepthink.errors import UserError, first_line
 from deepthink.files import at_home
 from deepthink.installation import called
 from deepthink.kept import Kept
 from deepthink.structures import Example, Source, Splits
-from deepthink.tasks import rows, worked_examples
-from deepthink.tasks.examples import examples_of, usual_rows
+from deepthink.tasks import github_files, own, rows, worked_examples
+from deepthink.tasks.examples import columns_of, examples_of, usual_rows
+from deepthink.tasks.open_examples import open_examples_of
 from deepthink.tasks.rows import Rows
 from deepthink.tasks.split_files import Absent, listed
 from deepthink.tasks.splitting import divide
@@ -74,7 +77,7 @@ def load(
     Raises:
         UserError: data that is missing, unreachable or not as the config says, or too few rows.
     """
-    root = _root(data_root)
+    task, root = own.resolved(task), _root(data_root)
     asked = (repr(task), root, test_size, dev_size, pool_size, overlap)
     known = KEPT.find(asked)
     if known is None or _states(task, root, len(known.states)) != known.states:
@@ -115,7 +118,7 @@ def read(task: TaskSpec, data_root: str | None) -> Source:
     Raises:
         UserError: no source is there, or one that is there is incomplete or not as the config says.
     """
-    return _found(task, _root(data_root))[0]
+    return _found(own.resolved(task), _root(data_root))[0]
 
 
 def _root(data_root: str | None) -> Path | None:
@@ -139,7 +142,10 @@ def _found(task: TaskSpec, root: Path | None) -> tuple[Source, tuple[object, ...
             continue
         except UserError as error:
             raise UserError(f"{task.name}: {error}") from error
-        told = [f"the rows are those of {complete.repository}: {reason}" for reason in absent]
+        told = [
+            *complete.told,
+            *(f"the rows are those of {complete.repository}: {reason}" for reason in absent),
+        ]
         return replace(complete, told=tuple(told)), tuple(states)
     others = ", ".join(source.repository for source in task.sources[1:])
     raise UserError(f"{task.name}: {absent[0]}" + (f" (also tried {others})" if others else ""))
@@ -156,6 +162,8 @@ def _state(source: SourceSpec, task: TaskSpec, root: Path | None) -> object:
     Worked examples that were downloaded have the hash that the config names, so only those below
     a `root` can change.
     """
+    if task.own is not None:
+        return own.states(task.own)
     try:
         folder = _folder(source, root)
     except UserError as error:
@@ -169,16 +177,8 @@ def _state(source: SourceSpec, task: TaskSpec, root: Path | None) -> object:
 
 
 def _read(source: SourceSpec, task: TaskSpec, root: Path | None) -> Source:
-    parts: dict[str, Rows] = {}
-    absent: list[Absent] = []
-    for role in ("pool", "test"):
-        try:
-            parts[role] = _split_rows(source, role, task, root)
-        except Absent as error:
-            absent.append(error)
-    if absent:  # a source that has only one of the two is broken, not absent
-        raise UserError(str(absent[0])) if parts else absent[0]
-    pool, test = parts["pool"], parts["test"]
+    of_own = own.rows_of(task) if task.own is not None else None
+    pool, test = (of_own.pool, of_own.test) if of_own else _of_splits(source, task, root)
     if common := rows.common_rows(pool, test):
         raise UserError(
             f"pool '{source.pool}' and test '{source.test}' of {source.repository} have {common} "
@@ -192,20 +192,47 @@ def _read(source: SourceSpec, task: TaskSpec, root: Path | None) -> Source:
             f"pool and test of {source.repository} name the classes of '{source.label}' "
             "differently: write names in classes, not numbers"
         )
+    commit = None if source.bundled or root or of_own else _folder(source, None).name
+    told = of_own.told if of_own else ()
+    return replace(source_of(pool, test, source, task), commit=commit, told=told)
+
+
+def source_of(pool: Rows, test: Rows, source: SourceSpec, task: TaskSpec) -> Source:
+    """A source's rows as examples; UserError for a row that is none."""
     usual = usual_rows(test, source)
+    examples = open_examples_of if task.open else examples_of
     return Source(
         source.repository,
-        commit=None if source.bundled or root else _folder(source, None).name,
-        pool=tuple(examples_of(pool, source, task)),
-        test=tuple(examples_of(usual, source, task)),
+        commit=None,
+        pool=tuple(examples(pool, source, task)),
+        test=tuple(examples(usual, source, task)),
         left_out=len(test) - len(usual),
     )
+
+
+def _of_splits(source: SourceSpec, task: TaskSpec, root: Path | None) -> tuple[Rows, Rows]:
+    """The rows of a source's pool and test splits."""
+    parts: dict[str, Rows] = {}
+    absent: list[Absent] = []
+    for role in ("pool", "test"):
+        try:
+            parts[role] = _split_rows(source, role, task, root)
+        except Absent as error:
+            absent.append(error)
+    if absent:  # a source that has only one of the two is broken, not absent
+        raise UserError(str(absent[0])) if parts else absent[0]
+    return parts["pool"], parts["test"]
 
 
 def _split_rows(source: SourceSpec, role: str, task: TaskSpec, root: Path | None) -> Rows:
     """The rows of a source's pool or test split."""
     split, member = getattr(source, role), task.member or ""
     if isinstance(split, WorkedExamples):
+        if other := [name for name in task.parsed.columns if name != TEXT]:
+            raise UserError(
+                f"task.template has column {{{other[0]}}}, but the worked examples of {task.name} "
+                "have no column but {text}"
+            )
         path, pairs = worked_examples.read(split, member, root)
         questions, answers = zip(*pairs, strict=True)
         places = [(path, number) for number in range(1, len(pairs) + 1)]
@@ -213,8 +240,7 @@ def _split_rows(source: SourceSpec, role: str, task: TaskSpec, root: Path | None
     patterns = source.files and {
         name: pattern.replace("{member}", escape(member)) for name, pattern in source.files.items()
     }
-    wanted = dict.fromkeys((source.text, source.label, source.choices or source.text))
-    return rows.read(_folder(source, root), split, patterns, list(wanted))
+    return rows.read(_folder(source, root), split, patterns, columns_of(source, task))
 
 
 def _folder(source: SourceSpec, root: Path | None) -> Path:
@@ -226,6 +252,8 @@ def _folder(source: SourceSpec, root: Path | None) -> Path:
         if not folder.is_dir():
             raise Absent(f"data_root has no folder {source.repository}")
         return folder
+    if source.sha256 is not None:
+        return _files_of_github(source, source.sha256)
     patterns = [p.replace("{member}", "*") for p in (source.files or {}).values()] or ["*"]
     try:
         return hub.dataset_folder(source.repository, source.revision, tuple(patterns))
@@ -242,3 +270,11 @@ def _folder(source: SourceSpec, root: Path | None) -> Path:
         raise UserError(
             f"{source.repository} cannot be fetched from the hub ({first_line(error)})"
         ) from error
+
+
+def _files_of_github(source: SourceSpec, sha256: Mapping[str, str]) -> Path:
+    """The folder of the files that a source names at a commit on GitHub, fetched if need be."""
+    commit = source.revision or ""
+    for split, file in (source.files or {}).items():
+        github_files.fetched(source.repository, commit, file, sha256[split], file, "files")
+    return github_files.folder_of(source.repository, commit)

@@ -51,7 +51,7 @@ def divide(
     """
     pool, test = source.pool, source.test
     order, tested = _order(pool), _order(test)
-    reserved = 0 if task.given else min(len(test), len(pool) // 2)
+    reserved = 0 if task.given or task.open else min(len(test), len(pool) // 2)
     free, aside = order[reserved:], order[:reserved]
     overlapping = overlaps.find(source, free, aside, task)
     if overlap == "drop":
@@ -99,7 +99,7 @@ def stratified_order(labels: Sequence[int], rng: np.random.Generator) -> list[in
 
 def _told_of_classes(splits: Splits, task: TaskSpec) -> Iterator[str]:
     """A line for each split of a single class, and for classes that no pool row has."""
-    for name in ("pool", "dev", "test"):
+    for name in () if task.open else ("pool", "dev", "test"):
         examples: tuple[Example, ...] = getattr(splits, name)
         labels = {example.label for example in examples}
         lacking = [word for label, word in enumerate(task.labels) if label not in labels]

@@ -7,16 +7,11 @@ notice that the text must stay out of training corpora and a sentence on the tas
 import re
 from pathlib import Path
 
-import pooch
-from requests import ConnectionError
-
-from deepthink import hub
 from deepthink.config.tasks import WorkedExamples
 from deepthink.errors import UserError, first_line
-from deepthink.installation import called
+from deepthink.tasks.github_files import fetched
 from deepthink.tasks.split_files import Absent
 
-HOST = "https://raw.githubusercontent.com"
 _EXAMPLE = re.compile(r"^Q: (.+?)\nA: (.+?)(?=\n\s*\nQ: |\Z)", re.DOTALL | re.MULTILINE)
 _ANSWER = re.compile(r"the answer is (.+?)\.?\s*\Z", re.DOTALL)
 
@@ -79,18 +74,6 @@ def _download(source: WorkedExamples, member: str) -> Path:
     file = _file(source, member)
     if member not in source.sha256:
         raise UserError(f"the config has no sha256 for {source.repository}/{file}")
-    known = f"sha256:{source.sha256[member]}"
-    url = f"{HOST}/{source.repository}/{source.commit}/{file}"
-    hub.hold(cache := hub.cache_folder())
-    folder = cache / source.repository / source.commit
-    pooch.get_logger().setLevel("ERROR")
-    try:
-        return Path(pooch.retrieve(url, known, fname=Path(file).name, path=folder))
-    except ConnectionError as error:
-        raise Absent(
-            f"the worked examples of {source.repository} are not cached and {HOST} cannot be "
-            f"reached: set data_root to a local mirror, or run '{called()} prefetch' where there "
-            "is a network"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{url} cannot be fetched ({first_line(error)})") from error
+    known = source.sha256[member]
+    kept = Path(file).name
+    return fetched(source.repository, source.commit, file, known, kept, "worked examples")

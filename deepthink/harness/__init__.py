@@ -1,0 +1,1 @@
+"""EleutherAI's lm-evaluation-harness, with a model that thinks over a task's demonstrations."""

@@ -1,0 +1,241 @@
+"""From labelled examples to a memory, and from this and texts to a frame of predictions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from deepthink.engine.memory import Memory
+from deepthink.engine.out_of_memory import fitting
+from deepthink.engine.scoring import Scorer
+from deepthink.engine.thinking import think
+from deepthink.errors import UserError
+from deepthink.models.loading import positions_of
+from deepthink.settings import THINKING, Thinking, check_thinking
+from deepthink.structures import Example
+from deepthink.study.evaluation import check_numbers
+from deepthink.tasks.given import Labels, examples, label_words, queries
+from deepthink.tasks.prediction import predictions
+from deepthink.tasks.prompts import Encoded, encode
+
+
+def remember(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    demonstrations: object,
+    labels: Labels | None = None,
+    *,
+    iterations: int = THINKING.iterations,
+    step_size: float = THINKING.step_size,
+    momentum: float = THINKING.momentum,
+    positions: str = THINKING.positions,
+    memory_dtype: str = THINKING.memory_dtype,
+    overflow: str = "error",
+    delimiter: str = " ",
+    chat: bool = False,
+) -> Memory:
+    r"""The memory of labelled examples after T readings: for `predict`, `generate` or `save`.
+
+        >>> from deepthink import load, remember
+        >>> model, tokenizer = load("smollm2-135m")  # doctest: +SKIP
+        >>> shown, labels = [("so dull", "bad"), ("a joy", "good")], ["bad", "good"]
+        >>> remember(  # doctest: +SKIP
+        ...     model, tokenizer, "{text}\nIt was", shown, labels
+        ... ).save("opinions.safetensors")
+
+    Arguments and errors are as in `predict`. A query as long as the longest demonstration must fit
+    behind the memory.
+    """
+    thinking = Thinking(iterations, step_size, momentum, positions, memory_dtype)
+    check_thinking(**asdict(thinking))
+    _check_model(model, tokenizer)
+    shown = examples(demonstrations, label_words(labels, demonstrations))
+    prompt = encode(
+        tokenizer,
+        template,
+        shown,
+        shown,
+        overflow=overflow,
+        limit=positions_of(model),
+        thinks=iterations > 1,
+        delimiter=delimiter,
+        chat=chat,
+    )
+    with fitting(f"the demonstrations of {len(prompt.demonstrations)} tokens do not fit"):
+        *_, memory = think(model, prompt.demonstrations, **asdict(thinking))
+    return memory
+
+
+def predict(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    demonstrations: object,
+    texts: object,
+    labels: Labels | None = None,
+    *,
+    iterations: int = THINKING.iterations,
+    step_size: float = THINKING.step_size,
+    momentum: float = THINKING.momentum,
+    positions: str = THINKING.positions,
+    memory_dtype: str = THINKING.memory_dtype,
+    every_step: bool = False,
+    seam: str = "apart",
+    overflow: str = "error",
+    delimiter: str = " ",
+    answer_score: str = "sum",
+    chat: bool = False,
+) -> pd.DataFrame:
+    r"""Predict a label for each text, after the model has read the demonstrations T times.
+
+    The numbers are those of a job with the same demonstrations, texts and settings. Nothing is
+    drawn, so the same call gives the same frame.
+
+        >>> from deepthink import load, predict
+        >>> model, tokenizer = load("smollm2-135m")  # doctest: +SKIP
+        >>> shown = [("so dull", "negative"), ("a joy", "positive")]
+        >>> template, labels = "Review: {text}\nSentiment:", ["negative", "positive"]
+        >>> frame = predict(  # doctest: +SKIP
+        ...     model, tokenizer, template, shown, ["what fun", "I fell asleep"], labels
+        ... )
+
+    Args:
+        model: a causal language model in eval mode, such as `load` gives.
+        tokenizer: its tokenizer.
+        template: what stands in the prompt for an example, with {text} for its text; the label
+            word follows after `delimiter`.
+        demonstrations: a list of (text, label), of `Example`, or of {"text": …, "label": …}; or a
+            pandas frame with the columns text and label; or a memory of demonstrations in the same
+            template, from `remember`, `think` or `Memory.load`, which is not thought over again.
+        texts: the texts to judge: a list, an array or a series, or a frame with the column text.
+        labels: the label words; or, where labels are other values, each value with its word, such
+            as {0: "negative", 1: "positive"}. None takes the candidates of the `Example`s.
+        iterations: T, by default 5; 1 reads the demonstrations once, which is plain in-context
+            learning.
+        step_size: η, by default 0.01, as in `deepthink.think`.
+        momentum: β, by default 0, as in `deepthink.think`.
+        positions: "continued", the default, or "aligned", as in `deepthink.think`.
+        memory_dtype: "float32", the default, or "model", as in `deepthink.think`.
+        every_step: whether the frame has rows for every t = 1 … T, or for T alone.
+        seam: as in `deepthink.encode`.
+        overflow: what happens where the demonstrations do not fit: "error", "drop" or "truncate",
+            see `deepthink.encode`.
+        delimiter: what joins the filled template and a label word.
+        answer_score: as in `deepthink.score`.
+        chat: whether the prompt is a chat, written by the tokenizer's chat template, as in
+            `deepthink.encode`. The assistant says the label words, without a delimiter.
+
+    Returns:
+        One row per text (with `every_step` one per t and text), in the order given:
+        text; prediction, a label word; for each label word a column p_<word> with its probability
+        among the label words (float64, they add up to 1); and t.
+
+    Raises:
+        UserError: an argument is wrong, a text or label is none, a prompt does not fit the model,
+            or as `think`, `score` and `encode`.
+    """
+    thinking = Thinking(iterations, step_size, momentum, positions, memory_dtype)
+    check_thinking(**asdict(thinking))
+    _check_model(model, tokenizer)
+    words = label_words(labels, demonstrations)
+    kept = demonstrations if isinstance(demonstrations, Memory) else None
+    if kept is not None:
+        _check_kept(thinking, every_step, seam)
+    shown = [] if kept else examples(demonstrations, words)
+    asked = queries(texts, words)
+    if not asked:
+        return _empty(words.values())
+    prompt = encode(
+        tokenizer,
+        template,
+        shown,
+        asked,
+        seam=seam,
+        overflow=overflow,
+        limit=None if kept else positions_of(model),
+        thinks=iterations > 1,
+        delimiter=delimiter,
+        chat=chat,
+    )
+    scorer = Scorer(model, answer_score)
+    length = kept.length if kept else len(prompt.demonstrations)
+    with fitting(f"the demonstrations of {length} tokens do not fit"):
+        memories = [kept] if kept else _thought(model, prompt, every_step, thinking)
+        frames = [_frame(scorer, memory, prompt, asked, answer_score) for memory in memories]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _thought(
+    model: PreTrainedModel, prompt: Encoded, every_step: bool, thinking: Thinking
+) -> Iterator[Memory]:
+    """The memory after each t that is wanted."""
+    for memory in think(model, prompt.demonstrations, **asdict(thinking)):
+        if every_step or memory.step == thinking.iterations:
+            yield memory
+
+
+def _check_kept(thinking: Thinking, every_step: bool, seam: str) -> None:
+    """Refuse what a memory cannot be asked for once it is made."""
+    if thinking != THINKING or every_step:
+        raise UserError(
+            "a memory has been thought over already: leave out the settings of thinking and "
+            "every_step, or give predict the demonstrations"
+        )
+    if seam != "apart":
+        raise UserError(
+            f"seam={seam} needs the text of the demonstrations: give predict these, not a memory"
+        )
+
+
+def _frame(
+    scorer: Scorer, memory: Memory, prompt: Encoded, asked: Sequence[Example], answer_score: str
+) -> pd.DataFrame:
+    rows = scorer.score(memory, prompt.queries, prompt.candidates)
+    check_numbers(rows, "the model", memory.step)
+    return _table(asked, rows, memory.step, answer_score)
+
+
+def _table(
+    asked: Sequence[Example], rows: list[list[float]], step: int, answer_score: str
+) -> pd.DataFrame:
+    words = asked[0].candidates
+    chances = _probabilities(np.array(rows), answer_score)
+    return pd.DataFrame(
+        {
+            "text": [example.text for example in asked],
+            "prediction": [words[index] for index in predictions(asked, rows)],
+            **{_column(word): chances[:, index] for index, word in enumerate(words)},
+            "t": step,
+        }
+    )
+
+
+def _empty(words: Any) -> pd.DataFrame:
+    """A frame without rows that has the columns and dtypes of one with rows."""
+    one = _table([Example("x", tuple(words), 0)], [[0.0] * len(words)], 1, "sum")
+    return one.iloc[:0]
+
+
+def _column(word: str) -> str:
+    return f"p_{word}"
+
+
+def _probabilities(scores: np.ndarray, answer_score: str) -> np.ndarray:
+    """[Q, C] scores as probabilities among the candidates, each row with the sum 1."""
+    if answer_score != "probability":
+        return np.asarray(softmax(scores, axis=1))
+    least = np.finfo(np.float64).tiny  # where every candidate is too unlikely, they are equal
+    return np.asarray(np.maximum(scores, least) / np.maximum(scores, least).sum(1, keepdims=True))
+
+
+def _check_model(model: object, tokenizer: object) -> None:
+    if not isinstance(model, PreTrainedModel) or not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise UserError(
+            f"predict takes a model and its tokenizer, not {type(model).__name__} and "
+            f"{type(tokenizer).__name__}: model, tokenizer = deepthink.load(name)"
+        )
