@@ -8,12 +8,25 @@ if TYPE_CHECKING:
     from deepthink.engine.scoring import score
     from deepthink.engine.thinking import think
     from deepthink.models.by_name import load
+    from deepthink.report.frames import predictions, results
     from deepthink.structures import Example
-    from deepthink.study.predicting import predict
+    from deepthink.study.predicting import predict, remember
     from deepthink.tasks.prompts import encode
 
 __version__ = "0.2.0"
-__all__ = ["Example", "Memory", "encode", "generate", "load", "predict", "score", "think"]
+__all__ = [
+    "Example",
+    "Memory",
+    "encode",
+    "generate",
+    "load",
+    "predict",
+    "predictions",
+    "remember",
+    "results",
+    "score",
+    "think",
+]
 
 _HOMES = {
     "Example": "structures",
@@ -22,6 +35,9 @@ _HOMES = {
     "generate": "engine.generation",
     "load": "models.by_name",
     "predict": "study.predicting",
+    "remember": "study.predicting",
+    "predictions": "report.frames",
+    "results": "report.frames",
     "score": "engine.scoring",
     "think": "engine.thinking",
 }

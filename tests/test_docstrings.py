@@ -14,7 +14,7 @@ MODULES = [
     for _, name, _ in pkgutil.walk_packages(deepthink.__path__, "deepthink.")
     if not name.rpartition(".")[2].startswith("_")
 ]
-OF_THE_HARNESS = ("deepthink.harness.model", "deepthink.harness.tasks")
+OF_THE_HARNESS = tuple(f"deepthink.harness.{name}" for name in ("model", "tasks", "written"))
 WITHIN = {
     *("states_only", "multiplies", "routed", "Forward", "Passed", "too_long", "another"),
     *("over_itself", "over_memory", "merge"),

@@ -20,6 +20,8 @@ def method(key: Identity) -> str:
     parts = [f"{key.demonstrations} demonstrations"]
     if key.copies > 1:
         parts.append(f"{key.copies} times over")
+    if key.prompt.chat:
+        parts.append("as a chat")
     if key.labels != "gold":
         parts.append(f"{key.labels} labels")
     if thinking.refinement:

@@ -84,11 +84,14 @@ class PoolSpec:
 class PromptSpec:
     """How text becomes tokens; see `deepthink.tasks.prompts`.
 
-    Not measured: seam, overflow.
+    chat: whether prompts are written by the tokenizer's chat template, see `deepthink.tasks.chat`.
+
+    Not measured: seam, overflow, chat.
     """
 
     seam: str
     overflow: str
+    chat: bool
 
     def __post_init__(self) -> None:
         check_choice("prompt.seam", self.seam, SEAMS)
@@ -154,6 +157,11 @@ class Config:
         check_at_least("pool_size", self.pool_size, 1)
         check_at_least("token_budget", self.token_budget, 1)
         if self.task.open is not None:
+            if self.prompt.chat:
+                raise UserError(
+                    f"prompt.chat is true, but the answers of {self.task.name} are written, not "
+                    "scored, and this suite writes them in running text alone: leave it out"
+                )
             name, labels = self.calibration["name"], self.demonstrations.labels
             check_job(self.task.name, name, self.answer_score, labels, self.dev_size)
         if self.task.given:

@@ -2,40 +2,33 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from deepthink.config import search
-from deepthink.config.job import ModelSpec
-from deepthink.config.overrides import compose
 from deepthink.errors import UserError, unknown
-from deepthink.models.devices import resolve_device
+from deepthink.models.by_name import load
 from deepthink.options import Option
 from deepthink.plugins import REFINEMENTS
 from deepthink.settings import THINKING, check_iterations
-
-KINDS = ("auto", "cpu", "cuda", "mps")
-"""The devices of one model; a number after a colon, as in cuda:1, says which."""
 
 
 @dataclass(frozen=True)
 class Arguments:
     """The arguments of the model `deepthink` that are not a refinement's options.
 
-    pretrained: a name of conf/model, the folder or the GGUF file of a model, or an id of the hub.
-    revision: of the hub's repository. dtype: as model.dtype of the suite.
-    device: auto, cpu, cuda, cuda:1, …; without a GPU, cuda:0 is the CPU, since it is what the
-        harness asks for by default.
-    batch_size: how many texts are generated at once. Scores are computed in batches of as many
-        tokens as `token_budget` says, whatever their number.
+    pretrained, revision, dtype, device: as `deepthink.load` takes them. Without a GPU, cuda is
+        "auto", since cuda:0 is what the harness asks for by default.
     iterations: T. refinement, plugins: as in the suite. seed: for refinements that draw at random.
+    token_budget: tokens of a forward that scores; by default what fits.
+    batch_size, max_batch_size: the harness's own, which nothing uses: batches hold as many tokens
+        as fit.
     max_length, add_bos_token, prefix_token_id: as those of the harness's model `hf`.
     """
 
     pretrained: str
-    revision: str = "main"
+    revision: str | None = None
     dtype: str = "auto"
     device: str = "auto"
     batch_size: int | str = 1
@@ -49,29 +42,12 @@ class Arguments:
     add_bos_token: bool | None = None
     prefix_token_id: int | None = None
 
-    @property
-    def spec(self) -> ModelSpec:
-        """The model as the suite names it."""
-        if self.pretrained in search.names("model"):
-            return compose([f"model={self.pretrained}", f"model.dtype={self.dtype}"]).model
-        name = Path(self.pretrained).stem or self.pretrained
-        return ModelSpec(name, self.pretrained, self.revision, None, self.dtype)
-
-    @property
-    def place(self) -> torch.device:
-        """The device; UserError for one that does not exist."""
-        kind, _, number = self.device.partition(":")
-        if kind not in KINDS or not (number or "0").isdigit():
-            raise unknown("device in --model_args", self.device, KINDS)
-        if kind == "cuda" and not torch.cuda.is_available():
-            kind, number = "auto", ""
-        device = resolve_device(kind)
-        return torch.device(device.type, int(number)) if number else device
-
-    @property
-    def generated(self) -> int:
-        """How many texts are generated at once."""
-        return int(self.batch_size) if str(self.batch_size).isdigit() else 8
+    def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """The model and its tokenizer; UserError as `deepthink.load`."""
+        device = self.device
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            device = "auto"
+        return load(self.pretrained, device, self.dtype, self.revision)
 
 
 @dataclass(frozen=True)
@@ -95,8 +71,8 @@ def arguments(given: Mapping[str, Any]) -> tuple[Arguments, Thinking]:
     """The checked arguments of the model, and how it thinks.
 
     >>> ours, thinking = arguments({"pretrained": "gpt2-large", "iterations": 3, "step_size": 0.1})
-    >>> ours.spec.hub_id, thinking.iterations, thinking.options["step_size"]
-    ('openai-community/gpt2-large', 3, 0.1)
+    >>> ours.pretrained, thinking.iterations, thinking.options["step_size"]
+    ('gpt2-large', 3, 0.1)
 
     Raises:
         UserError: an argument that does not exist, or a value that it does not take.

@@ -1,6 +1,6 @@
 """Demonstrations are thought over once for all requests that begin with them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedModel
@@ -24,11 +24,16 @@ class Group:
     places: list[int]
 
 
-def grouped(prompts: Sequence[Prompt]) -> list[Group]:
-    """The prompts by their demonstrations, in the order in which these first appear."""
+def grouped(prompts: Sequence[Prompt], places: Iterable[int]) -> list[Group]:
+    """Some of the prompts by their demonstrations, in the order in which these first appear.
+
+    >>> prompts = [Prompt((1, 2), (3,)), Prompt((), (4,)), Prompt((1, 2), (5,))]
+    >>> [group.places for group in grouped(prompts, range(3))]
+    [[0, 2], [1]]
+    """
     groups: dict[tuple[int, ...], Group] = {}
-    for index, prompt in enumerate(prompts):
-        groups.setdefault(prompt.shown, Group(prompt, [])).places.append(index)
+    for index in places:
+        groups.setdefault(prompts[index].shown, Group(prompts[index], [])).places.append(index)
     return list(groups.values())
 
 

@@ -12,6 +12,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm import tqdm
 
 from deepthink import __version__
+from deepthink.engine.generation import continuations
 from deepthink.engine.memory import Memory
 from deepthink.engine.scoring import Scorer
 from deepthink.engine.token_budget import TokenBudget
@@ -22,7 +23,7 @@ from deepthink.harness.marks import Shown
 from deepthink.harness.memories import Group, grouped, thought_over, told
 from deepthink.harness.prompts import Encoder, Prompt
 from deepthink.harness.tasks import shown_by
-from deepthink.models import loading
+from deepthink.harness.written import Written, written
 
 LOG = logging.getLogger("lm_eval.deepthink")
 Pair = tuple[tuple[str, str] | None, list[int], list[int]]
@@ -48,10 +49,9 @@ class DeepThinkLM(TemplateLM):
         self.arguments, self.thinking = arguments(given)
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise UserError("the model deepthink runs in one process: leave out accelerate launch")
-        lm = loading.load(self.arguments.spec, self.arguments.place, tell=LOG.info)
-        self.model, self._device = lm.model, lm.model.device
-        self.tokenizer = configure_pad_token(lm.tokenizer, model_config=lm.model.config)
-        self.resolved = lm.resolved
+        self.model, tokenizer = self.arguments.load()
+        self._device = self.model.device
+        self.tokenizer = configure_pad_token(tokenizer, model_config=self.model.config)
         first = str(self.tokenizer.decode(self.prefix_token_id))
         self._encoder = Encoder(self.tokenizer, self.arguments.add_bos_token, first)
         self._shown: dict[str, Shown] = {}
@@ -142,15 +142,29 @@ class DeepThinkLM(TemplateLM):
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """For each request, what the model writes up to a stop string."""
-        raise UserError("the model deepthink does not generate yet: take tasks that score options")
+        self._shown = self._shown_in(requests)
+        end = str(self.tokenizer.decode(self.eot_token_id))
+        asked = [written(*pair, end, self.max_length) for pair in map(_pair, requests)]
+        prompts = [self._prompt(each.text, self.tok_encode(each.text), each.room) for each in asked]
+        kinds: dict[str, list[int]] = defaultdict(list)
+        for index, each in enumerate(asked):
+            kinds[each.kind].append(index)
+        texts: dict[int, str] = {}
+        with tqdm(total=len(requests), desc="writing", disable=disable_tqdm) as bar:
+            for places in kinds.values():
+                for group in grouped(prompts, places):
+                    for index, text in self._written(group, prompts, asked):
+                        texts[index] = text
+                        self.cache_hook.add_partial("generate_until", requests[index].args, text)
+                        bar.update()
+        return [texts[index] for index in range(len(requests))]
 
     def get_model_info(self) -> dict[str, Any]:
         """What the harness's results say about the model."""
         return {
             "model_num_parameters": self.model.num_parameters(),
             "model_dtype": str(self.model.dtype),
-            "model_revision": self.arguments.revision,
-            "model_sha": self.resolved.commit or self.resolved.weights or "",
+            "model_revision": self.arguments.revision or "",
             "deepthink_version": __version__,
             "deepthink_iterations": self.thinking.iterations,
             "deepthink_refinement": self.arguments.refinement,
@@ -160,10 +174,13 @@ class DeepThinkLM(TemplateLM):
     def _loglikelihood_tokens(
         self, requests: Sequence[Pair], disable_tqdm: bool = False, **_: Any
     ) -> list[tuple[float, bool]]:
-        prompts = [self._prompt(*request) for request in requests]
+        prompts = [
+            self._prompt(texts and texts[0].rstrip(), context, self.max_length + 1 - len(answer))
+            for texts, context, answer in requests
+        ]
         results: dict[int, tuple[float, bool]] = {}
         with tqdm(total=len(requests), desc="scoring", disable=disable_tqdm) as bar:
-            for group in grouped(prompts):
+            for group in grouped(prompts, range(len(prompts))):
                 for index, result in self._scored(group, prompts, requests):
                     results[index] = result
                     texts = requests[index][0]
@@ -172,16 +189,16 @@ class DeepThinkLM(TemplateLM):
                     bar.update()
         return [results[index] for index in range(len(requests))]
 
-    def _prompt(
-        self, texts: tuple[str, str] | None, context: list[int], answer: list[int]
-    ) -> Prompt:
-        """A request's context as the model reads it, cut from the left where it is too long."""
-        dropped = max(0, len(context) + len(answer) - self.max_length - 1)
-        shown = self._shown.get(texts[0]) if texts else None
-        if shown is None or not shown.end or dropped >= len(context):
-            return Prompt((), tuple(context[dropped:]))
-        assert texts is not None
-        return self._encoder.cut(texts[0].rstrip(), context, shown, dropped)
+    def _prompt(self, text: str | None, ids: list[int], room: int) -> Prompt:
+        """A context as the model reads it, cut from the left where it has no room.
+
+        text: what the ids stand for; None where it shows no demonstrations.
+        """
+        dropped = max(0, len(ids) - room)
+        shown = None if text is None else self._shown.get(text.rstrip())
+        if text is None or shown is None or not shown.end or dropped >= len(ids):
+            return Prompt((), tuple(ids[dropped:]))
+        return self._encoder.cut(text, ids, shown, dropped)
 
     def _scored(
         self, group: Group, prompts: Sequence[Prompt], requests: Sequence[Pair]
@@ -196,6 +213,19 @@ class DeepThinkLM(TemplateLM):
         rows = scorer.with_greedy(memory, list(queries), answers)
         for places, row in zip(queries.values(), rows, strict=True):
             yield from zip(places, row, strict=True)
+
+    def _written(
+        self, group: Group, prompts: Sequence[Prompt], asked: Sequence[Written]
+    ) -> Iterator[tuple[int, str]]:
+        """The texts of requests with the same demonstrations and the same options."""
+        memory = self._memory(group.first)
+        queries = [prompts[index].query for index in group.places]
+        options = {"tokenizer": self.tokenizer, **asked[group.places[0]].options}
+        pad = self.tokenizer.pad_token_id
+        for index, ids in zip(
+            group.places, continuations(self.model, memory, queries, pad, **options), strict=True
+        ):
+            yield index, asked[index].cut(self.tokenizer.decode(ids, skip_special_tokens=True))
 
     def _memory(self, prompt: Prompt) -> Memory | None:
         seed = self.arguments.seed
@@ -216,8 +246,14 @@ class DeepThinkLM(TemplateLM):
             found = {text: each for text, each in shown.items() if each is not None}
             for line in told(name, {text: text[: each.end] for text, each in found.items()}):
                 LOG.warning(line)
-            result.update(found)
+            result.update({text.rstrip(): each for text, each in found.items()})
         return result
+
+
+def _pair(request: Any) -> tuple[str, dict[str, Any]]:
+    """The context of a request for text, and its options of generation."""
+    context, options = request.args
+    return context, options
 
 
 def guessed(name: str | None, end: int) -> str:

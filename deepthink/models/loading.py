@@ -185,7 +185,7 @@ def fetch(spec: ModelSpec) -> None:
         elif model.commit is not None:
             names = list_repo_files(model.place, revision=model.commit)
             weights = "*.safetensors" if any(n.endswith(".safetensors") for n in names) else "*.bin"
-            patterns = ["*.json", "*.txt", "*.model", weights]
+            patterns = ["*.json", "*.txt", "*.model", "*.jinja", weights]
             snapshot_download(model.place, revision=model.commit, allow_patterns=patterns)
 
 

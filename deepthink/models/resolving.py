@@ -39,6 +39,8 @@ class Resolved:
         other formats.
     commit: the commit of the hub's repository; None for a model on this machine.
     weights: SHA-256 that identifies the files of a local model; None for the hub and packages.
+    with_chat: the same, with the files that hold only the tokenizer's chat template; None where
+        there are none.
     """
 
     spec: ModelSpec
@@ -47,6 +49,11 @@ class Resolved:
     gguf: tuple[Path, ...] = ()
     commit: str | None = None
     weights: str | None = None
+    with_chat: str | None = None
+
+    def digest(self, chat: bool) -> str | None:
+        """SHA-256 of what the numbers of a job depend on; chat: whether its prompts are chats."""
+        return (self.with_chat or self.weights) if chat else self.weights
 
     @property
     def name(self) -> str:
@@ -101,7 +108,14 @@ def _resolved(spec: ModelSpec) -> Resolved:
     if path.is_dir():
         _check_files(path)
         files = [path / "config.json", *weight_files(path), *_tokenizer_files(path)]
-        return Resolved(spec, str(path), path, weights=content.fingerprint(files, path))
+        chat = _chat_files(path)
+        return Resolved(
+            spec,
+            str(path),
+            path,
+            weights=content.fingerprint(files, path),
+            with_chat=content.fingerprint([*files, *chat], path) if chat else None,
+        )
     if path.is_absolute() or spec.hub_id.startswith((".", "~")) or spec.hub_id.count("/") > 1:
         raise UserError(f"there is no folder '{path}': model.hub_id takes one, or an id of the hub")
     folder = hub.model_folder(spec.hub_id, spec.revision)
@@ -160,7 +174,8 @@ def check_cached(model: Resolved) -> None:
     if model.commit is None:
         return
     config = [path for path in [model.folder / "config.json"] if path.is_file()]
-    for path in (*config, *weight_files(model.folder), *_tokenizer_files(model.folder)):
+    tokenizer = (*_tokenizer_files(model.folder), *_chat_files(model.folder))
+    for path in (*config, *weight_files(model.folder), *tokenizer):
         if not hub.as_given(path):
             raise UserError(
                 f"{path.resolve()} is not as the hub gave {path.name} of {model.place}, it was "
@@ -185,3 +200,8 @@ def _tokenizer_files(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.is_file() and any(fnmatch(path.name, pattern) for pattern in _TOKENIZERS)
     ]
+
+
+def _chat_files(folder: Path) -> list[Path]:
+    """The files of a chat template; it may stand in the tokenizer's config instead."""
+    return [*folder.glob("chat_template*"), *folder.glob("additional_chat_templates/*.jinja")]

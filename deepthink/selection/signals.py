@@ -139,6 +139,7 @@ class ModelReader:
             self._prompt.overflow,
             self._lm.positions,
             delimiter=self._task.delimiter,
+            chat=self._prompt.chat,
         )
 
     def _answers(

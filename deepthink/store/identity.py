@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import StrictFloat, StrictInt, StrictStr
+from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from deepthink.config.job import Config, ModelSpec
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
@@ -95,6 +95,8 @@ class Prompt(Part):
     """How demonstrations and query are tokenised: "apart" or "joint"."""
     overflow: StrictStr
     """What happens to demonstrations that do not fit: "drop", "truncate" or "error"."""
+    chat: StrictBool = False
+    """Whether the prompt is a chat, written by the tokenizer's chat template."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,8 +262,7 @@ def family(key: Identity, thinking: bool = True) -> dict[str, Any]:
 def request(config: Config) -> str:
     """A hash of a config that is known before data, model or plugins are read.
 
-    Two configs with the same hash give the same numbers if their data, their models and the files
-    of their plugins are the same. See `THROUGH_DATA`.
+    Of equal hashes, equal data, models and plugins' files give equal numbers; see `THROUGH_DATA`.
     """
     key = _key(config, _as_written(config), "", "")
     own = () if config.task.own is None else (asdict(config.task.own),)

@@ -183,8 +183,12 @@ class Stored:
 
 
 def load_all(results: Path) -> Stored:
-    """Every record under `results`. Any other JSON file there counts as broken, with the reason."""
-    folder = results / "records"
+    """Every record of a folder of results, as `load_under`."""
+    return load_under(results / "records")
+
+
+def load_under(folder: Path) -> Stored:
+    """Every record under a folder. Any other JSON file there counts as broken, with the reason."""
     by_identity: dict[str, tuple[Path, Record]] = {}
     broken: dict[Path, str] = {}
 

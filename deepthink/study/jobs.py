@@ -73,7 +73,7 @@ def prepare(config: Config, watch: Watcher) -> Job:
             config.pool.overlap,
         )
     data = sources.fingerprint(splits, config.task)
-    key = identity(config, dtype, data, model.weights, model.commit)
+    key = identity(config, dtype, data, model.digest(config.prompt.chat), model.commit)
     return Job(config, model, splits, key, records.path_of(config, key))
 
 

@@ -80,6 +80,7 @@ def prompted(
         config.method.copies,
         config.method.iterations > 1,
         config.task.delimiter,
+        config.prompt.chat,
     )
     fronts = _fronts(lm, queries, config.task)
     return Prompts(group.selection, shown, group.queries, encoded, fronts)

@@ -92,6 +92,7 @@ def described(task: TaskSpec, parts: Parts, file: str) -> tuple[TaskSpec, str]:
     marks: list[Any] | None = None
     if own.choices is None:
         found = classes(parts.all, label, own.labels, file)
+        _check_heading(label, cells, found, file)
     elif options == own.choices:
         marks = _marks(cells[label], options, label, file)
     count = len(parts.pool) - held_out
@@ -169,6 +170,15 @@ def _held_out(own: OwnSpec, parts: Parts, file: str) -> int:
             "demonstrations and dev rows"
         )
     return own.held_out or min(rows // 3, MOST_HELD_OUT)
+
+
+def _check_heading(label: str, cells: own_columns.Cells, found: Label, file: str) -> None:
+    """Raise UserError for a table whose first row was taken for the names of its columns."""
+    if label in map(str, found.values):
+        raise UserError(
+            f"the columns of {file} are called {', '.join(map(shown, cells))}, as if they were a "
+            "row: add a first line with names, such as text,label"
+        )
 
 
 def _check_texts(parts: Sequence[Rows], column: str) -> None:

@@ -38,6 +38,8 @@ def classes(
     names = parts[0].names.get(column, ())
     counts = Counter(_plain(cell, names, where) for part in parts for cell in part.columns[column])
     values = _values(counts, where)
+    if names:
+        values.sort(key=names.index)
     words = [_word(value) for value in values]
     _check(words, counts, where)
     _check_rows(values, counts, parts, column)

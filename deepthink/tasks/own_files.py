@@ -97,7 +97,7 @@ def read(own: OwnSpec, wanted: Sequence[str] | None = None) -> Parts:
     parts = [_joined([_rows(path, columns) for path in part]) for part in paths]
     if len(parts) == 2:
         return Parts(parts[0], parts[1])
-    return _divided(parts[0], own)
+    return by_column(parts[0], own)
 
 
 def _rows(path: Path, wanted: Sequence[str] | None) -> Rows:
@@ -119,8 +119,8 @@ def _joined(parts: Sequence[Rows]) -> Rows:
         raise UserError(f"{parts[0].places[0][0].parent}: {error}") from error
 
 
-def _divided(rows: Rows, own: OwnSpec) -> Parts:
-    """The rows of one file, divided by its column of splits if it has one."""
+def by_column(rows: Rows, own: OwnSpec) -> Parts:
+    """The rows of one table, divided by its column of splits if it has one; UserError as `read`."""
     column = own.split if own.split is not None else _split_column(rows)
     if column is None:
         return Parts(rows)
@@ -147,7 +147,7 @@ def _divided(rows: Rows, own: OwnSpec) -> Parts:
     told: tuple[str, ...] = ()
     if of["dev"]:
         used = "are not used" if of["test"] else "are the test rows, since there are no others"
-        told = (f"the {len(of['dev'])} rows whose '{column}' is {words[of['dev'][0]]} {used}",)
+        told = (f"the {len(of['dev'])} rows whose '{column}' is '{words[of['dev'][0]]}' {used}",)
     return Parts(rows.take(of["train"]), rows.take(scored), column, told)
 
 

@@ -11,19 +11,22 @@ An answer is the delimiter (here a space) and a candidate, in a demonstration an
 scored.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from deepthink.errors import UserError, shown, unknown
 from deepthink.settings import OVERFLOWS, SEAMS
 from deepthink.structures import Example, Tokens
+from deepthink.tasks.chat import Chat
+from deepthink.tasks.example_checks import check_different, checked
 from deepthink.tasks.fitting import Fit, Sizes, fit
-from deepthink.tasks.templates import Shot, anchor, fill, shot
+from deepthink.tasks.templates import Plain, Shot, Writing
 from deepthink.tasks.tokens import (
     continuations,
     count_special,
+    following,
     leading_special_ids,
     tokenise,
     tokenise_and_place,
@@ -88,6 +91,7 @@ def encode(
     copies: int = 1,
     thinks: bool = False,
     delimiter: str = " ",
+    chat: bool = False,
 ) -> Encoded:
     r"""Encode demonstrations, queries and candidates so that they fit a model of `limit` positions.
 
@@ -115,41 +119,56 @@ def encode(
         so many do not fit in front of a query (or, if the model `thinks` about them, twice into
         `limit`), fewer are written, or "error" refuses. Truncated demonstrations are written once.
     delimiter: what joins the template and an answer.
+    chat: whether the prompt is a chat, written by the tokenizer's own chat template: each
+        demonstration is a turn of the user and one of the assistant, who answers without a
+        delimiter. See `deepthink.tasks.chat`.
 
     Raises:
         UserError: nothing fits; an argument is no template or no example; the template holds a
             special token; the tokenizer does not know a candidate, cannot tell two label words
-            apart, or merges an answer with the template.
+            apart, merges an answer with the template, or has no chat template that can be used.
     """
     _check_settings(template, seam, overflow, copies)
-    demonstrations, queries = _examples(demonstrations), _examples(queries)
+    demonstrations, queries = checked(demonstrations), checked(queries)
     if not queries:
         raise UserError("a prompt needs at least one query")
-    prompts = _prompts(tokenizer, template, demonstrations, queries, seam == "joint", delimiter)
+    looks_special = 0
+    writing: Writing = Plain(template, delimiter)
+    if chat:
+        writing = in_chat = Chat.of(tokenizer, template)
+        in_chat.check(tokenizer, demonstrations, queries)
+    else:
+        looks_special = count_special(tokenizer, template, (*demonstrations, *queries))
+    prompts = _prompts(tokenizer, writing, demonstrations, queries, seam == "joint")
     shots = len(demonstrations)
     shown = fit(prompts.measure, shots, queries, overflow, limit, copies, thinks)
-    return prompts.encoded(shown)
+    return replace(prompts.encoded(shown), looks_special=looks_special)
 
 
 @dataclass(frozen=True)
 class _Prompts:
-    """A job's prompts as text, to be tokenised with some of the demonstrations or all."""
+    """A job's prompts as text, to be tokenised with some of the demonstrations or all.
+
+    front: what stands in front of all demonstrations. special: the ids that the tokenizer puts in
+    front of running text. chat: whether the texts are a chat, in which special tokens are written
+    out. separate: the ids of the queries; None where they are cut from those of whole prompts.
+    """
 
     tokenizer: "PreTrainedTokenizerBase"
+    front: str
     shots: Sequence[Shot]
     queries: Sequence[str]
     candidates: list[list[list[int]]]
     special: list[int]
-    looks_special: int
+    chat: bool
     separate: list[list[int]] | None
-    """The ids of the queries, where each is tokenised by itself."""
 
     def measure(self, first: int, copies: int) -> Sizes:
         """The sizes with the demonstrations from `first` on, so many times."""
-        text = "".join(each.text for each in self.shots[first:]) * copies
-        body, queries, _ = self._tokenised(text, ())
-        sizes = _sizes(queries, self.candidates)
-        return Sizes(len(self.special), len(self.special) + len(body), sizes)
+        at_front = [0] if self.chat else []
+        body, queries, places = self._tokenised([*self.shots[first:]] * copies, at_front)
+        front = places[0] if places else len(self.special)
+        return Sizes(front, len(body), _sizes(queries, self.candidates))
 
     def encoded(self, shown: Fit) -> Encoded:
         """The prompts with these demonstrations, and where each of them stands."""
@@ -160,59 +179,73 @@ class _Prompts:
             for begin, each in zip(begins, shots, strict=False)
             for place in (0, *each.answer)
         ]
-        text = "".join(each.text for each in shots)
-        body, queries, places = self._tokenised(text, characters)
-        front = len(self.special)
-        starts = [front + max(0, place - shown.cut) for place in (*places, len(body))]
+        body, queries, (front, *places) = self._tokenised(shots, [0, *characters])
+        starts = [max(front, place - shown.cut) for place in (*places, len(body))]
         spans = [range(*ends) for ends in pairwise(starts[::3])]
         answers = [range(*ends) for ends in zip(starts[1::3], starts[2::3], strict=True)]
         gone = sum(not span for span in spans) if shown.cut else 0
         return Encoded(
-            self.special + body[shown.cut :],
+            body[:front] + body[front + shown.cut :],
             queries,
             self.candidates,
             kept=len(self.shots) - shown.first - gone,
             truncated=shown.cut > 0,
             copies=shown.copies,
-            looks_special=self.looks_special,
             spans=tuple(spans[gone:]),
             answers=tuple(answers[gone:]),
         )
 
     def _tokenised(
-        self, text: str, characters: Sequence[int]
+        self, shots: Sequence[Shot], characters: Sequence[int]
     ) -> tuple[list[int], list[list[int]], list[int]]:
-        """The ids of the demonstrations and the queries, and the places of the characters."""
+        """The ids of the demonstrations and of the queries, and where characters of the shots are.
+
+        What stands in front of the first shot is part of the demonstrations, and of the places.
+        """
+        text = self.front + "".join(each.text for each in shots)
+        characters = [len(self.front) + place for place in characters]
         if self.separate is None:
-            return tokenise_jointly(self.tokenizer, text, self.queries, characters)
-        if not characters:
-            return tokenise(self.tokenizer, [text])[0], self.separate, []
-        body, places = tokenise_and_place(self.tokenizer, text, characters)
-        return body, self.separate, places
+            body, queries, places = tokenise_jointly(
+                self.tokenizer, text, self.queries, characters, self.chat
+            )
+        elif characters:
+            queries = self.separate
+            body, places = tokenise_and_place(self.tokenizer, text, characters, self.chat)
+        else:
+            queries, places = self.separate, []
+            (body,) = tokenise(self.tokenizer, [text], self.chat)
+        before = len(self.special)
+        return [*self.special, *body], queries, [before + place for place in places]
 
 
 def _prompts(
     tokenizer: "PreTrainedTokenizerBase",
-    template: str,
+    writing: Writing,
     demonstrations: Sequence[Example],
     queries: Sequence[Example],
     joint: bool,
-    delimiter: str,
 ) -> _Prompts:
-    texts = [fill(template, example.text) for example in queries]
+    chat = isinstance(writing, Chat)
+    texts = [writing.query(example.text) for example in queries]
     words = list(dict.fromkeys(word for example in queries for word in example.candidates))
-    answers = continuations(tokenizer, anchor(template), [delimiter + word for word in words])
-    ids_of = dict(zip(words, answers, strict=True))
+    led = [writing.lead + word for word in words]
+    ids_of = dict(zip(words, continuations(tokenizer, writing.before, led, chat), strict=True))
     if len({example.candidates for example in queries}) == 1:
-        _check_different(ids_of)
+        check_different(ids_of)
+    if chat:  # a turn has the tokens that it has behind the one before it
+        ending = writing.end if demonstrations else writing.front
+        separate = None if joint else following(tokenizer, ending, texts, special=True)
+    else:
+        separate = None if joint else tokenise(tokenizer, texts)
     return _Prompts(
         tokenizer,
-        [shot(template, example, delimiter) for example in demonstrations],
+        writing.front,
+        [writing.shot(example) for example in demonstrations],
         texts,
         candidates=[[ids_of[word] for word in example.candidates] for example in queries],
-        looks_special=count_special(tokenizer, template, (*demonstrations, *queries)),
-        special=leading_special_ids(tokenizer, texts[0]),
-        separate=None if joint else tokenise(tokenizer, texts),
+        special=[] if chat else leading_special_ids(tokenizer, texts[0]),
+        chat=chat,
+        separate=separate,
     )
 
 
@@ -229,43 +262,6 @@ def _check_settings(template: str, seam: str, overflow: str, copies: int) -> Non
         )
     if copies < 1:
         raise UserError(f"copies is {copies}: it must be 1 or more")
-
-
-def _examples(given: Iterable[Example]) -> tuple[Example, ...]:
-    """A list or a generator of examples as a checked tuple."""
-    if isinstance(given, str | Example) or not isinstance(given, Iterable):
-        raise UserError(f"a list of examples is needed, not {type(given).__name__}")
-    examples = tuple(given)
-    for example in examples:
-        if not isinstance(example, Example):
-            raise UserError(f"an Example is needed, not {type(example).__name__}")
-        _check_candidates(example)
-    return examples
-
-
-def _check_candidates(example: Example) -> None:
-    if not 0 <= example.label < len(example.candidates):
-        raise UserError(
-            f"an example has label {example.label}, but {len(example.candidates)} candidates"
-        )
-    if not all(word.strip() for word in example.candidates):
-        raise UserError("an example has an empty candidate")
-    if spaced := [word for word in example.candidates if word[0].isspace()]:
-        raise UserError(
-            f"an example has the candidate {spaced[0]!r}: leave out the space in front, the "
-            "delimiter joins template and answer"
-        )
-
-
-def _check_different(ids_of: Mapping[str, Tokens]) -> None:
-    """Raise UserError for label words with the same tokens: the first of them would always win."""
-    seen: dict[tuple[int, ...], str] = {}
-    for word, ids in ids_of.items():
-        if (other := seen.setdefault(tuple(ids), word)) != word:
-            raise UserError(
-                f"the labels '{other}' and '{word}' are the same tokens to this model's tokenizer: "
-                "use other task.labels"
-            )
 
 
 def _sizes(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> list[int]:

@@ -192,15 +192,21 @@ def _read(source: SourceSpec, task: TaskSpec, root: Path | None) -> Source:
             f"pool and test of {source.repository} name the classes of '{source.label}' "
             "differently: write names in classes, not numbers"
         )
+    commit = None if source.bundled or root or of_own else _folder(source, None).name
+    told = of_own.told if of_own else ()
+    return replace(source_of(pool, test, source, task), commit=commit, told=told)
+
+
+def source_of(pool: Rows, test: Rows, source: SourceSpec, task: TaskSpec) -> Source:
+    """A source's rows as examples; UserError for a row that is none."""
     usual = usual_rows(test, source)
     examples = open_examples_of if task.open else examples_of
     return Source(
         source.repository,
-        commit=None if source.bundled or root or of_own else _folder(source, None).name,
+        commit=None,
         pool=tuple(examples(pool, source, task)),
         test=tuple(examples(usual, source, task)),
         left_out=len(test) - len(usual),
-        told=of_own.told if of_own else (),
     )
 
 

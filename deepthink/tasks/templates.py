@@ -1,6 +1,7 @@
 """Templates filled with texts and answers: what a prompt says, before it becomes tokens."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from deepthink.structures import Example
 
@@ -50,3 +51,56 @@ def anchor(template: str) -> str:
     if line.strip():
         return line
     return end if end.strip() else f"x{end}"
+
+
+class Writing(Protocol):
+    """How examples are written: as running text, `Plain`, or as a chat, `deepthink.tasks.chat`."""
+
+    @property
+    def front(self) -> str:
+        """What stands once in front of all demonstrations."""
+
+    @property
+    def end(self) -> str:
+        """What ends a demonstration, and so stands in front of a query."""
+
+    @property
+    def before(self) -> str:
+        """The text behind which an answer has the tokens that it has in a whole prompt."""
+
+    @property
+    def lead(self) -> str:
+        """What stands in front of an answer and belongs to it."""
+
+    def query(self, text: str) -> str:
+        """A text as a query."""
+
+    def shot(self, example: Example) -> Shot:
+        """An example as a demonstration."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    r"""Prompts as running text, see `shot`.
+
+    >>> Plain("{text}:", lead=" ").query("so dull")
+    'so dull:'
+    """
+
+    template: str
+    lead: str
+    front = ""
+    end = SEPARATOR
+
+    @property
+    def before(self) -> str:
+        """The end of the template, see `anchor`."""
+        return anchor(self.template)
+
+    def query(self, text: str) -> str:
+        """The filled template."""
+        return fill(self.template, text)
+
+    def shot(self, example: Example) -> Shot:
+        """The filled template with its answer."""
+        return shot(self.template, example, self.lead)

@@ -1,7 +1,7 @@
 """Texts as token ids: how a tokenizer is called, and what of it is checked.
 
-Special tokens are never added by these functions, and what is written like one in a text is
-tokenised as text.
+Special tokens are never added by these functions. What is written like one in a text is tokenised
+as text, unless `special` says that it is one, as it is in what a chat template writes.
 """
 
 import re
@@ -10,21 +10,26 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from deepthink.errors import UserError
+from deepthink.errors import UserError, shown
 from deepthink.structures import Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def tokenise(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[list[int]]:
+def tokenise(
+    tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], special: bool = False
+) -> list[list[int]]:
     """The ids of each text by itself."""
-    rows = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)
+    rows = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=not special)
     return [list(ids) for ids in rows["input_ids"]]
 
 
 def tokenise_and_place(
-    tokenizer: "PreTrainedTokenizerBase", text: str, characters: Sequence[int]
+    tokenizer: "PreTrainedTokenizerBase",
+    text: str,
+    characters: Sequence[int],
+    special: bool = False,
 ) -> tuple[list[int], list[int]]:
     """The ids of a text, and for each place between characters how many tokens begin before it.
 
@@ -33,10 +38,14 @@ def tokenise_and_place(
     """
     if tokenizer.is_fast:
         row = tokenizer(
-            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+            text,
+            add_special_tokens=False,
+            split_special_tokens=not special,
+            return_offsets_mapping=True,
         )
         return list(row["input_ids"]), places(row["offset_mapping"], characters)
-    whole, *beginnings = tokenise(tokenizer, [text, *(text[:place] for place in characters)])
+    texts = [text, *(text[:place] for place in characters)]
+    whole, *beginnings = tokenise(tokenizer, texts, special)
     return whole, [_spanned(whole, ids) for ids in beginnings]
 
 
@@ -45,6 +54,7 @@ def tokenise_jointly(
     shown: str,
     queries: Sequence[str],
     characters: Sequence[int] = (),
+    special: bool = False,
 ) -> tuple[list[int], list[list[int]], list[int]]:
     """The ids of the demonstrations and of each query, cut from those of the whole prompts.
 
@@ -62,7 +72,7 @@ def tokenise_jointly(
     joint = tokenizer(
         [shown + query for query in queries],
         add_special_tokens=False,
-        split_special_tokens=True,
+        split_special_tokens=not special,
         return_offsets_mapping=True,
     )
     cut = min(sum(end <= len(shown) for _, end in row) for row in joint["offset_mapping"])
@@ -107,28 +117,77 @@ def leading_special_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list
     raise UserError("this model's tokenizer reads a text otherwise when it adds special tokens")
 
 
-def continuations(
-    tokenizer: "PreTrainedTokenizerBase", before: str, texts: Sequence[str]
+_MERGES = "end task.template elsewhere, without a space, or set another task.delimiter"
+_MERGES_IN_CHAT = "leave out prompt.chat"
+
+
+def following(
+    tokenizer: "PreTrainedTokenizerBase",
+    before: str,
+    texts: Sequence[str],
+    special: bool = False,
 ) -> list[list[int]]:
     """The ids of each text where it follows `before`, for byte-level BPE and SentencePiece alike.
 
     A SentencePiece tokenizer marks the start of a string, so a text alone has other ids than in a
     sentence.
 
+    special: whether the texts are parts of a chat. Then `before` may have other ids by itself.
+
     Raises:
-        UserError: the boundary is not a token boundary, or no token knows the text.
+        UserError: the boundary is not a token boundary.
     """
-    head, *wholes = tokenise(tokenizer, [before, *(before + text for text in texts)])
-    for text, whole in zip(texts, wholes, strict=True):
-        if whole[: len(head)] != head:
+    head, *wholes = tokenise(tokenizer, [before, *(before + text for text in texts)], special)
+    rows = [whole[len(head) :] for whole in wholes]
+    for place, whole in enumerate(wholes):
+        if whole[: len(head)] == head:
+            continue
+        rest = _behind(tokenizer, before, texts[place]) if special and tokenizer.is_fast else None
+        if rest is None:
             raise UserError(
-                f"{text!r} merges with {before!r} in this model's tokenizer: end task.template "
-                "elsewhere, without a space, or set another task.delimiter"
+                f"{shown(texts[place])} merges with {shown(before)} in this model's tokenizer: "
+                f"{_MERGES_IN_CHAT if special else _MERGES}"
             )
-        known = [token for token in whole[len(head) :] if token != tokenizer.unk_token_id]
+        rows[place] = rest
+    return rows
+
+
+def _behind(tokenizer: "PreTrainedTokenizerBase", before: str, text: str) -> list[int] | None:
+    """The ids of a text behind another that has other ids in front of it than alone.
+
+    Two line breaks, for example, may be one token at the end of a text, and two in front of a word.
+    None where a token spans the boundary.
+    """
+    row = tokenizer(before + text, add_special_tokens=False, return_offsets_mapping=True)
+    offsets = row["offset_mapping"]
+    within = sum(begin < len(before) for begin, _ in offsets)
+    if max((end for _, end in offsets[:within]), default=0) > len(before):
+        return None
+    return list(row["input_ids"][within:])
+
+
+def continuations(
+    tokenizer: "PreTrainedTokenizerBase",
+    before: str,
+    texts: Sequence[str],
+    special: bool = False,
+) -> list[list[int]]:
+    """As `following`, for texts that are answers; UserError also for one that no token knows."""
+    rows = following(tokenizer, before, texts, special)
+    for text, ids in zip(texts, rows, strict=True):
+        known = [token for token in ids if token != tokenizer.unk_token_id]
         if not str(tokenizer.decode(known)).strip():
             raise UserError(f"this model's tokenizer knows no part of the answer '{text.strip()}'")
-    return [whole[len(head) :] for whole in wholes]
+    return rows
+
+
+def special_texts(tokenizer: "PreTrainedTokenizerBase") -> re.Pattern[str] | None:
+    """A pattern of all that is written like a special token; None where there is no such token."""
+    tokens = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    tokens = {token for token in tokens if token.strip()}
+    if not tokens:
+        return None
+    return re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))))
 
 
 def count_special(
@@ -140,11 +199,8 @@ def count_special(
         UserError: the template holds such a token, or the tokenizer cannot read one as text, as
             those that look up whole words or unigrams as they stand.
     """
-    tokens = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
-    tokens = {token for token in tokens if token.strip()}
-    if not tokens:
+    if (written := special_texts(tokenizer)) is None:
         return 0
-    written = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))))
     if match := written.search(template):
         raise UserError(
             f"task.template holds the special token {match[0]}, which would be read as text: "
