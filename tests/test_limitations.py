@@ -99,7 +99,8 @@ def questions(results: Path, words: str) -> dict[int, Any]:
     """By t, the log p per token of the questions, from the file itself."""
     (path,) = Path(results).rglob(words)
     table = pd.read_parquet(path.with_suffix(".parquet"))
-    return {t: (rows["score"] / rows["tokens"]).to_numpy() for t, rows in table.groupby("step")}
+    rows = {t: table[table["step"] == t] for t in STEPS}
+    return {t: (of["score"] / of["tokens"]).to_numpy() for t, of in rows.items()}
 
 
 def test_a_change_is_students_interval_over_the_differences_of_questions(results: Path) -> None:
