@@ -206,6 +206,9 @@ def test_what_is_no_model_is_said(lm: tuple[PreTrainedModel, PreTrainedTokenizer
     model, tokenizer = lm
     with pytest.raises(UserError, match="takes a model and its tokenizer"):
         predict(tokenizer, model, TEMPLATE, SHOWN, TEXTS, LABELS)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="eval"):
+        predict(model.train(), tokenizer, TEMPLATE, SHOWN, TEXTS, LABELS)
+    model.eval()
 
 
 def test_what_does_not_fit_may_be_dropped(predicted: Predict) -> None:
