@@ -10,7 +10,7 @@ import pytest
 from scipy.special import softmax
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from deepthink import Example, encode, load, predict
+from deepthink import Example, Memory, encode, load, predict, remember
 from deepthink.config.overrides import compose
 from deepthink.engine import reference
 from deepthink.errors import UserError
@@ -22,6 +22,10 @@ WORDS = ("negative", "positive")
 LABELS = list(WORDS)
 TEMPLATE = "Review: {text}\nSentiment:"
 SHOWN = [("a dull day", "negative"), ("the kettle sings", "positive")]
+CHAT = (
+    "{% for turn in messages %}<{{ turn.role }}>{{ turn.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
 TEXTS = ["a fine kettle", "it leaks and leaks", "dull"]
 
 Predict = Callable[..., pd.DataFrame]
@@ -214,6 +218,45 @@ def test_what_is_no_model_is_said(lm: tuple[PreTrainedModel, PreTrainedTokenizer
 def test_what_does_not_fit_may_be_dropped(predicted: Predict) -> None:
     many = [("day " * 600, "negative"), *SHOWN]
     assert predicted(demonstrations=many, overflow="drop").equals(predicted())
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_memory_predicts_what_its_demonstrations_do(
+    predicted: Predict,
+    lm: tuple[PreTrainedModel, PreTrainedTokenizerBase],
+    tmp_path: Path,
+    chat: bool,
+) -> None:
+    if chat:
+        lm[1].chat_template = CHAT
+    settings: dict[str, Any] = {"iterations": 3, "step_size": 0.5, "positions": "aligned"}
+    memory = remember(*lm, TEMPLATE, SHOWN, LABELS, chat=chat, **settings)
+    memory.save(tmp_path / "opinions.safetensors")
+    kept = Memory.load(tmp_path / "opinions.safetensors", lm[0])
+    wanted = predicted(chat=chat, **settings)
+    assert wanted["t"].tolist() == [3, 3, 3]
+    for given in (memory, kept):
+        assert predicted(demonstrations=given, chat=chat).equals(wanted)
+
+
+@pytest.mark.parametrize(
+    ("changed", "hint"),
+    [
+        ({"iterations": 3}, "thought over already"),
+        ({"every_step": True}, "thought over already"),
+        ({"seam": "joint"}, "seam=joint"),
+        ({"labels": None}, "labels must be"),
+    ],
+)
+def test_what_a_memory_cannot_do_is_one_line(
+    predicted: Predict,
+    lm: tuple[PreTrainedModel, PreTrainedTokenizerBase],
+    changed: dict[str, Any],
+    hint: str,
+) -> None:
+    memory = remember(*lm, TEMPLATE, SHOWN, LABELS)
+    with pytest.raises(UserError, match=hint):
+        predicted(demonstrations=memory, **changed)
 
 
 def test_a_template_may_have_several_columns(predicted: Predict) -> None:
