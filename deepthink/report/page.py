@@ -17,6 +17,7 @@ from deepthink.report import (
     further,
     further_tables,
     layouts,
+    open_tables,
     paper,
     prose,
     sentences,
@@ -83,6 +84,7 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     if others:
         for name, text in _plain(further.NAME, further.TITLE, further.grid(others)):
             yield name, further.long_form(others) if name.endswith(".csv") else text
+    yield from open_tables.texts(runs)
     compared = list(comparison_tables.every(runs))
     yield "tables/comparisons.csv", comparison_tables.long_form(compared)
     yield "README.md", "\n".join(_page(results, runs, built, compared, drawn))
@@ -213,12 +215,15 @@ def _positions(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Ite
 def _tables(results: Path, runs: Runs, built: Sequence[tables.Table]) -> Iterator[str]:
     """Links to all tables, and the first of them as far as they were run."""
     yield "## Tables\n"
-    links = ", ".join(f"[{table.title}](tables/{table.name}.md)" for table in built)
+    titles = {table.name: table.title for table in built} | {open_tables.NAME: open_tables.TITLE}
+    links = ", ".join(f"[{title}](tables/{name}.md)" for name, title in titles.items())
     yield prose.TABLES.format(links=links, notes=_notes(results))
     for table in built:
         measured = [block for block in table.blocks if block.measured]
         if table.front and measured:
             yield from _table(runs, table, measured)
+    if runs.open:
+        yield from open_tables.page(runs, open_tables.blocks(runs))
 
 
 def _notes(results: Path) -> str:
