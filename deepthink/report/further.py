@@ -25,11 +25,8 @@ NAME, TITLE = "further", "Further runs"
 
 
 def is_further(run: Run, names: frozenset[str]) -> bool:
-    """Whether none of these experiments asks for a run, with its task, method, draw and T.
-
-    Runs of open tasks, which have no accuracy, are not further runs.
-    """
-    return not run.record.open and not experiments.asks_for(names, run)
+    """Whether none of these experiments asks for a run, with its task, method, draw and T."""
+    return not experiments.asks_for(names, run)
 
 
 @dataclass(frozen=True)
@@ -102,8 +99,7 @@ def every(runs: Runs, names: frozenset[str]) -> list[FurtherRow]:
 def beside(runs: Runs, rows: Iterable[FurtherRow]) -> list[FurtherRow]:
     """A row for each method, whoever asks for it, on the subjects and tasks of these rows."""
     places = {(row.subject, row.suite) for row in rows}
-    alike = (run for run in runs.all if (_subject(runs, run), run.suite) in places)
-    return _rows(runs, (run for run in alike if not run.record.open))
+    return _rows(runs, (run for run in runs.all if (_subject(runs, run), run.suite) in places))
 
 
 def _rows(runs: Runs, wanted: Iterable[Run]) -> list[FurtherRow]:
