@@ -262,10 +262,15 @@ def test_a_source_of_github_is_checked_by_hash(
 def test_the_beginning_of_a_reference_is_cut_at_a_token(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    (count,) = beginnings(tokenizer, TEMPLATE, " ", ["3+4 = 7 pans.\n#### 7"], "####")
+    reference = "3+4 = 7 pans.\n#### 7"
+    (count,) = beginnings(
+        tokenizer, TEMPLATE, {reference: encoded(tokenizer, f" {reference}")}, "####"
+    )
     assert count == len(encoded(tokenizer, " 3+4 = 7 pans.\n####"))
-    with pytest.raises(UserError, match="as one token"):
-        beginnings(tokenizer, TEMPLATE, " ", ["it is positive"], "posit")
+    merged = "it is positive"
+    with pytest.raises(UserError, match="no tokens for the final answer"):
+        ids = encoded(tokenizer, f" {merged}")
+        beginnings(tokenizer, TEMPLATE, {merged: ids}, "posit")
 
 
 def test_a_specification_says_after_which_t_answers_are_written() -> None:
