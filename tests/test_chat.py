@@ -293,7 +293,9 @@ def test_predict_takes_chats_too(chat_folder: Path) -> None:
     assert frame["p_positive"].tolist() == pytest.approx(rows[:, 1].tolist(), abs=1e-5)
 
 
-def test_prompt_chat_is_a_truth_value() -> None:
+def test_prompt_chat_is_a_truth_value_of_tasks_that_are_scored() -> None:
+    with pytest.raises(UserError, match="the answers of gsm8k are written, not scored"):
+        compose(["task=gsm8k", "prompt.chat=true"])
     assert compose(["prompt.chat=true"]).prompt.chat is True
     with pytest.raises(UserError, match=r"prompt\.chat is 'perhaps'"):
         compose(["prompt.chat=perhaps"])

@@ -188,7 +188,8 @@ def test_no_texts_are_an_empty_frame_of_the_same_columns(predicted: Predict) -> 
         ({"labels": ["negative", "negative"]}, "'negative' twice"),
         ({"labels": ["negative", 1]}, "labels has 1: a label is a word"),
         ({"labels": ["negative", "positive "]}, "without space around it"),
-        ({"template": "Review:"}, "has no {text}"),
+        ({"template": "Review:"}, "needs {text}, or other columns in braces"),
+        ({"template": "If {a}: {b} So:"}, "the template has the columns a, b"),
         ({"template": 3}, "the template is 3"),
         ({"texts": ["word " * 2000]}, "leaves no room in the model's 1024 positions"),
         ({"demonstrations": [("day " * 600, "negative")]}, "do not fit the model's 1024"),
@@ -225,7 +226,7 @@ def test_a_memory_predicts_what_its_demonstrations_do(
 ) -> None:
     if chat:
         lm[1].chat_template = CHAT
-    settings = {"iterations": 3, "step_size": 0.5, "positions": "aligned"}
+    settings: dict[str, Any] = {"iterations": 3, "step_size": 0.5, "positions": "aligned"}
     memory = remember(*lm, TEMPLATE, SHOWN, LABELS, chat=chat, **settings)
     memory.save(tmp_path / "opinions.safetensors")
     kept = Memory.load(tmp_path / "opinions.safetensors", lm[0])
@@ -253,3 +254,22 @@ def test_what_a_memory_cannot_do_is_one_line(
     memory = remember(*lm, TEMPLATE, SHOWN, LABELS)
     with pytest.raises(UserError, match=hint):
         predicted(demonstrations=memory, **changed)
+
+
+def test_a_template_may_have_several_columns(predicted: Predict) -> None:
+    template = "The {a} day? It {b}.\nSentiment:"
+    shown = pd.DataFrame({"a": ["dull", "fine"], "b": ["leaks", "sings"], "label": LABELS})
+    texts = pd.DataFrame({"b": ["sings"], "a": ["fine"], "more": [1]})
+    frame = predicted(template=template, demonstrations=shown, texts=texts)
+    pairs = [({"a": "dull", "b": "leaks"}, LABELS[0]), ({"a": "fine", "b": "sings"}, LABELS[1])]
+    rows = [{"a": " fine", "b": "sings"}]
+    assert predicted(template=template, demonstrations=pairs, texts=rows).equals(frame)
+    plain = predicted(
+        template="The {text}.\nSentiment:",
+        demonstrations=[("dull day? It leaks", LABELS[0]), ("fine day? It sings", LABELS[1])],
+        texts=["fine day? It sings"],
+    )
+    assert plain.equals(frame)
+    for odd, hint in [([{"a": "fine"}], "text 1 has no 'b'"), ([{"a": "x", "b": 3}], "'b' of")]:
+        with pytest.raises(UserError, match=hint):
+            predicted(template=template, demonstrations=shown, texts=odd)

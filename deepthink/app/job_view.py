@@ -16,6 +16,13 @@ from deepthink.study.jobs import Outcome
 
 def show(outcome: Outcome, console: Console) -> None:
     """Print a job's curve as a table, what was unusual, and the record's path."""
+    show_result(outcome, console)
+    verb = "wrote" if outcome.scores is not None else "read, not run again (force=true does):"
+    console.print(f"{verb} {outcome.path}", highlight=False, soft_wrap=True)
+
+
+def show_result(outcome: Outcome, console: Console) -> None:
+    """Print a job's curve as a table, the cost of its selection, and what was unusual."""
     record = outcome.record
     key = record.identity
     title = f"{record.config.model.name} · {key.task.name} · seed {key.seed}"
@@ -27,8 +34,6 @@ def show(outcome: Outcome, console: Console) -> None:
         console.print(_stages(stages, console.width))
     for line in (*_cost(stages), *remarks.of_job(record)):
         console.print(line, highlight=False)
-    verb = "wrote" if outcome.scores is not None else "read, not run again (force=true does):"
-    console.print(f"{verb} {outcome.path}", highlight=False, soft_wrap=True)
 
 
 def show_briefly(outcome: Outcome, console: Console) -> None:
