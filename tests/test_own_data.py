@@ -84,6 +84,13 @@ def test_columns_are_known_by_name_or_by_their_cells(
     assert (source.text, source.label) == (text, label)
 
 
+def test_columns_called_text_and_label_are_taken_before_others(here: Path) -> None:
+    rows = [(text, f"On {text}", label, i % 3) for i, (text, label) in enumerate(ROWS)]
+    write(here, text=lines(rows, "Text,title,Label,topic"))
+    (source,) = task("task.file=reviews.csv").sources
+    assert (source.text, source.label) == ("Text", "Label")
+
+
 def test_numbers_are_classes_in_their_order(here: Path) -> None:
     rows = [(f"{text} Indeed.", 10 - i % 5 * 2) for i, (text, _) in enumerate(ROWS)]
     write(here, text=lines(rows))
