@@ -91,8 +91,8 @@ def task_values(values: Mapping[str, Any]) -> dict[str, Any]:
     template = others.get("template") or f"{{text}}\n{answers}:"
     if own.get("text") is not None and TEXT not in Template.parse(str(template)).columns:
         raise UserError(
-            f"task.text is {shown(own['text'])}, but task.template {shown(template)} has no {{text}}: "
-            "leave out one of them"
+            f"task.text is {shown(own['text'])}, but task.template {shown(template)} has no "
+            "{text}: leave out one of them"
         )
     return {
         **others,

@@ -27,8 +27,8 @@ def columns_of(source: SourceSpec, task: TaskSpec) -> list[str]:
     named = task.columns(source).values()
     if source.label in named and not _listed(source):
         raise UserError(
-            f"a prompt {shown(task.template)} would show column '{source.label}', which is the label: "
-            "take it out of task.template, or name another column as the text or the label"
+            f"a prompt {shown(task.template)} would show column '{source.label}', which is the "
+            "label: take it out of task.template, or name another column as the text or the label"
         )
     return list(dict.fromkeys((*named, source.label, *source.options)))
 
