@@ -269,6 +269,7 @@ def test_a_file_that_is_no_task_is_one_line(
             "the rows have options of their own",
         ),
         (["task.file=reviews.csv", "task.labels=[true,false]"], "need quotation marks in YAML"),
+        (["task.file=reviews.csv", "+task.open={metric: bleu}"], "has labels or options: leave it"),
     ],
 )
 def test_words_that_name_no_task_are_one_line(
