@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from deepthink.config.templates import Template
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.scoring import Scorer
@@ -54,10 +55,11 @@ def remember(
     thinking = Thinking(iterations, step_size, momentum, positions, memory_dtype)
     check_thinking(**asdict(thinking))
     _check_model(model, tokenizer)
-    shown = examples(demonstrations, label_words(labels, demonstrations))
+    parsed = _parsed(template)
+    shown = examples(demonstrations, label_words(labels, demonstrations), parsed)
     prompt = encode(
         tokenizer,
-        template,
+        parsed.prompt,
         shown,
         shown,
         overflow=overflow,
@@ -107,12 +109,15 @@ def predict(
     Args:
         model: a causal language model in eval mode, such as `load` gives.
         tokenizer: its tokenizer.
-        template: what stands in the prompt for an example, with {text} for its text; the label
-            word follows after `delimiter`.
+        template: what stands in the prompt for an example, with {text} for its text, or several
+            columns in braces; the label word follows after `delimiter`.
         demonstrations: a list of (text, label), of `Example`, or of {"text": …, "label": …}; or a
-            pandas frame with the columns text and label; or a memory of demonstrations in the same
-            template, from `remember`, `think` or `Memory.load`, which is not thought over again.
-        texts: the texts to judge: a list, an array or a series, or a frame with the column text.
+            pandas frame with the columns text and label. Where the template has other columns, rows
+            have these, and a pair has a dict of them for its text. A memory of demonstrations in
+            the same template, from `remember`, `think` or `Memory.load`, may stand here too. It is
+            not thought over again.
+        texts: the texts to judge: a list, an array or a series, or a frame with the column text;
+            or a list of dicts or a frame with the template's columns.
         labels: the label words; or, where labels are other values, each value with its word, such
             as {0: "negative", 1: "positive"}. None takes the candidates of the `Example`s.
         iterations: T, by default 5; 1 reads the demonstrations once, which is plain in-context
@@ -146,13 +151,14 @@ def predict(
     kept = demonstrations if isinstance(demonstrations, Memory) else None
     if kept is not None:
         _check_kept(thinking, every_step, seam)
-    shown = [] if kept else examples(demonstrations, words)
-    asked = queries(texts, words)
+    parsed = _parsed(template)
+    shown = [] if kept else examples(demonstrations, words, parsed)
+    asked = queries(texts, words, parsed)
     if not asked:
         return _empty(words.values())
     prompt = encode(
         tokenizer,
-        template,
+        parsed.prompt,
         shown,
         asked,
         seam=seam,
@@ -168,6 +174,12 @@ def predict(
         memories = [kept] if kept else _thought(model, prompt, every_step, thinking)
         frames = [_frame(scorer, memory, prompt, asked, answer_score) for memory in memories]
     return pd.concat(frames, ignore_index=True)
+
+
+def _parsed(template: object) -> Template:
+    if not isinstance(template, str):
+        raise UserError(f"the template is {template!r}: it must be a text with {{text}}")
+    return Template.parse(template)
 
 
 def _thought(
