@@ -16,7 +16,7 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run plan tables readme docs notebooks test test-all lint format bench gpu scaling sync ray \
-	launchers stress lm-eval judge bleu gemma lock clean
+	launchers stress lm-eval judge bleu gemma lock clean-cache clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -122,6 +122,9 @@ lock: ## Regenerate the lock files with uv (newest versions: ARGS=--upgrade)
 	@command -v $(UV) >/dev/null || { echo 'lock: needs uv; name it with UV=/path/to/uv' >&2; exit 1; }
 	@$(PYTHON) scripts/lock.py --uv $(UV) $(ARGS)
 
-clean: ## Remove the virtual environment and the caches
+clean-cache: setup ## Delete converted weights, signals and downloads (ARGS="--only signals"); not results
+	@$(BIN)/python -m deepthink caches --clear $(ARGS)
+
+clean: ## Remove the virtual environment and the caches of tools
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .cache build dist deepthink.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from deepthink.models.by_name import load
     from deepthink.report.frames import predictions, results
     from deepthink.structures import Example
-    from deepthink.study.predicting import predict
+    from deepthink.study.predicting import predict, remember
     from deepthink.tasks.prompts import encode
 
 __version__ = "0.2.0"
@@ -22,6 +22,7 @@ __all__ = [
     "load",
     "predict",
     "predictions",
+    "remember",
     "results",
     "score",
     "think",
@@ -34,6 +35,7 @@ _HOMES = {
     "generate": "engine.generation",
     "load": "models.by_name",
     "predict": "study.predicting",
+    "remember": "study.predicting",
     "predictions": "report.frames",
     "results": "report.frames",
     "score": "engine.scoring",

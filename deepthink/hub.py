@@ -2,6 +2,8 @@
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha1
 from http.client import HTTPException
@@ -16,6 +18,7 @@ from huggingface_hub import constants, get_token, hf_hub_download, snapshot_down
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from deepthink import content
+from deepthink.errors import UserError
 
 
 @cache
@@ -99,6 +102,58 @@ def cache_folder() -> Path:
     """Where this package keeps files: $DEEPTHINK_CACHE, or `deepthink` in the user's cache."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "deepthink"
     return Path(os.environ.get("DEEPTHINK_CACHE", default))
+
+
+HELD = "in-use.lock"
+"""The file in the cache that every process which uses the cache holds until it ends."""
+
+
+@cache
+def hold(folder: Path) -> None:
+    """Keep `alone` from beginning until this process ends, and wait for one that has begun.
+
+    Where the folder cannot be written, or the system has no such locks, it does nothing.
+    """
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        # never closed, since the lock ends with that
+        _lock(os.open(folder / HELD, os.O_RDONLY | os.O_CREAT, 0o644), shared=True)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """While the block runs, no process may use the cache.
+
+    Raises:
+        UserError: a process uses it, this one included; or the system cannot tell.
+    """
+    folder = cache_folder()
+    if not folder.is_dir():
+        yield
+        return
+    try:
+        with (folder / HELD).open("ab") as file:
+            _lock(file.fileno(), shared=False)
+            yield
+    except BlockingIOError as error:
+        raise UserError(f"{folder} is in use: try again when no job runs") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{error.filename or folder} cannot be cleared ({reason})") from error
+
+
+def _lock(number: int, shared: bool) -> None:
+    """Lock an open file as long as it is open.
+
+    Raises:
+        BlockingIOError: not `shared`, and another process has a lock on the file.
+        OSError: the system has no such locks.
+    """
+    try:
+        import fcntl
+    except ImportError as error:
+        raise OSError(f"this system has no such locks, delete {cache_folder()} yourself") from error
+    fcntl.flock(number, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 _SECONDS = 5.0

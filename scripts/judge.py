@@ -28,11 +28,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # lm-eval would look for a newer c
 from measured import add_out, write
 from rates import timed
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from workloads import default_data_root, job_of
 
 from deepthink import score, think
+from deepthink.app.progress_bar import watching
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
 from deepthink.models import devices, loading
@@ -124,10 +124,14 @@ def compare(options: argparse.Namespace, console: Console) -> list[Verdict]:
     judge = HFLM(**settings, softmax_dtype="float64")
     judge_as_it_is = HFLM(**settings)
     every = [rows_of(name, lm, options) for name in options.members]
-    return [
-        verdict(rows, lm, judge, judge_as_it_is)
-        for rows in track(every, "scoring", console=console, transient=True)
-    ]
+    verdicts = []
+    with watching(console, unit="members") as watch:
+        watch.stage("scoring")
+        watch.start(len(every))
+        for rows in every:
+            verdicts.append(verdict(rows, lm, judge, judge_as_it_is))
+            watch.advance(1)
+    return verdicts
 
 
 def rows_of(name: str, lm: loading.LM, options: argparse.Namespace) -> Rows:

@@ -23,6 +23,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from deepthink.app.progress_bar import watching
 from deepthink.store import records
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +55,8 @@ def main() -> None:
     ways = []
     for way in options.ways or WAYS:
         workers, words = WAYS[way]
-        with tempfile.TemporaryDirectory() as folder, console.status(way):
+        with tempfile.TemporaryDirectory() as folder, watching(console) as watch:
+            watch.stage(way)
             begin = time.perf_counter()
             done = subprocess.run(
                 [

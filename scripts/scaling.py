@@ -24,6 +24,7 @@ from measured import add_out, write
 from rich.console import Console
 from rich.table import Table
 
+from deepthink.app.progress_bar import watching
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
 from deepthink.installation import CONF
@@ -149,7 +150,8 @@ def main() -> None:
     for method in methods:
         results = []
         for size in options.sizes:
-            with console.status(f"{method}, n = {size:,}"):
+            with watching(console) as watch:
+                watch.stage(f"{method}, n = {size:,}")
                 command = [sys.executable, __file__, "--single", method, str(size)]
                 process = subprocess.run(command, capture_output=True, text=True, check=False)
             if process.returncode:

@@ -16,6 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from workloads import Workload
 
 from deepthink import score
+from deepthink.app.progress_bar import watching
 from deepthink.engine import reference
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.flops import Costs, scoring_flops
@@ -85,7 +86,8 @@ def measure(
     thinking_flops = of_attention + sum(linear)
     runs, others = [], []
     for turn in range(options.rounds):
-        with console.status(f"{workload.name}: round {turn + 1} of {options.rounds}"):
+        with watching(console) as watch:
+            watch.stage(f"{workload.name}: round {turn + 1} of {options.rounds}")
             runs += [engine() for _ in range(ENGINE_REPETITIONS)]
             seconds, theirs = timed(straightforward, plain.device)
             others.append(seconds)

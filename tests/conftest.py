@@ -137,6 +137,8 @@ def run(
             "method.iterations": 3,
         }
         given = {o.lstrip("+").partition("=")[0] for o in overrides}
+        if "task.file" in given:
+            base = {k: v for k, v in base.items() if k not in ("task", "data_root")}
         if "model" in given:
             base = {k: v for k, v in base.items() if not k.startswith("model")}
         defaults = [f"{k}={v}" for k, v in base.items() if k not in given]

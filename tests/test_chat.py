@@ -13,6 +13,7 @@ from test_token_faults import TOKENIZERS
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    ByT5Tokenizer,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
@@ -174,6 +175,17 @@ def _back(full: Encoded) -> tuple[int, int]:
     return length - full.answers[-1].start, length - full.answers[-1].stop
 
 
+def test_a_tokenizer_that_cannot_say_where_its_tokens_stand_writes_chats_too() -> None:
+    tokenizer = ByT5Tokenizer()
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
+    tokenizer.chat_template = TEMPLATES["chatml"]
+    found = encoded(tokenizer)
+    whole = rendered(tokenizer, *turns(*SHOTS), said(QUERIES[0]))
+    assert found.demonstrations + found.queries[0] == ids(tokenizer, whole)
+    answers = [tokenizer.decode(found.demonstrations[r.start : r.stop]) for r in found.answers]
+    assert answers == ["negative", "positive"]
+
+
 def test_a_date_is_always_the_same() -> None:
     tokenizer = chatting("bytes", "llama 3")
     assert "26 Jul 2024" in tokenizer.decode(encoded(tokenizer).demonstrations)
@@ -293,7 +305,9 @@ def test_predict_takes_chats_too(chat_folder: Path) -> None:
     assert frame["p_positive"].tolist() == pytest.approx(rows[:, 1].tolist(), abs=1e-5)
 
 
-def test_prompt_chat_is_a_truth_value() -> None:
+def test_prompt_chat_is_a_truth_value_of_tasks_that_are_scored() -> None:
+    with pytest.raises(UserError, match="the answers of gsm8k are written, not scored"):
+        compose(["task=gsm8k", "prompt.chat=true"])
     assert compose(["prompt.chat=true"]).prompt.chat is True
     with pytest.raises(UserError, match=r"prompt\.chat is 'perhaps'"):
         compose(["prompt.chat=perhaps"])

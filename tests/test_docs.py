@@ -140,6 +140,35 @@ def test_the_python_on_the_pages_runs(
     assert fences((ROOT / "README.md").read_text(), "python") == [engine]
 
 
+def test_the_python_of_the_page_on_python_runs_from_top_to_bottom(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deepthink.models.by_name import load
+
+    model, tokenizer = load(tiny_folder, device="cpu")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ bos_token + m.role + ':' + m.content + eos_token }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ bos_token + 'assistant:' }}{% endif %}"
+    )
+    asked: list[str] = []
+
+    def loaded(name: str) -> tuple[Any, Any]:
+        asked.append(name)
+        return model, tokenizer
+
+    monkeypatch.setattr(deepthink, "load", loaded, raising=False)
+    names: dict[str, Any] = {}
+    frames = []
+    for text in fences(page("python.md"), "python"):
+        exec(text, names)
+        frames.append(names["frame"])
+    assert asked == ["smollm2-135m"]
+    assert [len(frame) for frame in frames] == [4, 32, 1, 4, 4, 4]
+    assert sorted(names["curve"].index) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert names["memory"].step == 5
+    assert isinstance(names["answer"], str)
+
+
 def test_the_tables_name_every_config() -> None:
     def configs(group: str) -> set[str]:
         return {path.stem for path in (CONF / group).glob("[!_]*.yaml")}

@@ -198,7 +198,7 @@ def test_plain_names_are_taken(name: str) -> None:
 
 KEYS = (
     "wandb.entity", "wandb.group", "wandb.project", "model.revision", "model.name", "model.hub_id",
-    "data_root", "results", "task.template", "device",
+    "model.gguf", "data_root", "results", "task.template", "device",
 )  # fmt: skip
 
 

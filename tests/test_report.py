@@ -291,7 +291,7 @@ def test_a_calibrated_line_is_a_row_only_where_scores_are_stored(tmp_path: Path)
     assert labels()[:2] == ["ICL", "ICL, turned (inductive)"]
 
 
-# further methods
+# further runs
 
 
 def other_method(
@@ -368,7 +368,7 @@ def test_rules_refinements_and_calibrations_of_others_have_rows_of_their_own(
     after = texts(tmp_path)
     assert set(after) - set(before) == {f"tables/further.{end}" for end in ("md", "tex", "csv")}
     assert {n: t for n, t in before.items() if n[:6] == "tables"}.items() <= after.items()
-    assert "## Further methods" in after["README.md"]
+    assert "## Further runs" in after["README.md"]
     lines = list(csv.DictReader(StringIO(after["tables/further.csv"])))
     ids = [key for line in lines for key in line["records"].split()]
     assert len(lines) == 4 * 3

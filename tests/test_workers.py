@@ -310,8 +310,9 @@ def test_the_job_a_worker_died_at_comes_last(
     (folder / "worker7.jsonl").write_text('{"job": 3, "done"')  # it was killed while it wrote
     done = []
 
-    def noted(request: Request) -> Tally:
+    def noted(request: Request, place: str) -> Tally:
         (job,) = request.jobs
+        assert place == f"job {job.seed + 1} of 4"
         done.append(job.seed)
         return Tally(done=1)
 

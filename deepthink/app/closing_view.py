@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deepthink.app import terminal
+from deepthink.app import open_view, terminal
 from deepthink.app.journals import Tally
 from deepthink.app.terminal import plain_table
 from deepthink.errors import UserError
@@ -16,6 +16,7 @@ from deepthink.report import defaults
 from deepthink.report.closing import Block, Closing, Line, build
 from deepthink.report.groups import COLUMNS, Cell
 from deepthink.report.runs import Run
+from deepthink.report.statistics import Estimate
 from deepthink.report.words import MISSING, spread
 from deepthink.store import records
 
@@ -39,13 +40,20 @@ def _close(tally: Tally, console: Console) -> None:
             runs.append(Run(path, records.read(path)))
         except UserError as error:
             console.print(f"not in the table: {error}", highlight=False, soft_wrap=True)
+    opened = [run for run in runs if run.record.open]
+    if len(opened) > 1:
+        open_view.show_series(opened, console)
+    runs = [run for run in runs if not run.record.open]
     if runs and (closing := build(runs, tally.missing)).compares:
         show(closing, console)
 
 
-def show(closing: Closing, console: Console) -> None:
-    """Print what was swept and what was fixed, a table for each model and task, and notes."""
-    for line in heading(closing):
+def show(closing: Closing, console: Console, verb: str = "swept") -> None:
+    """Print what was swept and what was fixed, a table for each model and task, and notes.
+
+    verb: how the line of what was swept begins.
+    """
+    for line in heading(closing, verb):
         console.print(line, style="italic", highlight=False, soft_wrap=True)
     long = sum(len(block.tasks) == 1 for block in closing.blocks) > MOST
     for block in closing.blocks:
@@ -57,19 +65,17 @@ def show(closing: Closing, console: Console) -> None:
         console.print(note, highlight=False)
 
 
-def heading(closing: Closing) -> Iterator[str]:
+def heading(closing: Closing, verb: str) -> Iterator[str]:
     """What was swept, and what all jobs had in common."""
-    swept = [
-        f"{key} ({len(values)})"
-        for key in dict.fromkeys((*named.PLACE, *closing.keys))
-        if key != "task.member" and len(values := named.values(closing.every, key)) > 1
-    ]
+    keys = dict.fromkeys(("model", "task", *closing.keys))
+    counts = {key: len(named.values(closing.every, key)) for key in keys if key not in named.DRAW}
+    swept = [f"{key} ({count})" for key, count in counts.items() if count > 1]
     seeds, orders = (sorted({draw[place] for draw in closing.draws}) for place in (0, 1))
     for name, numbers in (("seed", seeds), ("order", orders)):
         if len(numbers) > 1:
             swept.append(f"{name} ({_range(numbers)})")
     if swept:
-        yield f"swept: {', '.join(swept)}"
+        yield f"{verb}: {', '.join(swept)}"
     fixed = defaults.fixed(closing.every)
     alone = [("seed", seeds), ("order", orders)]
     fixed += [f"{name}={n[0]}" for name, n in alone if len(n) == 1 and (name == "seed" or n[0])]
@@ -92,7 +98,7 @@ def _title(block: Block) -> str:
 
 def _table(closing: Closing, block: Block) -> Table:
     """Two lines for each row but the first: accuracies, and differences to the first row."""
-    columns = _columns(closing)
+    columns = columns_of(closing)
     heads = [key.rpartition(".")[2] for key in closing.keys]
     heads = [*closing.keys] if len({*heads}) < len(heads) else heads
     table = plain_table(" · ".join(heads), "draws", *columns)
@@ -102,14 +108,14 @@ def _table(closing: Closing, block: Block) -> Table:
     for place, line in enumerate(block.lines):
         draws = str(line.draws) if line.draws == line.wanted else f"{line.draws} of {line.wanted}"
         cells = [line.cells[[*COLUMNS].index(column)] for column in columns]
-        numbers = [spread(cell.estimate) if cell else MISSING for cell in cells]
+        numbers = [_number(cell, cell.estimate) if cell else MISSING for cell in cells]
         table.add_row(_label(line), draws, *(numbers if line.draws else ["no result", "", ""]))
         if place and line.draws:
             table.add_row("  − first row", "", *map(_difference, cells), style="dim")
     return table
 
 
-def _columns(closing: Closing) -> list[str]:
+def columns_of(closing: Closing) -> list[str]:
     """The columns that say something: without thinking, all are t = 1."""
     lines = [line for block in closing.blocks for line in block.lines]
     thinks = any(axes.get("method.iterations") != 1 for axes in closing.every)
@@ -128,14 +134,23 @@ def _label(line: Line) -> str:
 def _difference(cell: Cell | None) -> str:
     if cell is None or cell.difference is None:
         return MISSING
-    return "same" if cell.same else spread(cell.difference, signed=True)
+    return "same" if cell.same else _number(cell, cell.difference, signed=True)
+
+
+def _number(cell: Cell, estimate: Estimate, signed: bool = False) -> str:
+    return spread(estimate, signed, digits=4 if cell.open else 1)
 
 
 def _notes(closing: Closing, long: bool) -> Iterator[str]:
     lines = [line for block in closing.blocks for line in block.lines]
     most = max((line.draws for line in lines), default=0)
     over = "draws and test rows" if most > 1 else "test rows alone, since there is one draw"
-    yield f"accuracies in %, with 95 % intervals over {over}"
+    kinds = {cell.open for line in lines for cell in line.cells if cell}
+    names = [
+        *["accuracies in %"] * (False in kinds),
+        *["of open tasks log p per token, in nats"] * (True in kinds),
+    ]
+    yield f"{'; '.join(names)}; with 95 % intervals over {over}"
     for told in dict.fromkeys(line.told for line in lines if line.told):
         rows = dict.fromkeys(_label(line) for line in lines if line.told == told)
         yield f"no difference to the first row, since there is {told}: {', '.join(rows)}"

@@ -137,6 +137,7 @@ class Config:
     plugins: str | None
     results: str
     force: bool
+    keep_memory: bool
     device: str
     token_budget: int | None
     wandb: WandbSpec

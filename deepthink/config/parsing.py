@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from deepthink.config import harness_tasks, search
 from deepthink.config.checks import MOST, check_choice, check_text, with_breaks
 from deepthink.config.job import Config
-from deepthink.config.models import from_gguf
+from deepthink.config.models import taken_place
 from deepthink.config.own import task_values
 from deepthink.config.request import Request
 from deepthink.config.tasks import SuiteSpec
@@ -44,7 +44,7 @@ def parse(composed: DictConfig) -> Request:
     check_choice("verbosity", verbosity, VERBOSITIES)
     _keep_plain(values)
     if isinstance(model := values.get("model"), dict):
-        values["model"] = from_gguf(model)
+        values["model"] = taken_place(model)
     for name in ("results", "plugins"):
         if isinstance(folder := values.get(name), str):
             values[name] = at_home(folder)

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from deepthink import __version__
 from deepthink.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PROBE = 8
 """How many tokens of the plain reading are kept to recognise the weights by."""
@@ -63,7 +65,7 @@ class Origin:
     @classmethod
     def of(
         cls,
-        model: PreTrainedModel,
+        model: "PreTrainedModel",
         ids: tuple[int, ...],
         refine: Callable[..., object],
         first: tuple[Tensor, Tensor],
@@ -89,7 +91,7 @@ class Origin:
         """The model as messages call it: the last part of its name, or its class."""
         return Path(self.name).name or self.model
 
-    def check(self, model: PreTrainedModel) -> None:
+    def check(self, model: "PreTrainedModel") -> None:
         """Raise UserError if a model is of another class, config or commit than the memory's."""
         other, commit = type(model).__name__, getattr(model.config, "_commit_hash", None)
         if other != self.model:
@@ -118,7 +120,7 @@ def name_of(refine: Callable[..., object]) -> str:
     return str(getattr(refine, "func", refine).__module__).rpartition(".")[2]
 
 
-def config_digest(model: PreTrainedModel) -> str:
+def config_digest(model: "PreTrainedModel") -> str:
     """SHA-256 of what a model's config says that differs from its class's defaults.
 
     What changes no key and no value is left out: names and paths, versions, the dtype, the way in

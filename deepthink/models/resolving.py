@@ -8,11 +8,11 @@ from typing import Any
 
 from deepthink import content, hub
 from deepthink.config.job import ModelSpec
-from deepthink.config.models import SPLIT
+from deepthink.config.models import INSTALLED, SPLIT
 from deepthink.errors import UserError
 from deepthink.files import at_home
 from deepthink.models.faults import in_one_line, part_of_several
-from deepthink.models.packages import gguf_of
+from deepthink.models.packages import digest_of, gguf_of
 
 _TOKENIZERS = (
     *("tokenizer*.json", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
@@ -38,7 +38,8 @@ class Resolved:
     gguf: the file that holds the model and is to be converted, or its parts in order; empty for
         other formats.
     commit: the commit of the hub's repository; None for a model on this machine.
-    weights: SHA-256 that identifies the files of a local model; None for the hub and packages.
+    weights: SHA-256 that identifies the files of a local model; None for the hub and for
+        packages of a certain version.
     with_chat: the same, with the files that hold only the tokenizer's chat template; None where
         there are none.
     """
@@ -58,9 +59,9 @@ class Resolved:
     @property
     def name(self) -> str:
         """The name of a converted model's folder in the cache."""
-        if self.spec.package is not None:
+        if self.weights is None:
             return f"{self.spec.package}-{self.spec.revision}"
-        return f"{self.gguf[0].stem}-{(self.weights or '')[:16]}"
+        return f"{self.gguf[0].stem}-{self.weights[:16]}"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -99,7 +100,8 @@ def _resolved(spec: ModelSpec) -> Resolved:
     """As `resolve`; what the hub's client raises comes as it is."""
     if spec.package is not None:
         gguf = gguf_of(spec, spec.package)
-        return Resolved(spec, str(gguf[0].parent), gguf[0].parent, gguf)
+        weights = digest_of(gguf) if spec.revision == INSTALLED else None
+        return Resolved(spec, str(gguf[0].parent), gguf[0].parent, gguf, weights=weights)
     path = Path(at_home(spec.hub_id))
     if path.suffix.lower() == ".gguf" and not path.is_dir():
         return _of_gguf(spec, path)

@@ -130,9 +130,15 @@ def blocks(entries: Sequence[Entry]) -> tuple[Block, ...]:
         tasks = [*dict.fromkeys(entry.task for entry in here)]
         of_tasks = [[entry for entry in here if entry.task == task] for task in tasks]
         made += [_block(rows, [entries]) for entries in of_tasks]
-        if len(tasks) > 1 and (average := _block(rows, of_tasks)).lines:
+        answered = [entries for entries in of_tasks if not any(map(_is_open, entries))]
+        if len(answered) > 1 and (average := _block(rows, answered)).lines:
             made.append(average)
     return tuple(made)
+
+
+def _is_open(entry: Entry) -> bool:
+    """Whether a job is of an open task, whose numbers are no accuracies."""
+    return any(key.startswith("task.open.") for key in entry.axes)
 
 
 def _groups(entries: Sequence[Entry], rows: Sequence[Label]) -> list[Group]:

@@ -41,6 +41,8 @@ def fixed(every: Sequence[Axes]) -> list[str]:
         if key in ALWAYS:
             if found[0] is not None:
                 words.append(f"{key}={named.shown(found[0])}")
+        elif key.startswith("method.") and found[0] is None:
+            continue
         elif told and not key.endswith(".source") and found[0] != usual().get(key):
             words.append(f"{key}={named.shown(found[0])}")
     return words

@@ -94,16 +94,16 @@ def setting(experiment: str, **axes: str) -> Setting:
 
 def asks_for(names: frozenset[str], run: Run) -> bool:
     """Whether any of these experiments asks for a run, on whatever scale and of whatever model."""
-    return (run.family, run.draw) in _asked(names)
+    return (run.family, run.iterations, run.draw) in _asked(names)
 
 
 @lru_cache
-def _asked(names: frozenset[str]) -> frozenset[tuple[Family, Draw]]:
+def _asked(names: frozenset[str]) -> frozenset[tuple[Family, int, Draw]]:
     return frozenset(
-        (family, draw)
+        (family, config.method.iterations, draw)
         for name in names
         for setting in settings(name)
-        for family in setting.families
+        for config, family in zip(setting.configs, setting.families, strict=True)
         for draw in setting.draws
     )
 

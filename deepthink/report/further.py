@@ -1,10 +1,13 @@
-"""The table of further methods: runs of rules, refinements and calibrations that no layout has."""
+"""Further runs: those that no experiment of the page asks for, such as one's own tasks and methods.
+
+`every` has a row for each method on each task; `further_tables` lays them out.
+"""
 
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from io import StringIO
 from typing import Any
 
@@ -16,50 +19,37 @@ from deepthink.report.render import Grid
 from deepthink.report.runs import Draw, Run, Runs, one_per_draw
 from deepthink.report.statistics import Estimate
 from deepthink.report.words import interval
-from deepthink.store.identity import digest, family, identity
+from deepthink.store.identity import digest, family
 
-NAME, TITLE = "further", "Further methods"
+NAME, TITLE = "further", "Further runs"
 
 
 def is_further(run: Run, names: frozenset[str]) -> bool:
-    """Whether a run's rule, refinement or calibration is none that these experiments use.
-
-    A rule counts by its name, a rule from a file outside this package always.
-    """
-    if experiments.asks_for(names, run):
-        return False
-    method = Method.of(run.record.identity)
-    new_rule = method.rule.source or method.rule.name not in _rules(names)
-    return bool(new_rule) or not method.iterates or method.calibrates
-
-
-@lru_cache
-def _rules(names: frozenset[str]) -> frozenset[str]:
-    """The selection rules that these experiments use."""
-    return frozenset(
-        str(identity(config, "", "").selector["name"])
-        for name in names
-        for setting in experiments.settings(name)
-        for config in setting.configs
-    )
+    """Whether none of these experiments asks for a run, with its task, method, draw and T."""
+    return not experiments.asks_for(names, run)
 
 
 @dataclass(frozen=True)
 class FurtherRow:
-    """The runs of one further method on a task or suite, which differ in their draw alone.
+    """The runs of one method on a task or suite, which differ in their draw alone.
 
+    suite: the suite, or the task's own name. task: the same, of a suite with how many members.
     label: the method's name in the path of its records. iterations: T. runs: by draw, one run or
-    one for each member of the suite. settings: the settings in which the rows of a subject and task
-    differ, by name.
+    one for each member of the suite. common: every setting that the runs share, by its dotted name.
+    settings: those of them in which the rows of a subject and task differ. left_out: runs of the
+    row that are not among `runs`, see `runs.one_per_draw`, or whose draw lacks a member.
     """
 
     subject: Subject
+    suite: str
     task: str
     label: str
     method: Method
     iterations: int
     runs: dict[Draw, tuple[Run, ...]]
+    common: Mapping[str, Any]
     settings: Mapping[str, Any]
+    left_out: tuple[Run, ...]
 
     @property
     def readings(self) -> dict[str, Reading]:
@@ -89,7 +79,7 @@ class FurtherRow:
         """The words that name the row."""
         method = (self.method.rule, self.method.refinement, self.method.calibration)
         known = {key: value for key, value in self.settings.items() if value is not None}
-        settings = ", ".join(f"{key}={_shown(value)}" for key, value in known.items())
+        settings = ", ".join(f"{key}={shown(value)}" for key, value in known.items())
         words = (*map(str, method), str(self.iterations), settings)
         return self.subject.model, str(self.subject.scale), self.task, self.label, *words
 
@@ -97,20 +87,34 @@ class FurtherRow:
 _PLACE = (
     "model", "scale", "task", "label", "rule", "refinement", "calibration", "T", "settings",
 )  # fmt: skip
-_READINGS = ("t = 1", "t = T", "t by dev")
+READINGS = ("t = 1", "t = T", "t by dev")
+_Key = tuple[Subject, str, int, str]
 
 
 def every(runs: Runs, names: frozenset[str]) -> list[FurtherRow]:
-    """One row for each further method, subject, task and T; see `is_further`."""
-    alike: dict[tuple[Subject, str, int, str], list[Run]] = {}
-    for run in runs.all:
-        if is_further(run, names):
-            subject = Subject(runs, run.model, run.scale)
-            key = (subject, run.suite, run.iterations, digest(_family(run)))
-            alike.setdefault(key, []).append(run)
+    """One row for each method, subject, task and T that has a further run; see `is_further`."""
+    return _rows(runs, (run for run in runs.all if is_further(run, names)))
+
+
+def beside(runs: Runs, rows: Iterable[FurtherRow]) -> list[FurtherRow]:
+    """A row for each method, whoever asks for it, on the subjects and tasks of these rows."""
+    places = {(row.subject, row.suite) for row in rows}
+    return _rows(runs, (run for run in runs.all if (_subject(runs, run), run.suite) in places))
+
+
+def _rows(runs: Runs, wanted: Iterable[Run]) -> list[FurtherRow]:
+    alike: dict[_Key, list[Run]] = {}
+    for run in wanted:
+        key = (_subject(runs, run), run.suite, run.iterations, digest(_family(run)))
+        alike.setdefault(key, []).append(run)
     ordered = sorted(alike.items(), key=lambda item: _order(item[0][0], item[1][0]))
-    settings = _differing({key: _family(members[0]) for key, members in ordered})
-    return [_row(key[0], members, settings[key]) for key, members in ordered]
+    common = {key: dict(_flattened(_family(members[0]))) for key, members in ordered}
+    settings = _differing(common)
+    return [_row(key[0], members, common[key], settings[key]) for key, members in ordered]
+
+
+def _subject(runs: Runs, run: Run) -> Subject:
+    return Subject(runs, run.model, run.scale)
 
 
 def _order(subject: Subject, run: Run) -> tuple[object, ...]:
@@ -127,7 +131,9 @@ def _family(run: Run) -> dict[str, Any]:
     return {**common, "task": task}
 
 
-def _row(subject: Subject, runs: Sequence[Run], settings: Mapping[str, Any]) -> FurtherRow:
+def _row(
+    subject: Subject, runs: Sequence[Run], common: Mapping[str, Any], settings: Mapping[str, Any]
+) -> FurtherRow:
     members: dict[str, list[Run]] = {}
     for run in runs:
         members.setdefault(run.task, []).append(run)
@@ -138,25 +144,31 @@ def _row(subject: Subject, runs: Sequence[Run], settings: Mapping[str, Any]) -> 
         for draw in draws
         if all(draw in by_draw for by_draw in by_member)
     }
+    counted = {run.path for many in complete.values() for run in many}
     first = runs[0]
-    task = first.task if first.task == first.suite else f"{first.suite}, {len(members)} members"
-    method = Method.of(first.record.identity)
-    label = first.path.parent.name
-    return FurtherRow(subject, task, label, method, first.iterations, complete, settings)
+    return FurtherRow(
+        subject=subject,
+        suite=first.suite,
+        task=first.task if first.task == first.suite else f"{first.suite}, {len(members)} members",
+        label=first.path.parent.name,
+        method=Method.of(first.record.identity),
+        iterations=first.iterations,
+        runs=complete,
+        common=common,
+        settings=settings,
+        left_out=tuple(run for run in runs if run.path not in counted),
+    )
 
 
-def _differing(
-    families: Mapping[tuple[Subject, str, int, str], dict[str, Any]],
-) -> dict[tuple[Subject, str, int, str], dict[str, Any]]:
+def _differing(flat: Mapping[_Key, Mapping[str, Any]]) -> dict[_Key, dict[str, Any]]:
     """Of each row, the settings in which the rows of its subject and task differ.
 
     The parts of the method are left out, since they have columns of their own.
     """
-    flat = {key: dict(_flattened(family)) for key, family in families.items()}
     differing = {}
     for key, settings in flat.items():
         others = [other for place, other in flat.items() if place[:2] == key[:2]]
-        names = sorted({name for other in others for name in other})
+        names = sorted({name for other in others for name in other if not _of_a_part(name)})
         differing[key] = {
             name: settings.get(name)
             for name in names
@@ -165,18 +177,22 @@ def _differing(
     return differing
 
 
+def _of_a_part(name: str) -> bool:
+    """Whether a setting belongs to the rule, the refinement or the calibration."""
+    return name.startswith(("selector.", "thinking.refinement.", "calibration."))
+
+
 def _flattened(family: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every setting of a family by its name, such as "prompt.seam"."""
     for name, value in family.items():
-        if f"{prefix}{name}" in ("selector", "thinking.refinement", "calibration"):
-            continue
         if isinstance(value, dict):
             yield from _flattened(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value of a setting in one line."""
     plain = isinstance(value, str) and value.isprintable()
     return str(value) if plain else json.dumps(value, ensure_ascii=False)
 
@@ -186,12 +202,12 @@ def grid(rows: Iterable[FurtherRow]) -> Grid:
     lines = (
         (
             *row.place,
-            *(interval(row.estimates.get(column)) for column in _READINGS),
+            *(interval(row.estimates.get(column)) for column in READINGS),
             str(len(row.runs)),
         )
         for row in rows
     )
-    return Grid((*_PLACE, *_READINGS, "n"), tuple(lines))
+    return Grid((*_PLACE, *READINGS, "n"), tuple(lines))
 
 
 def long_form(rows: Iterable[FurtherRow]) -> str:

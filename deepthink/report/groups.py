@@ -4,11 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
+from deepthink.errors import UserError
 from deepthink.report import statistics
 from deepthink.report.measurements import outcomes, percent
+from deepthink.report.open_answers import Questions
 from deepthink.report.readings import BY_DEV, VANILLA, Reading, at
 from deepthink.report.runs import Array, Draw, Run
 from deepthink.report.statistics import Estimate
+from deepthink.store import scores
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,29 @@ class Group:
         return tuple(run.examples for run in next(iter(self.runs.values())))
 
     @property
+    def open(self) -> bool:
+        """Whether the task is open: its numbers are log-probabilities, not accuracies."""
+        return bool(self.first.record.open)
+
+    @cached_property
+    def questions(self) -> dict[Draw, Questions]:
+        """Of an open task, the numbers of each question; UserError if scores are missing."""
+        found = {}
+        for draw, (run,) in self.runs.items():
+            table = scores.read(run.path, run.record.scores)
+            if table is None:
+                raise UserError(f"{scores.place(run.path)} is missing")
+            found[draw] = Questions.of(table)
+        return found
+
+    def outcomes(self, draws: Sequence[Draw], reading: Reading) -> list[Array]:
+        """Of each member [S, I]: 1 where right, or an open answer's log p per token."""
+        if self.open:
+            step = reading.step(self.first)
+            return [np.stack([self.questions[draw].log_p[step] for draw in draws])]
+        return outcomes({draw: self.runs[draw] for draw in draws}, reading)
+
+    @property
     def count(self) -> int:
         """Test examples, of all members together."""
         return sum(len(run.record.gold.of("test")) for run in next(iter(self.runs.values())))
@@ -71,15 +99,19 @@ class Cell:
     """An accuracy in per cent, and how far it is from that of another setting, in points.
 
     difference: None if nothing is compared. same: whether every outcome is the other's.
+    open: whether both are log-probabilities per token instead, in nats.
     """
 
     estimate: Estimate
     difference: Estimate | None = None
     same: bool = False
+    open: bool = False
 
 
 def cell(column: str, groups: Sequence[Group], others: Sequence[Group] | None) -> Cell | None:
     """The number of a setting in one of `COLUMNS`, averaged over its tasks; None without a dev set.
+
+    Either all tasks are open or none is.
 
     groups: one for each task; they have a draw in common. others: those of the setting to compare
         with, which share a draw and the rows of the data with them.
@@ -88,17 +120,27 @@ def cell(column: str, groups: Sequence[Group], others: Sequence[Group] | None) -
     if ours is None:
         return None
     weights = [1 / len(members) for members in ours for _ in members]
-    estimate = percent(statistics.average_accuracy(_flat(ours), weights=weights))
+    is_open = groups[0].open
+    estimate = _mean(_flat(ours), weights, is_open)
     both = shared([*groups, *(others or ())])
     theirs = _outcomes(column, others, both) if others else None
     compared = _outcomes(column, groups, both)
     if others is None or theirs is None or compared is None:
-        return Cell(estimate)
+        return Cell(estimate, open=is_open)
     difference = statistics.average_difference(
         _flat(compared), _flat(theirs), weights=weights, paired=paired(groups, others)
     )
     pairs = zip(_flat(compared), _flat(theirs), strict=True)
-    return Cell(estimate, percent(difference), all((a == b).all() for a, b in pairs))
+    same = all(bool((a == b).all()) for a, b in pairs)
+    return Cell(estimate, difference if is_open else percent(difference), same, is_open)
+
+
+def _mean(outcomes: Sequence[Array], weights: Sequence[float], is_open: bool) -> Estimate:
+    """Accuracy in per cent; of open tasks the mean, with the interval of a difference to zero."""
+    if not is_open:
+        return percent(statistics.average_accuracy(outcomes, weights=weights))
+    nothing = [np.zeros_like(each) for each in outcomes]
+    return statistics.average_difference(outcomes, nothing, weights=weights)
 
 
 def _outcomes(
@@ -110,7 +152,7 @@ def _outcomes(
         reading = COLUMNS[column](group)
         if reading is None:
             return None
-        found.append(outcomes({draw: group.runs[draw] for draw in draws}, reading))
+        found.append(group.outcomes(draws, reading))
     return found
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from deepthink.report import statistics
 from deepthink.report.runs import Array
 from deepthink.report.statistics import Estimate
+from deepthink.tasks.written_answers import WAYS
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,13 @@ class Questions:
     """The means over each question's references, after every scored t, for I questions.
 
     log_p: t → [I] float64, log-probability per token in nats. final: t → [I], of the final answer;
-    empty where references have none.
+    empty where references have none. correct: for each way to find final answers in written ones,
+    t → [I], 1 where it is right; t without written answers are left out.
     """
 
     log_p: Mapping[int, Array]
     final: Mapping[int, Array]
+    correct: Mapping[str, Mapping[int, Array]]
 
     @classmethod
     def of(cls, scores: pd.DataFrame) -> "Questions":
@@ -32,11 +35,17 @@ class Questions:
         """
         per_token = scores["score"] / scores["tokens"]
         final = scores.get("final")
-        return cls(_by_step(scores, per_token), {} if final is None else _by_step(scores, final))
+        right = {way: scores[f"{way}_correct"] for way in WAYS if f"{way}_correct" in scores}
+        return cls(
+            _by_step(scores, per_token),
+            {} if final is None else _by_step(scores, final),
+            {way: _by_step(scores, values) for way, values in right.items()},
+        )
 
 
 def _by_step(scores: pd.DataFrame, values: pd.Series) -> dict[int, Array]:
-    means = values.groupby([scores["step"], scores["query"]]).mean()
+    known = values.dropna().astype(np.float64)
+    means = known.groupby([scores["step"], scores["query"]]).mean()
     steps = means.index.get_level_values(0)
     return {int(step): means[steps == step].to_numpy(np.float64) for step in steps.unique()}
 

@@ -15,7 +15,9 @@ from deepthink.report import (
     experiments,
     figures,
     further,
+    further_tables,
     layouts,
+    open_tables,
     paper,
     prose,
     sentences,
@@ -25,7 +27,7 @@ from deepthink.report import (
 )
 from deepthink.report.comparison_tables import ComparisonRow
 from deepthink.report.figures import Drawn
-from deepthink.report.further import FurtherRow
+from deepthink.report.further_tables import Swept
 from deepthink.report.measurements import Subject
 from deepthink.report.render import Grid, gaps, grid, header, latex, long_form, markdown, so_far
 from deepthink.report.runs import Runs
@@ -36,17 +38,12 @@ EXPERIMENTS = frozenset(
     | {figure.experiment for figure in figures.FIGURES}
     | {claim.experiment for claim in claims.CLAIMS}
 )
-"""The experiments that the page is about.
-
-A run that none of them asks for is on the page only if its method is further: see `further`.
-"""
+"""The experiments that the page is about. Runs that none of them asks for: see `further`."""
 
 
 def load(results: Path) -> Runs:
-    """The runs under `results` that the page is about."""
-    return Runs.load(results).only(
-        lambda run: experiments.asks_for(EXPERIMENTS, run) or further.is_further(run, EXPERIMENTS)
-    )
+    """The runs under `results`. All of them are on the page."""
+    return Runs.load(results)
 
 
 def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
@@ -57,6 +54,10 @@ def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
     writer = Writer(results)
     drawn = []
     for each, drawing in figures.every(runs, stage):
+        writer.figure(each.file, drawing)
+        drawn.append(each)
+    swept = _swept(runs)
+    for each, drawing in figures.of_further(swept, stage):
         writer.figure(each.file, drawing)
         drawn.append(each)
     stage("tables")
@@ -83,9 +84,10 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     if others:
         for name, text in _plain(further.NAME, further.TITLE, further.grid(others)):
             yield name, further.long_form(others) if name.endswith(".csv") else text
+    yield from open_tables.texts(runs)
     compared = list(comparison_tables.every(runs))
     yield "tables/comparisons.csv", comparison_tables.long_form(compared)
-    yield "README.md", "\n".join(_page(results, runs, built, others, compared, drawn))
+    yield "README.md", "\n".join(_page(results, runs, built, compared, drawn))
 
 
 def _plain(name: str, title: str, content: Grid) -> Iterator[tuple[str, str]]:
@@ -115,7 +117,6 @@ def _page(
     results: Path,
     runs: Runs,
     built: Sequence[tables.Table],
-    others: Sequence[FurtherRow],
     compared: Sequence[ComparisonRow],
     drawn: Sequence[Drawn],
 ) -> Iterator[str]:
@@ -130,14 +131,32 @@ def _page(
     yield from _thinking(compared, drawn)
     yield from _positions(compared, drawn)
     yield from _tables(results, runs, built)
-    if others:
-        yield f"## {further.TITLE}\n"
-        yield f"{prose.ACCURACY} {prose.FURTHER}\n"
-        yield markdown(further.grid(others)) + "\n"
+    yield from _further(runs, drawn)
     yield "## Figures\n"
     yield prose.FIGURES
     yield from (_image(each) for each in drawn if not each.figure.section)
     yield prose.METHODS
+
+
+def _swept(runs: Runs) -> list[Swept]:
+    """The further runs by model and scale, beside all others of the same tasks."""
+    return further_tables.groups(further.beside(runs, further.every(runs, EXPERIMENTS)))
+
+
+def _further(runs: Runs, drawn: Sequence[Drawn]) -> Iterator[str]:
+    """The further runs: for each model and scale a table and the curves of its tasks."""
+    swept = _swept(runs)
+    if not swept:
+        return
+    yield f"## {further.TITLE}\n"
+    yield f"{prose.ACCURACY} {prose.FURTHER}\n"
+    for group in swept:
+        yield f"### {group.subject}\n"
+        yield markdown(group.grid) + "\n"
+        yield from (sentence + "\n" for sentence in further_tables.differences(group))
+        yield from _images(further.NAME, drawn, group.subject)
+    if sentence := further_tables.left_out(further.beside(runs, further.every(runs, EXPERIMENTS))):
+        yield sentence + "\n"
 
 
 def _image(drawn: Drawn) -> str:
@@ -196,12 +215,15 @@ def _positions(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Ite
 def _tables(results: Path, runs: Runs, built: Sequence[tables.Table]) -> Iterator[str]:
     """Links to all tables, and the first of them as far as they were run."""
     yield "## Tables\n"
-    links = ", ".join(f"[{table.title}](tables/{table.name}.md)" for table in built)
+    titles = {table.name: table.title for table in built} | {open_tables.NAME: open_tables.TITLE}
+    links = ", ".join(f"[{title}](tables/{name}.md)" for name, title in titles.items())
     yield prose.TABLES.format(links=links, notes=_notes(results))
     for table in built:
         measured = [block for block in table.blocks if block.measured]
         if table.front and measured:
             yield from _table(runs, table, measured)
+    if runs.open:
+        yield from open_tables.page(runs, open_tables.blocks(runs))
 
 
 def _notes(results: Path) -> str:

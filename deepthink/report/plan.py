@@ -61,10 +61,10 @@ def work(
     )
     others = [o for o in overrides if not o.startswith("model=")]
     finished: dict[str, set[str]] = {}
-    for run in runs.all:
+    for run in (*runs.all, *runs.open):
         request = answered(run.record.identity, run.record.config)
         finished.setdefault(request, set()).add(run.scale.dtype)
-    known = [*runs.all, *more]
+    known = [*runs.all, *runs.open, *more]
     found = []
     for model in models:
         signals: set[str] = set()

@@ -82,10 +82,12 @@ TABLES = (
 )
 
 FURTHER = (
-    "The runs below use a selection rule, a refinement of the memory or a calibration that no "
-    "other table has. T is the number of iterations. The column of settings shows where rows of "
-    "the same model, scale and task differ. The number of a suite is the mean over the members "
-    "that were run. [The CSV file](tables/further.csv) names the records behind every number."
+    "The runs below are in no table of an experiment: their task, method, setting or draw is "
+    "another. Beside them stand all other runs of the same model, scale and task. A method is "
+    "called by its label and by what was swept; T is the number of iterations, k the number of "
+    "demonstrations. The number of a suite is the mean over the members that were run. "
+    "[The full settings](tables/further.md) are in a table of their own, and "
+    "[the CSV file](tables/further.csv) names the records behind every number."
 )
 
 FIGURES = (

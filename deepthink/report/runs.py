@@ -168,8 +168,8 @@ class Runs:
     model's weights over all sizes and dtypes); runs of any other have a scale of their own, so that
     no number and no comparison mixes the two.
 
-    broken: files that do not count, by path relative to the folder, and why. folder: None for runs
-        that lie in none.
+    all: the runs that have accuracies. open: those of open tasks. broken: files that do not count,
+        by path relative to the folder, and why. folder: None for runs that lie in none.
     """
 
     def __init__(
@@ -178,7 +178,9 @@ class Runs:
         broken: Mapping[Path, str] | None = None,
         folder: Path | None = None,
     ) -> None:
-        self.all = _told_apart(runs)
+        every = _told_apart(runs)
+        self.all = tuple(run for run in every if not run.record.open)
+        self.open = tuple(run for run in every if run.record.open)
         self.broken = dict(broken or {})
         self.folder = folder
         self._by_setting: dict[tuple[str, str], list[Run]] = {}
@@ -199,8 +201,8 @@ class Runs:
         return cls(runs, broken, results)
 
     def only(self, wanted: Callable[[Run], bool]) -> "Runs":
-        """The same without the runs that are not wanted."""
-        return Runs(filter(wanted, self.all), self.broken, self.folder)
+        """The same without the runs of classification tasks that are not wanted."""
+        return Runs((*filter(wanted, self.all), *self.open), self.broken, self.folder)
 
     @property
     def models(self) -> list[str]:

@@ -9,16 +9,16 @@ from deepthink.report.statistics import Estimate
 MISSING = "–"
 
 
-def number(value: float | None, signed: bool = False) -> str:
-    """One decimal and a typographic minus sign; a dash for None.
+def number(value: float | None, signed: bool = False, digits: int = 1) -> str:
+    """One decimal, or `digits`, and a typographic minus sign; a dash for None.
 
     >>> number(-2.04), number(2.04, signed=True), number(None)
     ('−2.0', '+2.0', '–')
     """
     if value is None:
         return MISSING
-    text = f"{value:+.1f}" if signed else f"{value:.1f}"
-    return ("0.0" if float(text) == 0 else text).replace("-", "−")
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return (f"{0:.{digits}f}" if float(text) == 0 else text).replace("-", "−")
 
 
 def interval(estimate: Estimate | None, signed: bool = False) -> str:
@@ -29,7 +29,7 @@ def interval(estimate: Estimate | None, signed: bool = False) -> str:
     return f"{number(estimate.mean, signed)} [{ends}]"
 
 
-def spread(estimate: Estimate, signed: bool = False) -> str:
+def spread(estimate: Estimate, signed: bool = False, digits: int = 1) -> str:
     """A mean with half the width of its interval, or with the ends where the mean is no middle.
 
     >>> spread(Estimate(65.0, 58.1, 71.9, 10, 100)), spread(Estimate(100.0, 96.3, 100.0, 1, 100))
@@ -38,7 +38,7 @@ def spread(estimate: Estimate, signed: bool = False) -> str:
     above, below = estimate.high - estimate.mean, estimate.mean - estimate.low
     if abs(above - below) > 1e-6:
         return interval(estimate, signed)
-    return f"{number(estimate.mean, signed)} ± {number(above)}"
+    return f"{number(estimate.mean, signed, digits)} ± {number(above, digits=digits)}"
 
 
 def difference(estimate: Estimate | None) -> str:

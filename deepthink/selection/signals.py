@@ -65,7 +65,9 @@ class ModelReader:
             "answer_score": key.answer_score,
         }
         name = f"{config.model.name}-{config.task.name}-{digest(identity)[:8]}"
-        self.folder = hub.cache_folder() / "signals" / name
+        cache = hub.cache_folder()
+        self.folder = cache / "signals" / name
+        self._cache = cache
         self._identity = identity
 
     @cached_property
@@ -156,6 +158,7 @@ class ModelReader:
 
         A file whose checksum is wrong counts as missing.
         """
+        hub.hold(self._cache)
         path = self.folder / f"{digest(list(question))[:24]}.safetensors"
         if (kept := _load(path)) is not None:
             answers = kept

@@ -25,7 +25,7 @@ THROUGH_DATA = frozenset(
 """Fields of a config that act only through the examples, of which a fingerprint is taken."""
 
 IRRELEVANT = frozenset(
-    {"results", "plugins", "force", "device", "token_budget", "wandb"}
+    {"results", "plugins", "force", "keep_memory", "device", "token_budget", "wandb"}
     | {"model.name", "model.parameters", "task.rows"}
 )
 """Fields of a config that cannot change a number. A device sets the dtype, which can."""

@@ -1,7 +1,7 @@
 """From encoded prompts to scores: a curve over t, the drift of the memory, and every score."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,11 +60,13 @@ def evaluate(
     budget: TokenBudget,
     clock: provenance.Clock,
     watch: Watcher,
+    keep: Callable[[Memory, int], object] | None = None,
 ) -> Evaluated:
     """Refine the memory of each group, and score the group's queries after every scored step.
 
     The points of a step are made as soon as all groups have been scored after it. Scores at t = 1
     that an earlier job of this process had computed are not computed again, unless config.force.
+    keep: called with each memory that is scored, and the index of its group.
 
     Raises:
         UserError: scores are NaN, or a refinement or calibration cannot be used.
@@ -81,7 +83,7 @@ def evaluate(
     thinking = [0] * config.method.iterations
     refine = REFINEMENTS.load(config.method.refining(config.plugins), config.plugins)
     scoring = _Scoring(lm, config, budget, watch)
-    for group in groups:
+    for number, group in enumerate(groups):
         encoded, origin, before = group.encoded, None, 0
         shown = Demonstrations(
             lm.model, encoded.demonstrations, encoded.spans, encoded.answers, config.draw
@@ -93,6 +95,9 @@ def evaluate(
             if (step := memory.step) not in scores:
                 continue
             clock.lap("think")
+            if keep is not None:
+                keep(memory, number)
+                clock.lap("keep")
             rows = scoring.rows(memory, group)
             measured = scores[step]
             measured.add(group, rows)

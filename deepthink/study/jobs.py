@@ -12,7 +12,7 @@ from deepthink.garbage import uncollected
 from deepthink.models.devices import resolve_device, resolve_dtype
 from deepthink.models.resolving import Resolved, resolve
 from deepthink.progress import Watcher
-from deepthink.store import leases, records
+from deepthink.store import leases, memories, records
 from deepthink.store.identity import Identity, identity
 from deepthink.store.leases import Busy
 from deepthink.store.schema import Record
@@ -50,6 +50,12 @@ class Job:
     def done(self) -> bool:
         """Whether its record exists and is not to be made again."""
         return self.path.exists() and not self.config.force
+
+    @property
+    def kept(self) -> bool:
+        """Whether its memories lie beside its record."""
+        steps = self.config.method.steps
+        return all(memories.exists(self.path, step) for step in steps)
 
     @property
     def readings(self) -> int:
@@ -93,7 +99,13 @@ def perform(job: Job, watch: Watcher) -> Outcome:
     """Do a job whose data are read, or read its record; errors as in `run`."""
     if job.done:
         with suppress(records.BrokenRecord):
-            return _read(job)
+            outcome = _read(job)
+            if job.config.keep_memory and not job.kept:
+                watch.tell(
+                    f"{job.path.name} was done before, without keeping its memories: "
+                    "force=true does it again and keeps them"
+                )
+            return outcome
     with uncollected():
         from deepthink.study import making  # slow to import, and not needed to read a record
     making.check(job)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from deepthink import hub
 from deepthink.config.templates import Template
+from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.models import loading
@@ -17,7 +18,7 @@ from deepthink.selection.balance import check_count
 from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.selection.signals import ModelReader
-from deepthink.store import curves, records
+from deepthink.store import curves, memories, records
 from deepthink.store.schema import SCHEMA, Execution, Gold, Record
 from deepthink.store.settings import Settings
 from deepthink.study import accounts, provenance
@@ -71,11 +72,20 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
     watch.stage(f"{config.task.name}: {longest.kept} demonstrations")
     tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
+    keep = _keeping(job, groups, watch) if config.keep_memory else None
     with fitting(f"{tokens} do not fit"):
-        evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch)
+        evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch, keep)
     if evaluated.reused:
         watch.detail("the scores at t = 1 were known from an earlier job of this process")
     return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
+
+
+def _keeping(
+    job: Job, groups: Sequence[Prompts], watch: Watcher
+) -> Callable[[Memory, int], object]:
+    """What writes each memory beside the job's record."""
+    lengths = [len(group.encoded.demonstrations) for group in groups]
+    return memories.Keeper(job.path, lengths, job.config.method.steps, watch.tell).keep
 
 
 def _about(lm: loading.LM, budget: TokenBudget, seconds: float) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`deepthink.predict`: from labelled examples and texts to a frame of predictions, in one call."""
+"""From labelled examples to a memory, and from this and texts to a frame of predictions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -9,6 +9,8 @@ import pandas as pd
 from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from deepthink.config.templates import Template
+from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.scoring import Scorer
 from deepthink.engine.thinking import think
@@ -20,6 +22,55 @@ from deepthink.study.evaluation import check_numbers
 from deepthink.tasks.given import Labels, examples, label_words, queries
 from deepthink.tasks.prediction import predictions
 from deepthink.tasks.prompts import Encoded, encode
+
+
+def remember(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    demonstrations: object,
+    labels: Labels | None = None,
+    *,
+    iterations: int = THINKING.iterations,
+    step_size: float = THINKING.step_size,
+    momentum: float = THINKING.momentum,
+    positions: str = THINKING.positions,
+    memory_dtype: str = THINKING.memory_dtype,
+    overflow: str = "error",
+    delimiter: str = " ",
+    chat: bool = False,
+) -> Memory:
+    r"""The memory of labelled examples after T readings: for `predict`, `generate` or `save`.
+
+        >>> from deepthink import load, remember
+        >>> model, tokenizer = load("smollm2-135m")  # doctest: +SKIP
+        >>> shown, labels = [("so dull", "bad"), ("a joy", "good")], ["bad", "good"]
+        >>> remember(  # doctest: +SKIP
+        ...     model, tokenizer, "{text}\nIt was", shown, labels
+        ... ).save("opinions.safetensors")
+
+    Arguments and errors are as in `predict`. A query as long as the longest demonstration must fit
+    behind the memory.
+    """
+    thinking = Thinking(iterations, step_size, momentum, positions, memory_dtype)
+    check_thinking(**asdict(thinking))
+    _check_model(model, tokenizer)
+    parsed = _parsed(template)
+    shown = examples(demonstrations, label_words(labels, demonstrations), parsed)
+    prompt = encode(
+        tokenizer,
+        parsed.prompt,
+        shown,
+        shown,
+        overflow=overflow,
+        limit=positions_of(model),
+        thinks=iterations > 1,
+        delimiter=delimiter,
+        chat=chat,
+    )
+    with fitting(f"the demonstrations of {len(prompt.demonstrations)} tokens do not fit"):
+        *_, memory = think(model, prompt.demonstrations, **asdict(thinking))
+    return memory
 
 
 def predict(
@@ -58,11 +109,15 @@ def predict(
     Args:
         model: a causal language model in eval mode, such as `load` gives.
         tokenizer: its tokenizer.
-        template: what stands in the prompt for an example, with {text} for its text; the label
-            word follows after `delimiter`.
+        template: what stands in the prompt for an example, with {text} for its text, or several
+            columns in braces; the label word follows after `delimiter`.
         demonstrations: a list of (text, label), of `Example`, or of {"text": …, "label": …}; or a
-            pandas frame with the columns text and label.
-        texts: the texts to judge: a list, an array or a series, or a frame with the column text.
+            pandas frame with the columns text and label. Where the template has other columns, rows
+            have these, and a pair has a dict of them for its text. A memory of demonstrations in
+            the same template, from `remember`, `think` or `Memory.load`, may stand here too. It is
+            not thought over again.
+        texts: the texts to judge: a list, an array or a series, or a frame with the column text;
+            or a list of dicts or a frame with the template's columns.
         labels: the label words; or, where labels are other values, each value with its word, such
             as {0: "negative", 1: "positive"}. None takes the candidates of the `Example`s.
         iterations: T, by default 5; 1 reads the demonstrations once, which is plain in-context
@@ -93,44 +148,71 @@ def predict(
     check_thinking(**asdict(thinking))
     _check_model(model, tokenizer)
     words = label_words(labels, demonstrations)
-    shown, asked = examples(demonstrations, words), queries(texts, words)
+    kept = demonstrations if isinstance(demonstrations, Memory) else None
+    if kept is not None:
+        _check_kept(thinking, every_step, seam)
+    parsed = _parsed(template)
+    shown = [] if kept else examples(demonstrations, words, parsed)
+    asked = queries(texts, words, parsed)
     if not asked:
         return _empty(words.values())
     prompt = encode(
         tokenizer,
-        template,
+        parsed.prompt,
         shown,
         asked,
         seam=seam,
         overflow=overflow,
-        limit=positions_of(model),
+        limit=None if kept else positions_of(model),
         thinks=iterations > 1,
         delimiter=delimiter,
         chat=chat,
     )
-    with fitting(f"the demonstrations of {len(prompt.demonstrations)} tokens do not fit"):
-        steps = _scored(model, prompt, answer_score, every_step, thinking)
-        frames = [_frame(asked, rows, step, answer_score) for step, rows in steps]
+    scorer = Scorer(model, answer_score)
+    length = kept.length if kept else len(prompt.demonstrations)
+    with fitting(f"the demonstrations of {length} tokens do not fit"):
+        memories = [kept] if kept else _thought(model, prompt, every_step, thinking)
+        frames = [_frame(scorer, memory, prompt, asked, answer_score) for memory in memories]
     return pd.concat(frames, ignore_index=True)
 
 
-def _scored(
-    model: PreTrainedModel,
-    prompt: Encoded,
-    answer_score: str,
-    every_step: bool,
-    thinking: Thinking,
-) -> Iterator[tuple[int, list[list[float]]]]:
-    """Each t that is wanted, with the scores of all queries after it."""
-    scorer = Scorer(model, answer_score)
+def _parsed(template: object) -> Template:
+    if not isinstance(template, str):
+        raise UserError(f"the template is {template!r}: it must be a text with {{text}}")
+    return Template.parse(template)
+
+
+def _thought(
+    model: PreTrainedModel, prompt: Encoded, every_step: bool, thinking: Thinking
+) -> Iterator[Memory]:
+    """The memory after each t that is wanted."""
     for memory in think(model, prompt.demonstrations, **asdict(thinking)):
         if every_step or memory.step == thinking.iterations:
-            rows = scorer.score(memory, prompt.queries, prompt.candidates)
-            check_numbers(rows, "the model", memory.step)
-            yield memory.step, rows
+            yield memory
+
+
+def _check_kept(thinking: Thinking, every_step: bool, seam: str) -> None:
+    """Refuse what a memory cannot be asked for once it is made."""
+    if thinking != THINKING or every_step:
+        raise UserError(
+            "a memory has been thought over already: leave out the settings of thinking and "
+            "every_step, or give predict the demonstrations"
+        )
+    if seam != "apart":
+        raise UserError(
+            f"seam={seam} needs the text of the demonstrations: give predict these, not a memory"
+        )
 
 
 def _frame(
+    scorer: Scorer, memory: Memory, prompt: Encoded, asked: Sequence[Example], answer_score: str
+) -> pd.DataFrame:
+    rows = scorer.score(memory, prompt.queries, prompt.candidates)
+    check_numbers(rows, "the model", memory.step)
+    return _table(asked, rows, memory.step, answer_score)
+
+
+def _table(
     asked: Sequence[Example], rows: list[list[float]], step: int, answer_score: str
 ) -> pd.DataFrame:
     words = asked[0].candidates
@@ -147,7 +229,7 @@ def _frame(
 
 def _empty(words: Any) -> pd.DataFrame:
     """A frame without rows that has the columns and dtypes of one with rows."""
-    one = _frame([Example("x", tuple(words), 0)], [[0.0] * len(words)], 1, "sum")
+    one = _table([Example("x", tuple(words), 0)], [[0.0] * len(words)], 1, "sum")
     return one.iloc[:0]
 
 

@@ -1,6 +1,6 @@
-"""The columns of one file: Parquet, JSON Lines (or one JSON list), CSV and TSV.
+"""The columns of one file: Parquet, JSON Lines (or one JSON list), CSV, TSV and Excel.
 
-The last three may also be packed (.gz, .bz2, .xz). A cell of a text table is text, whatever it
+JSON, CSV and TSV may also be packed (.gz, .bz2, .xz). A cell of a text table is text, whatever it
 looks like.
 """
 
@@ -13,6 +13,7 @@ import lzma
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -50,6 +51,8 @@ def read_columns(path: Path, wanted: Sequence[str] | None) -> Table:
     ending = kind(path.name)
     if ending == ".parquet":
         return _parquet(path, wanted)
+    if path.suffix.lower() == SHEET:
+        return _sheet(path, wanted), {}
     if ending not in _TEXTS:
         raise ValueError(f"its name has none of the endings {', '.join(KINDS)}")
     with _PACKED.get(path.suffix.lower(), _unpacked)(path) as file:
@@ -91,6 +94,38 @@ def _parquet(path: Path, named: Sequence[str] | None) -> Table:
         features = Features.from_arrow_schema(schema)
     kinds = {name: features[name] for name in wanted}
     return cells, {n: tuple(k.names) for n, k in kinds.items() if isinstance(k, ClassLabel)}
+
+
+def _sheet(path: Path, named: Sequence[str] | None) -> dict[str, list[Any]]:
+    """The columns of an Excel file with one filled sheet, whose first row names them."""
+    from openpyxl import load_workbook
+
+    try:
+        with closing(load_workbook(path, read_only=True, data_only=True)) as book:
+            tables = {sheet.title: [*_filled(sheet)] for sheet in book.worksheets}
+    except BROKEN:
+        raise
+    except Exception as error:  # openpyxl lets what its parts raise for a wreck pass
+        raise ValueError(f"it is no whole Excel file: {first_line(error)}") from error
+    filled = {title: rows for title, rows in tables.items() if rows}
+    if len(filled) > 1:
+        raise ValueError(
+            f"it has {len(filled)} filled sheets ({', '.join(filled)}): save one alone"
+        )
+    heading, *rows = next(iter(filled.values()), [()])
+    names = ["" if cell is None else str(cell).strip() for cell in heading]
+    places = {name: names.index(name) for name in _checked_columns(names, named)}
+    return {
+        name: [row[place] if place < len(row) else None for row in rows]
+        for name, place in places.items()
+    }
+
+
+def _filled(sheet: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of a sheet that hold something."""
+    for _, row in _counted(sheet.iter_rows(values_only=True)):
+        if any(cell is not None for cell in row):
+            yield row
 
 
 def _json(text: IO[str], named: Sequence[str] | None) -> dict[str, list[Any]]:
@@ -176,6 +211,8 @@ _TEXTS: dict[str, Callable[[IO[str], Sequence[str] | None], dict[str, list[Any]]
     **{".jsonl": _json, ".ndjson": _json, ".json": _json, ".csv": _csv, ".tsv": _tsv}
 }
 KINDS = (".parquet", *_TEXTS)
+SHEET = ".xlsx"
+"""The ending of Excel files, which are read where one is named and not looked for in folders."""
 
 
 def _pieces(text: IO[str]) -> Iterator[str]:

@@ -36,6 +36,7 @@ def fetched(repository: str, commit: str, file: str, sha256: str, kept: str, wha
     url = f"{HOST}/{repository}/{commit}/{file}"
     place = PurePosixPath(kept)
     folder = folder_of(repository, commit) / place.parent
+    hub.hold(hub.cache_folder())
     pooch.get_logger().setLevel("ERROR")
     try:
         return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=place.name, path=folder))

@@ -18,6 +18,9 @@ TEXTS = (
 )
 """Usual names of the columns, of which one alone is taken at its word."""
 
+NOTHING = ("", "nan", "NaN", "#N/A")
+"""Texts by which programs write that a cell holds nothing. "NA" and "none" may be meant."""
+
 Cells = Mapping[str, Sequence[Any]]
 
 
@@ -77,14 +80,14 @@ def _phrases(cells: Sequence[Any]) -> bool:
 
 
 def missing(cell: Any) -> bool:
-    """Whether a cell holds nothing: null, NaN, or a text of spaces.
+    """Whether a cell holds nothing: null, NaN, or a text that is empty or says so.
 
     >>> missing(float("nan")), missing(" "), missing(0)
     (True, True, False)
     """
     if isinstance(cell, float):
         return isnan(cell)
-    return cell is None or (isinstance(cell, str) and cell.strip() in ("", "nan", "NaN"))
+    return cell is None or (isinstance(cell, str) and cell.strip() in NOTHING)
 
 
 def check_filled(parts: Sequence[Rows], wanted: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from deepthink.config.own import OwnSpec
 from deepthink.errors import UserError, shown
 from deepthink.files import at_home
-from deepthink.tasks.formats import KINDS, kind
+from deepthink.tasks.formats import KINDS, SHEET, kind
 from deepthink.tasks.rows import Rows, check_once, joined, of_file
 from deepthink.tasks.split_files import Absent, files_of
 
@@ -77,9 +77,10 @@ def _file(key: str, name: str) -> Path:
         raise UserError(f"task.{key} is {name}, which does not exist: {hint}")
     if not path.is_file():
         raise UserError(f"task.{key} is {name}, which is no file: name a file of rows")
-    if kind(path.name) not in KINDS:
+    endings = (*KINDS, SHEET)
+    if kind(path.name) not in endings:
         raise UserError(
-            f"task.{key} is {name}: its name has none of the endings {', '.join(KINDS)}, so save "
+            f"task.{key} is {name}: its name has none of the endings {', '.join(endings)}, so save "
             "the table as one of these"
         )
     return path

@@ -12,9 +12,8 @@ HF_HUB_OFFLINE=1 there.
 import sys
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
-
-from deepthink.app import streams
+from deepthink.app import streams, terminal
+from deepthink.app.progress_bar import watching
 from deepthink.config.job import Config
 from deepthink.config.overrides import expand, requested
 from deepthink.errors import UserError
@@ -32,15 +31,16 @@ def main(words: Sequence[str]) -> None:
         print((__doc__ or "").format(called=called()))
         return
     configs = [job for sweep_words in expand(words) for job in requested(sweep_words).jobs]
-    console, done, failures = Console(highlight=False), set(), 0
+    console, done, failures = terminal.console(), set(), 0
     for name, key, fetch in (need for config in configs for need in _needs(config)):
         if key in done:
             continue
         done.add(key)
         try:
-            with console.status(f"fetching {name}"):
+            with watching(console) as watch:
+                watch.stage(f"fetching {name}")
                 fetch()
-            console.print(f"{name}: ready")
+            console.print(f"{name}: ready", highlight=False, soft_wrap=True)
         except UserError as error:
             failures += 1
             streams.tell(f"error: {error}", error=True)

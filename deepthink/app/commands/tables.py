@@ -1,7 +1,7 @@
 """Regenerate tables, figures and README.md of a results folder from the records in it.
 
 Without --results, the folders are results, which holds the published study, and results/local if it
-has runs of an experiment. No model is loaded and no network is used. The same records always give
+has runs. No model is loaded and no network is used. The same records always give
 the same bytes.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
-from rich.console import Console
-
+from deepthink.app import terminal
+from deepthink.app.progress_bar import watching
 from deepthink.errors import UserError
 from deepthink.files import at_home
 from deepthink.installation import called
@@ -37,7 +37,7 @@ def main(words: Sequence[str]) -> None:
 def folders(named: Path | None) -> list[Path]:
     """The folders to redraw: the one that was named, else the published study's and the user's.
 
-    The user's is left out if it has no runs of an experiment, unless no study is published.
+    The user's is left out if it has no runs, unless no study is published.
 
     Raises:
         UserError: no folder has records.
@@ -64,12 +64,12 @@ def _has_records(folder: Path) -> bool:
 
 def redraw(results: Path) -> None:
     """Redraw one folder; UserError if it cannot be written."""
-    console, begin = Console(), perf_counter()
+    begin = perf_counter()
     try:
-        with console.status("") as status:
-            status.update("reading records")
+        with watching(terminal.console()) as watch:
+            watch.stage("reading records")
             runs = page.load(results)
-            writer = page.write(results, runs, lambda text: status.update(text))
+            writer = page.write(results, runs, watch.stage)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -5,13 +5,15 @@ run.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from matplotlib import figure
 
-from deepthink.report.figures import demonstrations, iterations, methods
+from deepthink.report import further
+from deepthink.report.figures import demonstrations, iterations, methods, sweeps
 from deepthink.report.figures.style import style
+from deepthink.report.further_tables import Swept
 from deepthink.report.measurements import Subject, subjects
 from deepthink.report.runs import Runs
 from deepthink.store.identity import digest
@@ -74,3 +76,41 @@ def every(runs: Runs, stage: Callable[[str], object]) -> Iterator[tuple[Drawn, f
             with style():
                 if (drawing := each.draw(subject)) is not None:
                     yield Drawn(each, subject), drawing
+
+
+def of_further(
+    groups: Sequence[Swept], stage: Callable[[str], object]
+) -> Iterator[tuple[Drawn, figure.Figure]]:
+    """The curves of every task of these groups, as many figures as there are lines for.
+
+    stage: called with the name of what comes next.
+    """
+    taken: set[str] = set()
+    for group in groups:
+        for column, heading in group.columns.items():
+            stage(f"{heading}: {group.subject.model}")
+            parts = sweeps.parts(group.of_task(column))
+            for number, part in enumerate(parts, 1):
+                words = ["curves", *re.findall(r"[\w.-]+", heading), *sweeps.swept(part)]
+                about = heading
+                if len(parts) > 1:
+                    words.append(str(number))
+                    about += f", part {number} of {len(parts)}"
+                drawn = _curves(words, group.subject, about, part)
+                if drawn.file.lower() in taken:  # another task's name in the same letters
+                    drawn = _curves(
+                        [*words, digest([heading, number])[:8]], group.subject, about, part
+                    )
+                taken.add(drawn.file.lower())
+                with style():
+                    if (drawing := drawn.figure.draw(group.subject)) is not None:
+                        yield drawn, drawing
+
+
+def _curves(words: Sequence[str], subject: Subject, task: str, lines: sweeps.Lines) -> Drawn:
+    """A figure of a task's curves, named by these words."""
+
+    def draw(subject: Subject) -> figure.Figure | None:
+        return sweeps.curves(subject, task, lines)
+
+    return Drawn(Figure("-".join(words), "", draw, section=further.NAME), subject)

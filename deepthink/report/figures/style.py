@@ -28,6 +28,13 @@ LOOKS: tuple[dict[str, Any], ...] = (
     {"color": GREEN, "marker": "^", "linestyle": "-."},
     {"color": PURPLE, "marker": "D", "linestyle": ":"},
 )
+MORE_LOOKS: tuple[dict[str, Any], ...] = (
+    *LOOKS,
+    {"color": ORANGE, "marker": "v", "linestyle": "-"},
+    {"color": SKY, "marker": "P", "linestyle": "--"},
+    {"color": "0.4", "marker": "X", "linestyle": "-."},
+    {"color": "black", "marker": "d", "linestyle": ":"},
+)
 _STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 150,
