@@ -9,10 +9,12 @@ from rich.table import Table
 from deepthink.app.terminal import plain_table
 from deepthink.report import open_tables
 from deepthink.report.open_answers import Questions, change
+from deepthink.report.open_tables import HEADS
 from deepthink.report.runs import Array, Run, Runs
 from deepthink.store.schema import Record
 
-_MEASURES = {"strict": "strict match", "flexible": "flexible match", "bleu": "BLEU", "chrf": "chrF"}
+_JUDGED = ("strict", "flexible", "bleu", "chrf")
+NOTE = "changes are since t = 1, with 95 % intervals over questions; log p is in nats"
 
 
 def curve(record: Record, scores: pd.DataFrame | None) -> Table:
@@ -23,14 +25,14 @@ def curve(record: Record, scores: pd.DataFrame | None) -> Table:
     questions = None if scores is None else Questions.of(scores)
     table = Table()
     table.add_column("t", justify="right")
-    names = [name for name in _MEASURES if any(name in (p.metrics or {}) for p in record.open)]
-    finals = record.open[0].final_log_p is not None
-    for heading in ("log p per token", *(["log p final answer"] if finals else [])):
-        table.add_column(heading, justify="right")
+    names = [name for name in _JUDGED if any(name in (p.metrics or {}) for p in record.open)]
+    finals = ["final_log_p"] if record.open[0].final_log_p is not None else []
+    for name in ("log_p", *finals):
+        table.add_column(HEADS[name], justify="right")
         if questions is not None:
-            table.add_column("change [95 % interval]", justify="right")
+            table.add_column("change", justify="right")
     for name in names:
-        table.add_column(_MEASURES[name], justify="right")
+        table.add_column(HEADS[name], justify="right")
     table.add_column("")
     for point in record.open:
         cells = [str(point.step), f"{point.log_p:.4f}"]

@@ -27,7 +27,7 @@ NOTES = (
     "the last number (flexible); BLEU and chrF are sacrebleu's. n counts draws of demonstrations."
 )
 _NUMBERS = ("log_p", "final_log_p", "strict", "flexible", "bleu", "chrf")
-_HEADS = {
+HEADS = {
     "log_p": "log p per token",
     "final_log_p": "log p final",
     "strict": "strict match",
@@ -35,6 +35,7 @@ _HEADS = {
     "bleu": "BLEU",
     "chrf": "chrF",
 }
+"""What tables call the numbers of open tasks."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def grid(block: OpenBlock) -> Grid:
 
 
 def _columns(name: str) -> tuple[str, ...]:
-    return (_HEADS[name],) if name in ("bleu", "chrf") else (_HEADS[name], "change")
+    return (HEADS[name],) if name in ("bleu", "chrf") else (HEADS[name], "change")
 
 
 def _lines(block: OpenBlock, row: Series) -> Iterator[tuple[str, ...]]:
