@@ -163,7 +163,7 @@ def test_the_python_of_the_page_on_python_runs_from_top_to_bottom(
         exec(text, names)
         frames.append(names["frame"])
     assert asked == ["smollm2-135m"]
-    assert [len(frame) for frame in frames] == [2, 16, 1, 2, 2, 2]
+    assert [len(frame) for frame in frames] == [4, 32, 1, 4, 4, 4]
     assert sorted(names["curve"].index) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert names["memory"].step == 5
     assert isinstance(names["answer"], str)

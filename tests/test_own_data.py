@@ -16,7 +16,9 @@ from own_rows import GOOD, THINGS, lines, loaded, opinions, task, write
 from deepthink.config.overrides import compose, expand
 from deepthink.config.templates import Template
 from deepthink.errors import UserError
-from deepthink.store.identity import identity, record_id, request
+from deepthink.report import commands
+from deepthink.store import records
+from deepthink.store.identity import answered, asked, identity, record_id, request
 from deepthink.tasks import own, sources
 from deepthink.tasks.frames import from_frame
 
@@ -353,6 +355,18 @@ def test_a_run_writes_a_record_of_the_file(run: Command, here: Path) -> None:
     assert record["identity"]["task"]["labels"] == ["good", "poor"]
     code, out, _ = run("task.file=reviews.csv")
     assert code == 0 and "read, not run again" in out
+
+
+def test_the_words_of_a_record_ask_for_it_again(run: Command, here: Path) -> None:
+    write(here)
+    words = ("task.name=shop", r"task.template=Of it: {text}\nIs it?", "task.labels={good: fine}")
+    code, _, err = run("task.file=reviews.csv", *words, "test_size=6", "method=vanilla")
+    assert (code, err) == (0, "")
+    ((path, _),) = stored(here)
+    record = records.read(path)
+    again = compose(commands.words_of(record))
+    again = replace(again, task=own.resolved(again.task))
+    assert asked(again) == answered(record.identity, record.config)
 
 
 def test_seeds_differ_in_their_demonstrations_alone(run: Command, here: Path) -> None:

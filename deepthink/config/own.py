@@ -96,7 +96,7 @@ def task_values(values: Mapping[str, Any]) -> dict[str, Any]:
         )
     return {
         **others,
-        "name": others.get("name") or _stem(file),
+        "name": others.get("name") or named_after(file),
         "template": template,
         "labels": [],
         "demonstrations": own.get("demonstrations") or 1,
@@ -106,10 +106,10 @@ def task_values(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _stem(file: str) -> str:
-    """A file's name without its endings.
+def named_after(file: str) -> str:
+    """The name of a task that is given no other: its file's without its endings.
 
-    >>> _stem("data/reviews.csv.gz"), _stem("reviews/")
+    >>> named_after("data/reviews.csv.gz"), named_after("reviews/")
     ('reviews', 'reviews')
     """
     path = PurePath(file)
