@@ -1,16 +1,13 @@
 """The curve of an open task in the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
-from deepthink.app.terminal import plain_table
-from deepthink.report import open_tables
 from deepthink.report.open_answers import Questions, change
 from deepthink.report.open_tables import HEADS
-from deepthink.report.runs import Array, Run, Runs
+from deepthink.report.runs import Array
 from deepthink.store.schema import Record
 
 _JUDGED = ("strict", "flexible", "bleu", "chrf")
@@ -45,22 +42,6 @@ def curve(record: Record, scores: pd.DataFrame | None) -> Table:
         cells += [_measured(name, point.metrics) for name in names]
         table.add_row(*cells, "plain ICL" if point.step == 1 else "")
     return table
-
-
-def show_series(runs: Sequence[Run], console: Console) -> None:
-    """Print the table of a sweep over open tasks, a block for each model and number of rows."""
-    for block in open_tables.blocks(Runs(runs), asked=False):
-        console.print(block.title, style="bold", highlight=False, soft_wrap=True)
-        grid = open_tables.grid(block)
-        table = plain_table(*grid.header, words=len(block.keys) + 1)
-        for column in table.columns:  # a narrow terminal must cut no number
-            column.no_wrap, column.overflow = False, "fold"
-        for row in grid.rows:
-            table.add_row(*row)
-        console.print(table)
-    console.print(
-        "changes are since the same demonstrations, written and read once", highlight=False
-    )
 
 
 def _change(numbers: Mapping[int, Array], step: int) -> str:

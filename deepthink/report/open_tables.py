@@ -65,19 +65,14 @@ class OpenBlock:
         ]
 
 
-def blocks(runs: Runs, asked: bool = True) -> list[OpenBlock]:
-    """A block for each model and scale.
-
-    asked: whether the rows of the experiment are there, and first, whatever was run.
-    """
+def blocks(runs: Runs) -> list[OpenBlock]:
+    """A block for each model and scale, with the rows of the experiment first."""
     by_subject: dict[Subject, list[Run]] = {}
     for run in runs.open:
         by_subject.setdefault(Subject(runs, run.model, run.scale), []).append(run)
     ordered = sorted(by_subject, key=lambda subject: (subject.model, subject.scale.rank))
     return [
-        OpenBlock(
-            str(subject), tuple(series(by_subject[subject], _asked(subject) if asked else ()))
-        )
+        OpenBlock(str(subject), tuple(series(by_subject[subject], _asked(subject))))
         for subject in ordered
     ]
 
