@@ -162,7 +162,7 @@ def test_every_task_has_a_figure_that_says_what_was_swept(tmp_path: Path) -> Non
             f"moods: η 0.01, 0.1\n{MODEL}, all test rows, float32"
         ),
         f"curves-tones-method-k-{MODEL}-float32": (
-            f"tones: method by_length, deepthink, k 3, 8\n{MODEL}, all test rows, float32"
+            f"tones: by_length, deepthink; k 3, 8\n{MODEL}, all test rows, float32"
         ),
         f"curves-tones-{MODEL}-6-all-all-float32": (
             f"tones: deepthink\n{MODEL}, 6 test rows, float32"

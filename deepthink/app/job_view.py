@@ -32,19 +32,28 @@ def show_result(outcome: Outcome, console: Console) -> None:
     stages = record.selection.stages
     if len(stages) > 1:
         console.print(_stages(stages, console.width))
+    if record.open:
+        console.print(open_view.NOTE, highlight=False)
     for line in (*_cost(stages), *remarks.of_job(record)):
         console.print(line, highlight=False)
 
 
 def show_briefly(outcome: Outcome, console: Console) -> None:
-    """Print one line: the job, its test accuracy at t = 1 and T and by dev, its record's path."""
+    """Print one line: the job, its test accuracy at t = 1 and T and by dev, its record's path.
+
+    Of an open task it has the log-probability per token of the references instead.
+    """
     record = outcome.record
     key = record.identity
     steps = dict.fromkeys((1, key.thinking.iterations))
-    points = [curves.at_step(record.curve, "test", step) for step in steps]
-    parts = [f"t={point.step} {point.accuracy:.1%}" for point in points]
-    if (chosen := curves.by_dev(record.curve)) is not None and len(steps) > 1:
-        parts.append(f"t by dev ({chosen.step}) {chosen.accuracy:.1%}")
+    if record.open:
+        found = {point.step: point for point in record.open}
+        parts = [f"t={step} log p per token {found[step].log_p:.4f}" for step in steps]
+    else:
+        points = [curves.at_step(record.curve, "test", step) for step in steps]
+        parts = [f"t={point.step} {point.accuracy:.1%}" for point in points]
+        if (chosen := curves.by_dev(record.curve)) is not None and len(steps) > 1:
+            parts.append(f"t by dev ({chosen.step}) {chosen.accuracy:.1%}")
     name = f"{record.config.model.name} {key.task.name} {outcome.path.parent.name} seed {key.seed}"
     line = f"{name}: {', '.join(parts)}; {outcome.path}"
     console.print(line, highlight=False, soft_wrap=True)

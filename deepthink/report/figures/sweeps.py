@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from deepthink.report.figures.style import MORE_LOOKS, legend, line, panels, reach, title
+from deepthink.report.figures.style import MORE_LOOKS, line, panels, reach, title
 from deepthink.report.further import FurtherRow, shown
 from deepthink.report.measurements import Subject, average
 from deepthink.report.runs import Array
@@ -35,7 +36,7 @@ def curves(subject: Subject, task: str, lines: Lines) -> Figure | None:
     rows = {name: row for name, row in lines.items() if row.runs}
     if not rows:
         return None
-    text = f"{task}: {', '.join(_told(rows)) or next(iter(rows))}"
+    text = f"{task}: {'; '.join(_told(rows)) or next(iter(rows))}"
     if all(row.iterations == 1 for row in rows.values()):
         return _points(subject, text, rows)
     splits = [split for split in ("test", "dev") if any(_steps(r, split) for r in rows.values())]
@@ -47,8 +48,10 @@ def curves(subject: Subject, task: str, lines: Lines) -> Figure | None:
                 _line(axes, row, split, steps, f"{name} (n = {len(row.runs)})", look)
         axes.set_title(split)
         axes.set_xlabel("iterations t")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel[0].set_ylabel("accuracy, %")
-    legend(panel[0], fontsize=6)
+    handles = panel[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(splits), fontsize=6)
     title(figure, text, subject)
     return figure
 
@@ -119,7 +122,8 @@ def _told(lines: Lines) -> list[str]:
     words = []
     for name, values in _values(lines).items():
         some = ", ".join(values[:4]) + (", …" if len(values) > 4 else "")
-        words.append(f"{symbols.get(name, name.rpartition('.')[2])} {some}")
+        known = "" if name == "method" else f"{symbols.get(name, name.rpartition('.')[2])} "
+        words.append(f"{known}{some}")
     more = len(words) - _MOST_WORDS
     return words if more <= 0 else [*words[:_MOST_WORDS], f"and {more} settings more"]
 
