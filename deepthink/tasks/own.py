@@ -20,7 +20,7 @@ from deepthink.config.tasks import SourceSpec, TaskSpec, as_typed
 from deepthink.config.templates import TEXT
 from deepthink.errors import UserError, shown
 from deepthink.kept import Kept
-from deepthink.tasks import own_columns, own_files
+from deepthink.tasks import harness_tasks, own_columns, own_files
 from deepthink.tasks.examples import columns_of
 from deepthink.tasks.own_classes import Label, classes
 from deepthink.tasks.own_files import Parts
@@ -55,7 +55,7 @@ def resolved(task: TaskSpec, tell: Callable[[str], object] = ignore) -> TaskSpec
     """
     own = task.own
     if own is None or task.sources:
-        return task
+        return task if task.harness is None else harness_tasks.resolved(task)
     paths = [path for part in own_files.files(own) for path in part]
     state = content.states(paths)
     known = KEPT.find(repr(task))

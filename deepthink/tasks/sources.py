@@ -20,7 +20,7 @@ from deepthink.files import at_home
 from deepthink.installation import called
 from deepthink.kept import Kept
 from deepthink.structures import Example, Source, Splits
-from deepthink.tasks import github_files, own, rows, worked_examples
+from deepthink.tasks import github_files, harness_tasks, own, rows, worked_examples
 from deepthink.tasks.examples import columns_of, examples_of, usual_rows
 from deepthink.tasks.open_examples import open_examples_of
 from deepthink.tasks.rows import Rows
@@ -131,6 +131,8 @@ def _root(data_root: str | None) -> Path | None:
 
 def _found(task: TaskSpec, root: Path | None) -> tuple[Source, tuple[object, ...]]:
     """The first source that is there, and the `_state` of each source up to it before the read."""
+    if task.harness is not None:
+        return harness_tasks.source_of(task), ()
     states: list[object] = []
     absent: list[str] = []
     for source in task.sources:
