@@ -5,27 +5,59 @@ L  demonstration tokens (the memory)   H  query heads   G  key/value heads   D  
 Q  queries                             C  candidates of one query    V  vocabulary
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from operator import index
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from deepthink.errors import UserError, shown
 
 Tokens = Sequence[int]
 
 
+class Array(Protocol):
+    """A tensor, or an array of NumPy."""
+
+    def tolist(self) -> Any:
+        """Its numbers as lists of lists."""
+
+
+GivenTokens = Tokens | Array | Mapping[str, Any]
+"""Token ids as callers may give them; the mapping is what a tokenizer returns."""
+
+
 def token_ids(given: Any, vocabulary: int, what: str) -> list[int]:
-    """Token ids as a list, from a list, an array or a tensor.
+    """Token ids as a list, from a list, an array, a tensor, or what a tokenizer returns.
+
+    One row of ids, [1, L], is taken for the ids themselves. Where there is an attention mask,
+    padding is left out.
 
     >>> token_ids((5, 2), vocabulary=10, what="a query")
     [5, 2]
+    >>> token_ids({"input_ids": [[0, 5, 2]], "attention_mask": [[0, 1, 1]]}, 10, "a query")
+    [5, 2]
 
     Raises:
-        UserError: they are no whole numbers, or not all below `vocabulary`.
+        UserError: they are no whole numbers, not all below `vocabulary`, or several rows.
     """
+    ids = unmasked(given) if isinstance(given, Mapping) else given
+    ids = _plain(getattr(ids, "ids", ids))
+    rows = isinstance(ids, list | tuple) and bool(ids) and _is_row(ids[0])
+    if rows and len(ids) == 1:
+        return token_ids(ids[0], vocabulary, what)
+    if isinstance(ids, str) or (isinstance(ids, list | tuple) and ids and isinstance(ids[0], str)):
+        raise UserError(
+            f"{what} must be token ids, not the text {shown(given)}: tokenizer(text) gives them, "
+            "or deepthink.encode for demonstrations and queries"
+        )
+    if rows:
+        raise UserError(
+            f"{what} has {len(ids)} rows of token ids, but must be one: join them, or call once "
+            "for each row"
+        )
     try:
-        ids = [index(token) for token in (given.tolist() if hasattr(given, "tolist") else given)]
+        ids = [index(token) for token in ids]
     except TypeError as error:
         raise UserError(
             f"{what} must be a list of token ids, which are whole numbers, not {shown(given)}"
@@ -36,6 +68,35 @@ def token_ids(given: Any, vocabulary: int, what: str) -> list[int]:
             f"{what} has the token id {wrong}, but this model's go from 0 to {vocabulary - 1}"
         )
     return ids
+
+
+def unmasked(given: Mapping[str, Any]) -> Any:
+    """The `input_ids` of what a tokenizer returned, as lists without what its mask hides.
+
+    >>> unmasked({"input_ids": [[0, 5, 2], [6, 7, 8]], "attention_mask": [[0, 1, 1], [1, 1, 1]]})
+    [[5, 2], [6, 7, 8]]
+
+    Raises:
+        UserError: it has none.
+    """
+    if "input_ids" not in given:
+        raise UserError(f"{shown(given)} has no input_ids: tokenizer(text) gives such")
+    ids, mask = _plain(given["input_ids"]), _plain(given.get("attention_mask"))
+    if mask is None:
+        return ids
+    if ids and isinstance(ids[0], int):
+        return [*compress(ids, mask)]
+    return [[*compress(_plain(row), _plain(seen))] for row, seen in zip(ids, mask, strict=True)]
+
+
+def _plain(values: Any) -> Any:
+    """The numbers of a tensor or an array as lists; anything else as it is."""
+    return values.tolist() if hasattr(values, "tolist") else values
+
+
+def _is_row(value: object) -> bool:
+    """Whether a value holds several, as a list does and a number of NumPy does not."""
+    return isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from test_token_faults import TOKENIZERS
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    ByT5Tokenizer,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
@@ -172,6 +173,17 @@ def _back(full: Encoded) -> tuple[int, int]:
     """How far the last answer begins and ends from the end."""
     length = len(full.demonstrations)
     return length - full.answers[-1].start, length - full.answers[-1].stop
+
+
+def test_a_tokenizer_that_cannot_say_where_its_tokens_stand_writes_chats_too() -> None:
+    tokenizer = ByT5Tokenizer()
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
+    tokenizer.chat_template = TEMPLATES["chatml"]
+    found = encoded(tokenizer)
+    whole = rendered(tokenizer, *turns(*SHOTS), said(QUERIES[0]))
+    assert found.demonstrations + found.queries[0] == ids(tokenizer, whole)
+    answers = [tokenizer.decode(found.demonstrations[r.start : r.stop]) for r in found.answers]
+    assert answers == ["negative", "positive"]
 
 
 def test_a_date_is_always_the_same() -> None:

@@ -2,14 +2,16 @@
 
 import csv
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import Command, stored
+from conftest import Command, stored, sweep_of
 from made_records import jobs, made
 from rich.console import Console
 from scipy import stats
@@ -22,7 +24,8 @@ from deepthink.report import axes
 from deepthink.report.closing import Block, Closing, Line, build
 from deepthink.report.groups import COLUMNS, Cell
 from deepthink.report.runs import Run
-from deepthink.store import records
+from deepthink.store import records, scores
+from deepthink.store.open_points import OpenPoint
 from deepthink.store.schema import Record
 
 ROOT = CONF.parent
@@ -314,12 +317,8 @@ def test_an_own_option_of_an_own_method_is_a_row_of_its_own() -> None:
     for sets in (5, 10):
         record = made(job, {1: 3})
         selector = {"name": "mine", "sets": sets, "source": "ab" * 32}
-        key = record.identity.__class__(
-            **{**vars(record.identity), "selector": selector, "unknown": ()}
-        )
-        every.append(
-            run_of(record.__class__(**{**vars(record), "identity": key, "unknown": ()}), "mine")
-        )
+        key = replace(record.identity, selector=selector)
+        every.append(run_of(replace(record, identity=key), "mine"))
     closing = build(every)
     assert closing.keys == ("method.selector.sets",)
     assert [line.label for line in closing.blocks[0].lines] == [(5,), (10,)]
@@ -384,8 +383,6 @@ def test_a_shared_sweep_ends_with_the_same_table(run: Command) -> None:
 
 
 def test_jobs_that_no_worker_reached_are_missing(tmp_path: Path) -> None:
-    from conftest import sweep_of
-
     words = [["task=sst2", "method=vanilla", f"seed={seed}"] for seed in range(3)]
     found, _ = taken_apart(words)
     sweep = sweep_of(found)
@@ -394,6 +391,10 @@ def test_jobs_that_no_worker_reached_are_missing(tmp_path: Path) -> None:
     tally = sharing.summary(tmp_path, sweep)
     assert tally.records == ("a.json", "b.json"), "in the order of the jobs"
     assert [(one["task"], one["seed"]) for one in tally.missing] == [("sst2", 1)]
+    missing = tally.missing
+    add(tmp_path, 1, 1, 0.1, Tally(failed=1, reasons=("no",), missing=missing))
+    (again,) = sharing.summary(tmp_path, sweep).missing
+    assert {key: axes.frozen(value) for key, value in again.items()} == missing[0]
 
 
 def test_many_tasks_are_shown_by_their_average(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,3 +418,44 @@ def test_a_block_without_a_common_row_is_left_out() -> None:
     ]
     blocks: tuple[Block, ...] = build(every).blocks
     assert [block.tasks for block in blocks] == [("sst2",), ("mr",)]
+
+
+def open_run(path: Path, log_p: dict[int, list[float]], seed: int) -> Run:
+    """A made-up run of an open task with the log p per token of each question after each t."""
+    words = ("task=gsm8k", "method=deepthink", "method.iterations=2", f"order={seed}")
+    (job,) = jobs("model=opt-125m", *words)
+    count = len(log_p[1])
+    record = made(job, {1: 0, 2: 0}, rows=count)
+    table = pd.DataFrame(
+        [
+            {"step": t, "split": "test", "query": q, "candidate": 0, "label": 0}
+            | {"score": 2 * value, "tokens": 2}
+            for t, values in log_p.items()
+            for q, value in enumerate(values)
+        ]
+    )
+    points = tuple(
+        OpenPoint(step=t, count=count, log_p=mean(values)) for t, values in log_p.items()
+    )
+    file = path / "deepthink" / f"seed0-order{seed}-0a1b2c3d.json"
+    file.parent.mkdir(exist_ok=True)
+    return Run(file, replace(record, curve=(), open=points, scores=scores.write(file, table)))
+
+
+def test_open_tasks_have_their_log_probabilities_and_no_average(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    drawn = np.array([-1.3, -1.0, -0.7]).reshape(3, 1, 1)
+    drawn = drawn + random.normal(0, 0.2, 8) + random.normal(0, 0.1, (3, 2, 8))
+    every = [open_run(tmp_path, {1: [*drawn[s, 0]], 2: [*drawn[s, 1]]}, seed=s) for s in range(3)]
+    answered = runs("task=sst2", "method=deepthink", "method.iterations=2", hits={1: 3, 2: 4})
+    closing = build([*every, *answered])
+    assert [block.tasks for block in closing.blocks] == [("gsm8k",), ("sst2",)]
+    (line,) = closing.blocks[0].lines
+    assert line.cells[2] is None and cells(line)["t = T"].open
+    for place, column in enumerate(("t = 1", "t = T")):
+        estimate = cells(line)[column].estimate
+        centre, reach = by_hand(drawn[:, place])
+        assert 100 * estimate.mean == pytest.approx(centre)
+        assert 100 * (estimate.high - estimate.mean) == pytest.approx(reach)
+        assert f"{estimate.mean:.4f} ± ".replace("-", "−") in printed(closing)
+    assert "of open tasks log p per token, in nats" in " ".join(printed(closing).split())

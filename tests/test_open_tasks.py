@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import Command, assert_one_line, stored
+from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from deepthink.config.open_tasks import OpenSpec
@@ -17,7 +18,7 @@ from deepthink.config.overrides import compose, requested
 from deepthink.engine import reference
 from deepthink.errors import UserError
 from deepthink.report.open_answers import Questions, change
-from deepthink.store import scores
+from deepthink.store import schema, scores
 from deepthink.tasks import github_files, sources
 from deepthink.tasks.final_answers import beginnings
 
@@ -213,6 +214,40 @@ def test_a_row_without_a_question_or_a_final_answer_is_named(
     assert_one_line(code, err, hint)
 
 
+@pytest.mark.usefixtures("wandb_offline")
+def test_an_open_job_is_sent_to_wandb_with_its_likelihoods_and_answers(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    sent: list[dict[str, Any]] = []
+    log = wandb.sdk.wandb_run.Run.log
+
+    def logged(self: Any, data: dict[str, Any], *rest: Any) -> None:
+        sent.append(data)
+        log(self, data, *rest)
+
+    monkeypatch.setattr(wandb.sdk.wandb_run.Run, "log", logged)
+    words = ("task=gsm8k", "demonstrations.count=2", "method.iterations=2", "test_size=2")
+    written = ("task.open.generate=ends", "task.open.max_new_tokens=4")
+    code, out, _ = run(*words, *written, "wandb.mode=offline")
+    assert code == 0 and "not sent" not in out
+    assert [set(line) for line in sent[:2]] == [
+        {"t", "test/log p per token", "test/log p final answer", "test/strict", "test/flexible"}
+    ] * 2
+    assert {"score", "tokens", "written"} <= set(sent[2]["predictions"].columns)
+
+
+def test_a_record_whose_points_do_not_fit_is_not_read(run: Command, tmp_path: Path) -> None:
+    record, _ = done(run, tmp_path, "task=gsm8k")
+    record.pop("checksum")
+    assert schema.parse(record).open
+    for wrong in ({"count": 5}, {"step": 7}):
+        points = [{**record["open"][0], **wrong}, *record["open"][1:]]
+        with pytest.raises(ValidationError):
+            schema.parse({**record, "open": points})
+
+
 def test_drawn_demonstrations_depend_on_the_seed_and_given_ones_do_not(
     run: Command, tmp_path: Path
 ) -> None:
@@ -226,6 +261,18 @@ def test_drawn_demonstrations_depend_on_the_seed_and_given_ones_do_not(
     }
     assert shown["gsm8k", 0] == [0, 1] and ("gsm8k", 1) not in shown
     assert shown["gsm8k_drawn", 0] != shown["gsm8k_drawn", 1]
+
+
+def test_a_test_question_is_no_demonstration_whatever_solution_it_has(
+    run: Command, tmp_path: Path, data_root: Path
+) -> None:
+    file = data_root / "openai/grade-school-math/grade_school_math/data/train.jsonl"
+    again = {**problem(40), "answer": "Count them.\n#### 43"}
+    file.write_text(file.read_text() + "\n" + json.dumps(again))
+    task = compose(["task=gsm8k_drawn"]).task
+    splits = sources.load(task, str(data_root))
+    assert problem(40)["question"] not in {example.text for example in splits.pool}
+    assert splits.overlap["test"] == 1 and len(splits.pool) == 14
 
 
 def test_copies_and_refinements_of_a_plugin_serve_open_tasks(run: Command, tmp_path: Path) -> None:
@@ -262,10 +309,15 @@ def test_a_source_of_github_is_checked_by_hash(
 def test_the_beginning_of_a_reference_is_cut_at_a_token(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    (count,) = beginnings(tokenizer, TEMPLATE, " ", ["3+4 = 7 pans.\n#### 7"], "####")
+    reference = "3+4 = 7 pans.\n#### 7"
+    (count,) = beginnings(
+        tokenizer, TEMPLATE, {reference: encoded(tokenizer, f" {reference}")}, "####"
+    )
     assert count == len(encoded(tokenizer, " 3+4 = 7 pans.\n####"))
-    with pytest.raises(UserError, match="as one token"):
-        beginnings(tokenizer, TEMPLATE, " ", ["it is positive"], "posit")
+    merged = "it is positive"
+    with pytest.raises(UserError, match="no tokens for the final answer"):
+        ids = encoded(tokenizer, f" {merged}")
+        beginnings(tokenizer, TEMPLATE, {merged: ids}, "posit")
 
 
 def test_a_specification_says_after_which_t_answers_are_written() -> None:

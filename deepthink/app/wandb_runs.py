@@ -18,6 +18,7 @@ from deepthink.hub import reachable
 from deepthink.installation import make
 from deepthink.redaction import without_secrets
 from deepthink.store import curves, leases, ledger, records
+from deepthink.store.schema import Record
 from deepthink.study.jobs import Outcome
 from deepthink.study.requests import Results
 
@@ -189,16 +190,7 @@ def send_job(outcome: Outcome, settings: WandbSpec) -> None:
     if scores is None:
         scores = pd.read_parquet(outcome.path.with_suffix(".parquet"))
     key = record.identity
-    step = scores["step"].max()
-    last = scores[scores["step"] == step]
-    wide = last.pivot(index=["split", "query", "label"], columns="candidate", values="score")
-    names = key.task.labels or list(wide.columns)
-    wide = wide.set_axis([f"score {name}" for name in names], axis=1).reset_index()
-    wide["prediction"] = [
-        int(label)
-        for split in wide["split"].unique()
-        for label in curves.at_step(record.curve, split, step).predicted.split()
-    ]
+    table = _open_answers(scores) if record.open else _predictions(record, scores)
     with _started(
         settings,
         outcome.path.stem,
@@ -206,11 +198,45 @@ def send_job(outcome: Outcome, settings: WandbSpec) -> None:
         [record.config.model.name, key.task.name],
         {"identity": key.stored(), **record.config.whole},
     ) as run:
-        for step in sorted({point.step for point in record.curve}):
-            points = [point for point in record.curve if point.step == step]
-            run.log({"t": step, **{f"{p.split}/accuracy": p.accuracy for p in points}})
+        for line in _curve(record):
+            run.log(line)
         chosen = curves.by_dev(record.curve)
         if chosen is not None:
             run.summary["t by dev"] = chosen.step
             run.summary["test accuracy at t by dev"] = chosen.accuracy
-        run.log({"predictions": wandb.Table(dataframe=wide.head(_PREDICTION_ROWS))})
+        run.log({"predictions": wandb.Table(dataframe=table.head(_PREDICTION_ROWS))})
+
+
+def _curve(record: Record) -> Iterator[dict[str, float]]:
+    """The numbers of each scored t, by their names in a run."""
+    for point in record.open:
+        numbers = {"log p per token": point.log_p, "log p final answer": point.final_log_p}
+        known = {name: value for name, value in numbers.items() if value is not None}
+        known |= point.metrics or {}
+        yield {"t": point.step, **{f"test/{name}": value for name, value in known.items()}}
+    for step in sorted({point.step for point in record.curve}):
+        points = [point for point in record.curve if point.step == step]
+        yield {"t": step, **{f"{p.split}/accuracy": p.accuracy for p in points}}
+
+
+def _open_answers(scores: pd.DataFrame) -> pd.DataFrame:
+    """The references of an open task after the last step, and the answers that were written."""
+    last: pd.DataFrame = scores[scores["step"] == scores["step"].max()]
+    return last.drop(columns="label")
+
+
+def _predictions(record: Record, scores: pd.DataFrame) -> pd.DataFrame:
+    """Every candidate's score and the prediction after the last step, a row for each example."""
+    step = scores["step"].max()
+    last = scores[scores["step"] == step]
+    wide: pd.DataFrame = last.pivot(
+        index=["split", "query", "label"], columns="candidate", values="score"
+    )
+    names = record.identity.task.labels or list(wide.columns)
+    wide = wide.set_axis([f"score {name}" for name in names], axis=1).reset_index()
+    wide["prediction"] = [
+        int(label)
+        for split in wide["split"].unique()
+        for label in curves.at_step(record.curve, split, step).predicted.split()
+    ]
+    return wide

@@ -24,6 +24,7 @@ def cache_of(memory: Memory, model: PreTrainedModel, batch: int = 1) -> DynamicC
     """
     if not hasattr(batch, "__index__") or batch < 1:
         raise UserError(f"batch is {batch!r}: it must be a whole number of rows, at least 1")
+    memory.check_origin(model)
     return filled(fitted(memory, model), model, batch)
 
 
@@ -42,7 +43,6 @@ def fitted(memory: Memory, model: PreTrainedModel) -> list[tuple[Tensor, Tensor]
     >>> fitted(memory, model)[0][0].dtype
     torch.float32
     """
-    memory.check_origin(model)
     with iterated(model) as forward:
         keys, values = forward.read([0], single(1, model.device), None, start=0)
     memory.check_layers(len(keys), type(model).__name__)

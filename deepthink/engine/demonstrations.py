@@ -14,7 +14,7 @@ from deepthink.engine.memory import Memory
 from deepthink.engine.packing import layout, pack
 from deepthink.engine.support import check_model, iterated, vocabulary
 from deepthink.errors import UserError
-from deepthink.structures import Tokens, token_ids
+from deepthink.structures import GivenTokens, token_ids
 
 
 class Demonstrations:
@@ -56,7 +56,7 @@ class Demonstrations:
     def __init__(
         self,
         model: PreTrainedModel,
-        ids: Tokens,
+        ids: GivenTokens,
         spans: Sequence[range] | None = None,
         answers: Sequence[range] | None = None,
         seed: int = 0,

@@ -1,21 +1,24 @@
 """Text that goes on from a prompt, which stands behind the memory of the demonstrations."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from deepthink.engine.generation_batches import Batches
 from deepthink.engine.generation_options import Options
+from deepthink.engine.given import rows_of
 from deepthink.engine.memory import Memory
-from deepthink.structures import Tokens
+from deepthink.engine.support import check_model, vocabulary
+from deepthink.errors import UserError, shown
+from deepthink.structures import GivenTokens
 
 
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     memory: Memory | None,
-    prompts: str | Sequence[str | Tokens],
+    prompts: str | Iterable[str | GivenTokens] | GivenTokens,
     **generation: Any,
 ) -> list[str]:
     """Go on from each prompt, which stands behind the memory of the demonstrations.
@@ -27,8 +30,9 @@ def generate(
         model: the model the memory was made with, in eval mode.
         tokenizer: the model's own.
         memory: from `think`; None: the prompts stand by themselves.
-        prompts: one text, or a list of texts or of lists of token ids. Special tokens are put in
-            front of a text only where there is no memory, since the demonstrations have them.
+        prompts: one text, or a list of texts or of lists of token ids, or what the tokenizer
+            returns. Special tokens are put in front of a text only where there is no memory, since
+            the demonstrations have them.
         **generation: options of `model.generate`, such as `max_new_tokens` (256 by default, or
             fewer where the model has no positions for them), `do_sample`, `temperature`,
             `num_beams`, `num_return_sequences`, `stop_strings`, `streamer` (for one prompt), or a
@@ -60,8 +64,10 @@ def generate(
         >>> generate(model, tokenizer, memory, ["yes", "no no"], max_new_tokens=2)
         [' hum hum', ' hum hum']
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    queries = [_encoded(tokenizer, text, special=memory is None) for text in texts]
+    check_model(model)
+    if not hasattr(tokenizer, "batch_decode"):
+        raise UserError(f"tokenizer is {shown(tokenizer)}: generate(model, tokenizer, memory, …)")
+    queries = rows_of(_encoded(tokenizer, prompts, memory is None), vocabulary(model), "a prompt")
     pad = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
     options = Options.of(model, {"tokenizer": tokenizer, **generation})
     rows = Batches(model, memory, options, pad).continuations(queries)
@@ -73,7 +79,7 @@ def generate(
 def continuations(
     model: PreTrainedModel,
     memory: Memory | None,
-    queries: Sequence[Tokens],
+    queries: Iterable[GivenTokens] | GivenTokens,
     pad: int,
     **generation: Any,
 ) -> list[list[int]]:
@@ -106,14 +112,20 @@ def continuations(
     return Batches(model, memory, Options.of(model, generation), pad).continuations(queries)
 
 
-def _encoded(tokenizer: PreTrainedTokenizerBase, prompt: Any, special: bool) -> Tokens:
-    """The ids of a prompt, which may be such already."""
-    if not isinstance(prompt, str):
-        return prompt  # type: ignore[no-any-return]
-    return list(tokenizer(prompt, add_special_tokens=special)["input_ids"])
+def _encoded(tokenizer: PreTrainedTokenizerBase, prompts: Any, special: bool) -> Any:
+    """Prompts with ids in the place of texts."""
+
+    def ids(prompt: Any) -> Any:
+        if not isinstance(prompt, str):
+            return prompt
+        return list(tokenizer(prompt, add_special_tokens=special)["input_ids"])
+
+    if isinstance(prompts, list | tuple):
+        return [ids(prompt) for prompt in prompts]
+    return [ids(prompts)] if isinstance(prompts, str) else prompts
 
 
-def _decoded(tokenizer: PreTrainedTokenizerBase, query: Tokens, new: list[int]) -> str:
+def _decoded(tokenizer: PreTrainedTokenizerBase, query: list[int], new: list[int]) -> str:
     """The text of new tokens where it follows its query.
 
     A SentencePiece tokenizer leaves out the space at the beginning of what it decodes, so the query
@@ -125,8 +137,7 @@ def _decoded(tokenizer: PreTrainedTokenizerBase, query: Tokens, new: list[int]) 
             tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
 
-    before = [int(token) for token in query]
-    beginning, whole = text(before), text([*before, *new])
+    beginning, whole = text(query), text([*query, *new])
     return whole.removeprefix(beginning) if whole.startswith(beginning) else text(new)
 
 

@@ -1,6 +1,6 @@
 """The batches of a generation: as many rows at once as fit, of one length where padding shows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from itertools import groupby
@@ -11,6 +11,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from deepthink.engine.cache import filled, fitted
 from deepthink.engine.generation_options import NEW_TOKENS, Options
+from deepthink.engine.given import memory_for, rows_of
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import allocating
 from deepthink.engine.probing import windows
@@ -18,7 +19,7 @@ from deepthink.engine.stopping import Behind, Stopping, TextHas
 from deepthink.engine.support import check_evaluating, check_model, vocabulary
 from deepthink.engine.token_budget import TokenBudget, slots_fitting
 from deepthink.errors import UserError, first_line
-from deepthink.structures import Tokens, token_ids
+from deepthink.structures import GivenTokens, token_ids
 
 
 class Batches:
@@ -50,15 +51,15 @@ class Batches:
         check_evaluating(model)
         (self._pad,) = token_ids([pad], vocabulary(model), "the padding")
         self._model, self._options = model, options
+        memory = memory_for(model, memory)
         self._layers = fitted(memory, model) if memory is not None else []
         self._length = memory.length if memory is not None else 0
         origin = memory.origin if memory is not None else None
         self._known = list(origin.ids) if origin is not None else []
 
-    def continuations(self, queries: Sequence[Tokens]) -> list[list[int]]:
+    def continuations(self, queries: Iterable[GivenTokens] | GivenTokens) -> list[list[int]]:
         """As `generation.continuations`; errors as there."""
-        size = vocabulary(self._model)
-        rows = [token_ids(query, size, "a prompt") for query in queries]
+        rows = rows_of(queries, vocabulary(self._model), "a prompt")
         if not all(rows):
             raise UserError("every prompt needs at least one token, which the new ones can follow")
         if "streamer" in self._options.objects and (len(rows) != 1 or self._options.rows > 1):

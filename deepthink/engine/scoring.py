@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from deepthink.engine.forward import Forward, Passed
+from deepthink.engine.given import asked, check_asked, memory_for
 from deepthink.engine.layout import Layout
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import allocating
@@ -29,11 +30,11 @@ from deepthink.engine.packed_scores import (
     states_of,
 )
 from deepthink.engine.packing import Packed, branch, pack
-from deepthink.engine.support import check_model, iterated, vocabulary
+from deepthink.engine.support import check_model, iterated
 from deepthink.engine.token_budget import TokenBudget
-from deepthink.errors import UserError, unknown
+from deepthink.errors import unknown
 from deepthink.settings import ANSWER_SCORES
-from deepthink.structures import Tokens, token_ids
+from deepthink.structures import GivenTokens, Tokens
 
 PENDING = 1024
 """States that wait for the output layer, which is fast for many of them together."""
@@ -45,8 +46,8 @@ Progress = Callable[[int], object]
 def score(
     model: PreTrainedModel,
     memory: Memory | None,
-    queries: Sequence[Tokens],
-    candidates: Sequence[Sequence[Tokens]],
+    queries: Iterable[GivenTokens] | GivenTokens,
+    candidates: Iterable[Iterable[GivenTokens] | GivenTokens],
     answer_score: str = "sum",
     budget: TokenBudget | None = None,
     progress: Progress | None = None,
@@ -61,7 +62,8 @@ def score(
         model: the model the memory was made with, in eval mode.
         memory: from `think`, and queries stand at positions L, L+1, …; None scores the queries
             by themselves, from position 0 (zero-shot).
-        queries: Q lists of token ids, none empty.
+        queries: Q lists of token ids, none empty: lists, arrays, tensors or what a tokenizer
+            returns, the padding of which is left out.
         candidates: per query, its candidates' token ids, none empty; numbers may differ.
         answer_score: "sum" of the answer tokens' log-probabilities (nats), their "mean", or the
             "probability" sum (of probabilities, §4.3 taken literally).
@@ -147,8 +149,8 @@ class Scorer:
     def score(
         self,
         memory: Memory | None,
-        queries: Sequence[Tokens],
-        candidates: Sequence[Sequence[Tokens]],
+        queries: Iterable[GivenTokens] | GivenTokens,
+        candidates: Iterable[Iterable[GivenTokens] | GivenTokens],
     ) -> list[list[float]]:
         """As the function `score`."""
         return [query.scores for query in self._queries(memory, queries, candidates)]
@@ -156,15 +158,15 @@ class Scorer:
     def with_greedy(
         self,
         memory: Memory | None,
-        queries: Sequence[Tokens],
-        candidates: Sequence[Sequence[Tokens]],
+        queries: Iterable[GivenTokens] | GivenTokens,
+        candidates: Iterable[Iterable[GivenTokens] | GivenTokens],
     ) -> list[list[tuple[float, bool]]]:
         """As `score`; beside each score, whether greedy decoding writes that candidate."""
         scored = self._queries(memory, queries, candidates, greedy=True)
         return [list(zip(query.scores, query.greedy, strict=True)) for query in scored]
 
     def with_states(
-        self, queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]
+        self, queries: Iterable[GivenTokens] | GivenTokens, candidates: Sequence[Sequence[Tokens]]
     ) -> tuple[list[list[float]], Tensor]:
         """The zero-shot scores, and from the same forwards the states of the queries.
 
@@ -194,14 +196,14 @@ class Scorer:
         """
         results: list[list[list[float]]] = [[] for _ in contexts]
         small: list[int] = []
-        for index, (context, asked, answers) in enumerate(
+        for index, (context, texts, answers) in enumerate(
             zip(contexts, queries, candidates, strict=True)
         ):
-            _check(asked, answers)
-            if len(context) and len(context) + sum(map(len, asked)) <= self._tree_tokens:
+            check_asked(texts, answers)
+            if len(context) and len(context) + sum(map(len, texts)) <= self._tree_tokens:
                 small.append(index)
             else:
-                whole = [[*context, *query] for query in asked]
+                whole = [[*context, *query] for query in texts]
                 results[index] = self.score(None, whole, answers)
         if not small:
             return results
@@ -216,24 +218,19 @@ class Scorer:
     def _queries(
         self,
         memory: Memory | None,
-        queries: Sequence[Tokens],
-        candidates: Sequence[Sequence[Tokens]],
+        queries: Iterable[GivenTokens] | GivenTokens,
+        candidates: Iterable[Iterable[GivenTokens] | GivenTokens],
         greedy: bool = False,
     ) -> list[QueryScores]:
-        queries, candidates = _plain(self._model, queries, candidates)
-        _check(queries, candidates)
-        if not queries:
+        texts, answers = asked(self._model, queries, candidates)
+        memory = memory_for(self._model, memory)
+        if not texts:
             return []
-        if not isinstance(memory, Memory | None):
-            raise UserError(
-                f"memory must be one of those that think yields, not {type(memory).__name__}"
-            )
         if memory is not None:
-            memory.check_origin(self._model)
             memory = memory.to(self._model.dtype)
         with self._counted() as forward:
-            memory, queries = share_beginning(forward, memory, queries)
-            packs = [pack(q, row) for q, row in zip(queries, candidates, strict=True)]
+            memory, rest = share_beginning(forward, memory, texts)
+            packs = [pack(query, row) for query, row in zip(rest, answers, strict=True)]
             return self._packs(forward, memory, packs, [1] * len(packs), greedy)
 
     @contextmanager
@@ -277,26 +274,3 @@ class Scorer:
             self._progress(sum(sizes[i] for i in taken))
         placed = dict(zip(order, scores_of(finished, self._answer_score), strict=True))
         return [placed[i] for i in range(len(packs))]
-
-
-def _check(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> None:
-    if len(queries) != len(candidates):
-        raise UserError(f"{len(queries)} queries but {len(candidates)} lists of candidates")
-    if not all(queries) or not all(all(row) and row for row in candidates):
-        raise UserError("every query and every candidate needs at least one token")
-
-
-def _plain(
-    model: PreTrainedModel, queries: Iterable[Any], candidates: Iterable[Any]
-) -> tuple[list[list[int]], list[list[list[int]]]]:
-    """Queries and candidates, arrays or tensors too, as lists of the model's token ids."""
-    size = vocabulary(model)
-    try:
-        return (
-            [token_ids(ids, size, "a query") for ids in queries],
-            [[token_ids(ids, size, "a candidate") for ids in row] for row in candidates],
-        )
-    except TypeError as error:
-        raise UserError(
-            "queries must be a list of lists of token ids, candidates for each query such a list"
-        ) from error

@@ -14,7 +14,7 @@ from deepthink.engine.refinements import iterate
 from deepthink.engine.support import state
 from deepthink.errors import UserError
 from deepthink.settings import THINKING, check_iterations, check_thinking
-from deepthink.structures import Tokens
+from deepthink.structures import GivenTokens
 
 Refinement = Callable[[Demonstrations], Iterator[Memory]]
 """Yields memories of the demonstrations without end, its options bound: see `refinements`."""
@@ -22,7 +22,7 @@ Refinement = Callable[[Demonstrations], Iterator[Memory]]
 
 def think(
     model: PreTrainedModel,
-    demonstration_ids: Tokens,
+    demonstration_ids: GivenTokens,
     iterations: int = THINKING.iterations,
     step_size: float = THINKING.step_size,
     momentum: float = THINKING.momentum,
@@ -40,7 +40,8 @@ def think(
 
     Args:
         model: a transformers causal language model in eval mode.
-        demonstration_ids: L token ids, special tokens included.
+        demonstration_ids: L token ids, special tokens included: a list, an array, a tensor, or
+            what a tokenizer returns for one text.
         iterations: T ≥ 1, by default 5.
         step_size: η in [0, 1], by default 0.01; 0 leaves the history as it is.
         momentum: β in [0, 1), by default 0; the authors' program defaults to 0.9, Eq. 4 has none.

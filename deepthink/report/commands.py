@@ -8,6 +8,7 @@ from typing import Any
 
 from deepthink.config import search
 from deepthink.config.overrides import requested
+from deepthink.config.own import named_after
 from deepthink.errors import UserError
 from deepthink.store.schema import Record
 
@@ -32,6 +33,8 @@ def words_of(record: Record) -> list[str]:
     for key, value in _flat({**overlap, **whole}):
         if key.startswith(_SKIPPED) or (key in usual and usual[key] == value):
             continue
+        if key in ("task.labels", "task.demonstrations") and usual.get("task.own.file"):
+            continue  # found in the file, or among the words that name it
         if key.startswith("task.") and usual.get("task.name") != whole["task"]["name"]:
             continue
         plus = "" if key in usual else "+"
@@ -57,6 +60,8 @@ def _groups(whole: Mapping[str, Any]) -> Iterator[str]:
     suite, _, member = task["name"].partition("/")
     if own := task.get("own"):
         yield from (f"task.{k}={_shown(v)}" for k, v in own.items() if v is not None)
+        if task["name"] != named_after(own["file"]):
+            yield f"task.name={_shown(task['name'])}"
     elif has("task", suite):
         yield f"task={suite}"
         if member:

@@ -82,18 +82,19 @@ def prompted(
         config.task.delimiter,
         config.prompt.chat,
     )
-    fronts = _fronts(lm, queries, config.task)
+    fronts = _fronts(lm, queries, encoded, config.task)
     return Prompts(group.selection, shown, group.queries, encoded, fronts)
 
 
 def _fronts(
-    lm: loading.LM, queries: Sequence[Example], task: TaskSpec
+    lm: loading.LM, queries: Sequence[Example], encoded: prompts.Encoded, task: TaskSpec
 ) -> tuple[tuple[int, ...], ...]:
     """As in `Prompts`."""
     if task.open is None or (mark := task.open.final) is None:
         return ()
+    rows = [
+        dict(zip(example.candidates, ids, strict=True))
+        for example, ids in zip(queries, encoded.candidates, strict=True)
+    ]
     prompt = task.parsed.prompt
-    return tuple(
-        tuple(beginnings(lm.tokenizer, prompt, task.delimiter, example.candidates, mark))
-        for example in queries
-    )
+    return tuple(tuple(beginnings(lm.tokenizer, prompt, row, mark)) for row in rows)

@@ -1,11 +1,11 @@
 """Where the final answer of a reference begins: in its text, and among its tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from deepthink.errors import UserError, shown
 from deepthink.tasks.templates import anchor
-from deepthink.tasks.tokens import tokenise, tokenise_and_place
+from deepthink.tasks.tokens import tokenise_and_place
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -29,33 +29,40 @@ def final_answer(answer: str, mark: str) -> str:
 def beginnings(
     tokenizer: "PreTrainedTokenizerBase",
     template: str,
-    delimiter: str,
-    references: Sequence[str],
+    references: Mapping[str, Sequence[int]],
     mark: str,
 ) -> list[int]:
     """How many tokens of each reference stand in front of its final answer, the mark included.
 
-    The references are tokenised as `prompts.encode` does, behind the end of the template. The space
-    behind the mark belongs to the final answer, as in most tokenizers.
+    The space behind the mark belongs to the final answer, as in most tokenizers.
+
+    Args:
+        tokenizer: the model's.
+        template: of the prompt.
+        references: each reference with its token ids in the prompt, the delimiter in front of it
+            included.
+        mark: the words in front of a final answer.
 
     >>> from transformers import ByT5Tokenizer  # its tokens are bytes
-    >>> beginnings(ByT5Tokenizer(), "{text}:", " ", ["so it is = 12"], "=")
+    >>> tokenizer = ByT5Tokenizer()
+    >>> ids = tokenizer(" so it is = 12", add_special_tokens=False)["input_ids"]
+    >>> beginnings(tokenizer, "{text}:", {"so it is = 12": ids}, "=")
     [11]
 
     Raises:
-        UserError: the tokenizer has one token for the mark and the final answer.
+        UserError: the final answer has no tokens of its own, or others in the prompt.
     """
-    before = anchor(template)
-    (head,) = tokenise(tokenizer, [before])
+    before = anchor(template) + " "
     counts = []
-    for reference in references:
-        written = before + delimiter + reference
+    for reference, wanted in references.items():
+        written = before + reference
         place = written.rindex(mark) + len(mark)
         ids, (begun,) = tokenise_and_place(tokenizer, written, [place])
-        if begun >= len(ids):
+        final = ids[begun:]
+        if not final or list(wanted[-len(final) :]) != final or len(final) >= len(wanted):
             raise UserError(
-                f"this model's tokenizer reads '{mark}' and the final answer of "
-                f"{shown(reference)} as one token: set another task.open.final"
+                f"this model's tokenizer has no tokens for the final answer of {shown(reference)} "
+                f"alone, behind '{mark}': set another task.open.final"
             )
-        counts.append(begun - len(head))
+        counts.append(len(wanted) - len(final))
     return counts
