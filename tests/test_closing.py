@@ -391,6 +391,10 @@ def test_jobs_that_no_worker_reached_are_missing(tmp_path: Path) -> None:
     tally = sharing.summary(tmp_path, sweep)
     assert tally.records == ("a.json", "b.json"), "in the order of the jobs"
     assert [(one["task"], one["seed"]) for one in tally.missing] == [("sst2", 1)]
+    missing = tally.missing
+    add(tmp_path, 1, 1, 0.1, Tally(failed=1, reasons=("no",), missing=missing))
+    (again,) = sharing.summary(tmp_path, sweep).missing
+    assert {key: axes.frozen(value) for key, value in again.items()} == missing[0]
 
 
 def test_many_tasks_are_shown_by_their_average(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,10 @@ def test_a_part_of_the_config_lists_its_options_without_a_second_value(part: str
 
 @pytest.mark.parametrize(
     ("spec", "place", "options"),
-    [(Config, (), ["answer_score"]), (TaskSpec, ("task",), ["answer", "delimiter", "open"])],
+    [
+        (Config, (), ["answer_score"]),
+        (TaskSpec, ("task",), ["answer", "delimiter", "open", "harness"]),
+    ],
 )
 def test_answers_are_scored_and_written_in_one_way(
     spec: type, place: tuple[str, ...], options: list[str]

@@ -92,6 +92,7 @@ MATTERS = {
     "task.answer": "task.answer=letter",
     "task.delimiter": "task.delimiter=''",
     "task.open": "task.open.generate=ends",
+    "task.harness": "task.lm_eval=boolq",
     "method.selector": "method.selector.balance=none",
     "method.copies": "method.copies=2",
     "method.scored": "method.scored=ends",
@@ -127,6 +128,7 @@ def test_every_field_of_a_config_is_in_the_identity_or_known_not_to_matter() -> 
 def test_fields_of_the_identity_change_it_and_what_is_asked_for(name: str) -> None:
     base = ["task=mmlu", "task.members=[astronomy]"] if name == "task.answer" else []
     base += ["task=e2e"] if name == "task.open" else []
+    base += ["task=lm_eval/arc_easy"] if name == "task.harness" else []
     base += [f"plugins={CONF.parent / 'examples' / 'plugins'}"] if "refinement" in name else []
     before, after = (requested(words).jobs[0] for words in (base, [*base, MATTERS[name]]))
 
@@ -165,6 +167,7 @@ def test_a_family_is_an_identity_without_draw_place_and_steps() -> None:
     others += ["answer_score=mean", "method.copies=2", "method=graph_cut"]
     others.remove(MATTERS["task.answer"])  # matters where rows have options of their own
     others.remove(MATTERS["task.open"])  # of open tasks
+    others.remove(MATTERS["task.harness"])  # of lm-evaluation-harness's tasks
     assert all(family(override) != family() for override in others)
     how = [MATTERS[f"method.{n}"] for n in ("step_size", "momentum", "positions", "memory_dtype")]
     assert all(family(override) != family() for override in how)

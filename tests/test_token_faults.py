@@ -30,7 +30,7 @@ from transformers import (
 )
 
 from deepthink import score, think
-from deepthink.config.tasks import with_breaks
+from deepthink.config.checks import with_breaks
 from deepthink.engine.memory import Memory
 from deepthink.errors import UserError
 from deepthink.structures import Example

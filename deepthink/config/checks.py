@@ -79,3 +79,14 @@ def check_text(key: str, value: str) -> None:
         whole = False
     if whole is False:
         raise UserError(f"{key} is {shown(value)}: it holds bytes that are no text")
+
+
+def with_breaks(typed: str) -> str:
+    r"""A text in which \n and \t, written as two characters each, become a line break and a tab.
+
+    Shells, and single quotes in YAML, leave the two characters as they are.
+
+    >>> with_breaks(r"{text}\nIt was")
+    '{text}\nIt was'
+    """
+    return typed.replace("\\n", "\n").replace("\\t", "\t")

@@ -10,13 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from deepthink.config import search
-from deepthink.config.checks import MOST, check_choice, check_text
+from deepthink.config import harness_tasks, search
+from deepthink.config.checks import MOST, check_choice, check_text, with_breaks
 from deepthink.config.job import Config
 from deepthink.config.models import taken_place
 from deepthink.config.own import task_values
 from deepthink.config.request import Request
-from deepthink.config.tasks import SuiteSpec, with_breaks
+from deepthink.config.tasks import SuiteSpec
 from deepthink.errors import UserError, first_line, shown
 from deepthink.files import at_home
 from deepthink.installation import called
@@ -55,6 +55,8 @@ def parse(composed: DictConfig) -> Request:
                 task[name] = with_breaks(typed)
         if "file" in task:
             values["task"] = _own(task)
+        elif "lm_eval" in task:
+            values["task"] = harness_tasks.task_values(task)
     if not (isinstance(task, dict) and "categories" in task):
         return Request((_checked(Config, values),), verbosity=verbosity)
     spec = _checked(SuiteSpec, task, "task.")
@@ -132,7 +134,9 @@ def _checked(kind: type[_Checked], values: Any, inside: str = "") -> _Checked:
         return TypeAdapter(kind).validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors()[0]
-        where = inside + ".".join(map(str, first["loc"])).replace("task.own.", "task.")
+        where = inside + ".".join(map(str, first["loc"])).replace("task.own.", "task.").replace(
+            "task.harness.", "task."
+        )
         if first["type"] == "unexpected_keyword_argument":
             raise UserError(f"unknown key '{where}': {called()} --help lists the keys") from error
         if first["type"] in ("missing", "missing_argument"):

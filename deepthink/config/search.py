@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from deepthink import plugins
+from deepthink.config import harness_tasks
 from deepthink.config.own import CONFIG
 from deepthink.errors import UserError
 from deepthink.installation import CONF
@@ -74,9 +75,9 @@ def search_path(words: Sequence[str]) -> list[str]:
 def settled(words: Sequence[str]) -> list[str]:
     r"""The words of a command line as Hydra takes them.
 
-    task.file= takes the keys of a task of one's own where no other task is named. A template with
-    braces is put in quotation marks, which shells remove. One with a comma stays as it is: it may
-    be several.
+    task.file= takes the keys of a task of one's own where no other task is named, and so does
+    task=lm_eval/NAME those of a task of lm-evaluation-harness. A template with braces is put in
+    quotation marks, which shells remove. One with a comma stays as it is: it may be several.
 
     >>> settled(["task.file=reviews.csv", "task.template={text} It is:"])
     ['task=_own', 'task.file=reviews.csv', "task.template='{text} It is:'"]
@@ -84,7 +85,7 @@ def settled(words: Sequence[str]) -> list[str]:
     names = {word.lstrip("+").partition("=")[0] for word in words}
     own = [f"task={CONFIG}"] if "task.file" in names and "task" not in names else []
     first = next((i for i, word in enumerate(words) if "=" in word and word[0] != "-"), 0)
-    taken = [_quoted_template(word) for word in words]
+    taken = [_quoted_template(each) for word in words for each in harness_tasks.settled(word)]
     return [*taken[:first], *own, *taken[first:]]
 
 

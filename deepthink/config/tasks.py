@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import with_config
 
-from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name
+from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, with_breaks
+from deepthink.config.harness_tasks import HarnessSpec
 from deepthink.config.open_tasks import OpenSpec
 from deepthink.config.own import OwnSpec
 from deepthink.config.templates import TEXT, Template
@@ -97,9 +98,10 @@ class TaskSpec:
     delimiter: what joins the template and an answer; empty where a language has no spaces.
     own: the file of a task of the user's own. Until it is read (see `deepthink.tasks.own`), such a
         task has neither labels nor sources.
+    harness: the same for a task of lm-evaluation-harness, see `deepthink.tasks.harness_tasks`.
     open: how open answers are measured; null for a classification task.
 
-    Not measured: answer, delimiter, open.
+    Not measured: answer, delimiter, open, harness.
 
     Raises:
         UserError: a name, the template, the labels or the sources are wrong.
@@ -118,6 +120,7 @@ class TaskSpec:
     delimiter: str = " "
     own: OwnSpec | None = None
     open: OpenSpec | None = None
+    harness: HarnessSpec | None = None
 
     def __post_init__(self) -> None:
         suite, slash, _ = self.name.partition("/")
@@ -126,7 +129,7 @@ class TaskSpec:
         if self.member is not None:
             check_name("task.member", self.member)
         _check_prompt(self.template, self.answer, self.demonstrations)
-        if self.own is None:
+        if self.own is None and self.harness is None:
             _check_sources(self.sources, self.open is not None)
         _check_labels(self.labels)
         for source in self.sources:
@@ -259,17 +262,6 @@ def _check_labels(labels: list[str]) -> None:
             )
         if labels.count(label) > 1:
             raise UserError(f"task.labels has '{label}' twice: every class needs a word of its own")
-
-
-def with_breaks(typed: str) -> str:
-    r"""A text in which \n and \t, written as two characters each, become a line break and a tab.
-
-    Shells, and single quotes in YAML, leave the two characters as they are.
-
-    >>> with_breaks(r"{text}\nIt was")
-    '{text}\nIt was'
-    """
-    return typed.replace("\\n", "\n").replace("\\t", "\t")
 
 
 def same(first: Any, second: Any) -> bool:

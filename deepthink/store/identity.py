@@ -11,6 +11,7 @@ from deepthink.config.job import Config, ModelSpec
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
 from deepthink.store.parts import Part
 from deepthink.store.settings import Settings
+from deepthink.store.task_identity import TaskIdentity, task_identity
 
 PROTOCOL = 2
 """Raised by hand, with a line in CHANGELOG.md, whenever an identity gives other numbers."""
@@ -44,28 +45,6 @@ class ModelIdentity(Part):
     """The installed package that holds the weights. It is null for a model of the hub."""
     dtype: StrictStr
     """The dtype of the computation: "float32", "bfloat16" or "float16"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskIdentity(Part):
-    """The task as the model saw it."""
-
-    name: StrictStr
-    """The task's name; a member of a suite is suite/member."""
-    version: StrictInt
-    """Raised whenever rows become examples or splits in another way."""
-    template: StrictStr
-    """What a query says, with its columns in braces; {text} is the column of the text."""
-    labels: tuple[StrictStr, ...]
-    """The label words. It is empty where each question has options of its own."""
-    answer: StrictStr | None = None
-    """How listed options are answered: "text" or "letter". Only tasks without labels have it."""
-    delimiter: StrictStr = " "
-    """What stands between an example's text and its answer."""
-    open: dict[str, Any] | None = None
-    """How open answers were measured, see `deepthink.config.open_tasks`; null for other tasks."""
-    data: StrictStr
-    """SHA-256 of the examples of pool, dev and test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,16 +167,7 @@ def _key(
     return Identity(
         protocol=protocol_of(dtype),
         model=_model(config.model, dtype, weights, commit),
-        task=TaskIdentity(
-            name=task.name,
-            version=task.version,
-            template=task.parsed.plain,
-            labels=tuple(task.labels),
-            answer=None if task.labels or task.open else task.answer,
-            delimiter=task.delimiter,
-            open=task.open.known if task.open else None,
-            data=data,
-        ),
+        task=task_identity(task, data),
         selector={"name": "given"} if task.given else how.selector,
         thinking=how.thinking if method.iterations > 1 else Thinking(iterations=1),
         calibration=how.calibration,
@@ -265,7 +235,7 @@ def request(config: Config) -> str:
     Of equal hashes, equal data, models and plugins' files give equal numbers; see `THROUGH_DATA`.
     """
     key = _key(config, _as_written(config), "", "")
-    own = () if config.task.own is None else (asdict(config.task.own),)
+    own = [asdict(part) for part in (config.task.own, config.task.harness) if part is not None]
     return digest([_request(key, config), config.model.dtype, *own])
 
 

@@ -20,7 +20,7 @@ from deepthink.files import at_home
 from deepthink.installation import called
 from deepthink.kept import Kept
 from deepthink.structures import Example, Source, Splits
-from deepthink.tasks import github_files, own, rows, worked_examples
+from deepthink.tasks import github_files, harness_tasks, own, rows, worked_examples
 from deepthink.tasks.examples import columns_of, examples_of, usual_rows
 from deepthink.tasks.open_examples import open_examples_of
 from deepthink.tasks.rows import Rows
@@ -131,6 +131,8 @@ def _root(data_root: str | None) -> Path | None:
 
 def _found(task: TaskSpec, root: Path | None) -> tuple[Source, tuple[object, ...]]:
     """The first source that is there, and the `_state` of each source up to it before the read."""
+    if task.harness is not None:
+        return harness_tasks.source_of(task), ()
     states: list[object] = []
     absent: list[str] = []
     for source in task.sources:
@@ -180,10 +182,11 @@ def _read(source: SourceSpec, task: TaskSpec, root: Path | None) -> Source:
     of_own = own.rows_of(task) if task.own is not None else None
     pool, test = (of_own.pool, of_own.test) if of_own else _of_splits(source, task, root)
     if common := rows.common_rows(pool, test):
+        other = "task.test_file" if of_own else "split as pool"
         raise UserError(
             f"pool '{source.pool}' and test '{source.test}' of {source.repository} have {common} "
             "rows of one file in common: demonstrations would show test rows with their labels, "
-            "choose another split as pool"
+            f"choose another {other}"
         )
     names = [part.names.get(source.label) for part in (pool, test)]
     numbered = not all(isinstance(value, str) for value in source.classes or ())
