@@ -179,6 +179,8 @@ def test_a_memory_in_another_dtype_works(dtype: torch.dtype) -> None:
     assert np.allclose(near, exact, atol=0.3 if dtype == torch.bfloat16 else 1e-6)
     made = continuations(model, memory.to(dtype), [[4, 5]], 0, max_new_tokens=2, eos_token_id=96)
     assert len(made[0]) == 2
+    with pytest.raises(UserError, match="nowhere"):
+        memory.to("nowhere")
     assert memory.to("cpu") is memory and memory.to(torch.float32) is memory
 
 

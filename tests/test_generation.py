@@ -364,6 +364,9 @@ def test_a_stream_shows_the_new_text_and_not_the_memory(
         ({"num_return_sequences": 2, "do_sample": False}, "refuses"),
         ({"num_beams": 0}, "num_beams"),
         ({"stop_strings": ["."]}, "tokenizer"),
+        ({"stop_strings": 5}, "not empty"),
+        ({"eos_token_id": "x"}, "a token id"),
+        ({"eos_token_id": [3, 97]}, "0 to 96"),
         ({"stop_strings": [""], "tokenizer": Letters()}, "not empty"),
         ({"generation_config": {"max_new_tokens": 3}}, "GenerationConfig"),
         ({"generation_config": GenerationConfig(max_length=30)}, "max_length"),
@@ -412,6 +415,11 @@ def test_another_model_is_refused() -> None:
         with pytest.raises(UserError, match="made by GPT2LMHeadModel") as refused:
             continuations(model_of(other), memory, [[3]], 5)
         assert "\n" not in str(refused.value)
+    for nothing in ("gpt2", Letters()):
+        with pytest.raises(UserError, match="no causal language model"):
+            memory.cache(nothing)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="at least 1"):
+        memory.cache(model_of("gpt2"), batch=0)
     with pytest.raises(UserError, match="layers or heads"):
         continuations(model_of("gpt_neo"), memory.times(1.0), [[3]], 5)
 

@@ -5,7 +5,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from deepthink.engine.layout import single
 from deepthink.engine.memory import Memory
-from deepthink.engine.support import iterated
+from deepthink.engine.support import check_model, iterated
 from deepthink.errors import UserError
 
 
@@ -24,6 +24,7 @@ def cache_of(memory: Memory, model: PreTrainedModel, batch: int = 1) -> DynamicC
     """
     if not hasattr(batch, "__index__") or batch < 1:
         raise UserError(f"batch is {batch!r}: it must be a whole number of rows, at least 1")
+    check_model(model)
     memory.check_origin(model)
     return filled(fitted(memory, model), model, batch)
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedModel
 
+from deepthink.engine.support import vocabulary
 from deepthink.errors import UserError, first_line, shown, unknown
+from deepthink.structures import token_ids
 
 NEW_TOKENS = 256
 """New tokens at most, where nobody says how many."""
@@ -105,7 +107,9 @@ class Options:
 
         stops = _stop_strings(chosen("stop_strings"), objects.get("tokenizer"))
         config.stop_strings = None
-        ends = chosen("eos_token_id")
+        ends = _ends(chosen("eos_token_id"))
+        if "eos_token_id" in told:
+            token_ids(sorted(ends), vocabulary(model), "eos_token_id")
         reading = [_reads(name, objects.get(name, chosen(name))) for name in _READING]
         beams = _count("num_beams", chosen("num_beams")) or 1
         texts = _count("num_return_sequences", chosen("num_return_sequences")) or 1
@@ -118,7 +122,7 @@ class Options:
             config=config,
             new_tokens=_count("max_new_tokens", chosen("max_new_tokens")),
             stops=stops,
-            ends=frozenset([ends] if isinstance(ends, int) else ends or ()),
+            ends=ends,
             rows=max(beams, texts),
             beams=beams > 1,
             reads=any(reading),
@@ -167,12 +171,20 @@ def _merged(base: Any, told: Mapping[str, Any]) -> GenerationConfig:
 
 
 def _stop_strings(given: Any, tokenizer: object) -> tuple[str, ...]:
-    stops = [given] if isinstance(given, str) else list(given or ())
-    if not all(isinstance(stop, str) and stop for stop in stops):
+    stops = [given] if isinstance(given, str) else given or ()
+    if not isinstance(stops, Sequence) or not all(isinstance(stop, str) and stop for stop in stops):
         raise UserError(f"stop_strings must be strings that are not empty, not {shown(given)}")
     if stops and tokenizer is None:
         raise UserError("stop_strings need the tokenizer: give tokenizer=…")
     return tuple(stops)
+
+
+def _ends(given: Any) -> frozenset[int]:
+    """The end-of-text tokens; UserError for what are none."""
+    ends = [given] if isinstance(given, int) else given or ()
+    if not isinstance(ends, Sequence) or not all(isinstance(end, int) for end in ends):
+        raise UserError(f"eos_token_id must be a token id, or a list of them, not {shown(given)}")
+    return frozenset(ends)
 
 
 def _count(name: str, given: Any) -> int | None:

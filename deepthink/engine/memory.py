@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepthink.engine.origin import Origin
-from deepthink.errors import UserError
+from deepthink.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from transformers import DynamicCache, PreTrainedModel
@@ -141,9 +141,15 @@ class Memory:
     def to(self, target: torch.dtype | torch.device | str | int) -> "Memory":
         """The same memory in another dtype, or on another device (itself where nothing changes).
 
-        target: a dtype, or a device: "cpu", "cuda:1", or the number of a GPU.
+        target: a dtype, or a device: "cpu", "cuda:1", or the number of a GPU. UserError for a
+            device that does not exist.
         """
-        return self._same(lambda tensor: tensor.to(target))
+        try:
+            return self._same(lambda tensor: tensor.to(target))
+        except (RuntimeError, AssertionError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise UserError(f"no memory can go to {target!r}: {first_line(error)}") from error
 
     def minus(self, other: "Memory") -> "Memory":
         """Self - other; UserError where they have other layers, heads or slots."""

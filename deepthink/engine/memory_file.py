@@ -115,7 +115,7 @@ def load(
         )
     devices = _recognised(memory.origin, model)
     if device is not None:
-        devices = [torch.device(device)] * len(devices)
+        return memory.to(device)
     return replace(
         memory,
         keys=tuple(x.to(d) for x, d in zip(memory.keys, devices, strict=True)),
