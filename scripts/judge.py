@@ -1,275 +1,279 @@
-"""Does an independent program compute the same numbers? A comparison with lm-evaluation-harness.
+"""lm-evaluation-harness with its own model and with this one: are the numbers the same?
 
-    make judge                                  # SmolLM2-135M, ten rows of each of ten members;
-                                                # 15 minutes, nearly all of lm-eval
-    make judge ARGS="--rows 20 --members mmlu/virology bbh/snarks --out /tmp/judge.json"
+    make judge                                  # SmolLM2-135M, some questions of four tasks
+    make judge ARGS="--tasks sst2 --rows 10 --out /tmp/judge.json"
 
-Both programs compute the summed log-probability of every candidate at T = 1, which is plain
-in-context learning. Prompts are the same strings, each tokenised as a whole. lm-eval gives the
-model each candidate with its whole prompt; this engine has it read the demonstrations once.
+Each task runs three times: with the harness's model hf, with the model deepthink that reads the
+demonstrations once (t = 1), and with the same model after it has thought over them (t = T). At
+t = 1 every log-probability, every greedy flag and every text must be those of hf.
 
-lm-eval runs twice, with the model in float32 both times. The first run gives the numbers that are
-compared. It computes the log-softmax over the vocabulary in float64 (option softmax_dtype), because
-PyTorch's float32 log-softmax on a CPU is off by about 1e-5 a token, and long answers add this up.
-The second run has lm-eval's defaults. It is timed, and its difference is shown too.
+The tasks are the harness's own. Only their rows are read from a local mirror of the data sets.
+
+The model is in float32. hf computes its log-softmax in float32 too, where PyTorch is off by about
+1e-5 a token on a CPU, and long answers add this up. So options are scored by hf once more with a
+log-softmax in float64 (its option softmax_dtype), and these numbers are compared. What is timed is
+its default. Seconds are those of the processor, on one thread, which other programs do not change.
 """
 
 import argparse
 import logging
 import os
-import statistics
 import sys
-from collections.abc import Sequence
+import tempfile
+import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # lm-eval would look for a newer chat template
 
+import torch
+import yaml
 from measured import add_out, write
-from rates import timed
 from rich.console import Console
 from rich.table import Table
-from workloads import default_data_root, job_of
+from workloads import default_data_root
 
-from deepthink import score, think
-from deepthink.app.progress_bar import watching
 from deepthink.config.overrides import compose
 from deepthink.errors import UserError
-from deepthink.models import devices, loading
-from deepthink.selection.choosing import choose
-from deepthink.selection.pool import Pool
-from deepthink.tasks import prompts, sources, templates
-from deepthink.tasks.prompts import Encoded
+from deepthink.models import loading
 
 try:
-    from lm_eval.api.instance import Instance
+    import lm_eval
     from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    from deepthink.harness.model import DeepThinkLM
+    from deepthink.harness.tasks import demonstrations_marked
 except ImportError:
     sys.exit("error: lm-eval is not installed, run: make judge")
 
-REPETITIONS = 3  # of this engine's run, whose time is shorter, hence noisier
-# Of MMLU every category, short and long questions and options; of BBH fixed
-# labels, options that differ in length, and up to ten of them.
-MEMBERS = [
-    "mmlu/college_biology",
-    "mmlu/formal_logic",
-    "mmlu/high_school_psychology",
-    "mmlu/professional_accounting",
-    "mmlu/security_studies",
-    "bbh/causal_judgement",
-    "bbh/date_understanding",
-    "bbh/geometric_shapes",
-    "bbh/logical_deduction_seven_objects",
-    "bbh/snarks",
-]
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Questions of one member: as token ids for the engine, as strings for lm-eval."""
+class Local:
+    """A task of the harness whose rows are read from a mirror of the data sets.
 
-    name: str
-    encoded: Encoded
-    requests: list[tuple[str, str]]
+    config: its file in the harness. files: split → file pattern below the mirror. shots: how many
+    demonstrations, where the task does not say it. writes: whether the model writes texts.
+    """
+
+    config: str
+    files: dict[str, str]
+    shots: int | None = None
+    writes: bool = False
+
+
+TASKS = {
+    "mmlu_virology": Local(
+        "mmlu/default/mmlu_virology.yaml",
+        {
+            "dev": "cais/mmlu/virology/dev-*.parquet",
+            "test": "cais/mmlu/virology/test-*.parquet",
+        },
+        shots=5,
+    ),
+    "sst2": Local(
+        "glue/sst2/default.yaml",
+        {
+            "train": "stanfordnlp/sst2/data/train-*.parquet",
+            "validation": "stanfordnlp/sst2/data/validation-*.parquet",
+        },
+        shots=8,
+    ),
+    "bbh_fewshot_snarks": Local(
+        "bbh/fewshot/snarks.yaml",
+        {"test": "SaylorTwift/bbh/snarks/test-*.parquet"},
+        writes=True,
+    ),
+    "gsm8k_cot": Local(
+        "gsm8k/gsm8k-cot.yaml",
+        {"test": "openai/grade-school-math/grade_school_math/data/test.jsonl"},
+        writes=True,
+    ),
+}
+"""MMLU brings its demonstrations, SST2's are drawn anew for every question; both are scored. The
+model writes answers of a few tokens to BIG-Bench Hard, and of a hundred or more to GSM8K."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Seconds of both programs, and the largest differences of a candidate's log-probability."""
+class Compared:
+    """A task with both models.
+
+    difference: largest |Δ log p| at t = 1; None where texts are written. same: of how many requests
+    the greedy flag or the text is the same at t = 1. seconds, metric: of hf, at t = 1 and at T.
+    """
 
     name: str
     rows: int
-    candidates: int
-    longest: int
-    ours: float
-    theirs: float
-    difference: float
-    as_it_is: float
-    same_tokens: bool
+    requests: int
+    measure: str
+    difference: float | None
+    same: int
+    seconds: tuple[float, float, float]
+    metric: tuple[float, float, float]
 
 
 def main() -> None:
-    """Print the comparison; exit code 1 if a difference exceeds the tolerance."""
+    """Print the comparison; exit code 1 if the models differ at t = 1."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data-root", default=default_data_root(), help="local dataset mirror")
     parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--members", nargs="*", default=MEMBERS)
-    parser.add_argument("--rows", type=int, default=10, help="of each member")
+    parser.add_argument("--tasks", nargs="*", default=[*TASKS], choices=[*TASKS])
+    parser.add_argument("--rows", type=int, default=50, help="of a task whose options are scored")
+    parser.add_argument(
+        "--texts", type=int, default=20, help="of a task to which texts are written"
+    )
     parser.add_argument("--batch-size", type=int, default=8, help="lm-eval's")
+    parser.add_argument("--iterations", type=int, default=5, help="T")
+    parser.add_argument("--step-size", type=float, default=0.1)
+    parser.add_argument("--positions", default="aligned")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="in nats")
     add_out(parser, "judge")
     options = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.disable(logging.WARNING)  # lm-eval's, on a model that was loaded already
     console = Console(width=132, highlight=False)
     try:
-        verdicts = compare(options, console)
+        found = compare(options, console)
     except UserError as error:
         sys.exit(f"error: {error}")
-    show(verdicts, options, console)
-    write(options, summary(verdicts), devices.resolve_device("auto"), ("lm-eval",))
-    worst = max(verdicts, key=lambda verdict: verdict.difference)
-    if worst.difference > options.tolerance:
-        sys.exit(f"error: {worst.name} differs by {worst.difference:.1e}: see the table")
+    show(found, options, console)
+    write(options, {"tasks": [asdict(task) for task in found]}, CPU, ("lm-eval",))
+    for task in found:
+        if task.same < task.requests or (task.difference or 0) > options.tolerance:
+            sys.exit(f"error: {task.name} differs at t = 1: see the table")
 
 
-def compare(options: argparse.Namespace, console: Console) -> list[Verdict]:
-    """Score every member's rows with both programs."""
+def compare(options: argparse.Namespace, console: Console) -> list[Compared]:
+    """Run every task with every model."""
     spec = compose([f"model={options.model}", "model.dtype=float32"]).model
-    device = devices.resolve_device("auto")
-    logging.disable(logging.WARNING)  # lm-eval's, on a model that was loaded already
-    lm = loading.load(spec, device)
-    _, plain = loading.load_plain(spec, device)
-    settings = {"pretrained": plain, "tokenizer": lm.tokenizer, "batch_size": options.batch_size}
-    judge = HFLM(**settings, softmax_dtype="float64")
-    judge_as_it_is = HFLM(**settings)
-    every = [rows_of(name, lm, options) for name in options.members]
-    verdicts = []
-    with watching(console, unit="members") as watch:
-        watch.stage("scoring")
-        watch.start(len(every))
-        for rows in every:
-            verdicts.append(verdict(rows, lm, judge, judge_as_it_is))
-            watch.advance(1)
-    return verdicts
-
-
-def rows_of(name: str, lm: loading.LM, options: argparse.Namespace) -> Rows:
-    """A seeded sample of a member's questions with its demonstrations."""
-    config = job_of(name)
-    task = config.task
-    splits = sources.load(task, options.data_root, options.rows, 0)
-    examples = [splits.pool[i] for i in choose(Pool(splits.pool), config)[0].selection.indices]
-    encoded = prompts.encode(
-        lm.tokenizer,
-        task.parsed.prompt,
-        examples,
-        splits.test,
-        "joint",
-        "drop",
-        lm.positions,
-        delimiter=task.delimiter,
-    )
-    shown = examples[-encoded.kept :]
-    shots = "".join(templates.shot(task.parsed.prompt, e, task.delimiter).text for e in shown)
-    requests = [
-        (shots + templates.fill(task.parsed.prompt, example.text), task.delimiter + candidate)
-        for example in splits.test
-        for candidate in example.candidates
-    ]
-    return Rows(name, encoded, requests)
-
-
-def ours(lm: loading.LM, encoded: Encoded) -> list[float]:
-    """The engine's log-probabilities, one after another."""
-    (memory,) = think(lm.model, encoded.demonstrations, iterations=1)
-    scores = score(lm.model, memory, encoded.queries, encoded.candidates)
-    return [value for row in scores for value in row]
-
-
-def theirs(judge: HFLM, requests: Sequence[tuple[str, str]]) -> list[float]:
-    """lm-eval's log-probabilities, one after another."""
-    instances = [
-        Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=i)
-        for i, pair in enumerate(requests)
-    ]
-    return [value for value, _ in judge.loglikelihood(instances, disable_tqdm=True)]
-
-
-def verdict(rows: Rows, lm: loading.LM, judge: HFLM, judge_as_it_is: HFLM) -> Verdict:
-    """Score the same rows with both programs; the runs that are not timed warm up."""
-    encoded, device = rows.encoded, lm.model.device
-    expected = theirs(judge, rows.requests)
-    slow, loose = timed(lambda: theirs(judge_as_it_is, rows.requests), device)
-    values = ours(lm, encoded)
-    fast = [timed(lambda: ours(lm, encoded), device)[0] for _ in range(REPETITIONS)]
-    tokens = [
-        [*encoded.demonstrations, *query, *answer]
-        for query, answers in zip(encoded.queries, encoded.candidates, strict=True)
-        for answer in answers
-    ]
-    pairs = [judge._encode_pair(*request) for request in rows.requests]
-    return Verdict(
-        rows.name,
-        len(encoded.queries),
-        len(rows.requests),
-        max(len(answer) for answers in encoded.candidates for answer in answers),
-        statistics.median(fast),
-        slow,
-        largest(values, expected),
-        largest(values, loose),
-        [[*context, *continuation] for context, continuation in pairs] == tokens,
-    )
-
-
-def suites(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
-    """The members of each suite, MMLU first."""
-    names = sorted({verdict.name.partition("/")[0] for verdict in verdicts}, reverse=True)
-    return {
-        name: [v for v in verdicts if v.name.partition("/")[0] == name] for name in names
-    }  # fmt: skip
-
-
-def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The figures of the documentation, and those of every member."""
-    return {
-        "suites": [
-            {
-                "name": name,
-                "rows": sum(v.rows for v in members),
-                "ours": sum(v.ours for v in members),
-                "theirs": sum(v.theirs for v in members),
-            }
-            for name, members in suites(verdicts).items()
-        ],
-        "candidates": sum(v.candidates for v in verdicts),
-        "longest": max(v.longest for v in verdicts),
-        "difference": max(v.difference for v in verdicts),
-        "as_it_is": max(v.as_it_is for v in verdicts),
-        "members": [asdict(v) for v in verdicts],
+    tokenizer, plain = loading.load_plain(spec, CPU)
+    hf = {"pretrained": plain, "tokenizer": tokenizer, "batch_size": options.batch_size}
+    ours: dict[str, Any] = {"pretrained": options.model, "dtype": "float32", "device": "cpu"}
+    thinking = {"step_size": options.step_size, "positions": options.positions}
+    models = {
+        "hf": HFLM(**hf),
+        "exact": HFLM(**hf, softmax_dtype="float64"),
+        "read": DeepThinkLM(**ours, iterations=1, **thinking),
+        "thought": DeepThinkLM(**ours, iterations=options.iterations, **thinking),
     }
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.tasks:
+            manager = described(name, Path(folder), options.data_root)
+            with console.status(f"{name}: all models"):
+                found.append(compared(name, models, manager, options))
+    return found
 
 
-def largest(values: Sequence[float], others: Sequence[float]) -> float:
-    """The largest absolute difference."""
-    return max(abs(a - b) for a, b in zip(values, others, strict=True))
+def described(name: str, folder: Path, data_root: str | None) -> TaskManager:
+    """The harness's config of a task, with local files for its rows."""
+    task, root = TASKS[name], Path(data_root or ".")
+    files = {split: sorted(map(str, root.glob(files))) for split, files in task.files.items()}
+    for split, paths in files.items():
+        if not paths:
+            raise UserError(f"there is no {task.files[split]} below {root}: name a --data-root")
+    kind = "json" if next(iter(files.values()))[0].endswith("l") else "parquet"
+    about = {
+        "include": str(Path(lm_eval.__file__).parent / "tasks" / task.config),
+        "task": name,
+        "dataset_path": kind,
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": files},
+    }
+    place = folder / name
+    place.mkdir()
+    (place / f"{name}.yaml").write_text(yaml.safe_dump(about), encoding="utf-8")
+    return TaskManager(include_path=str(place), include_defaults=False)
 
 
-def show(verdicts: Sequence[Verdict], options: argparse.Namespace, console: Console) -> None:
-    """One row per member, one per suite, and what the columns mean."""
-    title = f"{options.model}, float32, T = 1: deepthink beside lm-eval"
+@dataclass(frozen=True)
+class Run:
+    """What came out of a task with one model: every answer, the first metric, and the seconds."""
+
+    answers: list[Any]
+    metric: float
+    measure: str
+    seconds: float
+
+
+def run(name: str, lm: Any, manager: TaskManager, options: argparse.Namespace) -> Run:
+    """A task with one model."""
+    task = TASKS[name]
+    begin = time.process_time()
+    with demonstrations_marked():
+        results = lm_eval.simple_evaluate(
+            model=lm,
+            tasks=[name],
+            num_fewshot=task.shots,
+            limit=options.texts if task.writes else options.rows,
+            task_manager=manager,
+            bootstrap_iters=0,
+        )
+    seconds = time.process_time() - begin
+    kind = results["samples"][name][0]["filter"]
+    questions = [q for q in results["samples"][name] if q["filter"] == kind]
+    answers = [answer for question in questions for (answer,) in question["resps"]]
+    measures = {key: value for key, value in results["results"][name].items() if "," in key}
+    measure = next(key for key in measures if "stderr" not in key)
+    return Run(answers, measures[measure], measure.partition(",")[0], seconds)
+
+
+def compared(
+    name: str, models: dict[str, Any], manager: TaskManager, options: argparse.Namespace
+) -> Compared:
+    """One task with all models."""
+    task = TASKS[name]
+    runs = {
+        key: run(name, lm, manager, options)
+        for key, lm in models.items()
+        if not (task.writes and key == "exact")
+    }
+    expected, answers = runs["hf" if task.writes else "exact"].answers, runs["read"].answers
+    pairs = list(zip(expected, answers, strict=True))
+    difference = None
+    if not task.writes:
+        difference = max(abs(float(a[0]) - float(b[0])) for a, b in pairs)
+        pairs = [(a[1], b[1]) for a, b in pairs]
+    timed = [runs[key] for key in ("hf", "read", "thought")]
+    return Compared(
+        name,
+        rows=options.texts if task.writes else options.rows,
+        requests=len(pairs),
+        measure=timed[0].measure,
+        difference=difference,
+        same=sum(a == b for a, b in pairs),
+        seconds=(timed[0].seconds, timed[1].seconds, timed[2].seconds),
+        metric=(timed[0].metric, timed[1].metric, timed[2].metric),
+    )
+
+
+def show(found: list[Compared], options: argparse.Namespace, console: Console) -> None:
+    """One row for each task."""
+    title = f"{options.model}, float32, one thread: lm-eval's hf beside deepthink"
     table = Table(title=title, title_justify="left")
-    table.add_column("member", no_wrap=True)
-    headings = ("rows", "candidates", "longest", "tokens", "deepthink", "lm-eval", "ratio")
-    for heading in (*headings, "|Δ log p|", "as it is"):
+    table.add_column("task", no_wrap=True)
+    heads = ("hf", "t = 1", f"t = {options.iterations}")
+    about = ("questions", "|Δ log p|", "same", *(f"{h}, s" for h in heads), *heads)
+    for heading in about:
         table.add_column(heading, justify="right", no_wrap=True)
-    for suite, members in suites(verdicts).items():
-        for v in members:
-            add(table, v.name, [v])
-        add(table, f"{suite}, all", members)
-        table.add_section()
+    for task in found:
+        table.add_row(
+            task.name,
+            str(task.rows),
+            "–" if task.difference is None else f"{task.difference:.1e}",
+            f"{task.same} of {task.requests}",
+            *(f"{seconds:.1f}" for seconds in task.seconds),
+            *(f"{value:.3f}" for value in task.metric),
+        )
     console.print(table)
     console.print(
-        "longest: tokens of an answer. |Δ log p|: largest difference from lm-eval with a float64 "
-        "log-softmax; as it is: with its float32 one. Seconds: of deepthink the median of "
-        f"{REPETITIONS} runs, of lm-eval as it is, in batches of {options.batch_size}."
-    )
-
-
-def add(table: Table, name: str, verdicts: Sequence[Verdict]) -> None:
-    """A row for these members together."""
-    fast, slow = sum(v.ours for v in verdicts), sum(v.theirs for v in verdicts)
-    table.add_row(
-        name,
-        str(sum(v.rows for v in verdicts)),
-        str(sum(v.candidates for v in verdicts)),
-        str(max(v.longest for v in verdicts)),
-        "same" if all(v.same_tokens for v in verdicts) else "differ",
-        f"{fast:.2f} s",
-        f"{slow:.2f} s",
-        f"{slow / fast:.1f}×",
-        f"{max(v.difference for v in verdicts):.1e}",
-        f"{max(v.as_it_is for v in verdicts):.1e}",
+        "same: greedy flags, or texts. s: seconds of the processor. The last columns are the "
+        "task's metric."
     )
 
 

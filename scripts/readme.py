@@ -67,21 +67,39 @@ def bench_row(row: Figures) -> list[str]:
 
 
 def judge(figures: Figures) -> list[str]:
-    """How close the numbers of lm-evaluation-harness are, and how long both programs took."""
-    results = figures["results"]
-    suites = results["suites"]
-    rows = listed([f"{suite['rows']} {suite['name'].upper()}" for suite in suites])
-    ours, theirs = (
-        listed([f"{suite[which]:.1f} s" for suite in suites]) for which in ("ours", "theirs")
-    )
-    return [
-        f"At T = 1, on {rows} questions with {results['candidates']} options of up to "
-        f"{results['longest']} tokens, same prompt strings and token ids, float32, the "
-        "log-probabilities of the options differ by at most "
-        f"{tiny(results['difference'])}, and this engine takes {ours} where lm-eval takes "
-        f"{theirs}. That is with lm-eval's log-softmax in float64; in float32, its default, "
-        f"PyTorch's own rounding on a CPU moves long answers by up to {tiny(results['as_it_is'])}."
+    """How close the numbers of lm-evaluation-harness are, and how long both models took."""
+    settings, tasks = figures["settings"], figures["results"]["tasks"]
+    scored = [task for task in tasks if task["difference"] is not None]
+    texts = [task for task in tasks if task["difference"] is None]
+    parts = [
+        f"{settings['model']} in float32, η = {settings['step_size']:g}, {settings['positions']} "
+        f"positions. At t = 1, the log-probabilities of "
+        f"{sum(task['requests'] for task in scored)} options differ from hf's by at most "
+        f"{tiny(max(task['difference'] for task in scored))}, and "
+        f"{sum(task['same'] for task in scored)} greedy flags are the same."
     ]
+    if texts:
+        parts[0] += (
+            f" Of {sum(task['requests'] for task in texts)} texts "
+            f"{sum(task['same'] for task in texts)} are the same."
+        )
+    heads = ("hf", "t = 1", f"t = {settings['iterations']}")
+    rows = [
+        [
+            f"`{task['name']}`",
+            str(task["rows"]),
+            *(f"{value:.1f} s" for value in task["seconds"]),
+            *(f"{100 * value:.0f} %" for value in task["metric"]),
+        ]
+        for task in tasks
+    ]
+    parts.append(table(["task", "questions", *(f"{h}, time" for h in heads), *heads], rows))
+    parts.append(
+        "The times are seconds of the processor on one thread, for the whole evaluation. The last "
+        "three columns are the task's accuracy or exact match; so few questions say whether the "
+        "models agree, and not how good they are."
+    )
+    return parts
 
 
 def stress(figures: Figures) -> list[str]:

@@ -254,6 +254,14 @@ def test_a_loaded_memory_does_not_follow_its_file(kept: Path) -> None:
     assert all(map(torch.equal, memory.tensors, before.tensors))
 
 
+def test_memories_that_do_not_belong_together_are_not_added() -> None:
+    model = tiny("llama", torch.float32)
+    one, two = (next(think(model, ids)) for ids in (SHOTS, SHOTS[1:]))
+    for call in (one.plus, one.minus):
+        with pytest.raises(UserError, match=r"10 slots .* 9 slots"):
+            call(two)
+
+
 def test_the_origin_says_what_was_done() -> None:
     memory = thought(tiny("gpt2", torch.float32))
     assert memory.origin is not None and memory.copy().origin is memory.origin

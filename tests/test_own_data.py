@@ -99,6 +99,7 @@ def test_numbers_are_classes_in_their_order(here: Path) -> None:
     spec = task("task.file=reviews.csv")
     assert spec.labels == ["2", "4", "6", "8", "10"]
     assert spec.demonstrations == 10
+    assert task("task.file=reviews.csv", "task.demonstrations=5").demonstrations == 5
     few = task("task.file=reviews.csv", "task.labels={2: terrible, 10: great}")
     assert few.labels == ["terrible", "4", "6", "8", "great"]
     each = task("task.file=reviews.csv", "task.labels=[a,b,c,d,e]")
@@ -144,7 +145,7 @@ def test_held_out_rows_are_few_of_many_and_as_many_as_wanted(here: Path) -> None
 
 
 def test_held_out_rows_have_the_proportions_of_the_labels(here: Path) -> None:
-    rows = [(text, "good" if i % 4 else "poor") for i, (text, _) in enumerate(opinions(120))]
+    rows = [(text, "good" if i < 90 else "poor") for i, (text, _) in enumerate(opinions(120))]
     write(here, text=lines(rows))
     spec, splits = loaded("task.file=reviews.csv")
     for part in (splits.test, splits.dev, splits.pool):

@@ -64,7 +64,7 @@ def show(closing: Closing, console: Console, verb: str = "swept") -> None:
 def heading(closing: Closing, verb: str) -> Iterator[str]:
     """What was swept, and what all jobs had in common."""
     keys = dict.fromkeys(("model", "task", *closing.keys))
-    counts = {key: len(named.values(closing.every, key)) for key in keys if key not in named.DRAW}
+    counts = {key: _count(closing, key) for key in keys if key not in named.DRAW}
     swept = [f"{key} ({count})" for key, count in counts.items() if count > 1]
     seeds, orders = (sorted({draw[place] for draw in closing.draws}) for place in (0, 1))
     for name, numbers in (("seed", seeds), ("order", orders)):
@@ -76,6 +76,13 @@ def heading(closing: Closing, verb: str) -> Iterator[str]:
     alone = [("seed", seeds), ("order", orders)]
     fixed += [f"{name}={n[0]}" for name, n in alone if len(n) == 1 and (name == "seed" or n[0])]
     yield f"fixed: {' '.join(fixed)}"
+
+
+def _count(closing: Closing, key: str) -> int:
+    """How many values an axis has; that it has no effect on some jobs is none, beside several."""
+    found = named.values(closing.every, key)
+    values = [value for value in found if value is not None]
+    return len(values) if len(values) > 1 else len(found)
 
 
 def _range(numbers: Sequence[int]) -> str:
