@@ -155,6 +155,24 @@ BAD: dict[str, tuple[str, str | bytes, tuple[str, ...], str]] = {
         ("task.template={text} {titel}?",),
         "unknown column 'titel': valid: body, stars.",
     ),
+    "a label in the template": (
+        "reviews.csv",
+        TEXT,
+        ("task.label=stars", "task.template={body} {stars}?"),
+        "would show column 'stars', which is the label",
+    ),
+    "a label for the text": (
+        "reviews.csv",
+        TEXT,
+        ("task.label=stars", "task.text=stars"),
+        "would show column 'stars', which is the label",
+    ),
+    "an object of columns": (
+        "reviews.json",
+        json.dumps({"body": [t for t, _ in ROWS], "stars": [s for _, s in ROWS]}),
+        (),
+        "reviews.json is one object that holds whole columns: write an object for each row",
+    ),
     "too few words": ("reviews.csv", TEXT, ("task.labels=[fine]",), "has 2 classes (good, poor)"),
     "a word for another class": (
         "reviews.csv",
@@ -196,7 +214,7 @@ BAD: dict[str, tuple[str, str | bytes, tuple[str, ...], str]] = {
         "reviews.csv",
         TEXT,
         ("task.test_file=reviews.csv",),
-        "rows of one file in common",
+        "demonstrations would show test rows with their labels, choose another task.test_file",
     ),
     "options that are none": (
         "reviews.csv",
@@ -251,6 +269,7 @@ def test_a_file_that_is_no_task_is_one_line(
             "the rows have options of their own",
         ),
         (["task.file=reviews.csv", "task.labels=[true,false]"], "need quotation marks in YAML"),
+        (["task.file=reviews.csv", "+task.open={metric: bleu}"], "has labels or options: leave it"),
     ],
 )
 def test_words_that_name_no_task_are_one_line(
@@ -269,6 +288,16 @@ def test_the_terminal_shows_the_line_and_no_more(run: Command, tmp_path: Path) -
     write(tmp_path, text=lines(ROWS[:9]))
     code, _, err = run("task.file=reviews.csv")
     assert_one_line(code, err, "12 are the fewest")
+
+
+def test_a_column_that_the_test_file_lacks_is_told_with_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path)
+    write(tmp_path, "test.csv", lines(opinions(20), "body,star"))
+    with pytest.raises(UserError, match=r"did you mean star\? \(test\.csv\)"):
+        loaded("task.file=reviews.csv", "task.test_file=test.csv", "task.label=stars")
 
 
 def test_texts_with_two_labels_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

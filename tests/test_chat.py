@@ -164,6 +164,7 @@ def test_the_front_stays_where_demonstrations_are_dropped_or_cut(template: str) 
     front = full.spans[0].start
     assert cut.demonstrations[:front] == full.demonstrations[:front]
     assert len(cut.demonstrations) == limit // 2
+    assert cut.spans[0].start == front
     left = len(full.demonstrations) - limit // 2
     assert cut.demonstrations[front:] == full.demonstrations[front + left :]
     assert cut.answers[-1] == range(*(len(cut.demonstrations) - back for back in _back(full)))
@@ -275,6 +276,9 @@ def test_a_job_may_be_a_chat_with_every_kind_of_method(
     records = [record for _, record in stored(tmp_path)]
     assert len(records) == 2
     assert all(record["identity"]["prompt"]["chat"] for record in records)
+    assert run(words[0], *words[2:], *kinds[1])[0] == 0
+    margins = [r["selection"]["values"] for _, r in stored(tmp_path) if r["selection"]["values"]]
+    assert len(margins) == 2 and margins[0] != margins[1]  # the signals are those of chats, too
 
 
 def test_another_chat_template_is_another_key_where_it_is_used(

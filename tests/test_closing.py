@@ -311,6 +311,22 @@ def test_it_fits_eighty_columns_and_names_what_was_swept_and_fixed() -> None:
         assert shown.count("41.7") == 4 and shown.count("75.0") == shown.count("100.0]") == 8
 
 
+def test_a_setting_without_effect_is_not_counted_as_swept() -> None:
+    """Plain reading has no step size, so a sweep over two of them has one plain row."""
+    every = runs("task=sst2", "method=vanilla", hits={1: 3})
+    for eta in ("0.01", "0.1"):
+        words = ("task=sst2", "method=deepthink", "method.iterations=2", f"method.step_size={eta}")
+        every += runs(*words, hits={1: 3, 2: 4})
+    closing = build(every)
+    labels = [line.label for line in closing.blocks[0].lines]
+    assert labels == [("vanilla", None), ("deepthink", 0.01), ("deepthink", 0.1)]
+    text = printed(closing)
+    assert text.startswith(
+        "swept: method (2), method.step_size (2)\nfixed: model=opt-125m task=sst2"
+    )
+    assert " vanilla " in text and " deepthink · 0.1 " in text
+
+
 def test_an_own_option_of_an_own_method_is_a_row_of_its_own() -> None:
     (job,) = jobs("model=opt-125m", "task=sst2", "method=best_random", "method.iterations=1")
     every = []
@@ -391,6 +407,10 @@ def test_jobs_that_no_worker_reached_are_missing(tmp_path: Path) -> None:
     tally = sharing.summary(tmp_path, sweep)
     assert tally.records == ("a.json", "b.json"), "in the order of the jobs"
     assert [(one["task"], one["seed"]) for one in tally.missing] == [("sst2", 1)]
+    missing = tally.missing
+    add(tmp_path, 1, 1, 0.1, Tally(failed=1, reasons=("no",), missing=missing))
+    (again,) = sharing.summary(tmp_path, sweep).missing
+    assert {key: axes.frozen(value) for key, value in again.items()} == missing[0]
 
 
 def test_many_tasks_are_shown_by_their_average(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_one_setting_against_another(results: Path, capsys: pytest.CaptureFixtur
     )
     assert code == 0
     assert "compared: method (2), seed (0 to 2)" in out
-    assert "sst2, t = T: ahead in 3 of 3 draws, behind in 0, p" in out
+    assert "sst2, t = T: ahead in 3 of 3 draws, behind in 0, no p with fewer than 4" in out
     folders = [
         results / "records" / "opt-125m" / "sst2" / name for name in ("vanilla", "deepthink")
     ]

@@ -110,7 +110,7 @@ def test_documented_commands_compose(
 def test_the_commands_of_the_pages_are_seen() -> None:
     """So that a change of their form does not leave them untested."""
     seen = {name: len(commands((ROOT / name).read_text())) for name in NAMES}
-    assert seen["README.md"] == 2
+    assert seen["README.md"] == 3
     assert all(seen[f"docs/{name}.md"] >= 3 for name in ("sweeps", "selection", "tasks", "extend"))
     assert sum(seen.values()) >= 35
 
@@ -137,12 +137,12 @@ def test_the_python_on_the_pages_runs(
     names["candidates"] = prompt.candidates
     exec(engine, names)
     assert names["scores"] == names["rows"][-1]
-    assert fences((ROOT / "README.md").read_text(), "python") == [engine]
+    assert fences((ROOT / "README.md").read_text(), "python")[1:] == [engine]
 
 
-def test_the_python_of_the_page_on_python_runs_from_top_to_bottom(
-    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def asked(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names that `deepthink.load` is given, which loads a tiny model whatever they are."""
     from deepthink.models.by_name import load
 
     model, tokenizer = load(tiny_folder, device="cpu")
@@ -150,13 +150,24 @@ def test_the_python_of_the_page_on_python_runs_from_top_to_bottom(
         "{% for m in messages %}{{ bos_token + m.role + ':' + m.content + eos_token }}{% endfor %}"
         "{% if add_generation_prompt %}{{ bos_token + 'assistant:' }}{% endif %}"
     )
-    asked: list[str] = []
+    names: list[str] = []
 
     def loaded(name: str) -> tuple[Any, Any]:
-        asked.append(name)
+        names.append(name)
         return model, tokenizer
 
     monkeypatch.setattr(deepthink, "load", loaded, raising=False)
+    return names
+
+
+def test_the_first_python_of_the_readme_runs(asked: list[str]) -> None:
+    names: dict[str, Any] = {}
+    exec(fences((ROOT / "README.md").read_text(), "python")[0], names)
+    assert asked == ["smollm2-135m"]
+    assert {"text", "prediction", "t"} < {*names["frame"].columns}
+
+
+def test_the_python_of_the_page_on_python_runs_from_top_to_bottom(asked: list[str]) -> None:
     names: dict[str, Any] = {}
     frames = []
     for text in fences(page("python.md"), "python"):

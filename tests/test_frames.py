@@ -9,10 +9,13 @@ from conftest import Command
 from made_records import jobs, made, put
 
 import deepthink
+from deepthink.config.overrides import requested
 from deepthink.errors import UserError
 from deepthink.installation import CONF
 from deepthink.report import frames
+from deepthink.report.commands import words_of
 from deepthink.store import records
+from deepthink.tasks import own
 
 ROOT = CONF.parent
 
@@ -175,3 +178,52 @@ def test_options_of_a_question_have_scores_by_their_place(tmp_path: Path) -> Non
     assert frame.gold.tolist() == [1] * 6
     assert frame.predicted.tolist() == [1, 1, 1, 0, 0, 0]
     assert json.loads(frame.iloc[0].to_json())["correct"] is True
+
+
+def test_texts_are_read_again_and_only_if_they_are_the_same(
+    run: Command, tmp_path: Path, data_root: Path
+) -> None:
+    run("method=vanilla", "test_size=10")
+    ((path, _),) = records.load_all(tmp_path / "results").records
+    frame = deepthink.predictions(path, texts=True)
+    rows = (data_root / "stanfordnlp" / "sst2" / "validation.jsonl").read_text().splitlines()
+    label = {row["sentence"]: row["label"] for row in map(json.loads, rows)}
+    test = frame[frame.split == "test"]
+    assert len({*test.text}) == 10
+    assert test.text.map(label).tolist() == test.gold.tolist()
+    assert frame[frame.split == "dev"].text.str.startswith("train row").all()
+    file = data_root / "stanfordnlp" / "sst2" / "validation.jsonl"
+    file.write_text(file.read_text().replace("row 1", "line 1"))
+    with pytest.raises(UserError, match="the rows of sst2 are not those of the record any more"):
+        deepthink.predictions(path, texts=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("task.template='Today: {text}\\nMood:'", "task.labels={sad: low, glad: high}"),
+        ("task.name=weather", "task.held_out=7", "task.demonstrations=4"),
+    ],
+)
+def test_texts_of_a_task_in_an_own_file(
+    run: Command, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    lines = [
+        f"day {i} was {'bright' if i % 2 else 'dull'},{('sad', 'glad')[i % 2]}" for i in range(40)
+    ]
+    (tmp_path / "moods.csv").write_text("\n".join(["text,label", *lines]))
+    code, _, err = run(
+        f"task.file={tmp_path / 'moods.csv'}", "method=vanilla", "test_size=6", *words
+    )
+    assert (code, err) == (0, "")
+    ((path, record),) = records.load_all(tmp_path / "results").records
+    frame = deepthink.predictions(path, texts=True)
+    assert frame.text.str.startswith("day ").all()
+    ends = {
+        (gold, text.rpartition(" ")[2]) for gold, text in zip(frame.gold, frame.text, strict=True)
+    }
+    assert len(ends) == 2, "each label has the texts of its own"
+    again = requested(words_of(record)).jobs[0]
+    assert again.task.own is not None
+    assert own.resolved(again.task).template == record.identity.task.template

@@ -12,6 +12,7 @@ WORDS = (
     "method.step_size=0.1", "method.positions=aligned", "method.momentum=0.5", "method.scored=ends",
     "method.memory_dtype=model", "method.selector.balance=none", "method.copies=2", "device=cpu",
     "demonstrations.count=4", "demonstrations.labels=flipped", "prompt.seam=joint", "force=true",
+    "prompt.chat=true", "model.gguf=x.gguf", "model.package=made_weights",
     "prompt.overflow=truncate", "answer_score=mean", "test_size=3", "dev_size=2", "pool_size=12",
     "token_budget=500", "wandb.mode=disabled", "scale=null", "experiment=null", "task.labels=[a,b]",
     "task.template='{text} Mood:'", "model.dtype=float32", "wandb.project=x", "workers=null",

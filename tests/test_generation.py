@@ -19,6 +19,7 @@ from deepthink import Memory, encode, think
 from deepthink.config.overrides import compose
 from deepthink.engine.generation import continuations, generate
 from deepthink.engine.prepack import prepack
+from deepthink.engine.stopping import TextHas
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.tasks import sources
@@ -36,7 +37,28 @@ OTHERS = {
 }
 SHOTS = [3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26, 43]
 QUERIES = [[(7 * i * i + 3 * j + 1) % 90 + 3 for j in range(1 + i % 5)] for i in range(20)]
-NEW = 12
+NEW = 8
+
+
+class Letters:
+    """A tokenizer of single letters: the id is the letter's place in the alphabet."""
+
+    pad_token_id, eos_token_id = None, 96
+
+    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+        return {"input_ids": [2] * add_special_tokens + [ord(letter) - 32 for letter in text]}
+
+    def decode(self, ids: list[int], skip_special_tokens: bool = False, **_: object) -> str:
+        kept = [i for i in ids if i > 2 or not skip_special_tokens]
+        return "".join(chr(i + 32) for i in kept)
+
+    def batch_decode(self, rows: list[list[int]], **_: object) -> list[str]:
+        return [self.decode(row) for row in rows]
+
+
+@pytest.fixture
+def letters() -> Any:
+    return Letters()
 
 
 def model_of(name: str, dtype: torch.dtype = torch.float64) -> PreTrainedModel:
@@ -112,7 +134,7 @@ def test_what_looks_at_earlier_tokens_sees_the_demonstrations(
     name: str, options: dict[str, Any]
 ) -> None:
     model = model_of(name)
-    made = continuations(model, memory_of(model), QUERIES[:8], 14, max_new_tokens=NEW, **options)
+    made = continuations(model, memory_of(model), QUERIES[:8], 5, max_new_tokens=NEW, **options)
     assert made == [whole(model, query, **options) for query in QUERIES[:8]]
 
 
@@ -120,11 +142,13 @@ def test_a_memory_without_ids_shows_the_query_alone_to_what_looks_at_earlier_tok
     model = model_of("llama")
     memory = memory_of(model).times(1.0)
     assert memory.origin is None
-    plain = continuations(model, memory, QUERIES, 14, max_new_tokens=NEW)
-    assert plain == [whole(model, query) for query in QUERIES]
-    bound = continuations(model, memory, QUERIES, 14, max_new_tokens=NEW, repetition_penalty=9.0)
+    plain = continuations(model, memory, QUERIES[:6], 14, max_new_tokens=NEW)
+    assert plain == [whole(model, query) for query in QUERIES[:6]]
+    bound = continuations(
+        model, memory, QUERIES[:6], 14, max_new_tokens=NEW, repetition_penalty=9.0
+    )
     rows = [continuations(model, memory, [query], 3, max_new_tokens=NEW, repetition_penalty=9.0)
-            for query in QUERIES]  # fmt: skip
+            for query in QUERIES[:6]]  # fmt: skip
     assert bound == [row for (row,) in rows]
     assert bound != plain
 
@@ -162,6 +186,21 @@ def test_no_memory_is_plain_generation() -> None:
         model, None, [[*SHOTS, *query] for query in QUERIES], 5, max_new_tokens=NEW
     )
     assert made == [whole(model, query) for query in QUERIES]
+
+
+def test_a_beam_ends_at_a_stop_string_as_transformers_would_end_it(letters: Any) -> None:
+    model: Any = model_of("llama")
+    memory, query = memory_of(model), [66, 67]
+    (free,) = continuations(model, memory, [query], 5, num_beams=3, max_new_tokens=NEW)
+    stop = letters.decode(free[2:4])
+    ids = torch.tensor([[*SHOTS, *query]])
+    criteria = [TextHas([stop], letters, ids.shape[1])]
+    expected = whole(model, query, num_beams=3, stopping_criteria=criteria)
+    options: dict[str, Any] = {"num_beams": 3, "stop_strings": stop, "max_new_tokens": NEW}
+    assert continuations(model, memory, [query], 5, tokenizer=letters, **options) == [expected]
+    (text,) = generate(model, letters, memory, [query], **options)
+    assert text == letters.decode(expected).partition(stop)[0]
+    assert expected != free
 
 
 def test_several_texts_of_a_prompt_follow_each_other() -> None:
@@ -244,27 +283,6 @@ def test_a_cache_gives_the_logits_of_the_whole_prompt(name: str) -> None:
         )
     coarse = name == "gpt_neo"  # it computes attention in float32
     torch.testing.assert_close(out.logits, expected, rtol=0, atol=1e-5 if coarse else 1e-9)
-
-
-class Letters:
-    """A tokenizer of single letters: the id is the letter's place in the alphabet."""
-
-    pad_token_id, eos_token_id = None, 96
-
-    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
-        return {"input_ids": [2] * add_special_tokens + [ord(letter) - 32 for letter in text]}
-
-    def decode(self, ids: list[int], skip_special_tokens: bool = False, **_: object) -> str:
-        kept = [i for i in ids if i > 2 or not skip_special_tokens]
-        return "".join(chr(i + 32) for i in kept)
-
-    def batch_decode(self, rows: list[list[int]], **_: object) -> list[str]:
-        return [self.decode(row) for row in rows]
-
-
-@pytest.fixture
-def letters() -> Any:
-    return Letters()
 
 
 def test_texts_end_before_the_first_stop_string(letters: Any) -> None:
@@ -350,7 +368,10 @@ def test_a_stream_shows_the_new_text_and_not_the_memory(
         ({"generation_config": {"max_new_tokens": 3}}, "GenerationConfig"),
         ({"generation_config": GenerationConfig(max_length=30)}, "max_length"),
         ({"generation_config": GenerationConfig(cache_implementation="static")}, "cache_impl"),
-        ({"streamer": object()}, "one prompt"),
+        ({"streamer": TextStreamer(Letters())}, "one prompt"),  # type: ignore[arg-type]
+        ({"streamer": object()}, "TextStreamer"),
+        ({"stopping_criteria": print}, "must be a list"),
+        ({"logits_processor": print}, "must be a list"),
     ],
     ids=lambda given: given if isinstance(given, str) else next(iter(given)),
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,11 +18,13 @@ from tiny_models import CONFIGS, SMALL, made_from, tiny
 from torch import Tensor
 from transformers import GPT2Config, MistralConfig, PreTrainedModel
 
+import deepthink
 from deepthink import Memory, score, think
 from deepthink.engine import memory_file
 from deepthink.engine.generation import continuations
 from deepthink.engine.prepack import prepack
 from deepthink.errors import UserError
+from deepthink.models.by_name import load
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = [3, 14, 15, 92, 65, 35, 89, 79, 32, 38]
@@ -251,6 +254,14 @@ def test_a_loaded_memory_does_not_follow_its_file(kept: Path) -> None:
     assert all(map(torch.equal, memory.tensors, before.tensors))
 
 
+def test_memories_that_do_not_belong_together_are_not_added() -> None:
+    model = tiny("llama", torch.float32)
+    one, two = (next(think(model, ids)) for ids in (SHOTS, SHOTS[1:]))
+    for call in (one.plus, one.minus):
+        with pytest.raises(UserError, match=r"10 slots .* 9 slots"):
+            call(two)
+
+
 def test_the_origin_says_what_was_done() -> None:
     memory = thought(tiny("gpt2", torch.float32))
     assert memory.origin is not None and memory.copy().origin is memory.origin
@@ -261,3 +272,17 @@ def test_the_origin_says_what_was_done() -> None:
     assert repr(memory) == (
         "Memory(t=3, 3 layers of 4 heads × 10 slots × 8, float32, cpu, of GPT2LMHeadModel)"
     )
+
+
+def test_the_page_on_memories_runs_from_top_to_bottom(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(deepthink, "load", lambda name: load(tiny_folder), raising=False)
+    text = (ROOT / "docs" / "memory.md").read_text()
+    names: dict[str, Any] = {}
+    for code in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        exec(code, names)
+    assert [len(names[name]) for name in ("texts", "several", "beams")] == [2, 6, 1]
+    assert names["again"] == names["texts"] and names["same"].step == 5
+    assert names["made"].shape == (2, 7) and (tmp_path / "reviews.safetensors").exists()

@@ -263,6 +263,18 @@ def test_drawn_demonstrations_depend_on_the_seed_and_given_ones_do_not(
     assert shown["gsm8k_drawn", 0] != shown["gsm8k_drawn", 1]
 
 
+def test_a_test_question_is_no_demonstration_whatever_solution_it_has(
+    run: Command, tmp_path: Path, data_root: Path
+) -> None:
+    file = data_root / "openai/grade-school-math/grade_school_math/data/train.jsonl"
+    again = {**problem(40), "answer": "Count them.\n#### 43"}
+    file.write_text(file.read_text() + "\n" + json.dumps(again))
+    task = compose(["task=gsm8k_drawn"]).task
+    splits = sources.load(task, str(data_root))
+    assert problem(40)["question"] not in {example.text for example in splits.pool}
+    assert splits.overlap["test"] == 1 and len(splits.pool) == 14
+
+
 def test_copies_and_refinements_of_a_plugin_serve_open_tasks(run: Command, tmp_path: Path) -> None:
     plugins = Path(__file__).parent.parent / "examples" / "plugins"
     words = ("task=gsm8k", "demonstrations.count=2", "method.iterations=2")

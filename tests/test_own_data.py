@@ -19,6 +19,8 @@ from deepthink.errors import UserError
 from deepthink.report import commands
 from deepthink.store import records
 from deepthink.store.identity import answered, asked, identity, record_id, request
+from deepthink.structures import Example
+from deepthink.study.calibrating import Calibration
 from deepthink.tasks import own, sources
 from deepthink.tasks.frames import from_frame
 
@@ -84,12 +86,20 @@ def test_columns_are_known_by_name_or_by_their_cells(
     assert (source.text, source.label) == (text, label)
 
 
+def test_columns_called_text_and_label_are_taken_before_others(here: Path) -> None:
+    rows = [(text, f"On {text}", label, i % 3) for i, (text, label) in enumerate(ROWS)]
+    write(here, text=lines(rows, "Text,title,Label,topic"))
+    (source,) = task("task.file=reviews.csv").sources
+    assert (source.text, source.label) == ("Text", "Label")
+
+
 def test_numbers_are_classes_in_their_order(here: Path) -> None:
     rows = [(f"{text} Indeed.", 10 - i % 5 * 2) for i, (text, _) in enumerate(ROWS)]
     write(here, text=lines(rows))
     spec = task("task.file=reviews.csv")
     assert spec.labels == ["2", "4", "6", "8", "10"]
     assert spec.demonstrations == 10
+    assert task("task.file=reviews.csv", "task.demonstrations=5").demonstrations == 5
     few = task("task.file=reviews.csv", "task.labels={2: terrible, 10: great}")
     assert few.labels == ["terrible", "4", "6", "8", "great"]
     each = task("task.file=reviews.csv", "task.labels=[a,b,c,d,e]")
@@ -135,7 +145,7 @@ def test_held_out_rows_are_few_of_many_and_as_many_as_wanted(here: Path) -> None
 
 
 def test_held_out_rows_have_the_proportions_of_the_labels(here: Path) -> None:
-    rows = [(text, "good" if i % 4 else "poor") for i, (text, _) in enumerate(opinions(120))]
+    rows = [(text, "good" if i < 90 else "poor") for i, (text, _) in enumerate(opinions(120))]
     write(here, text=lines(rows))
     spec, splits = loaded("task.file=reviews.csv")
     for part in (splits.test, splits.dev, splits.pool):
@@ -376,6 +386,38 @@ def test_seeds_differ_in_their_demonstrations_alone(run: Command, here: Path) ->
     (_, first), (_, second) = stored(here)
     assert first["identity"]["task"] == second["identity"]["task"]
     assert first["demonstrations"]["indices"] != second["demonstrations"]["indices"]
+
+
+# Data that other tasks have
+
+
+def test_a_published_data_set_as_a_folder_is_the_task_of_this_program(mirror: Path) -> None:
+    spec = compose(["task=mr"]).task
+    known = sources.fingerprint(sources.load(spec, str(mirror)), spec)
+    folder = mirror / spec.sources[0].repository
+    mine, splits = loaded(f"task.file={folder}", "task.labels=[negative,positive]")
+    assert sources.fingerprint(splits, mine) == known
+    assert (mine.rows, mine.demonstrations) == (spec.rows, spec.demonstrations)
+
+
+def test_a_calibration_asks_with_every_column_filled(
+    run: Command, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [(text, f"It is item {i}", i % 2) for i, (text, _) in enumerate(ROWS)]
+    write(here, "pairs.csv", lines(rows, "premise,claim,gold"))
+    asked: list[str] = []
+    examples = Calibration.examples
+
+    def spied(*given: Any) -> list[Example]:
+        made = examples(*given)
+        asked.extend(example.text for example in made)
+        return made
+
+    monkeypatch.setattr(Calibration, "examples", spied)
+    words = r"task.template={premise}\nSo {claim}?"
+    code, _, err = run("task.file=pairs.csv", words, "calibration=contextual", "test_size=4")
+    assert (code, err) == (0, "")
+    assert "N/A\nSo N/A" in asked
 
 
 # Frames

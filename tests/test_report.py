@@ -379,9 +379,11 @@ def test_rules_refinements_and_calibrations_of_others_have_rows_of_their_own(
 def test_another_refinements_t_1_fills_no_cell_of_the_papers(tmp_path: Path) -> None:
     other_method(tmp_path, gradient)
     assert cell(tmp_path, VANILLA).so_far is None
-    text = texts(tmp_path)["README.md"]
-    assert f"### {MODEL}" not in text
-    assert "| gradient (rate=0.5) |" in text
+    found = texts(tmp_path)
+    papers, _, further_runs = found["README.md"].partition("## Further runs")
+    assert f"### {MODEL}" not in papers
+    assert f"### {MODEL}" in further_runs
+    assert "| gradient (rate=0.5) |" in found["tables/further.md"]
 
 
 def test_rows_that_differ_in_settings_say_in_which(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deepthink.app import open_view, terminal
+from deepthink.app import terminal
 from deepthink.app.journals import Tally
 from deepthink.app.terminal import plain_table
 from deepthink.errors import UserError
@@ -40,10 +40,6 @@ def _close(tally: Tally, console: Console) -> None:
             runs.append(Run(path, records.read(path)))
         except UserError as error:
             console.print(f"not in the table: {error}", highlight=False, soft_wrap=True)
-    opened = [run for run in runs if run.record.open]
-    if len(opened) > 1:
-        open_view.show_series(opened, console)
-    runs = [run for run in runs if not run.record.open]
     if runs and (closing := build(runs, tally.missing)).compares:
         show(closing, console)
 
@@ -68,7 +64,7 @@ def show(closing: Closing, console: Console, verb: str = "swept") -> None:
 def heading(closing: Closing, verb: str) -> Iterator[str]:
     """What was swept, and what all jobs had in common."""
     keys = dict.fromkeys(("model", "task", *closing.keys))
-    counts = {key: len(named.values(closing.every, key)) for key in keys if key not in named.DRAW}
+    counts = {key: _count(closing, key) for key in keys if key not in named.DRAW}
     swept = [f"{key} ({count})" for key, count in counts.items() if count > 1]
     seeds, orders = (sorted({draw[place] for draw in closing.draws}) for place in (0, 1))
     for name, numbers in (("seed", seeds), ("order", orders)):
@@ -80,6 +76,13 @@ def heading(closing: Closing, verb: str) -> Iterator[str]:
     alone = [("seed", seeds), ("order", orders)]
     fixed += [f"{name}={n[0]}" for name, n in alone if len(n) == 1 and (name == "seed" or n[0])]
     yield f"fixed: {' '.join(fixed)}"
+
+
+def _count(closing: Closing, key: str) -> int:
+    """How many values an axis has; that it has no effect on some jobs is none, beside several."""
+    found = named.values(closing.every, key)
+    values = [value for value in found if value is not None]
+    return len(values) if len(values) > 1 else len(found)
 
 
 def _range(numbers: Sequence[int]) -> str:

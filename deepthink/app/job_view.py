@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from deepthink.app import open_view, remarks
+from deepthink.app import remarks
 from deepthink.app.terminal import NARROW, WIDE, plain_table
 from deepthink.store import curves, scores
 from deepthink.store.chosen import Stage
@@ -28,7 +28,10 @@ def show_result(outcome: Outcome, console: Console) -> None:
     title = f"{record.config.model.name} · {key.task.name} · seed {key.seed}"
     method = f"{outcome.path.parent.name}, {remarks.method(key)}"
     console.print(f"{title} · {method}", style="italic", highlight=False, soft_wrap=True)
-    console.print(_open_curve(outcome) if record.open else _curve(record, console.width))
+    if record.open:
+        _show_open(outcome, console)
+    else:
+        console.print(_curve(record, console.width))
     stages = record.selection.stages
     if len(stages) > 1:
         console.print(_stages(stages, console.width))
@@ -57,12 +60,15 @@ def show_briefly(outcome: Outcome, console: Console) -> None:
     console.print(line, highlight=False, soft_wrap=True)
 
 
-def _open_curve(outcome: Outcome) -> Table:
-    """The curve of an open task, with the scores of this job or those beside its record."""
+def _show_open(outcome: Outcome, console: Console) -> None:
+    """Print the curve of an open task, with the scores of this job or those beside its record."""
+    from deepthink.app import open_view  # its statistics are slow to import
+
     table = outcome.scores
     if table is None:
         table = scores.read(outcome.path, outcome.record.scores)
-    return open_view.curve(outcome.record, table)
+    console.print(open_view.curve(outcome.record, table))
+    console.print(open_view.NOTE, highlight=False)
 
 
 def _curve(record: Record, width: int) -> Table:

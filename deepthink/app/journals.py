@@ -102,7 +102,7 @@ class Journals:
         try:
             line = json.loads(text)
             job, reasons = line["job"], tuple(line["reasons"])
-            ends = tuple(line["records"]), tuple(line["missing"])
+            ends = tuple(line.get("records", ())), tuple(line.get("missing", ()))
             counts = line["done"], line["read"], line["failed"]
             tally = Tally(*counts, reasons, line["unsent"], *ends)
         except (ValueError, KeyError, TypeError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from deepthink.progress import Watcher
 
-FIRST, EVERY, LONGEST = 10.0, 30.0, 600.0
+FIRST, EVERY, LONGEST = 10.0, 30.0, 300.0
 """Seconds: until the first line, between two lines at least, and between two lines at most."""
 SHARE = 0.1
 """The part of the work that lies between two lines, unless that takes longer than `LONGEST`."""
@@ -180,7 +180,8 @@ class LogWatcher(Watcher):
         elif self._main.done:
             parts.append(self._main.words(now))
         else:
-            parts.append(f"{duration(now - self._since)} so far")
+            passed = f"{duration(now - self._since)} so far"
+            parts.append(", ".join(filter(None, (self._main.words(now), passed))))
         line = ": ".join(parts)
         latest = {**self._latest}
         if step := latest.pop("t", ""):

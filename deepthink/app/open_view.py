@@ -1,18 +1,17 @@
 """The curve of an open task in the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
-from deepthink.app.terminal import plain_table
-from deepthink.report import open_tables
 from deepthink.report.open_answers import Questions, change
-from deepthink.report.runs import Array, Run, Runs
+from deepthink.report.open_tables import HEADS
+from deepthink.report.runs import Array
 from deepthink.store.schema import Record
 
-_MEASURES = {"strict": "strict match", "flexible": "flexible match", "bleu": "BLEU", "chrf": "chrF"}
+_JUDGED = ("strict", "flexible", "bleu", "chrf")
+NOTE = "changes are since t = 1, with 95 % intervals over questions; log p is in nats"
 
 
 def curve(record: Record, scores: pd.DataFrame | None) -> Table:
@@ -23,14 +22,14 @@ def curve(record: Record, scores: pd.DataFrame | None) -> Table:
     questions = None if scores is None else Questions.of(scores)
     table = Table()
     table.add_column("t", justify="right")
-    names = [name for name in _MEASURES if any(name in (p.metrics or {}) for p in record.open)]
-    finals = record.open[0].final_log_p is not None
-    for heading in ("log p per token", *(["log p final answer"] if finals else [])):
-        table.add_column(heading, justify="right")
+    names = [name for name in _JUDGED if any(name in (p.metrics or {}) for p in record.open)]
+    finals = ["final_log_p"] if record.open[0].final_log_p is not None else []
+    for name in ("log_p", *finals):
+        table.add_column(HEADS[name], justify="right")
         if questions is not None:
-            table.add_column("change [95 % interval]", justify="right")
+            table.add_column("change", justify="right")
     for name in names:
-        table.add_column(_MEASURES[name], justify="right")
+        table.add_column(HEADS[name], justify="right")
     table.add_column("")
     for point in record.open:
         cells = [str(point.step), f"{point.log_p:.4f}"]
@@ -43,22 +42,6 @@ def curve(record: Record, scores: pd.DataFrame | None) -> Table:
         cells += [_measured(name, point.metrics) for name in names]
         table.add_row(*cells, "plain ICL" if point.step == 1 else "")
     return table
-
-
-def show_series(runs: Sequence[Run], console: Console) -> None:
-    """Print the table of a sweep over open tasks, a block for each model and number of rows."""
-    for block in open_tables.blocks(Runs(runs), asked=False):
-        console.print(block.title, style="bold", highlight=False, soft_wrap=True)
-        grid = open_tables.grid(block)
-        table = plain_table(*grid.header, words=len(block.keys) + 1)
-        for column in table.columns:  # a narrow terminal must cut no number
-            column.no_wrap, column.overflow = False, "fold"
-        for row in grid.rows:
-            table.add_row(*row)
-        console.print(table)
-    console.print(
-        "changes are since the same demonstrations, written and read once", highlight=False
-    )
 
 
 def _change(numbers: Mapping[int, Array], step: int) -> str:

@@ -85,14 +85,19 @@ def task_values(values: Mapping[str, Any]) -> dict[str, Any]:
     others = {key: value for key, value in values.items() if key not in own}
     if not isinstance(file := own.get("file"), str) or not file:
         raise UserError(f"task.file is {shown(file)}: it must be the name of a file of rows")
+    if others.get("open") is not None:
+        raise UserError(
+            "task.open asks for answers that the model writes, but a task in a file of your own "
+            "has labels or options: leave it out, or write a task as conf/task/e2e.yaml is"
+        )
     for key in ("choices", "labels"):
         own[key] = _words(f"task.{key}", own.get(key))
     answers = "Label" if own["choices"] is None else "Answer"
     template = others.get("template") or f"{{text}}\n{answers}:"
     if own.get("text") is not None and TEXT not in Template.parse(str(template)).columns:
         raise UserError(
-            f"task.text is {shown(own['text'])}, but task.template '{template}' has no {{text}}: "
-            "leave out one of them"
+            f"task.text is {shown(own['text'])}, but task.template {shown(template)} has no "
+            "{text}: leave out one of them"
         )
     return {
         **others,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deepthink.errors import UserError
+from deepthink.errors import UserError, shown
 
 TEXT = "text"
 """The name that stands for the column of the text, whatever a source calls that column."""
@@ -60,13 +60,13 @@ class Template:
         around[-1] += written[end:]
         if not columns or not around[-1]:
             raise UserError(
-                f"task.template '{written}' needs {{text}}, or other columns in braces, and words "
-                "after the last of them"
+                f"task.template {shown(written)} needs {{text}}, or other columns in braces, and "
+                "words after the last of them"
             )
         if any("{text}" in part for part in (around[0], around[-1])):
             raise UserError(
-                f"task.template '{written}' has {{{{text}}}}, but a prompt cannot show the word "
-                "text in braces: write it otherwise"
+                f"task.template {shown(written)} has {{{{text}}}}, but a prompt cannot show the "
+                "word text in braces: write it otherwise"
             )
         return cls(around[0], tuple(columns), tuple(around[1:-1]), around[-1])
 

@@ -95,6 +95,7 @@ class Options:
         for name in ("max_new_tokens", "num_beams", "num_return_sequences"):
             _count(name, told.get(name))
         objects = {name: told.pop(name) for name in _ARGUMENTS if name in told}
+        _check_objects(objects)
         config = _merged(objects.pop("generation_config", None), told)
         own = model.generation_config or GenerationConfig()
 
@@ -132,6 +133,17 @@ def _check_name(name: str) -> None:
         raise UserError(f"{name} is not supported where a memory comes first: leave it out")
     if name not in ALLOWED:
         raise unknown("option of generation", name, ALLOWED)
+
+
+def _check_objects(objects: Mapping[str, Any]) -> None:
+    for name in ("logits_processor", "stopping_criteria"):
+        if not isinstance(objects.get(name, []), list | tuple):
+            raise UserError(f"{name} must be a list, also if it is one: [{name}]")
+    streamer = objects.get("streamer")
+    if streamer is not None and not (hasattr(streamer, "put") and hasattr(streamer, "end")):
+        raise UserError(
+            f"streamer must be one of transformers', such as TextStreamer, not {shown(streamer)}"
+        )
 
 
 def _merged(base: Any, told: Mapping[str, Any]) -> GenerationConfig:

@@ -146,12 +146,12 @@ class Memory:
         return self._same(lambda tensor: tensor.to(target))
 
     def minus(self, other: "Memory") -> "Memory":
-        """Self - other."""
-        return self._map(torch.sub, other)
+        """Self - other; UserError where they have other layers, heads or slots."""
+        return self._joined(torch.sub, other)
 
     def plus(self, other: "Memory", scale: float = 1.0) -> "Memory":
-        """Self + scale · other."""
-        return self._map(lambda own, added: own.add(added, alpha=scale), other)
+        """Self + scale · other; UserError as `minus`."""
+        return self._joined(lambda own, added: own.add(added, alpha=scale), other)
 
     def times(self, scale: float) -> "Memory":
         """Scale · self."""
@@ -227,6 +227,15 @@ class Memory:
         if all(new is old for new, old in zip(changed.tensors, self.tensors, strict=True)):
             return self
         return replace(changed, origin=self.origin)
+
+    def _joined(self, function: Callable[..., Tensor], other: "Memory") -> "Memory":
+        """A function of every tensor and of the other's; UserError where they do not fit."""
+        if [x.shape for x in self.tensors] != [x.shape for x in other.tensors]:
+            raise UserError(
+                f"{self} and {other} have other layers, heads or slots: only memories of one model "
+                "and as many tokens can be added"
+            )
+        return self._map(function, other)
 
     def _map(self, function: Callable[..., Tensor], *others: "Memory") -> "Memory":
         """A function of every tensor and of the others' tensors at its place."""

@@ -12,6 +12,7 @@ from deepthink.report import axes as named
 from deepthink.report import finding
 from deepthink.report.experiments import own_results
 from deepthink.report.runs import Run
+from deepthink.report.texts import of_record
 from deepthink.store import curves, records, scores
 from deepthink.store.identity import record_id
 from deepthink.store.schema import Record
@@ -114,7 +115,7 @@ def _column(values: Sequence[Any]) -> pd.Series:
     return pd.Series(values, dtype="object")
 
 
-def predictions(record: str | Path | Record) -> pd.DataFrame:
+def predictions(record: str | Path | Record, texts: bool = False) -> pd.DataFrame:
     """Every prediction of a job, as a pandas frame: one row for each example and scored t.
 
     Columns are `split`, `index` (the example's place in its split, as the job drew it), `t`, `gold`
@@ -134,9 +135,12 @@ def predictions(record: str | Path | Record) -> pd.DataFrame:
     Args:
         record: the path of a record, or a record. The scores of a record in memory are looked for
             under the folder of results that its config names.
+        texts: whether to read the data again, from where the job had read them, for a column `text`
+            with the text of each example. It takes as long as reading a task.
 
     Raises:
-        UserError: the path is no record, or the scores beside it are not those of the record.
+        UserError: the path is no record, or the scores beside it, or the data, are not those of the
+            record.
     """
     path = _place(record) if isinstance(record, Record) else Path(record)
     whole = record if isinstance(record, Record) else records.read(Path(record))
@@ -144,13 +148,20 @@ def predictions(record: str | Path | Record) -> pd.DataFrame:
     if whole.open:
         if scored is None:
             raise UserError(f"an open task has no predictions, and {why}")
-        return scored
-    rows = [row for point in whole.curve for row in _predicted(whole, point)]
-    frame = _typed(rows, rows[0]).sort_values(["split", "index", "t"], ignore_index=True)
-    if scored is None:
-        warnings.warn(f"predictions without scores: {why}", stacklevel=2)
-        return frame
-    return frame.merge(scored, on=["split", "index", "t"], how="left", validate="one_to_one")
+        frame = scored
+    else:
+        rows = [row for point in whole.curve for row in _predicted(whole, point)]
+        frame = _typed(rows, rows[0]).sort_values(["split", "index", "t"], ignore_index=True)
+        if scored is None:
+            warnings.warn(f"predictions without scores: {why}", stacklevel=2)
+        else:
+            on = ["split", "index", "t"]
+            frame = frame.merge(scored, on=on, how="left", validate="one_to_one")
+    if texts:
+        found = of_record(whole)
+        places = zip(frame["split"], frame["index"], strict=True)
+        frame.insert(2, "text", [found[split][index] for split, index in places])
+    return frame
 
 
 def _place(record: Record) -> Path | None:

@@ -27,7 +27,7 @@ NOTES = (
     "the last number (flexible); BLEU and chrF are sacrebleu's. n counts draws of demonstrations."
 )
 _NUMBERS = ("log_p", "final_log_p", "strict", "flexible", "bleu", "chrf")
-_HEADS = {
+HEADS = {
     "log_p": "log p per token",
     "final_log_p": "log p final",
     "strict": "strict match",
@@ -35,6 +35,7 @@ _HEADS = {
     "bleu": "BLEU",
     "chrf": "chrF",
 }
+"""What tables call the numbers of open tasks."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +65,14 @@ class OpenBlock:
         ]
 
 
-def blocks(runs: Runs, asked: bool = True) -> list[OpenBlock]:
-    """A block for each model and scale.
-
-    asked: whether the rows of the experiment are there, and first, whatever was run.
-    """
+def blocks(runs: Runs) -> list[OpenBlock]:
+    """A block for each model and scale, with the rows of the experiment first."""
     by_subject: dict[Subject, list[Run]] = {}
     for run in runs.open:
         by_subject.setdefault(Subject(runs, run.model, run.scale), []).append(run)
     ordered = sorted(by_subject, key=lambda subject: (subject.model, subject.scale.rank))
     return [
-        OpenBlock(
-            str(subject), tuple(series(by_subject[subject], _asked(subject) if asked else ()))
-        )
+        OpenBlock(str(subject), tuple(series(by_subject[subject], _asked(subject))))
         for subject in ordered
     ]
 
@@ -105,7 +101,7 @@ def grid(block: OpenBlock) -> Grid:
 
 
 def _columns(name: str) -> tuple[str, ...]:
-    return (_HEADS[name],) if name in ("bleu", "chrf") else (_HEADS[name], "change")
+    return (HEADS[name],) if name in ("bleu", "chrf") else (HEADS[name], "change")
 
 
 def _lines(block: OpenBlock, row: Series) -> Iterator[tuple[str, ...]]:

@@ -56,6 +56,18 @@ class Chat:
 
     template: the task's, which makes the user's turns. lead: what the chat template puts in front
     of an answer where it stands after `ask`, such as a space.
+
+    >>> from transformers import ByT5Tokenizer
+    >>> tokenizer = ByT5Tokenizer()
+    >>> tokenizer.chat_template = (
+    ...     "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}"
+    ...     "{% if add_generation_prompt %}<assistant>{% endif %}"
+    ... )
+    >>> chat = Chat.of(tokenizer, "{text} So:")
+    >>> chat.shot(Example("so dull", ("bad", "good"), 0))
+    Shot(text='<user>so dull So:</><assistant>bad</>', answer=(31, 34))
+    >>> chat.query("what fun")
+    '<user>what fun So:</><assistant>'
     """
 
     template: str

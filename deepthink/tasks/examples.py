@@ -6,7 +6,7 @@ from typing import Any
 
 from deepthink.config.tasks import SourceSpec, TaskSpec
 from deepthink.config.templates import TEXT, Template
-from deepthink.errors import UserError
+from deepthink.errors import UserError, shown
 from deepthink.structures import Example
 from deepthink.tasks import listed_options
 from deepthink.tasks.classes import Classes, classes_of
@@ -19,8 +19,17 @@ def _listed(source: SourceSpec) -> bool:
 
 
 def columns_of(source: SourceSpec, task: TaskSpec) -> list[str]:
-    """The columns of a source that a task needs, each once: of the template, label and options."""
+    """The columns of a source that a task needs, each once: of the template, label and options.
+
+    Raises:
+        UserError: the template shows the label.
+    """
     named = task.columns(source).values()
+    if source.label in named and not _listed(source):
+        raise UserError(
+            f"a prompt {shown(task.template)} would show column '{source.label}', which is the "
+            "label: take it out of task.template, or name another column as the text or the label"
+        )
     return list(dict.fromkeys((*named, source.label, *source.options)))
 
 

@@ -117,6 +117,7 @@ def described(task: TaskSpec, parts: Parts, file: str) -> tuple[TaskSpec, str]:
         rows={"pool": count, "test": tested},
         sources=[source],
     )
+    columns_of(source, full)
     return full, _line(full, file, count + tested)
 
 
@@ -126,17 +127,17 @@ def _columns(
     """The columns of the text, the label and the options, as they are named or found."""
     options = [own.choices] if isinstance(own.choices, str) else list(own.choices or ())
     for name in options:
-        own_columns.named("task.choices", name, cells, file)
+        own_columns.named("task.choices", name, parts.all)
     in_template = [name for name in task.parsed.columns if name != TEXT]
     for name in in_template:
-        own_columns.named("a column of task.template", name, cells, file)
+        own_columns.named("a column of task.template", name, parts.all)
     taken = [*options, *in_template, *filter(None, (parts.split, own.text))]
     if own.label is not None:
-        label = own_columns.named("task.label", own.label, cells, file)
+        label = own_columns.named("task.label", own.label, parts.all)
     else:
         label = own_columns.label_column(cells, taken, file)
     if own.text is not None:
-        text = own_columns.named("task.text", own.text, cells, file)
+        text = own_columns.named("task.text", own.text, parts.all)
     elif TEXT in task.parsed.columns:
         text = own_columns.text_column(cells, [*taken, label], file)
     else:

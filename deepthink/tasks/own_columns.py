@@ -30,10 +30,12 @@ def columns(parts: Sequence[Rows]) -> dict[str, list[Any]]:
     return {name: [cell for part in parts for cell in part.columns[name]] for name in common}
 
 
-def named(key: str, name: str, cells: Cells, file: str) -> str:
-    """A column that a key names; UserError with the columns where the files do not have it."""
-    if name not in cells:
-        raise UserError(f"{key} is {shown(name)}: {unknown('column', name, cells)} ({file})")
+def named(key: str, name: str, parts: Sequence[Rows]) -> str:
+    """A column that a key names; UserError with the columns of a file that does not have it."""
+    for rows in parts:
+        if name not in rows.columns:
+            reason = unknown("column", name, rows.columns)
+            raise UserError(f"{key} is {shown(name)}: {reason} ({rows.places[0][0]})")
     return name
 
 
@@ -43,7 +45,7 @@ def label_column(cells: Cells, taken: Iterable[str], file: str) -> str:
     taken: columns that are known to be something else. UserError if it is none or several.
     """
     free = [name for name in cells if name not in set(taken)]
-    known = [name for name in free if name.casefold() in LABELS]
+    known = _known(free, LABELS)
     few = [name for name in free if 2 <= len(_different(cells[name])) <= len(cells[name]) / 5]
     found = known or [name for name in few if len(_different(cells[name])) <= MOST]
     return _only("label", found, cells, file)
@@ -52,8 +54,14 @@ def label_column(cells: Cells, taken: Iterable[str], file: str) -> str:
 def text_column(cells: Cells, taken: Iterable[str], file: str) -> str:
     """The column of the text: one of a usual name, or the only one of phrases."""
     free = [name for name in cells if name not in set(taken)]
-    known = [name for name in free if name.casefold() in TEXTS]
+    known = _known(free, TEXTS)
     return _only("text", known or [n for n in free if _phrases(cells[n])], cells, file)
+
+
+def _known(free: Sequence[str], usual: Sequence[str]) -> list[str]:
+    """The columns of usual names: the one of the most usual name alone, if there is one."""
+    known = [name for name in free if name.casefold() in usual]
+    return [name for name in known if name.casefold() == usual[0]] or known
 
 
 def _only(what: str, found: Sequence[str], cells: Cells, file: str) -> str:
@@ -73,10 +81,11 @@ def _different(cells: Sequence[Any]) -> set[str]:
 
 def _phrases(cells: Sequence[Any]) -> bool:
     """Whether cells are texts, most of them different and of several words."""
-    if not all(isinstance(cell, str) for cell in cells):
+    filled = [cell for cell in cells if not missing(cell)]
+    if not filled or not all(isinstance(cell, str) for cell in filled):
         return False
-    words = sum(len(cell.split()) for cell in cells)
-    return len({*cells}) > len(cells) / 2 and words >= 2 * len(cells)
+    words = sum(len(cell.split()) for cell in filled)
+    return len({*filled}) > len(filled) / 2 and words >= 2 * len(filled)
 
 
 def missing(cell: Any) -> bool:

@@ -106,6 +106,11 @@ def _rows(path: Path, wanted: Sequence[str] | None) -> Rows:
     if not len(rows):
         heading = " but a heading" if rows.columns else ": is it empty?"
         raise UserError(f"{path} has no rows{heading}")
+    if len(rows) == 1 and any(isinstance(cells[0], dict | list) for cells in rows.columns.values()):
+        raise UserError(
+            f"{path} is one object that holds whole columns: write an object for each row, as "
+            "pandas does with orient='records'"
+        )
     return rows
 
 

@@ -182,10 +182,11 @@ def _read(source: SourceSpec, task: TaskSpec, root: Path | None) -> Source:
     of_own = own.rows_of(task) if task.own is not None else None
     pool, test = (of_own.pool, of_own.test) if of_own else _of_splits(source, task, root)
     if common := rows.common_rows(pool, test):
+        other = "task.test_file" if of_own else "split as pool"
         raise UserError(
             f"pool '{source.pool}' and test '{source.test}' of {source.repository} have {common} "
             "rows of one file in common: demonstrations would show test rows with their labels, "
-            "choose another split as pool"
+            f"choose another {other}"
         )
     names = [part.names.get(source.label) for part in (pool, test)]
     numbered = not all(isinstance(value, str) for value in source.classes or ())

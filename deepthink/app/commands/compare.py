@@ -22,6 +22,7 @@ from deepthink.report import comparing, finding
 from deepthink.report.closing import Closing
 from deepthink.report.comparing import Side
 from deepthink.report.groups import COLUMNS
+from deepthink.report.statistics import FEWEST
 from deepthink.report.words import probability
 
 
@@ -97,4 +98,6 @@ def _tests(closing: Closing) -> Iterator[str]:
             if test.wins is not None and test.seeds > 1:
                 draws = f"ahead in {test.wins} of {test.seeds} draws, behind in {test.losses}, "
             place = block.tasks[0] if len(block.tasks) == 1 else "average"
-            yield f"{place}, {column}: {draws}{probability(test.p)} (uncorrected)"
+            few = 1 < test.seeds < FEWEST
+            p = f"no p with fewer than {FEWEST}" if few else f"{probability(test.p)} (uncorrected)"
+            yield f"{place}, {column}: {draws}{p}"

@@ -13,13 +13,12 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from deepthink.app import closing_view, job_view, terminal
+from deepthink.app import closing_view, terminal
 from deepthink.app.commands import compare
 from deepthink.installation import called
 from deepthink.report import commands, comparing, finding
 from deepthink.report.runs import Run
 from deepthink.store.schema import Record
-from deepthink.study.jobs import Outcome
 
 
 def main(words: Sequence[str]) -> None:
@@ -37,6 +36,9 @@ def main(words: Sequence[str]) -> None:
 
 def show(run: Run, console: Console) -> None:
     """Print one job: its curve, what was asked for, what it cost and how it was made."""
+    from deepthink.app import job_view
+    from deepthink.study.jobs import Outcome  # slow to import: a mistyped word is reported before
+
     job_view.show_result(Outcome(run.path, run.record, None), console)
     asked = f"asked for: {called()} {shlex.join(commands.words_of(run.record))}"
     for line in (asked, *_made(run.record)):
