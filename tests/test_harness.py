@@ -372,6 +372,13 @@ def test_the_command_runs_the_harness_with_this_model(
     assert get_model("hf").__name__ == "HFLM"
 
 
+def test_prompts_that_are_kept_do_not_mix_with_those_of_first_n(
+    tasks: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    _, _, line = command("run", "--tasks", "drawn", "--first_n", "--cache_requests", "true")
+    assert_one_line(1, line, "leave out one of the two")
+
+
 def test_without_the_harness_one_line_says_what_to_install(
     command: Callable[..., tuple[object, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

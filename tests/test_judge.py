@@ -1,4 +1,4 @@
-"""Log-probabilities beside those of lm-evaluation-harness, which make judge installs."""
+"""Log-probabilities beside those of lm-evaluation-harness, which make lm-eval installs."""
 
 from pathlib import Path
 

@@ -42,6 +42,11 @@ def run(words: Sequence[str]) -> None:
         raise UserError(
             "lm-eval is not installed: " + make("lm-eval", "pip install 'deepthink[lm-eval]'")
         ) from error
+    if FIRST_N in words and any(word.startswith("--cache_requests") for word in words):
+        raise UserError(
+            f"--cache_requests would keep prompts without saying that they are those of {FIRST_N}: "
+            "leave out one of the two"
+        )
     from deepthink.harness.tasks import demonstrations_marked
 
     if "deepthink" not in model_registry:
