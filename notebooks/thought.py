@@ -18,11 +18,13 @@
 # %%
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from tempfile import mkdtemp
 
 import deepthink
 
+warnings.filterwarnings("ignore", message="IProgress")  # no widgets are needed
 model, tokenizer = deepthink.load("smollm2-135m")
 template, labels = "Opinion: {text}\nVerdict:", ["bad", "good"]
 demonstrations = [
@@ -40,8 +42,10 @@ demonstrations = [
 # ## Think and save
 
 # %%
-settings = {"iterations": 5, "step_size": 0.1, "positions": "aligned"}
-memory = deepthink.remember(model, tokenizer, template, demonstrations, labels, **settings)
+settings = {"step_size": 0.1, "positions": "aligned"}
+memory = deepthink.remember(
+    model, tokenizer, template, demonstrations, labels, iterations=3, **settings
+)
 file = Path(mkdtemp()) / "opinions.safetensors"
 memory.save(file)
 print(memory, f"{file.stat().st_size:,} bytes", sep="\n")
@@ -49,7 +53,9 @@ print(memory, f"{file.stat().st_size:,} bytes", sep="\n")
 # %% [markdown]
 # ## Load in a new process
 #
-# The file names the model that made it: it is refused for any other.
+# The file names the model that made it: it is refused for any other. Free text tells how far the
+# memory has gone: at t = 3 this small model still writes sentences; at t = 5 it repeats one letter,
+# although it still judges texts well.
 
 # %%
 program = """
