@@ -223,10 +223,10 @@ def test_the_tasks_own_k_may_change_and_both_are_shown(tmp_path: Path) -> None:
 def test_what_no_number_has_is_told(tmp_path: Path) -> None:
     for seed in range(3):
         own(tmp_path, f"seed={seed}")
-    assert "in no number" not in texts(tmp_path)["README.md"]
+    assert "In no number" not in texts(tmp_path)["README.md"]
     odd = own(tmp_path, "seed=3", dev=None)
     text = texts(tmp_path)["README.md"]
-    assert "1 records are in no number" in text or "1 record is in no number" in text
+    assert "In no number of this section (records: 1)" in text
     assert str(odd.relative_to(tmp_path)) in text
 
 

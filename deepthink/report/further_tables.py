@@ -194,7 +194,7 @@ def left_out(rows: Iterable[FurtherRow]) -> str:
     named = ", ".join(f"`{path}`" for path in paths[:5])
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     return (
-        f"{len(paths)} records are in no number of this section, since they were scored after "
-        "other t than the others of their method, or with or without dev unlike them, or other "
-        f"members of their suite lack their draw: {named}{more}."
+        f"In no number of this section (records: {len(paths)}), because scored after other t than "
+        "the others of their method, or with or without dev unlike them, or because other members "
+        f"of their suite lack their draw: {named}{more}."
     )
