@@ -11,7 +11,7 @@ import pytest
 
 from deepthink.config.tasks import WorkedExamples
 from deepthink.errors import UserError
-from deepthink.tasks import worked_examples
+from deepthink.tasks import github_files, worked_examples
 from deepthink.tasks.listed_options import parse, usual, with_letters
 
 FILE = """A notice that does not belong into a prompt.
@@ -86,7 +86,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tup
         ("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "site"))
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(worked_examples, "HOST", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(github_files, "HOST", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path / "cache"))
     yield asked
     server.shutdown()
@@ -117,7 +117,7 @@ def test_a_file_without_a_hash_is_not_fetched(served: list[tuple[str, ...]]) -> 
 
 
 def test_a_server_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(worked_examples, "HOST", "http://127.0.0.1:9")
+    monkeypatch.setattr(github_files, "HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("DEEPTHINK_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="cannot be reached: set data_root") as told:
         worked_examples.read(source("0" * 64), "kettles", None)

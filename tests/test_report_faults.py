@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import runpy
 import shlex
 import shutil
@@ -62,7 +63,8 @@ def reseal(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 
 def cell(results: Path, reading: Reading, **axes: str) -> Cell:
     where = {"method": "deepthink_curve", "task": "sst2", **axes}
-    return Cell((Subject(page.load(results), MODEL, SCALE).measure("table1", reading, **where),))
+    runs = page.studied(page.load(results))
+    return Cell((Subject(runs, MODEL, SCALE).measure("table1", reading, **where),))
 
 
 def texts(results: Path | None, runs: Runs | None = None) -> dict[str, str]:
@@ -121,7 +123,7 @@ def test_a_new_option_of_anything_else_neither(
         (record["identity"][part] if part else record["identity"])[name] = value
 
     reseal(curve(tmp_path, hits=BETTER), new)
-    assert page.load(tmp_path).all == ()
+    assert page.studied(page.load(tmp_path)).all == ()
     for reading in (FIVE, VANILLA):
         subject = Subject(Runs.load(tmp_path), MODEL, SCALE)
         axes = {"method": "deepthink_curve", "task": "sst2"}
@@ -143,13 +145,22 @@ def test_a_new_option_of_anything_else_neither(
         ("task=trec", "method=herding", "order=1"),
     ],
 )
-def test_a_scratch_run_is_on_no_page(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+def test_a_scratch_run_is_a_further_run_and_changes_nothing_else(
+    tmp_path: Path, overrides: tuple[str, ...]
+) -> None:
     curve(tmp_path)
     before = texts(tmp_path)
     (config,) = jobs(*overrides)
     put(tmp_path, config, {1: 3}, {1: 3})
     assert len(Runs.load(tmp_path).all) == 2
-    assert texts(tmp_path) == before
+    after = texts(tmp_path)
+    further = {name for name in after if name.startswith("tables/further.")}
+    assert further == after.keys() - before.keys()
+    page_before, page_after = before.pop("README.md"), after.pop("README.md")
+    assert {name: after[name] for name in before} == before
+    apart = re.sub(r"## Further runs\n.*?(?=\n## )", "", page_after, flags=re.DOTALL)
+    assert "## Further runs" in page_after
+    assert apart.split() == page_before.split()
 
 
 def test_a_users_runs_are_ignored_and_the_published_study_is_not() -> None:
@@ -657,8 +668,7 @@ def test_tables_of_the_study_and_of_ones_own_experiments(
     (config,) = jobs("task=sst2" if method == "deepthink" else "task=verdicts", f"method={method}")
     put(Path("results/local"), config, {1: 3, **({5: 3} if method == "deepthink" else {})})
     script(monkeypatch)
-    own = [Path("results/local")] if method == "deepthink" else []
-    assert written == [Path("results"), *own]
+    assert written == [Path("results"), Path("results/local")]
     assert len(Runs.load(Path("results")).all) == 1
 
 

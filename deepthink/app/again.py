@@ -8,6 +8,7 @@ from typing import Any
 
 from deepthink.config import search
 from deepthink.config.job import Config
+from deepthink.config.method import MethodSpec
 from deepthink.config.overrides import compose, requested
 from deepthink.errors import UserError
 from deepthink.report.experiments import word
@@ -64,14 +65,20 @@ def _plain(job: Config) -> dict[str, Any]:
 
 
 def _nearest(group: str, values: Mapping[str, Any], named: tuple[str, ...]) -> str | None:
-    """The file of a group whose values are nearest to these; None if the group has none."""
+    """The file of a group whose values are nearest to these; None if the group has none.
+
+    Of methods that are equally near, it is the one that tables call so.
+    """
     known = _known(group, named)
     if group != "method" and values.get("name") in known:
         return str(values["name"])
     apart = {
         name: sum(1 for _ in _differences(values, body)) for name, body in known.items() if body
     }
-    return min(apart, key=lambda name: (apart[name], name)) if apart else None
+    if not apart:
+        return None
+    label = MethodSpec(**values).label
+    return min(apart, key=lambda name: (apart[name], name != label, name))
 
 
 @lru_cache

@@ -46,6 +46,11 @@ def load(results: Path) -> Runs:
     return Runs.load(results)
 
 
+def studied(runs: Runs) -> Runs:
+    """The runs that the page's experiments ask for. Their tables and figures hold no other run."""
+    return runs.only(lambda run: experiments.asks_for(EXPERIMENTS, run))
+
+
 def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
     """Regenerate every table, figure and the page of the runs under `results`.
 
@@ -53,7 +58,7 @@ def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
     """
     writer = Writer(results)
     drawn = []
-    for each, drawing in figures.every(runs, stage):
+    for each, drawing in figures.every(studied(runs), stage):
         writer.figure(each.file, drawing)
         drawn.append(each)
     swept = _swept(runs)
@@ -69,23 +74,24 @@ def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
 
 def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[str, str]]:
     """Every text file by its name under `results`. drawn: the figures that there are."""
-    built = tables.every(runs)
+    asked = studied(runs)
+    built = tables.every(asked)
     for table in built:
-        yield f"tables/{table.name}.md", "\n".join(_table(runs, table, table.blocks))
+        yield f"tables/{table.name}.md", "\n".join(_table(asked, table, table.blocks))
         shown = [block for block in table.blocks if block.measured] or table.blocks
         blocks = [(str(block.subject), grid(table, block)) for block in shown]
         notes = (prose.ACCURACY, *table.notes)
         tex = latex(table.name, table.title, notes, header(table), blocks)
         yield f"tables/{table.name}.tex", tex
         yield f"tables/{table.name}.csv", long_form(table)
-    for name, title, content in data_tables.every(runs):
+    for name, title, content in data_tables.every(asked):
         yield from _plain(name, title, content)
     others = further.every(runs, EXPERIMENTS)
     if others:
         for name, text in _plain(further.NAME, further.TITLE, further.grid(others)):
             yield name, further.long_form(others) if name.endswith(".csv") else text
     yield from open_tables.texts(runs)
-    compared = list(comparison_tables.every(runs))
+    compared = list(comparison_tables.every(asked))
     yield "tables/comparisons.csv", comparison_tables.long_form(compared)
     yield "README.md", "\n".join(_page(results, runs, built, compared, drawn))
 
@@ -121,16 +127,17 @@ def _page(
     drawn: Sequence[Drawn],
 ) -> Iterator[str]:
     """The text of results/README.md, part by part."""
+    asked = studied(runs)
     yield prose.HEAD.format(command="make tables" if IN_CHECKOUT else "deepthink tables")
-    for model in runs.models:
-        if opening := list(sentences.opening(runs, model)):
+    for model in asked.models:
+        if opening := list(sentences.opening(asked, model)):
             yield f"## {model} in short\n"
             yield "\n".join(f"- {sentence}" for sentence in opening) + "\n"
-    yield from what_was_run.section(runs)
-    yield from _verdicts(runs)
+    yield from what_was_run.section(asked)
+    yield from _verdicts(asked)
     yield from _thinking(compared, drawn)
     yield from _positions(compared, drawn)
-    yield from _tables(results, runs, built)
+    yield from _tables(results, asked, built)
     yield from _further(runs, drawn)
     yield "## Figures\n"
     yield prose.FIGURES
