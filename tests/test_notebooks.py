@@ -1,6 +1,7 @@
 """The notebooks run, and what is stored of them is their text."""
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,17 @@ def test_the_tours_code_runs_on_a_tiny_model(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_tour_runs(
-    tokenizer_of_smollm2: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["tour", "thought"])
+def test_the_notebooks_of_the_real_model_run(
+    tokenizer_of_smollm2: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    notebooks.executed("tour")
+    notebook = notebooks.executed(name)
+    if name == "thought":
+        (said,) = (cell for cell in notebook.cells if "subprocess.run" in cell.source)
+        printed = "".join(output["text"] for output in said.outputs)
+        assert len(re.findall(r"^\d +\S.* (?:good|bad) ", printed, re.MULTILINE)) == 10
+        assert printed.count("Opinion: ") >= 3
 
 
 @pytest.mark.slow
