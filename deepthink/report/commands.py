@@ -1,8 +1,9 @@
-"""The words of a command that ask for a stored job once more."""
+"""The words of a command that ask for a job once more: a stored one, or one that failed."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,13 +12,16 @@ from deepthink.config.overrides import requested
 from deepthink.config.own import named_after
 from deepthink.errors import UserError
 from deepthink.store.schema import Record
+from deepthink.tasks import own
 
-_SKIPPED = (
-    *("results", "wandb.", "force", "device", "token_budget", "verbosity", "plugins"),
+_FOLLOWING = (
     *("task.rows.", "task.sources", "task.own.", "task.name", "task.member", "task.version"),
-    *("model.parameters", "task.given", "task.open.", "calibration.name"),
+    *("model.parameters", "task.given", "task.open.", "calibration.name", "plugins"),
 )
-"""How keys begin that change no number, or follow from other words."""
+"""How keys begin that follow from other words."""
+
+_EXECUTION = ("results", "wandb.", "force", "keep_memory", "device", "token_budget")
+"""How keys begin that change no number."""
 
 
 def words_of(record: Record) -> list[str]:
@@ -26,12 +30,34 @@ def words_of(record: Record) -> list[str]:
     A key that a later version added has its default. The words of a task in a file of your own name
     the file as it was named then.
     """
-    whole = record.config.whole
+    overlap = {"pool": {"overlap": record.config.pool.overlap}}  # the oldest records have none
+    return _words({**overlap, **record.config.whole}, (*_FOLLOWING, *_EXECUTION))
+
+
+def words_for(config: Mapping[str, Any]) -> list[str] | None:
+    """The words that ask for exactly the job of a config; None if no words do.
+
+    config: a whole resolved config, as the file of a failure has it. No words give it if, for
+    example, the file that names its task is gone, or was changed.
+
+    >>> words_for({}) is None
+    True
+    """
+    try:
+        words = _words(config, _FOLLOWING)
+        (job,) = requested(words).jobs
+        job = replace(job, task=own.resolved(job.task))
+    except (UserError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return words if json.loads(json.dumps(job.resolved())) == config else None
+
+
+def _words(whole: Mapping[str, Any], skipped: tuple[str, ...]) -> list[str]:
+    """skipped: how keys begin that are not among the words."""
     words = [*_groups(whole)]
     usual = dict(_composed(tuple(words)))
-    overlap = {"pool": {"overlap": record.config.pool.overlap}}  # the oldest records have none
-    for key, value in _flat({**overlap, **whole}):
-        if key.startswith(_SKIPPED) or (key in usual and usual[key] == value):
+    for key, value in _flat(whole):
+        if key.startswith(skipped) or (key in usual and usual[key] == value):
             continue
         if key in ("task.labels", "task.demonstrations") and usual.get("task.own.file"):
             continue  # found in the file, or among the words that name it

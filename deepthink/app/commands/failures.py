@@ -4,14 +4,15 @@ A failure goes by itself when its job succeeds, or with --clear. No record that 
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepthink.app import again, streams
+from deepthink.app import streams
 from deepthink.errors import UserError
 from deepthink.files import at_home
 from deepthink.installation import called
-from deepthink.report import experiments
+from deepthink.report import commands, experiments
 from deepthink.report.words import printable
 from deepthink.store import failures
 from deepthink.store.failures import Failure
@@ -53,11 +54,11 @@ def _tell(failure: Failure) -> None:
     config = failure.config or {}
     when = f" ({failure.when})" if failure.when else ""
     streams.tell(f"{_name(failure)}{when}: {failure.reason}")
-    typed = again.words(config) if config else None
+    typed = commands.words_for(config) if config else None
     if typed is None:
         streams.tell("  again: the command that it was part of")
     else:
-        streams.tell(f"  again: {' '.join([called(), *typed])}")
+        streams.tell(f"  again: {called()} {shlex.join(typed)}")
     streams.tell(f"  traceback: {printable(failure.path)}")
 
 
