@@ -1,5 +1,6 @@
 """Events of long work, for whoever shows them; the terminal's listener is in `app`."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -29,3 +30,21 @@ class Watcher:
     def aside(self, text: str, total: int) -> Iterator[Callable[[int], object]]:
         """Other work of `total` prompts. Call what is yielded with how many more are done."""
         yield lambda _: None
+
+
+@contextmanager
+def every_second(look: Callable[[], object]) -> Iterator[None]:
+    """Call `look` every second, on a thread, while the block runs."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(1.0):
+            look()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -188,3 +188,16 @@ class Splits:
         if self.dev:
             yield "dev", self.dev
         yield "test", self.test
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value inside dicts of dicts, by its dotted name.
+
+    >>> dict(flattened({"prompt": {"seam": "apart"}, "seed": 0}))
+    {'prompt.seam': 'apart', 'seed': 0}
+    """
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,6 +1,5 @@
 """How running jobs are watched: a bar in a terminal, lines in a log, nothing if that is wanted."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,7 +19,7 @@ from rich.text import Text
 
 from deepthink.app import terminal
 from deepthink.app.log_lines import LogWatcher
-from deepthink.progress import Watcher
+from deepthink.progress import Watcher, every_second
 
 _WIDE = 72
 """Columns of a terminal that shows the bar and the time passed beside the words and numbers."""
@@ -134,7 +133,7 @@ def watching(
             lambda line: console.print(line, highlight=False, soft_wrap=True),
             place, unit, verbose,
         )  # fmt: skip
-        with _beating(log):
+        with every_second(log.beat):
             yield log
 
 
@@ -144,21 +143,3 @@ def columns(width: int) -> tuple[ProgressColumn, ...]:
         return _Words(), MofNCompleteColumn(), TimeRemainingColumn()
     bar = BarColumn(bar_width=12)
     return _Words(), bar, MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-
-
-@contextmanager
-def _beating(log: LogWatcher) -> Iterator[None]:
-    """Ask every second, on a thread, whether a line is due."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(1.0):
-            log.beat()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

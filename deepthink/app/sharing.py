@@ -10,7 +10,6 @@ does.
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +28,7 @@ from deepthink.config import overrides
 from deepthink.config.parsing import notes, parse
 from deepthink.config.search import quoted
 from deepthink.errors import UserError, first_line
+from deepthink.progress import every_second
 from deepthink.redaction import without_secrets
 from deepthink.store import leases
 from deepthink.store.leases import Holder, Lease, Leases
@@ -254,25 +254,19 @@ def _progress(folder: Path, total: int, screen: TextIO, verbosity: str) -> Itera
     """Show how many jobs have ended, and how many failed, while the workers run."""
     from deepthink.app import progress_bar, terminal  # slow to import
 
-    over, console = threading.Event(), terminal.console(screen)
+    console = terminal.console(screen)
     with progress_bar.watching(console, verbosity, unit="jobs") as watch:
         journals, seen = Journals(folder), dict[int, Tally]()
         watch.stage("sweep")
         watch.start(total)
 
         def look() -> None:
-            while not over.wait(1.0):
-                new = {job: end for job, end in journals.ended().items() if job not in seen}
-                seen.update(new)
-                watch.advance(sum(job < total for job in new))
-                if any(end.failed for end in new.values()):
-                    failed = sum(end.failed for end in seen.values())
-                    watch.stage(f"sweep, {failed} failed")
+            new = {job: end for job, end in journals.ended().items() if job not in seen}
+            seen.update(new)
+            watch.advance(sum(job < total for job in new))
+            if any(end.failed for end in new.values()):
+                failed = sum(end.failed for end in seen.values())
+                watch.stage(f"sweep, {failed} failed")
 
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
+        with every_second(look):
             yield
-        finally:
-            over.set()
-            thread.join()

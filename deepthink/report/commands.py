@@ -12,6 +12,7 @@ from deepthink.config.overrides import requested
 from deepthink.config.own import named_after
 from deepthink.errors import UserError
 from deepthink.store.schema import Record
+from deepthink.structures import flattened
 from deepthink.tasks import own
 
 _FOLLOWING = (
@@ -56,7 +57,7 @@ def _words(whole: Mapping[str, Any], skipped: tuple[str, ...]) -> list[str]:
     """skipped: how keys begin that are not among the words."""
     words = [*_groups(whole)]
     usual = dict(_composed(tuple(words)))
-    for key, value in _flat(whole):
+    for key, value in flattened(whole):
         if key.startswith(skipped) or (key in usual and usual[key] == value):
             continue
         if key in ("task.labels", "task.demonstrations") and usual.get("task.own.file"):
@@ -110,15 +111,7 @@ def _composed(words: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
         job = requested(words).jobs[0]
     except UserError:
         job = requested(()).jobs[0]
-    return tuple(_flat(asdict(job)))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return tuple(flattened(asdict(job)))
 
 
 def _shown(value: Any) -> str:

@@ -5,7 +5,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -20,6 +20,7 @@ from deepthink.report.runs import Draw, Run, Runs, one_per_draw
 from deepthink.report.statistics import Estimate
 from deepthink.report.words import interval
 from deepthink.store.identity import digest, family
+from deepthink.structures import flattened
 
 NAME, TITLE = "further", "Further runs"
 
@@ -108,7 +109,7 @@ def _rows(runs: Runs, wanted: Iterable[Run]) -> list[FurtherRow]:
         key = (_subject(runs, run), run.suite, run.iterations, digest(_family(run)))
         alike.setdefault(key, []).append(run)
     ordered = sorted(alike.items(), key=lambda item: _order(item[0][0], item[1][0]))
-    common = {key: dict(_flattened(_family(members[0]))) for key, members in ordered}
+    common = {key: dict(flattened(_family(members[0]))) for key, members in ordered}
     settings = _differing(common)
     return [_row(key[0], members, common[key], settings[key]) for key, members in ordered]
 
@@ -180,15 +181,6 @@ def _differing(flat: Mapping[_Key, Mapping[str, Any]]) -> dict[_Key, dict[str, A
 def _of_a_part(name: str) -> bool:
     """Whether a setting belongs to the rule, the refinement or the calibration."""
     return name.startswith(("selector.", "thinking.refinement.", "calibration."))
-
-
-def _flattened(family: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting of a family by its name, such as "prompt.seam"."""
-    for name, value in family.items():
-        if isinstance(value, dict):
-            yield from _flattened(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def shown(value: object) -> str:
