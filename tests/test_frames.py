@@ -227,3 +227,11 @@ def test_texts_of_a_task_in_an_own_file(
     again = requested(words_of(record)).jobs[0]
     assert again.task.own is not None
     assert own.resolved(again.task).template == record.identity.task.template
+
+
+def test_a_folder_of_results_with_failures_alone_has_no_records(tmp_path: Path) -> None:
+    failure = tmp_path / "failures" / "m" / "t" / "deepthink" / "seed0-12345678.json"
+    failure.parent.mkdir(parents=True)
+    failure.write_text("{}")
+    with pytest.raises(UserError, match=r"has no records$"):
+        deepthink.results(tmp_path)

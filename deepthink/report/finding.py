@@ -48,8 +48,8 @@ def under(place: Path) -> Found:
         return Found((Run(place, records.read(place)),), {})
     if not place.is_dir():
         raise UserError(f"{place} does not exist: {called()} results={place} would fill it")
-    inside = place / "records"
-    stored = records.load_under(inside if inside.is_dir() else place)
+    whole = any((place / name).is_dir() for name in ("records", "failures", "sweeps"))
+    stored = records.load_under(place / "records" if whole else place)
     if not stored.records:
         broken = Found((), stored.broken).warning
         raise UserError(f"{place} has no records{f' ({broken})' if broken else ''}")
