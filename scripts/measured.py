@@ -71,7 +71,7 @@ def write(
         key: value for key, value in vars(options).items() if key not in ("out", "data_root")
     }
     whole = {
-        "command": shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": _command(),
         "date": datetime.now(UTC).date().isoformat(),
         "code": provenance.code().stored(),
         "machine": machine(device or torch.device("cpu")),
@@ -87,6 +87,18 @@ def write(
         from readme import update  # which needs more than a bare GPU machine has
 
         update()
+
+
+def _command() -> str:
+    """The command that runs, without the place of the data, which is another elsewhere."""
+    words = iter(sys.argv[1:])
+    told = []
+    for word in words:
+        if word == "--data-root":
+            next(words, None)
+        elif not word.startswith("--data-root="):
+            told.append(word)
+    return shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *told])
 
 
 def _recorded() -> dict[str, str]:

@@ -137,7 +137,11 @@ def test_a_measurement_keeps_its_command_and_what_made_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["/somewhere/scripts/scaling.py", "--sizes", "8", "a b"])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["/somewhere/scripts/scaling.py", "--sizes", "8", "--data-root", "/mine", "a b"],
+    )
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", type=int)
     measured.add_out(parser, "scaling")
