@@ -9,8 +9,9 @@ from deepthink.report.open_answers import Questions, change
 from deepthink.report.open_tables import HEADS
 from deepthink.report.runs import Array
 from deepthink.store.schema import Record
+from deepthink.tasks.written_answers import WAYS
 
-_JUDGED = ("strict", "flexible", "bleu", "chrf")
+_JUDGED = (*WAYS, "bleu", "chrf")
 NOTE = "changes are since t = 1, with 95 % intervals over questions; log p is in nats"
 
 
@@ -54,4 +55,4 @@ def _change(numbers: Mapping[int, Array], step: int) -> str:
 def _measured(name: str, metrics: Mapping[str, float] | None) -> str:
     if not metrics or name not in metrics:
         return ""
-    return f"{metrics[name]:.1%}" if name in ("strict", "flexible") else f"{metrics[name]:.1f}"
+    return f"{metrics[name]:.1%}" if name in WAYS else f"{metrics[name]:.1f}"

@@ -14,6 +14,7 @@ from deepthink.store.identity import Identity, identity
 from deepthink.store.parts import Part
 from deepthink.store.schema import Record
 from deepthink.store.settings import Settings
+from deepthink.structures import flattened
 
 Axes = Mapping[str, Any]
 """The words of a job with their values, in the order in which tables name them."""
@@ -124,11 +125,7 @@ def _values(part: Part) -> dict[str, Any]:
 def _flat(prefix: str, value: Any) -> dict[str, Any]:
     """A value under its dotted names. Lists become tuples, so that every value can be a key."""
     if isinstance(value, Mapping):
-        return {
-            name: inner
-            for key, part in value.items()
-            for name, inner in _flat(f"{prefix}.{key}", part).items()
-        }
+        return {name: frozen(inner) for name, inner in flattened(value, f"{prefix}.")}
     return {prefix: frozen(value)}
 
 

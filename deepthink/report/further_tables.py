@@ -13,7 +13,7 @@ from deepthink.report.measurements import Subject
 from deepthink.report.render import Grid
 from deepthink.report.words import MISSING, interval, printable
 
-_SYMBOLS = {"iterations": "T", "demonstrations": "k", "thinking.step_size": "η"}
+SYMBOLS = {"iterations": "T", "demonstrations": "k", "thinking.step_size": "η"}
 """Settings with a symbol. They are named wherever methods differ in them, whatever their labels."""
 
 _Line = tuple[str, str]
@@ -133,9 +133,9 @@ def method_names(lines: Mapping[_Line, Mapping[str, Any]]) -> dict[_Line, str]:
     for line, settings in lines.items():
         namesakes = [other for key, other in lines.items() if key[0] == line[0]]
         told = [name for name in settings if _differ(namesakes, name, absent=True)]
-        told += [name for name in _SYMBOLS if _differ(lines.values(), name, absent=False)]
+        told += [name for name in SYMBOLS if _differ(lines.values(), name, absent=False)]
         words = [
-            f"{_SYMBOLS.get(name, name.removeprefix('thinking.'))} = {_value(settings[name])}"
+            f"{SYMBOLS.get(name, name.removeprefix('thinking.'))} = {_value(settings[name])}"
             for name in sorted(dict.fromkeys(told), key=_place)
             if name in settings
         ]
@@ -150,7 +150,7 @@ def _differ(settings: Iterable[Mapping[str, Any]], name: str, absent: bool) -> b
 
 
 def _place(name: str) -> tuple[int, str]:
-    return (list(_SYMBOLS).index(name), "") if name in _SYMBOLS else (len(_SYMBOLS), name)
+    return (list(SYMBOLS).index(name), "") if name in SYMBOLS else (len(SYMBOLS), name)
 
 
 def _value(value: object) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from deepthink.errors import UserError
 from deepthink.report import statistics
 from deepthink.report.measurements import outcomes, percent
-from deepthink.report.open_answers import Questions
+from deepthink.report.open_answers import Questions, questions
 from deepthink.report.readings import BY_DEV, VANILLA, Reading, at
 from deepthink.report.runs import Array, Draw, Run
 from deepthink.report.statistics import Estimate
@@ -67,10 +67,10 @@ class Group:
         """Of an open task, the numbers of each question; UserError if scores are missing."""
         found = {}
         for draw, (run,) in self.runs.items():
-            table = scores.read(run.path, run.record.scores)
-            if table is None:
+            known = questions(run)
+            if known is None:
                 raise UserError(f"{scores.place(run.path)} is missing")
-            found[draw] = Questions.of(table)
+            found[draw] = known
         return found
 
     def outcomes(self, draws: Sequence[Draw], reading: Reading) -> list[Array]:

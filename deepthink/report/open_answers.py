@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from deepthink.report import statistics
-from deepthink.report.runs import Array
+from deepthink.report.runs import Array, Run
 from deepthink.report.statistics import Estimate
+from deepthink.store import scores
 from deepthink.tasks.written_answers import WAYS
 
 
@@ -41,6 +44,18 @@ class Questions:
             {} if final is None else _by_step(scores, final),
             {way: _by_step(scores, values) for way, values in right.items()},
         )
+
+
+@lru_cache(maxsize=64)
+def _table(path: Path, digest: str) -> pd.DataFrame | None:
+    return scores.read(path, digest)
+
+
+def questions(run: Run) -> Questions | None:
+    """The numbers of a run's questions; None if the file of scores is missing."""
+    path = (run.folder or Path()) / run.path
+    table = _table(path, run.record.scores) if run.record.scores else None
+    return None if table is None else Questions.of(table)
 
 
 def _by_step(scores: pd.DataFrame, values: pd.Series) -> dict[int, Array]:

@@ -2,20 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from statistics import mean
 from typing import Any
-
-import pandas as pd
 
 from deepthink.config.job import Config
 from deepthink.report import axes as named
 from deepthink.report.axes import DRAW, UNRESOLVED, Axes
-from deepthink.report.open_answers import Questions, change
+from deepthink.report.open_answers import change, questions
 from deepthink.report.runs import Draw, Run
 from deepthink.report.statistics import Estimate
-from deepthink.store import scores
 from deepthink.store.open_points import OpenPoint
 
 Key = tuple[tuple[str, Any], ...]
@@ -149,15 +144,7 @@ def _number(point: OpenPoint, name: str) -> float | None:
 
 def _of_questions(run: Run, name: str) -> Mapping[int, Any]:
     """The numbers of the questions by t; empty if the file of scores is missing."""
-    path = (run.folder or Path()) / run.path
-    table = _table(path, run.record.scores) if run.record.scores else None
-    if table is None:
+    if (found := questions(run)) is None:
         return {}
-    found = Questions.of(table)
     of = {"log_p": found.log_p, "final_log_p": found.final, **found.correct}
     return of.get(name, {})
-
-
-@lru_cache(maxsize=64)
-def _table(path: Path, digest: str) -> pd.DataFrame | None:
-    return scores.read(path, digest)

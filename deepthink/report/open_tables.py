@@ -16,6 +16,7 @@ from deepthink.report.render import Grid, latex, markdown
 from deepthink.report.runs import Draw, Run, Runs
 from deepthink.report.statistics import Estimate
 from deepthink.report.words import MISSING
+from deepthink.tasks.written_answers import WAYS
 
 NAME, TITLE = "limitations", "Limitations: open answers"
 NOTES = (
@@ -115,7 +116,7 @@ def _lines(block: OpenBlock, row: Series) -> Iterator[tuple[str, ...]]:
 
 def _cells(row: Series, name: str, step: int) -> Iterator[str]:
     """A number and, where questions are paired, its change since plain learning."""
-    percent = name in ("strict", "flexible")
+    percent = name in WAYS
     factor, places = (100, 1) if percent else (1, 1 if name in ("bleu", "chrf") else 4)
     value = row.number(name, step)
     yield MISSING if value is None else _decimal(factor * value, places)

@@ -27,7 +27,7 @@ from deepthink.report import (
 )
 from deepthink.report.comparison_tables import ComparisonRow
 from deepthink.report.figures import Drawn
-from deepthink.report.further_tables import Swept
+from deepthink.report.further import FurtherRow
 from deepthink.report.measurements import Subject
 from deepthink.report.render import Grid, gaps, grid, header, latex, long_form, markdown, so_far
 from deepthink.report.runs import Runs
@@ -61,8 +61,8 @@ def write(results: Path, runs: Runs, stage: Callable[[str], object]) -> Writer:
     for each, drawing in figures.every(studied(runs), stage):
         writer.figure(each.file, drawing)
         drawn.append(each)
-    swept = _swept(runs)
-    for each, drawing in figures.of_further(swept, stage):
+    beside = further.beside(runs, further.every(runs, EXPERIMENTS))
+    for each, drawing in figures.of_further(further_tables.groups(beside), stage):
         writer.figure(each.file, drawing)
         drawn.append(each)
     stage("tables")
@@ -93,7 +93,9 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     yield from open_tables.texts(runs)
     compared = list(comparison_tables.every(asked))
     yield "tables/comparisons.csv", comparison_tables.long_form(compared)
-    yield "README.md", "\n".join(_page(results, runs, built, compared, drawn))
+    beside = _further(further.beside(runs, others), drawn)
+    parts = _page(results, asked, built, compared, beside, drawn)
+    yield "README.md", "\n".join(parts)
 
 
 def _plain(name: str, title: str, content: Grid) -> Iterator[tuple[str, str]]:
@@ -121,13 +123,13 @@ def _table(runs: Runs, table: tables.Table, blocks: Sequence[tables.Block]) -> I
 
 def _page(
     results: Path,
-    runs: Runs,
+    asked: Runs,
     built: Sequence[tables.Table],
     compared: Sequence[ComparisonRow],
+    others: Iterator[str],
     drawn: Sequence[Drawn],
 ) -> Iterator[str]:
-    """The text of results/README.md, part by part."""
-    asked = studied(runs)
+    """The text of results/README.md, part by part. others: the part on further runs."""
     yield prose.HEAD.format(command="make tables" if IN_CHECKOUT else "deepthink tables")
     for model in asked.models:
         if opening := list(sentences.opening(asked, model)):
@@ -138,31 +140,28 @@ def _page(
     yield from _thinking(compared, drawn)
     yield from _positions(compared, drawn)
     yield from _tables(results, asked, built)
-    yield from _further(runs, drawn)
+    yield from others
     yield "## Figures\n"
     yield prose.FIGURES
     yield from (_image(each) for each in drawn if not each.figure.section)
     yield prose.METHODS
 
 
-def _swept(runs: Runs) -> list[Swept]:
-    """The further runs by model and scale, beside all others of the same tasks."""
-    return further_tables.groups(further.beside(runs, further.every(runs, EXPERIMENTS)))
+def _further(rows: Sequence[FurtherRow], drawn: Sequence[Drawn]) -> Iterator[str]:
+    """The further runs: for each model and scale a table and the curves of its tasks.
 
-
-def _further(runs: Runs, drawn: Sequence[Drawn]) -> Iterator[str]:
-    """The further runs: for each model and scale a table and the curves of its tasks."""
-    swept = _swept(runs)
-    if not swept:
+    rows: those of further runs, and of all others of the same tasks.
+    """
+    if not rows:
         return
     yield f"## {further.TITLE}\n"
     yield f"{prose.ACCURACY} {prose.FURTHER}\n"
-    for group in swept:
+    for group in further_tables.groups(rows):
         yield f"### {group.subject}\n"
         yield markdown(group.grid) + "\n"
         yield from (sentence + "\n" for sentence in further_tables.differences(group))
         yield from _images(further.NAME, drawn, group.subject)
-    if sentence := further_tables.left_out(further.beside(runs, further.every(runs, EXPERIMENTS))):
+    if sentence := further_tables.left_out(rows):
         yield sentence + "\n"
 
 

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from deepthink.report.figures.style import MORE_LOOKS, line, panels, reach, title
 from deepthink.report.further import FurtherRow, shown
+from deepthink.report.further_tables import SYMBOLS
 from deepthink.report.measurements import Subject, average
 from deepthink.report.runs import Array
 from deepthink.store import curves as points
@@ -118,11 +119,10 @@ def _values(lines: Lines) -> dict[str, list[str]]:
 
 def _told(lines: Lines) -> list[str]:
     """What was swept, in words for a title, such as "η 0.01 and 0.1"."""
-    symbols = {"thinking.step_size": "η", "demonstrations": "k"}
     words = []
     for name, values in _values(lines).items():
         some = ", ".join(values[:4]) + (", …" if len(values) > 4 else "")
-        known = "" if name == "method" else f"{symbols.get(name, name.rpartition('.')[2])} "
+        known = "" if name == "method" else f"{SYMBOLS.get(name, name.rpartition('.')[2])} "
         words.append(f"{known}{some}")
     more = len(words) - _MOST_WORDS
     return words if more <= 0 else [*words[:_MOST_WORDS], f"and {more} settings more"]
