@@ -69,7 +69,7 @@ def remember(
         chat=chat,
     )
     with fitting(f"the demonstrations of {len(prompt.demonstrations)} tokens do not fit"):
-        *_, memory = think(model, prompt.demonstrations, **asdict(thinking))
+        (memory,) = _thought(model, prompt, every_step=False, thinking=thinking)
     return memory
 
 
