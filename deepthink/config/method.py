@@ -27,15 +27,17 @@ class MethodSpec:
     refinement: `name` of a module in deepthink/engine/refinements, and those of its options that
         are not fields below.
     copies: how many times the prompt has the demonstrations.
+    groups: into how many groups they are shared out, each of which is read by itself.
     scored: after which iterations queries are scored, see `deepthink.settings.scored_steps`.
     The rest are the arguments of `deepthink.think`.
 
-    Not measured: refinement, momentum, memory_dtype.
+    Not measured: refinement, groups, momentum, memory_dtype.
     """
 
     selector: dict[str, Any]
     refinement: dict[str, Any]
     copies: int
+    groups: int
     scored: str
     iterations: int
     step_size: float
@@ -61,7 +63,7 @@ class MethodSpec:
     @property
     def thinking(self) -> dict[str, Any]:
         """The keyword arguments of `think`."""
-        others = ("selector", "refinement", "copies", "scored")
+        others = ("selector", "refinement", "copies", "groups", "scored")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
 
     def refining(self, plugins: str | None) -> dict[str, Any]:
@@ -111,5 +113,6 @@ class MethodSpec:
         parts = [] if chosen == "random" else [chosen]
         refinement = self.refinement["name"]
         thinking = "deepthink" if refinement == "iterate" else refinement
-        parts += ["repeat"] * (self.copies > 1) + [thinking] * (self.iterations > 1)
+        parts += ["repeat"] * (self.copies > 1) + ["structured"] * (self.groups > 1)
+        parts += [thinking] * (self.iterations > 1)
         return "+".join(parts) or "vanilla"

@@ -82,6 +82,7 @@ def _axes(key: Identity, config: Config | Settings, method: str) -> dict[str, An
         **_flat("method.selector", values.pop("selector")),
         **_thinking(values.pop("thinking")),
         "method.copies": values.pop("copies"),
+        "method.groups": values.pop("groups"),
         "method.scored": config.method.scored if values.pop("scored") else "all",
         "demonstrations.count": values.pop("demonstrations"),
         "demonstrations.labels": labels,

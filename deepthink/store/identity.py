@@ -104,6 +104,8 @@ class Identity(Part):
     """Which labels the demonstrations show: "gold", "flipped" or "random"."""
     copies: StrictInt = 1
     """How many copies of the demonstrations the prompt was to have."""
+    groups: StrictInt = 1
+    """Into how many groups the demonstrations were shared out, each read by itself."""
     prompt: Prompt
     answer_score: StrictStr
     """How the tokens of an answer become one score: "sum", "mean" or "probability"."""
@@ -175,6 +177,7 @@ def _key(
         demonstrations=config.count,
         labels=config.demonstrations.labels,
         copies=method.copies,
+        groups=method.groups,
         prompt=Prompt(**asdict(config.prompt)),
         answer_score=config.answer_score,
         seed=config.draw,

@@ -17,11 +17,12 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from deepthink.errors import UserError, shown, unknown
-from deepthink.settings import OVERFLOWS, SEAMS
+from deepthink.settings import OVERFLOWS, SEAMS, check_groups
 from deepthink.structures import Example, Tokens
 from deepthink.tasks.chat import Chat
 from deepthink.tasks.example_checks import check_different, checked
 from deepthink.tasks.fitting import Fit, Sizes, fit
+from deepthink.tasks.grouping import shared_out, side_by_side
 from deepthink.tasks.templates import Plain, Shot, Writing
 from deepthink.tasks.tokens import (
     continuations,
@@ -52,6 +53,8 @@ class Encoded:
         one with the beginning of the next belongs to the first.
     answers: which of these ids are the answer's, the delimiter included, one range in each span. It
         is empty where truncation took the answer.
+    sequences: where each group of demonstrations stands among the L ids, its special tokens
+        included, if there are several. Each is read by itself.
     """
 
     demonstrations: list[int]
@@ -63,6 +66,7 @@ class Encoded:
     looks_special: int = 0
     spans: tuple[range, ...] = ()
     answers: tuple[range, ...] = ()
+    sequences: tuple[range, ...] = ()
 
     @property
     def sizes(self) -> list[int]:
@@ -92,6 +96,7 @@ def encode(
     thinks: bool = False,
     delimiter: str = " ",
     chat: bool = False,
+    groups: int = 1,
 ) -> Encoded:
     r"""Encode demonstrations, queries and candidates so that they fit a model of `limit` positions.
 
@@ -122,6 +127,9 @@ def encode(
     chat: whether the prompt is a chat, written by the tokenizer's own chat template: each
         demonstration is a turn of the user and one of the assistant, who answers without a
         delimiter. See `deepthink.tasks.chat`.
+    groups: into how many groups of neighbours the demonstrations are shared out. Each is a prompt
+        of its own, which has to fit by itself, and a query stands behind the longest. See
+        `deepthink.tasks.grouping`; not with seam "joint", and not with copies.
 
     Raises:
         UserError: nothing fits; an argument is no template or no example; the template holds a
@@ -129,6 +137,7 @@ def encode(
             apart, merges an answer with the template, or has no chat template that can be used.
     """
     _check_settings(template, seam, overflow, copies)
+    check_groups(groups, seam, copies)
     demonstrations, queries = checked(demonstrations), checked(queries)
     if not queries:
         raise UserError("a prompt needs at least one query")
@@ -140,9 +149,13 @@ def encode(
     else:
         looks_special = count_special(tokenizer, template, (*demonstrations, *queries))
     prompts = _prompts(tokenizer, writing, demonstrations, queries, seam == "joint")
-    shots = len(demonstrations)
-    shown = fit(prompts.measure, shots, queries, overflow, limit, copies, thinks)
-    return replace(prompts.encoded(shown), looks_special=looks_special)
+    parts = []
+    for shots in shared_out(prompts.shots, groups):
+        group = replace(prompts, shots=shots)
+        fits = fit(group.measure, len(shots), queries, overflow, limit, copies, thinks)
+        parts.append(group.encoded(fits))
+    whole = side_by_side(parts) if groups > 1 else parts[0]
+    return replace(whole, looks_special=looks_special)
 
 
 @dataclass(frozen=True)
