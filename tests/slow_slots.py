@@ -129,7 +129,7 @@ def expected(
     positions = [*places(groups, 0), *range(begin, begin + len(own))]
     logits = forward(model, name, [*shots, *own], positions, seen).logits[0]
     logs = logits[length + len(query) - 1 :].log_softmax(-1)
-    return sum(logs[i, token].item() for i, token in enumerate(answer))
+    return float(sum(logs[i, token].item() for i, token in enumerate(answer)))
 
 
 def reread(
