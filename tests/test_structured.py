@@ -345,6 +345,7 @@ def test_the_refusals_are_one_line(run: Command) -> None:
         (("method.groups=9", "demonstrations.count=8"), "shows 8 demonstrations"),
         (("method.groups=2", "prompt.seam=joint"), "no text goes on from 2 groups"),
         (("method.groups=2", "method.copies=2"), "are two methods"),
+        (("method.groups=2", "method=best_random"), "as one prompt, not as 2 groups"),
         (("method.groups=2", "task=gsm8k", "task.open.generate=ends"), "no answer can be written"),
     ):
         code, _, err = run(*words)
