@@ -347,6 +347,7 @@ def test_the_refusals_are_one_line(run: Command) -> None:
         (("method.groups=2", "method.copies=2"), "are two methods"),
         (("method.groups=2", "method=best_random"), "as one prompt, not as 2 groups"),
         (("method.groups=2", "task=gsm8k", "task.open.generate=ends"), "no answer can be written"),
+        (("method=gain", "task=gsm8k", "task.open.generate=ends"), "slots with gains (gain)"),
     ):
         code, _, err = run(*words)
         assert_one_line(code, err, says)

@@ -178,10 +178,11 @@ class Config:
                 f"method.groups is {groups}, but {self.task.name} shows {self.count} "
                 "demonstrations: set it lower, or demonstrations.count higher"
             )
-        if opened is not None and opened.generate != "none" and groups > 1:
+        weighs = self.method.refinement["name"] == "gain" and self.method.iterations > 1
+        if opened is not None and opened.generate != "none" and (groups > 1 or weighs):
             raise UserError(
-                f"method.groups is {groups}, but no answer can be written behind groups of "
-                "demonstrations: set task.open.generate=none, which scores the references"
+                "no answer can be written behind groups of demonstrations or slots with gains "
+                f"({self.method.label}): set task.open.generate=none, which scores the references"
             )
 
     def _check_given(self) -> None:

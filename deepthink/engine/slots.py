@@ -56,11 +56,11 @@ def runs_of(gains: Tensor | None) -> Gains:
 def told(runs: Gains, groups: Sequence[int]) -> str:
     """What the `repr` of a memory says of its gains and groups.
 
-    >>> told(((1, 0.0), (2, -1.0)), (1, 2)), told((), ())
-    (', 2 groups, gains -1 to 0', '')
+    >>> told(((1, 0.0), (2, -1.0)), (1, 2)), told(((3, 0.5),), ()), told((), ())
+    (', 2 groups, gains -1 to 0', ', gains 0.5', '')
     """
     parts = [f", {len(groups)} groups"] if groups else []
     if runs:
-        least, most = min(gain for _, gain in runs), max(gain for _, gain in runs)
-        parts.append(f", gains {least:.4g} to {most:.4g}")
+        ends = sorted({min(gain for _, gain in runs), max(gain for _, gain in runs)})
+        parts.append(f", gains {' to '.join(f'{gain:.4g}' for gain in ends)}")
     return "".join(parts)

@@ -11,8 +11,8 @@ from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.memory import Memory
 from deepthink.errors import UserError
 
-WEIGHTS = (0.125, 0.25, 0.5, 2.0, 4.0, 8.0)
-"""Factors e^b of the weight; 1/M is what a query sees of M groups in structured prompting."""
+WEIGHTS = (0.125, 0.25, 0.5, 2.0)
+"""Factors e^b: those of 8, 4 and 2 groups in structured prompting, and a memory written twice."""
 
 
 def refine(
