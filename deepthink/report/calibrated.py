@@ -33,6 +33,11 @@ def readings() -> tuple[Calibration, ...]:
     return tuple(Calibration(label, partial(_applied, name)) for name, label in NAMES.items())
 
 
+def reading(name: str) -> Calibration:
+    """One of them."""
+    return Calibration(NAMES[name], partial(_applied, name), name == "batch_dev")
+
+
 def _applied(name: str, run: Run) -> Run | None:
     """The run with the curve that its calibrated scores give, see `readings.Calibration`."""
     record = run.record

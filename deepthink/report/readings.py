@@ -18,6 +18,7 @@ class Calibration:
 
     name: str
     apply: Callable[[Run], Run | None]
+    dev: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ class Reading:
     fixed: int | None = None
     dev: bool = False
     calibration: Calibration | None = None
+
+    @property
+    def chooses(self) -> bool:
+        """Whether t is chosen."""
+        return self.fixed is None
+
+    @property
+    def left_out(self) -> bool:
+        """Whether by leave-one-out."""
+        return False
 
     @property
     def upper_bound(self) -> bool:

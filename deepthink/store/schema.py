@@ -126,6 +126,12 @@ class Flops(Part):
     """Of each iteration, from t = 1 to T."""
     scoring: StrictInt
     """Of scoring dev and test once."""
+    anchors: StrictInt = 0
+    """Of what a readout reads besides the queries, once."""
+    texts: StrictInt = 0
+    """Of the texts of the readings, once."""
+    left_out: StrictInt = 0
+    """Of the leave-one-out log-likelihood, once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +148,10 @@ class Seconds(Part):
     """Reading the demonstrations T times."""
     score: StrictFloat
     """Scoring dev and test after every scored iteration."""
+    anchors: StrictFloat = 0.0
+    """Of what a readout reads besides the queries."""
+    left_out: StrictFloat = 0.0
+    """The leave-one-out log-likelihood after every scored iteration."""
 
     @property
     def all(self) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from matplotlib import figure
 
 from deepthink.report import further
-from deepthink.report.figures import demonstrations, iterations, methods, sweeps
+from deepthink.report.figures import demonstrations, front, iterations, methods, sweeps
 from deepthink.report.figures.style import style
 from deepthink.report.further_tables import Swept
 from deepthink.report.measurements import Subject, subjects
@@ -41,6 +41,7 @@ FIGURES = (
     Figure("positions", "positions", iterations.positions, section="positions"),
     Figure("compute", "table1", methods.compute),
     Figure("drift", "positions", iterations.drift),
+    Figure("prices", "rivals", front.prices, section="rivals"),
 )
 
 
