@@ -17,7 +17,7 @@ from deepthink.report.rival_lines import METHODS
 from deepthink.report.statistics import Estimate, holm
 
 EXPERIMENT = "rivals"
-ANSWERS = 1000
+ANSWERS = 100
 """How many answers a price is for, where it is one number."""
 FROM_DEV = calibrated.reading("batch_dev")
 

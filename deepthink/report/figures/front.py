@@ -16,7 +16,7 @@ _GREY = "0.45"
 
 
 def prices(subject: Subject) -> Figure | None:
-    """Mean accuracy over tasks against the operations of a thousand answers.
+    """Mean accuracy over tasks against the operations of a hundred answers.
 
     Filled marks are calibrated from dev, hollow ones are raw. A number names the method.
     """
@@ -30,7 +30,7 @@ def prices(subject: Subject) -> Figure | None:
         _point(axes, entry, lines.index(entry.line) + 1)
     _front(axes, of)
     axes.set_xscale("log")
-    axes.set_xlabel(f"operations for {ANSWERS:,} answers, all that comes before them included")
+    axes.set_xlabel(f"operations for {ANSWERS} answers, all that comes before them included")
     axes.set_ylabel("accuracy, %")
     names.set_axis_off()
     names.text(
