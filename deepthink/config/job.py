@@ -10,6 +10,7 @@ from deepthink.config.method import MethodSpec
 from deepthink.config.open_tasks import check_job
 from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError
+from deepthink.plugins import RULES
 from deepthink.settings import (
     ANSWER_SCORES,
     LABELS,
@@ -193,9 +194,25 @@ class Config:
         return self.demonstrations.count or self.task.demonstrations
 
     @property
+    def seeded(self) -> bool:
+        """Whether the seed changes anything.
+
+        It does not where demonstrations are given, or chosen by a rule that draws nothing, and
+        nothing else draws.
+        """
+        if self.demonstrations.labels == "random":
+            return True
+        if self.task.given:
+            return False
+        method = self.method
+        plainly = method.iterations == 1 or method.refinement["name"] == "iterate"
+        draws = not plainly or self.calibration["name"] != "none"
+        return draws or RULES.constant("SEEDED", method.selector, self.plugins, True)
+
+    @property
     def draw(self) -> int:
-        """The seed, or 0 if no seed changes anything: given demonstrations, not relabelled."""
-        return 0 if self.task.given and self.demonstrations.labels != "random" else self.seed
+        """The seed, or 0 if no seed changes anything."""
+        return self.seed if self.seeded else 0
 
     @property
     def label(self) -> str:

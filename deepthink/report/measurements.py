@@ -122,9 +122,13 @@ class Measured:
         """As the function `outcomes`, of all draws."""
         return outcomes(self.runs, self.reading)
 
+    def has(self, draw: Draw) -> bool:
+        """Whether there is a result of a draw."""
+        return self.setting.reached(draw) in self.runs
+
     def of_draws(self, draws: Sequence[Draw]) -> list[Array]:
-        """The outcomes of these draws alone."""
-        places = [list(self.runs).index(draw) for draw in draws]
+        """The outcomes of these draws alone, which must be there."""
+        places = [list(self.runs).index(self.setting.reached(draw)) for draw in draws]
         return [outcome[places] for outcome in self.outcomes]
 
 
@@ -135,8 +139,9 @@ def outcomes(runs: Mapping[Draw, tuple[Run, ...]], reading: Reading) -> list[Arr
 
 
 def shared(*parts: Measured) -> list[Draw]:
-    """The draws that all parts have."""
-    return [draw for draw in parts[0].runs if all(draw in part.runs for part in parts)]
+    """The draws that all parts have. What no seed changes has those of all seeds."""
+    most = max(parts, key=lambda part: len(part.runs))
+    return [draw for draw in most.runs if all(part.has(draw) for part in parts)]
 
 
 def sizes(setting: Setting) -> list[float]:
