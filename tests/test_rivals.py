@@ -222,8 +222,12 @@ def test_a_rule_that_draws_nothing_has_one_job_for_all_seeds(tmp_path: Path) -> 
     rules.mkdir()
     file = rules / "first.py"
     body = "def select(pool, count, rng):\n    return list(range(count))\n"
-    words = (f"plugins={tmp_path}", "method=deepthink", "method.selector={name:first,balance:equal}")
-    words = (*words, "~method.selector.balance")
+    words = (
+        f"plugins={tmp_path}",
+        "method=deepthink",
+        "method.selector={name:first,balance:equal}",
+    )
+    words += ("~method.selector.balance",)
     draws = []
     for text in (body, f"SEEDED = False\n{body}"):
         file.write_text(text)

@@ -216,7 +216,22 @@ def _curve(record: Record) -> Iterator[dict[str, float]]:
         yield {"t": point.step, **{f"test/{name}": value for name, value in known.items()}}
     for step in sorted({point.step for point in record.curve}):
         points = [point for point in record.curve if point.step == step]
-        yield {"t": step, **{f"{p.split}/accuracy": p.accuracy for p in points}}
+        numbers = {f"{p.split}/{name}": v for p in points for name, v in _metrics(p).items()}
+        for part in record.left_out:
+            if part.step == step:
+                numbers["leave-one-out log p"] = part.log_p
+        known = {name: value for name, value in numbers.items() if value is not None}
+        yield {"t": step, **known}
+
+
+def _metrics(point: curves.Point) -> dict[str, float | None]:
+    """The metrics of a point; None for what it does not have."""
+    return {
+        "accuracy": point.accuracy,
+        "macro F1": point.macro_f1,
+        "log-likelihood": point.log_likelihood,
+        "calibration error": point.calibration_error,
+    }
 
 
 def _open_answers(scores: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from deepthink.store import scores
 from deepthink.store.curves import Point
 from deepthink.store.schema import Record
 from deepthink.study import calibrating
+from deepthink.study.points import point as scored
 
 NAMES = {
     "batch": "batch calibration (transductive)",
@@ -67,13 +68,15 @@ def _points(name: str, table: pd.DataFrame, record: Record) -> Iterator[Point]:
         rows = np.array(corrected[point.step][point.split])
         predicted = rows.argmax(axis=1)
         gold = np.array(record.gold.of(point.split), dtype=int)
-        yield Point(
-            step=point.step,
-            split=point.split,
-            correct=int((predicted == gold).sum()),
-            count=point.count,
-            predicted=" ".join(map(str, predicted)),
-            ties=int(((rows == rows.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum()),
+        yield scored(
+            point.step,
+            point.split,
+            rows.tolist(),
+            gold.tolist(),
+            predicted.tolist(),
+            int(((rows == rows.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum()),
+            common=True,
+            logs=record.identity.answer_score != "probability",
         )
 
 

@@ -108,7 +108,7 @@ def price(run: Run, reading: Reading, spent: Spent) -> Price:
     """
     rows = run.record.data.rows
     every, dev = rows.dev + rows.test, spent.scoring * rows.dev / (rows.dev + rows.test)
-    last = run.iterations if reading.chooses else reading.step(run)
+    last = run.iterations if reading.fixed is None else reading.fixed
     thinking = sum(spent.thinking[:last])
     query = (spent.scoring + spent.own_selection) / every
     before = spent.selection + spent.anchors
@@ -116,8 +116,10 @@ def price(run: Run, reading: Reading, spent: Spent) -> Price:
         query += thinking / every
     else:
         before += thinking
-    if reading.chooses:
-        before += len(run.steps) * (spent.left_out if reading.left_out else dev)
+    if reading.dev:
+        before += len(run.steps) * dev
+    elif reading.fixed is None:
+        before += len(run.steps) * spent.left_out
     elif reading.calibration is not None and reading.calibration.dev:
         before += dev
     return Price(before, query)

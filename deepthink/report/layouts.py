@@ -2,7 +2,7 @@
 
 from deepthink.report import calibrated
 from deepthink.report.layout import Layout, Line
-from deepthink.report.readings import BY_DEV, FIVE, LAST, ORACLE, VANILLA, Reading
+from deepthink.report.readings import BY_DEV, FIVE, LAST, ORACLE, STOPPING, VANILLA, Reading
 from deepthink.report.rival_lines import METHODS, WITH_ALL_CALIBRATIONS
 
 TASKS = {"sst2": "SST2", "sst5": "SST5", "trec": "TREC", "mr": "MR", "agnews": "AG News"}
@@ -12,6 +12,12 @@ PAPERS_STEP_SIZE = "0.01"
 STEP_SIZES = (PAPERS_STEP_SIZE, "0.1")
 """The η at which positions are compared."""
 POSITIONS = ("continued", "aligned")
+STOPPING_SETTINGS = {
+    f"η = {size}, {name}": {"method.step_size": size, "method.positions": name}
+    for size in STEP_SIZES
+    for name in POSITIONS
+}
+"""The settings of experiment=stopping, by name."""
 
 
 RULES = {
@@ -200,6 +206,25 @@ LAYOUTS = (
             line.label: [line, *(line.after(c) for c in calibrated.readings())]
             for line in WITH_ALL_CALIBRATIONS
         },
+        in_paper=False,
+    ),
+    Layout(
+        "stopping",
+        "Stopping: accuracy at the t that a rule chooses",
+        TASKS,
+        {
+            name: [
+                *(Line(reading.name, axes, reading) for reading in STOPPING),
+                Line("oracle t (upper bound)", axes, ORACLE),
+            ]
+            for name, axes in STOPPING_SETTINGS.items()
+        },
+        (
+            "By dev log-likelihood: the t at which the gold answers of dev are likeliest among the "
+            "candidates. By leave-one-out: the t at which the demonstrations' own answers are "
+            "likeliest, each behind the memory less its own slots, without dev set or further "
+            "labels. Of equals the smallest t.",
+        ),
         in_paper=False,
     ),
 )

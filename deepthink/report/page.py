@@ -20,6 +20,7 @@ from deepthink.report import (
     open_tables,
     paper,
     prose,
+    regrets,
     rival_tables,
     sentences,
     tables,
@@ -96,6 +97,7 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     found = rival_tables.every(asked)
     if found:
         yield f"tables/{rival_tables.NAME}.csv", rival_tables.long_form(found)
+    yield from regrets.texts(asked)
     compared = list(comparison_tables.every(asked))
     yield "tables/comparisons.csv", comparison_tables.long_form(compared)
     beside = _further(further.beside(runs, others), drawn)
@@ -146,6 +148,7 @@ def _page(
     yield from _thinking(compared, drawn)
     yield from _rivals(found, drawn)
     yield from _positions(compared, drawn)
+    yield from _stopping(asked, drawn)
     yield from _tables(results, asked, built)
     yield from others
     yield "## Figures\n"
@@ -237,10 +240,24 @@ def _positions(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Ite
         yield from comparison_tables.markdown(rows, subject)
 
 
+def _stopping(runs: Runs, drawn: Sequence[Drawn]) -> Iterator[str]:
+    """When to stop: where every rule was read, the figure and the table of regrets."""
+    grids = [*regrets.grids_of([*regrets.every(runs)], complete=True)]
+    if not grids:
+        return
+    yield "## When to stop\n"
+    yield f"{regrets.NOTE}\n"
+    for subject, content in grids:
+        yield f"### {subject}\n"
+        yield from _images("stopping", drawn, subject)
+        yield markdown(content) + "\n"
+
+
 def _tables(results: Path, runs: Runs, built: Sequence[tables.Table]) -> Iterator[str]:
     """Links to all tables, and the first of them as far as they were run."""
     yield "## Tables\n"
-    titles = {table.name: table.title for table in built} | {open_tables.NAME: open_tables.TITLE}
+    titles = {table.name: table.title for table in built}
+    titles |= {open_tables.NAME: open_tables.TITLE, regrets.NAME: regrets.TITLE}
     links = ", ".join(f"[{title}](tables/{name}.md)" for name, title in titles.items())
     yield prose.TABLES.format(links=links, notes=_notes(results))
     for table in built:

@@ -10,20 +10,19 @@ from deepthink.selection.pool import Pool
 from deepthink.store.chosen import Demonstrations, Selection, ShownGroup, Stage
 from deepthink.store.schema import Data, Flops, Rows, Seconds, Sizes, Tokens
 from deepthink.structures import Splits
+from deepthink.study.evaluation import Evaluated
 from deepthink.study.prompting import Prompts
 
 
 def operations(
-    lm: loading.LM, groups: Sequence[Prompts], thinking: Sequence[int], pool: Pool
+    lm: loading.LM, groups: Sequence[Prompts], evaluated: Evaluated, pool: Pool
 ) -> Flops:
-    """The operations of selection, of each iteration, and of scoring dev and test once.
-
-    thinking: the counted operations of each iteration.
-    """
+    """The operations of selection, of each iteration, and of what each scored step takes."""
     return Flops(
         selection=Costs.of(lm.model).token * sum(stage.tokens for stage in pool.stages),
-        thinking=tuple(thinking),
+        thinking=evaluated.thinking,
         scoring=scoring(lm, groups),
+        left_out=evaluated.asking,
     )
 
 
@@ -110,4 +109,5 @@ def seconds(laps: Mapping[str, float]) -> Seconds:
         tokenise=laps["tokenise"],
         think=laps["think"],
         score=laps["score"],
+        left_out=laps.get("left_out", 0.0),
     )

@@ -1,7 +1,7 @@
 """From encoded prompts to scores: a curve over t, the drift of the memory, and every score."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,19 +18,21 @@ from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.plugins import REFINEMENTS
 from deepthink.progress import Watcher
-from deepthink.store.curves import Point
+from deepthink.store.curves import LeftOut, Point
 from deepthink.store.open_points import OpenPoint
 from deepthink.store.schema import Drift
 from deepthink.structures import Splits
 from deepthink.study import provenance
 from deepthink.study.calibrating import Calibration
+from deepthink.study.left_out import OwnAnswers
 from deepthink.study.open_scores import OpenScores
+from deepthink.study.points import point, rounded
 from deepthink.study.prompting import Prompts
 from deepthink.study.reuse import PlainReading, Scores
 from deepthink.study.step_scores import StepScores
 from deepthink.study.writing import answers
 from deepthink.tasks.labels import flipped
-from deepthink.tasks.prediction import hits, predictions, ties
+from deepthink.tasks.prediction import different, gold, hits, predictions, ties
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Evaluated:
     reused: the groups whose scores at t = 1 an earlier job of this process had computed.
     scores: one row per step, split, query and candidate, as the model gave them.
     open: the points of an open task, whose curve is empty.
+    left_out: one for each scored step, see `left_out.OwnAnswers`. asking: operations of each.
     """
 
     curve: tuple[Point, ...]
@@ -49,6 +52,8 @@ class Evaluated:
     reused: tuple[Prompts, ...]
     scores: pd.DataFrame
     open: tuple[OpenPoint, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    asking: int = 0
 
 
 def evaluate(
@@ -83,6 +88,7 @@ def evaluate(
     thinking = [0] * config.method.iterations
     refine = REFINEMENTS.load(config.method.refining(config.plugins), config.plugins)
     scoring = _Scoring(lm, config, budget, watch)
+    own = OwnAnswers.of(lm.model, groups, config)
     for number, group in enumerate(groups):
         encoded, origin, before = group.encoded, None, 0
         shown = Demonstrations(
@@ -105,20 +111,22 @@ def evaluate(
                 watch.stage(f"{config.task.name}: answers after t={step}")
                 measured.keep(group, answers(lm, opened, memory, group))
             clock.lap("score")
+            if own:
+                own.ask(memory)
+                clock.lap("left_out")
             if step > 1:
                 drifts.setdefault(step, []).append(memory.drift(origin))
             if measured.complete:
                 points.add(step, measured)
-    drift = tuple(_mean_drift(step, parts) for step, parts in drifts.items())
-    tables = [table for step, rows in scores.items() for table in rows.tables(step)]
-    whole = pd.concat(tables, ignore_index=True)
     return Evaluated(
         curve=tuple(points.curve),
-        drift=drift,
+        drift=tuple(_mean_drift(step, parts) for step, parts in drifts.items()),
         thinking=tuple(thinking),
         reused=tuple(scoring.reused),
-        scores=whole,
+        scores=_table(scores),
         open=tuple(points.open),
+        left_out=own.all if own else (),
+        asking=own.operations if own else 0,
     )
 
 
@@ -137,9 +145,9 @@ class _Points:
             name = self._config.task.name
             self._watch.stage(f"{name}: t={step} log p {self.open[-1].log_p:.3f} per token")
             return
-        for point in _points(step, scores, self._config):
-            self.curve.append(point)
-            self._watch.step(step, point.split, point.accuracy)
+        for made in _points(step, scores, self._config):
+            self.curve.append(made)
+            self._watch.step(step, made.split, made.accuracy)
 
 
 def check_numbers(rows: Scores, model: str, step: int) -> None:
@@ -184,38 +192,33 @@ class _Scoring:
 def _points(step: int, scores: StepScores, config: Config) -> Iterator[Point]:
     """The points of a curve after one step, one for each split."""
     corrected = scores.corrected()
+    turned = config.demonstrations.labels == "flipped"
     for split, examples in scores.splits.scored():
         rows = corrected[split]
         predicted = predictions(examples, rows)
-        turned = config.demonstrations.labels == "flipped"
-        yield Point(
-            step=step,
-            split=split,
-            correct=hits(examples, predicted),
-            count=len(examples),
-            predicted=in_words(predicted),
-            ties=ties(examples, rows),
+        yield point(
+            step,
+            split,
+            [*map(different, examples, rows)],
+            [*map(gold, examples)],
+            predicted,
+            ties(examples, rows),
+            common=scores.common,
+            logs=config.answer_score != "probability",
             followed=hits([*map(flipped, examples)], predicted) if turned else None,
         )
+
+
+def _table(scores: Mapping[int, StepScores | OpenScores]) -> pd.DataFrame:
+    """Every score as the model gave it."""
+    tables = [table for step, rows in scores.items() for table in rows.tables(step)]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _mean_drift(step: int, parts: Sequence[Mapping[str, list[float]]]) -> Drift:
     """The drift of every layer, averaged over the groups."""
     keys, values = (
-        _rounded(np.mean([part[name] for part in parts], axis=0).tolist())
+        tuple(rounded(value, 4) for value in np.mean([part[name] for part in parts], axis=0))
         for name in ("keys", "values")
     )
     return Drift(step=step, keys=keys, values=values)
-
-
-def in_words(labels: Iterable[int]) -> str:
-    """Labels in one line, as records have them.
-
-    >>> in_words([0, 2, 1])
-    '0 2 1'
-    """
-    return " ".join(map(str, labels))
-
-
-def _rounded(values: Iterable[float]) -> tuple[float, ...]:
-    return tuple(float(f"{value:.4g}") for value in values)

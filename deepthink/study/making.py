@@ -23,8 +23,9 @@ from deepthink.store.schema import SCHEMA, Execution, Gold, Record
 from deepthink.store.settings import Settings
 from deepthink.study import accounts, provenance
 from deepthink.study.calibrating import Calibration
-from deepthink.study.evaluation import Evaluated, evaluate, in_words
+from deepthink.study.evaluation import Evaluated, evaluate
 from deepthink.study.jobs import Job
+from deepthink.study.points import in_words
 from deepthink.study.prompting import Prompts, prompted
 from deepthink.tasks.prediction import gold
 from deepthink.tasks.written_answers import libraries
@@ -118,12 +119,13 @@ def _record(
         tokens=accounts.tokens(groups),
         selection=accounts.selection(groups, pool),
         gold=Gold(
-            dev=in_words(map(gold, job.splits.dev)), test=in_words(map(gold, job.splits.test))
+            dev=in_words([*map(gold, job.splits.dev)]),
+            test=in_words([*map(gold, job.splits.test)]),
         ),
         curve=evaluated.curve,
         step_by_dev=best.step if best else None,
         drift=evaluated.drift,
-        flops=accounts.operations(lm, groups, evaluated.thinking, pool),
+        flops=accounts.operations(lm, groups, evaluated, pool),
         seconds=accounts.seconds(clock.laps),
         peak_memory_bytes=clock.peak_memory(),
         execution=Execution(
@@ -136,6 +138,7 @@ def _record(
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         open=evaluated.open,
+        left_out=evaluated.left_out,
     )
 
 

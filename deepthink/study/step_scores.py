@@ -13,12 +13,16 @@ from deepthink.tasks.prediction import gold
 
 
 class StepScores:
-    """The scores of all queries after one step. Each group adds those of its queries."""
+    """The scores of all queries after one step. Each group adds those of its queries.
+
+    common: whether all queries have the same candidates.
+    """
 
     def __init__(self, splits: Splits, calibration: Calibration) -> None:
         self.splits = splits
         self.calibration = calibration
         self._examples = [example for _, part in splits.scored() for example in part]
+        self.common = common_candidates(self._examples)
         self._rows: list[list[float]] = [[]] * len(self._examples)
         self._answers: list[list[list[float]]] = [[]] * len(self._examples)
 
@@ -46,8 +50,7 @@ class StepScores:
         answers: dict[str, Array] = {
             name: np.array(list(islice(rest, len(part)))) for name, part in splits
         }
-        common = common_candidates(self._examples)
-        return self.calibration.corrected(self.by_split(), common, answers)
+        return self.calibration.corrected(self.by_split(), self.common, answers)
 
     def tables(self, step: int) -> list[pd.DataFrame]:
         """A table for each split with every candidate's score, as the model gave it."""
