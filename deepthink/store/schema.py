@@ -126,6 +126,9 @@ class Flops(Part):
     """Of each iteration, from t = 1 to T."""
     scoring: StrictInt
     """Of scoring dev and test once."""
+    texts: StrictInt = 0
+    """Of scoring once what calibrations ask besides, that of the job and its `readings`. What
+    stands without demonstrations is counted too, although it is scored at the first step alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The parts of a record that describe how a job was done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from deepthink.config.job import Config
@@ -11,28 +11,31 @@ from deepthink.store.chosen import Demonstrations, Selection, ShownGroup, Stage
 from deepthink.store.schema import Data, Flops, Rows, Seconds, Sizes, Tokens
 from deepthink.structures import Splits
 from deepthink.study.prompting import Prompts
+from deepthink.tasks.prompts import Encoded
 
 
 def operations(
     lm: loading.LM, groups: Sequence[Prompts], thinking: Sequence[int], pool: Pool
 ) -> Flops:
-    """The operations of selection, of each iteration, and of scoring dev and test once.
+    """The operations of selection, of each iteration, and of scoring rows and texts once.
 
     thinking: the counted operations of each iteration.
     """
     return Flops(
         selection=Costs.of(lm.model).token * sum(stage.tokens for stage in pool.stages),
         thinking=tuple(thinking),
-        scoring=scoring(lm, groups),
+        scoring=scoring(lm, [group.encoded for group in groups]),
+        texts=scoring(lm, [*(group.texts for group in groups), groups[0].alone]),
     )
 
 
-def scoring(lm: loading.LM, groups: Sequence[Prompts]) -> int:
-    """The operations of scoring the queries of groups once."""
+def scoring(lm: loading.LM, asked: Iterable[Encoded]) -> int:
+    """The operations of scoring queries once behind their demonstrations."""
     costs = Costs.of(lm.model)
     return sum(
         scoring_flops(costs, len(part.demonstrations), part.queries, part.candidates)
-        for part in (group.encoded for group in groups)
+        for part in asked
+        if part.queries
     )
 
 
