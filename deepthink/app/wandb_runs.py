@@ -19,6 +19,7 @@ from deepthink.installation import make
 from deepthink.redaction import without_secrets
 from deepthink.store import curves, leases, ledger, records
 from deepthink.store.schema import Record
+from deepthink.store.scores import of_rows
 from deepthink.study.jobs import Outcome
 from deepthink.study.requests import Results
 
@@ -243,7 +244,7 @@ def _open_answers(scores: pd.DataFrame) -> pd.DataFrame:
 def _predictions(record: Record, scores: pd.DataFrame) -> pd.DataFrame:
     """Every candidate's score and the prediction after the last step, a row for each example."""
     step = scores["step"].max()
-    last = scores[scores["step"] == step]
+    last = of_rows(scores[scores["step"] == step])
     wide: pd.DataFrame = last.pivot(
         index=["split", "query", "label"], columns="candidate", values="score"
     )

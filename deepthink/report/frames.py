@@ -203,6 +203,7 @@ def _scores(path: Path | None, record: Record) -> tuple[pd.DataFrame | None, str
     table = table.rename(columns={"query": "index", "step": "t"})
     if record.open:
         return table.rename(columns={"candidate": "reference"}).drop(columns="label"), ""
+    table = scores.of_rows(table)
     wide = table.pivot(index=["split", "index", "t"], columns="candidate", values="score")
     words = record.identity.task.labels
     names = {n: f"score.{words[int(n)] if words else n}" for n in wide.columns}

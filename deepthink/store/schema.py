@@ -129,7 +129,8 @@ class Flops(Part):
     anchors: StrictInt = 0
     """Of what a readout reads besides the queries, once."""
     texts: StrictInt = 0
-    """Of the texts of the readings, once."""
+    """Of scoring once what calibrations ask besides, that of the job and its `readings`. What
+    stands without demonstrations is counted too, although it is scored at the first step alone."""
     left_out: StrictInt = 0
     """Of reading the demonstrations once for `left_out`, at each scored step."""
 

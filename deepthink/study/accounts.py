@@ -1,6 +1,6 @@
 """The parts of a record that describe how a job was done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from deepthink.config.job import Config
@@ -12,6 +12,7 @@ from deepthink.store.schema import Data, Flops, Rows, Seconds, Sizes, Tokens
 from deepthink.structures import Splits
 from deepthink.study.evaluation import Evaluated
 from deepthink.study.prompting import Prompts
+from deepthink.tasks.prompts import Encoded
 
 
 def operations(
@@ -21,17 +22,19 @@ def operations(
     return Flops(
         selection=Costs.of(lm.model).token * sum(stage.tokens for stage in pool.stages),
         thinking=evaluated.thinking,
-        scoring=scoring(lm, groups),
+        scoring=scoring(lm, [group.encoded for group in groups]),
+        texts=scoring(lm, [*(group.texts for group in groups), groups[0].alone]),
         left_out=evaluated.asking,
     )
 
 
-def scoring(lm: loading.LM, groups: Sequence[Prompts]) -> int:
-    """The operations of scoring the queries of groups once."""
+def scoring(lm: loading.LM, asked: Iterable[Encoded]) -> int:
+    """The operations of scoring queries once behind their demonstrations."""
     costs = Costs.of(lm.model)
     return sum(
         scoring_flops(costs, len(part.demonstrations), part.queries, part.candidates)
-        for part in (group.encoded for group in groups)
+        for part in asked
+        if part.queries
     )
 
 

@@ -23,16 +23,17 @@ from deepthink.store.open_points import OpenPoint
 from deepthink.store.schema import Drift
 from deepthink.structures import Splits
 from deepthink.study import provenance
-from deepthink.study.calibrating import Calibration
 from deepthink.study.left_out import OwnAnswers
 from deepthink.study.open_scores import OpenScores
 from deepthink.study.points import point, rounded
 from deepthink.study.prompting import Prompts
+from deepthink.study.reading import Readings
 from deepthink.study.reuse import PlainReading, Scores
 from deepthink.study.step_scores import StepScores
 from deepthink.study.writing import answers
 from deepthink.tasks.labels import flipped
 from deepthink.tasks.prediction import different, gold, hits, predictions, ties
+from deepthink.tasks.prompts import Encoded
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Evaluated:
     """The results of thinking and scoring.
 
     thinking: operations of each iteration, summed over the groups.
-    reused: the groups whose scores at t = 1 an earlier job of this process had computed.
-    scores: one row per step, split, query and candidate, as the model gave them.
+    reused: what an earlier job of this process had scored at t = 1.
+    scores: the table of `deepthink.store.scores`.
     open: the points of an open task, whose curve is empty.
     left_out: one for each scored step, see `left_out.OwnAnswers`. asking: operations of each.
     """
@@ -49,7 +50,7 @@ class Evaluated:
     curve: tuple[Point, ...]
     drift: tuple[Drift, ...]
     thinking: tuple[int, ...]
-    reused: tuple[Prompts, ...]
+    reused: tuple[Encoded, ...]
     scores: pd.DataFrame
     open: tuple[OpenPoint, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
@@ -61,7 +62,7 @@ def evaluate(
     groups: Sequence[Prompts],
     splits: Splits,
     config: Config,
-    calibration: Calibration,
+    readings: Readings,
     budget: TokenBudget,
     clock: provenance.Clock,
     watch: Watcher,
@@ -79,7 +80,7 @@ def evaluate(
     """
     opened = config.task.open
     scores: dict[int, StepScores | OpenScores] = {
-        step: OpenScores(splits.test, opened) if opened else StepScores(splits, calibration)
+        step: OpenScores(splits.test, opened) if opened else StepScores(splits, readings)
         for step in config.method.steps
     }
     written = opened.steps(config.method.steps) if opened else []
@@ -106,10 +107,13 @@ def evaluate(
                 clock.lap("keep")
             rows = scoring.rows(memory, group)
             measured = scores[step]
-            measured.add(group, rows)
-            if opened and step in written and isinstance(measured, OpenScores):
-                watch.stage(f"{config.task.name}: answers after t={step}")
-                measured.keep(group, answers(lm, opened, memory, group))
+            if isinstance(measured, StepScores):
+                measured.add(group, rows, scoring.texts(memory, group))
+            else:
+                measured.add(group, rows)
+                if opened and step in written:
+                    watch.stage(f"{config.task.name}: answers after t={step}")
+                    measured.keep(group, answers(lm, opened, memory, group))
             clock.lap("score")
             if own:
                 own.ask(memory)
@@ -160,33 +164,49 @@ def check_numbers(rows: Scores, model: str, step: int) -> None:
 
 
 class _Scoring:
-    """Scores the queries of groups.
+    """Scores the queries of groups, and the texts of calibrations.
 
-    reused: the groups whose scores at t = 1 an earlier job of this process had computed.
+    reused: what an earlier job of this process had scored at t = 1.
     """
 
     def __init__(self, lm: loading.LM, config: Config, budget: TokenBudget, watch: Watcher) -> None:
-        self.reused: list[Prompts] = []
+        self.reused: list[Encoded] = []
         self._lm, self._config, self._budget, self._watch = lm, config, budget, watch
         self._scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
+        self._quiet = Scorer(lm.model, config.answer_score, budget)  # no query of the job
+        self._alone: Scores | None = None
 
     def rows(self, memory: Memory, group: Prompts) -> Scores:
         """The scores of a group's queries; UserError if they are NaN."""
-        rows = self._at(memory, group)
+        rows, known = self._at(memory, group.asked, self._scorer)
+        if known:
+            self.reused.append(group.encoded)
+            self._watch.advance(len(rows))
+        return self._checked(rows, memory)
+
+    def texts(self, memory: Memory, group: Prompts) -> Scores:
+        """The scores of all texts, first of those behind the demonstrations; UserError if NaN."""
+        rows: Scores = []
+        if group.texts.queries:
+            rows, known = self._at(memory, group.texts, self._quiet)
+            if known:
+                self.reused.append(group.texts)
+        if self._alone is None:
+            queries, candidates = group.alone.queries, group.alone.candidates
+            self._alone = self._quiet.score(None, queries, candidates) if queries else []
+        return self._checked([*rows, *self._alone], memory)
+
+    def _checked(self, rows: Scores, memory: Memory) -> Scores:
         check_numbers(rows, self._config.model.name, memory.step)
         return rows
 
-    def _at(self, memory: Memory, group: Prompts) -> Scores:
-        encoded = group.asked
-        score = partial(self._scorer.score, memory, encoded.queries, encoded.candidates)
+    def _at(self, memory: Memory, asked: Encoded, scorer: Scorer) -> tuple[Scores, bool]:
+        """The scores, and whether an earlier job had computed them."""
+        score = partial(scorer.score, memory, asked.queries, asked.candidates)
         if memory.step > 1 or self._config.force:
-            return score()
-        plain = PlainReading(self._lm.model, encoded, self._config.answer_score, self._budget)
-        rows, known = plain.scores(score)
-        if known:
-            self.reused.append(group)
-            self._watch.advance(len(rows))
-        return rows
+            return score(), False
+        plain = PlainReading(self._lm.model, asked, self._config.answer_score, self._budget)
+        return plain.scores(score)
 
 
 def _points(step: int, scores: StepScores, config: Config) -> Iterator[Point]:

@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from deepthink import hub
-from deepthink.config.templates import Template
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
-from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
+from deepthink.plugins import REFINEMENTS, RULES
 from deepthink.progress import Watcher
 from deepthink.selection.balance import check_count
 from deepthink.selection.choosing import choose
@@ -22,11 +21,12 @@ from deepthink.store import curves, memories, records
 from deepthink.store.schema import SCHEMA, Execution, Gold, Record
 from deepthink.store.settings import Settings
 from deepthink.study import accounts, provenance
-from deepthink.study.calibrating import Calibration
 from deepthink.study.evaluation import Evaluated, evaluate
 from deepthink.study.jobs import Job
 from deepthink.study.points import in_words
 from deepthink.study.prompting import Prompts, prompted
+from deepthink.study.reading import Readings
+from deepthink.study.texts import Corpus
 from deepthink.tasks.prediction import gold
 from deepthink.tasks.written_answers import libraries
 
@@ -37,7 +37,7 @@ def check(job: Job) -> None:
     libraries(job.config.task.open)
     RULES.load(job.config.method.selector, job.config.plugins)
     check_count(len(job.splits.pool), job.config.count)
-    CALIBRATIONS.load(job.config.calibration, job.config.plugins)
+    Readings.of(job.config)
     REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
 
 
@@ -65,17 +65,16 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     with fitting("the demonstrations the selector tried do not fit"):
         chosen = choose(pool, config)
     clock.lap("select")
-    texts = [example.text for example in splits.pool]
-    calibration = Calibration.of(config.calibration, config.plugins, texts, config.draw)
-    asked = calibration.examples(scored, _instances(texts, config.task.parsed))
-    groups = [prompted(lm, group, splits.pool, scored, asked, config) for group in chosen]
+    corpus = Corpus(tuple(example.text for example in splits.pool), config.task.parsed)
+    readings = Readings.of(config, corpus)
+    groups = prompted(lm, chosen, splits.pool, scored, readings, config)
     clock.lap("tokenise")
     longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
     watch.stage(f"{config.task.name}: {longest.kept} demonstrations")
     tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
     keep = _keeping(job, groups, watch) if config.keep_memory else None
     with fitting(f"{tokens} do not fit"):
-        evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch, keep)
+        evaluated = evaluate(lm, groups, splits, config, readings, budget, clock, watch, keep)
     if evaluated.reused:
         watch.detail("the scores at t = 1 were known from an earlier job of this process")
     return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
@@ -140,9 +139,3 @@ def _record(
         open=evaluated.open,
         left_out=evaluated.left_out,
     )
-
-
-def _instances(pool: Sequence[str], template: Template) -> Callable[[str], str]:
-    """How a text of a calibration is asked: one of the pool as it is, others in every column."""
-    known = frozenset(pool)
-    return lambda text: text if text in known else template.everywhere(text)
