@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import with_config
 
 from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, check_named
+from deepthink.config.controls import check_controls
 from deepthink.config.method import MethodSpec
 from deepthink.config.open_tasks import check_job
 from deepthink.config.tasks import TaskSpec
@@ -165,6 +166,8 @@ class Config:
                 )
             name, labels = self.calibration["name"], self.demonstrations.labels
             check_job(self.task.name, name, self.answer_score, labels, self.dev_size)
+        prompt = self.prompt
+        check_controls(self.method, self.task, self.answer_score, prompt.seam, prompt.chat)
         if self.task.given:
             self._check_given()
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from deepthink.config.job import Config
+from deepthink.engine.channel import score_texts
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.memory import Memory
 from deepthink.engine.scoring import Scorer
@@ -31,6 +32,7 @@ from deepthink.study.step_scores import StepScores
 from deepthink.study.writing import answers
 from deepthink.tasks.labels import flipped
 from deepthink.tasks.prediction import hits, predictions, ties
+from deepthink.tasks.prompts import Encoded
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,9 @@ def evaluate(
         UserError: scores are NaN, or a refinement or calibration cannot be used.
         torch.OutOfMemoryError: the memory or a forward pass does not fit.
     """
-    opened = config.task.open
+    opened, orders = config.task.open, config.method.orders
     scores: dict[int, StepScores | OpenScores] = {
-        step: OpenScores(splits.test, opened) if opened else StepScores(splits, calibration)
+        step: OpenScores(splits.test, opened) if opened else StepScores(splits, calibration, orders)
         for step in config.method.steps
     }
     written = opened.steps(config.method.steps) if opened else []
@@ -170,7 +172,7 @@ class _Scoring:
 
     def _at(self, memory: Memory, group: Prompts) -> Scores:
         encoded = group.asked
-        score = partial(self._scorer.score, memory, encoded.queries, encoded.candidates)
+        score = partial(self._computed, memory, encoded)
         if memory.step > 1 or self._config.force:
             return score()
         plain = PlainReading(self._lm.model, encoded, self._config.answer_score, self._budget)
@@ -179,6 +181,19 @@ class _Scoring:
             self.reused.append(group)
             self._watch.advance(len(rows))
         return rows
+
+    def _computed(self, memory: Memory, encoded: Encoded) -> Scores:
+        if encoded.direction == "direct":
+            return self._scorer.score(memory, encoded.queries, encoded.candidates)
+        return score_texts(
+            self._lm.model,
+            memory,
+            encoded.queries,
+            encoded.candidates[0],
+            self._config.answer_score,
+            self._budget,
+            self._watch.advance,
+        )
 
 
 def _points(step: int, scores: StepScores, config: Config) -> Iterator[Point]:

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from deepthink import hub
+from deepthink.config.job import Config
 from deepthink.config.templates import Template
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
+from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
 from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
@@ -37,7 +39,19 @@ def check(job: Job) -> None:
     RULES.load(job.config.method.selector, job.config.plugins)
     check_count(len(job.splits.pool), job.config.count)
     CALIBRATIONS.load(job.config.calibration, job.config.plugins)
+    _check_texts(job.config)
     REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
+
+
+def _check_texts(config: Config) -> None:
+    """Raise UserError for a calibration that asks about texts where texts are what is scored."""
+    named, plugins = config.calibration, config.plugins
+    if config.method.direction == "channel" and CALIBRATIONS.part("texts", named, plugins):
+        raise UserError(
+            f"calibration {named['name']} asks for labels behind texts, but "
+            "method.direction=channel scores texts behind labels: take calibration=batch or "
+            "batch_dev, or leave it out"
+        )
 
 
 def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
@@ -109,14 +123,15 @@ def _record(
 ) -> Record:
     """The record of a job that was done."""
     best = curves.by_dev(evaluated.curve)
+    firsts = groups[:: job.config.method.orders]  # of each choice the group of the first order
     return Record(
         schema=SCHEMA,
         identity=job.key,
         config=Settings.of(job.config.resolved()),
         demonstrations=accounts.demonstrations(groups),
         data=accounts.data(job.splits, job.config),
-        tokens=accounts.tokens(groups),
-        selection=accounts.selection(groups, pool),
+        tokens=accounts.tokens(groups, firsts),
+        selection=accounts.selection(firsts, pool),
         gold=Gold(
             dev=in_words(map(gold, job.splits.dev)), test=in_words(map(gold, job.splits.test))
         ),

@@ -81,6 +81,8 @@ def prompted(
         config.method.iterations > 1,
         config.task.delimiter,
         config.prompt.chat,
+        config.method.query,
+        config.method.direction,
     )
     fronts = _fronts(lm, queries, encoded, config.task)
     return Prompts(group.selection, shown, group.queries, encoded, fronts)
