@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 import torch
 from conftest import Command, assert_one_line, byte_level_tokenizer, stored
+from scipy.special import softmax
 from test_prompts import SHOTS, TEMPLATE, TOKENIZERS, decoded
 from tiny_models import tiny
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
+from deepthink import load, predict, remember, score
 from deepthink.config.overrides import compose, requested
 from deepthink.engine.channel import score_texts
 from deepthink.engine.flops import Costs, channel_flops
@@ -258,6 +260,27 @@ def _prepared(record: dict[str, Any], tmp_path: Path) -> Any:
 
     task = compose(["task=sst2"]).task
     return sources.load(task, str(tmp_path / "data"), 4, 3, 8, "drop")
+
+
+def test_predict_reads_a_channel_and_a_query_twice(tiny_folder: Path) -> None:
+    model, tokenizer = load(tiny_folder, device="cpu")
+    shown = [(example.text, WORDS[example.label]) for example in SHOTS]
+    texts = [example.text for example in QUERIES]
+    ways: list[dict[str, Any]] = [{"direction": "channel"}, {"query": "twice"}]
+    for how in ways:
+        prompt = encode(tokenizer, TEMPLATE, SHOTS, QUERIES, **how)
+        (memory,) = think(model, prompt.demonstrations, iterations=1)
+        if prompt.direction == "channel":
+            rows = score_texts(model, memory, prompt.queries, prompt.candidates[0])
+        else:
+            rows = score(model, memory, prompt.queries, prompt.candidates)
+        args = (model, tokenizer, TEMPLATE, shown, texts, list(WORDS))
+        found = predict(*args, iterations=1, **how)[["p_negative", "p_positive"]]
+        np.testing.assert_allclose(found, softmax(rows, axis=1), atol=1e-6)
+    kept = remember(*args[:4], list(WORDS), iterations=1, direction="channel")
+    again = predict(model, tokenizer, TEMPLATE, kept, texts, list(WORDS), direction="channel")
+    first = predict(*args, iterations=1, direction="channel")
+    assert again["p_positive"].tolist() == pytest.approx(first["p_positive"].tolist())
 
 
 def test_batch_calibration_goes_with_the_channel_and_texts_do_not(

@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 
 from deepthink.config.job import Config
-from deepthink.engine.channel import score_texts
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.memory import Memory
-from deepthink.engine.scoring import Scorer
 from deepthink.engine.thinking import refined
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
@@ -24,6 +22,7 @@ from deepthink.store.open_points import OpenPoint
 from deepthink.store.schema import Drift
 from deepthink.structures import Splits
 from deepthink.study import provenance
+from deepthink.study.asking import scored
 from deepthink.study.calibrating import Calibration
 from deepthink.study.open_scores import OpenScores
 from deepthink.study.prompting import Prompts
@@ -32,7 +31,6 @@ from deepthink.study.step_scores import StepScores
 from deepthink.study.writing import answers
 from deepthink.tasks.labels import flipped
 from deepthink.tasks.prediction import hits, predictions, ties
-from deepthink.tasks.prompts import Encoded
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,6 @@ class _Scoring:
     def __init__(self, lm: loading.LM, config: Config, budget: TokenBudget, watch: Watcher) -> None:
         self.reused: list[Prompts] = []
         self._lm, self._config, self._budget, self._watch = lm, config, budget, watch
-        self._scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
 
     def rows(self, memory: Memory, group: Prompts) -> Scores:
         """The scores of a group's queries; UserError if they are NaN."""
@@ -172,7 +169,8 @@ class _Scoring:
 
     def _at(self, memory: Memory, group: Prompts) -> Scores:
         encoded = group.asked
-        score = partial(self._computed, memory, encoded)
+        how = self._config.answer_score, self._budget, self._watch.advance
+        score = partial(scored, self._lm.model, memory, encoded, *how)
         if memory.step > 1 or self._config.force:
             return score()
         plain = PlainReading(self._lm.model, encoded, self._config.answer_score, self._budget)
@@ -181,19 +179,6 @@ class _Scoring:
             self.reused.append(group)
             self._watch.advance(len(rows))
         return rows
-
-    def _computed(self, memory: Memory, encoded: Encoded) -> Scores:
-        if encoded.direction == "direct":
-            return self._scorer.score(memory, encoded.queries, encoded.candidates)
-        return score_texts(
-            self._lm.model,
-            memory,
-            encoded.queries,
-            encoded.candidates[0],
-            self._config.answer_score,
-            self._budget,
-            self._watch.advance,
-        )
 
 
 def _points(step: int, scores: StepScores, config: Config) -> Iterator[Point]:
