@@ -20,6 +20,12 @@ def method(key: Identity) -> str:
     parts = [f"{key.demonstrations} demonstrations"]
     if key.copies > 1:
         parts.append(f"{key.copies} times over")
+    if key.orders > 1:
+        parts.append(f"in {key.orders} orders")
+    if key.query == "twice":
+        parts.append("queries twice")
+    if key.direction == "channel":
+        parts.append("texts scored behind labels")
     if key.prompt.chat:
         parts.append("as a chat")
     if key.labels != "gold":
@@ -50,6 +56,8 @@ def of_job(record: Record) -> Iterator[str]:
         yield f"t chosen on dev: {chosen.step}, test accuracy {chosen.accuracy:.1%}"
     if shots.dropped:
         queries = "some queries" if shots.groups else "every query"
+        if record.identity.orders > 1:
+            queries = "some queries or orders"
         yield (
             f"the context holds {shots.kept} of {shots.kept + shots.dropped} demonstrations at 2L "
             f"positions: the first {shots.dropped} were dropped for {queries}"

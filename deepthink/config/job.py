@@ -13,6 +13,7 @@ from deepthink.config.checks import (
     check_named,
     check_readings,
 )
+from deepthink.config.controls import check_controls
 from deepthink.config.method import MethodSpec
 from deepthink.config.open_tasks import check_job
 from deepthink.config.tasks import TaskSpec
@@ -180,6 +181,8 @@ class Config:
             name = corrects[0] if corrects else "none"
             labels = self.demonstrations.labels
             check_job(self.task.name, name, self.answer_score, labels, self.dev_size)
+        prompt = self.prompt
+        check_controls(self.method, self.task, self.answer_score, prompt.seam, prompt.chat)
         if self.task.given:
             self._check_given()
 

@@ -107,6 +107,13 @@ class Identity(Part):
     """Which labels the demonstrations show: "gold", "flipped" or "random"."""
     copies: StrictInt = 1
     """How many copies of the demonstrations the prompt was to have."""
+    orders: StrictInt = 1
+    """P: the demonstrations were read in so many orders, `order` the first of them."""
+    query: StrictStr = "once"
+    """Whether a query was written "once" or "twice"."""
+    direction: StrictStr = "direct"
+    """What was scored: the answer behind the text, "direct", or the text behind the answer,
+    "channel"."""
     prompt: Prompt
     answer_score: StrictStr
     """How the tokens of an answer become one score: "sum", "mean" or "probability"."""
@@ -180,6 +187,9 @@ def _key(
         demonstrations=config.count,
         labels=config.demonstrations.labels,
         copies=method.copies,
+        orders=method.orders,
+        query=method.query,
+        direction=method.direction,
         prompt=Prompt(**asdict(config.prompt)),
         answer_score=config.answer_score,
         seed=config.draw,

@@ -11,7 +11,7 @@ import pandas as pd
 from deepthink.config.job import Config
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.memory import Memory
-from deepthink.engine.scoring import Scorer
+from deepthink.engine.scoring import Progress
 from deepthink.engine.thinking import refined
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
@@ -23,6 +23,7 @@ from deepthink.store.open_points import OpenPoint
 from deepthink.store.schema import Drift
 from deepthink.structures import Splits
 from deepthink.study import provenance
+from deepthink.study.asking import scored
 from deepthink.study.left_out import OwnAnswers
 from deepthink.study.open_scores import OpenScores
 from deepthink.study.points import point, rounded
@@ -78,9 +79,9 @@ def evaluate(
         UserError: scores are NaN, or a refinement or calibration cannot be used.
         torch.OutOfMemoryError: the memory or a forward pass does not fit.
     """
-    opened = config.task.open
+    opened, orders = config.task.open, config.method.orders
     scores: dict[int, StepScores | OpenScores] = {
-        step: OpenScores(splits.test, opened) if opened else StepScores(splits, readings)
+        step: OpenScores(splits.test, opened) if opened else StepScores(splits, readings, orders)
         for step in config.method.steps
     }
     written = opened.steps(config.method.steps) if opened else []
@@ -172,13 +173,11 @@ class _Scoring:
     def __init__(self, lm: loading.LM, config: Config, budget: TokenBudget, watch: Watcher) -> None:
         self.reused: list[Encoded] = []
         self._lm, self._config, self._budget, self._watch = lm, config, budget, watch
-        self._scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
-        self._quiet = Scorer(lm.model, config.answer_score, budget)  # no query of the job
         self._alone: Scores | None = None
 
     def rows(self, memory: Memory, group: Prompts) -> Scores:
         """The scores of a group's queries; UserError if they are NaN."""
-        rows, known = self._at(memory, group.asked, self._scorer)
+        rows, known = self._at(memory, group.asked, self._watch.advance)
         if known:
             self.reused.append(group.encoded)
             self._watch.advance(len(rows))
@@ -188,22 +187,24 @@ class _Scoring:
         """The scores of all texts, first of those behind the demonstrations; UserError if NaN."""
         rows: Scores = []
         if group.texts.queries:
-            rows, known = self._at(memory, group.texts, self._quiet)
+            rows, known = self._at(memory, group.texts)
             if known:
                 self.reused.append(group.texts)
         if self._alone is None:
-            queries, candidates = group.alone.queries, group.alone.candidates
-            self._alone = self._quiet.score(None, queries, candidates) if queries else []
+            self._alone = self._at(None, group.alone)[0] if group.alone.queries else []
         return self._checked([*rows, *self._alone], memory)
 
     def _checked(self, rows: Scores, memory: Memory) -> Scores:
         check_numbers(rows, self._config.model.name, memory.step)
         return rows
 
-    def _at(self, memory: Memory, asked: Encoded, scorer: Scorer) -> tuple[Scores, bool]:
+    def _at(
+        self, memory: Memory | None, asked: Encoded, progress: Progress | None = None
+    ) -> tuple[Scores, bool]:
         """The scores, and whether an earlier job had computed them."""
-        score = partial(scorer.score, memory, asked.queries, asked.candidates)
-        if memory.step > 1 or self._config.force:
+        how = self._config.answer_score, self._budget, progress
+        score = partial(scored, self._lm.model, memory, asked, *how)
+        if memory is None or memory.step > 1 or self._config.force:
             return score(), False
         plain = PlainReading(self._lm.model, asked, self._config.answer_score, self._budget)
         return plain.scores(score)

@@ -109,14 +109,15 @@ def _record(
 ) -> Record:
     """The record of a job that was done."""
     best = curves.by_dev(evaluated.curve)
+    firsts = groups[:: job.config.method.orders]  # of each choice the group of the first order
     return Record(
         schema=SCHEMA,
         identity=job.key,
         config=Settings.of(job.config.resolved()),
         demonstrations=accounts.demonstrations(groups),
         data=accounts.data(job.splits, job.config),
-        tokens=accounts.tokens(groups),
-        selection=accounts.selection(groups, pool),
+        tokens=accounts.tokens(groups, firsts),
+        selection=accounts.selection(firsts, pool),
         gold=Gold(
             dev=in_words([*map(gold, job.splits.dev)]),
             test=in_words([*map(gold, job.splits.test)]),

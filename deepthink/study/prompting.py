@@ -118,6 +118,8 @@ def _encoded(
         config.method.iterations > 1,
         config.task.delimiter,
         config.prompt.chat,
+        config.method.query,
+        config.method.direction,
     )
 
 

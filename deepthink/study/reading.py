@@ -31,6 +31,14 @@ class Readings:
         """
         plugins, seed = config.plugins, config.draw
         others = [{"name": name} for name in config.readings]
+        for named in (config.calibration, *others):
+            asks = CALIBRATIONS.part("texts", named, plugins) is not None
+            if asks and config.method.direction == "channel":
+                raise UserError(
+                    f"calibration {named['name']} asks for labels behind texts, but "
+                    "method.direction=channel scores texts behind labels: take calibration=batch "
+                    "or batch_dev, or leave it out"
+                )
         calibrations = [
             Calibration.of(named, plugins, corpus, seed) for named in (config.calibration, *others)
         ]

@@ -8,7 +8,7 @@ With the template "Review: {text}\nSentiment:" a prompt reads
 
 Special tokens stand once, in front of the demonstrations. What looks like one in a text is text.
 An answer is the delimiter (here a space) and a candidate, in a demonstration and where it is
-scored.
+scored. In the noisy channel the candidate comes first, and the text is scored: see `channel`.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from deepthink.errors import UserError, shown, unknown
-from deepthink.settings import OVERFLOWS, SEAMS
+from deepthink.errors import UserError
+from deepthink.settings import QUERIES
 from deepthink.structures import Example, Tokens
+from deepthink.tasks.channel import Channel
 from deepthink.tasks.chat import Chat
-from deepthink.tasks.example_checks import check_different, checked
+from deepthink.tasks.example_checks import check_different, check_settings, checked
 from deepthink.tasks.fitting import Fit, Sizes, fit
 from deepthink.tasks.templates import Plain, Shot, Writing
 from deepthink.tasks.tokens import (
@@ -42,7 +43,8 @@ class Encoded:
     """A job's prompts as token ids.
 
     demonstrations: L ids; queries: Q lists of ids, in the order given; candidates: per query, the
-    ids of each of its candidates.
+    ids of each of its candidates. direction: "direct" if a candidate is scored behind the query,
+    "channel" if the query, its text alone, is scored behind a candidate, its part of the prompt.
     kept: how many demonstrations are left, counted from the end, after the overflow rule.
     truncated: whether the first kept one lost its beginning.
     copies: how often the demonstrations are written, one after the other.
@@ -50,8 +52,8 @@ class Encoded:
     spans: where each demonstration stands among the L ids, kept · copies ranges in reading order.
         They follow each other from the special tokens to the end. A token that merges the end of
         one with the beginning of the next belongs to the first.
-    answers: which of these ids are the answer's, the delimiter included, one range in each span. It
-        is empty where truncation took the answer.
+    answers: which of these ids are the answer's, the delimiter included, one range in each span (in
+        the noisy channel, the text's). It is empty where truncation took the answer.
     """
 
     demonstrations: list[int]
@@ -63,6 +65,7 @@ class Encoded:
     looks_special: int = 0
     spans: tuple[range, ...] = ()
     answers: tuple[range, ...] = ()
+    direction: str = "direct"
 
     @property
     def sizes(self) -> list[int]:
@@ -76,7 +79,9 @@ class Encoded:
 
     @property
     def beginnings(self) -> int:
-        """In how many queries the tokens of a candidate begin those of another."""
+        """In how many queries the tokens of a candidate that is scored begin those of another."""
+        if self.direction == "channel":
+            return 0
         return sum(map(_holds_beginning, self.candidates))
 
 
@@ -92,6 +97,8 @@ def encode(
     thinks: bool = False,
     delimiter: str = " ",
     chat: bool = False,
+    query: str = "once",
+    direction: str = "direct",
 ) -> Encoded:
     r"""Encode demonstrations, queries and candidates so that they fit a model of `limit` positions.
 
@@ -122,27 +129,35 @@ def encode(
     chat: whether the prompt is a chat, written by the tokenizer's own chat template: each
         demonstration is a turn of the user and one of the assistant, who answers without a
         delimiter. See `deepthink.tasks.chat`.
+    query: "once", or "twice", which writes each query (in a chat, what its turn says) again behind
+        a blank line. Demonstrations are written once.
+    direction: "direct", or "channel", which writes the answer first and scores the text, see
+        `deepthink.tasks.channel`.
 
     Raises:
         UserError: nothing fits; an argument is no template or no example; the template holds a
             special token; the tokenizer does not know a candidate, cannot tell two label words
             apart, merges an answer with the template, or has no chat template that can be used.
     """
-    _check_settings(template, seam, overflow, copies)
+    check_settings(template, seam, overflow, copies, query, direction, chat)
     demonstrations, queries = checked(demonstrations), checked(queries)
     if not queries:
         raise UserError("a prompt needs at least one query")
     looks_special = 0
-    writing: Writing = Plain(template, delimiter)
+    repeats = QUERIES.index(query) + 1
+    writing: Writing = Plain(template, delimiter, repeats)
     if chat:
-        writing = in_chat = Chat.of(tokenizer, template)
+        writing = in_chat = Chat.of(tokenizer, template, repeats)
         in_chat.check(tokenizer, demonstrations, queries)
     else:
         looks_special = count_special(tokenizer, template, (*demonstrations, *queries))
-    prompts = _prompts(tokenizer, writing, demonstrations, queries, seam == "joint")
+    if direction == "channel":
+        prompts = _of_channel(tokenizer, Channel(template, delimiter), demonstrations, queries)
+    else:
+        prompts = _prompts(tokenizer, writing, demonstrations, queries, seam == "joint")
     shots = len(demonstrations)
     shown = fit(prompts.measure, shots, queries, overflow, limit, copies, thinks)
-    return replace(prompts.encoded(shown), looks_special=looks_special)
+    return replace(prompts.encoded(shown), looks_special=looks_special, direction=direction)
 
 
 @dataclass(frozen=True)
@@ -249,19 +264,24 @@ def _prompts(
     )
 
 
-def _check_settings(template: str, seam: str, overflow: str, copies: int) -> None:
-    if not isinstance(template, str):
-        raise UserError(f"the template is {shown(template)}: it must be a text with {{text}}")
-    if seam not in SEAMS:
-        raise unknown("value of seam", seam, SEAMS)
-    if overflow not in OVERFLOWS:
-        raise unknown("value of overflow", overflow, OVERFLOWS)
-    if "{text}" not in template:
-        raise UserError(
-            f"the template '{template}' has no {{text}}, where an example's text stands"
-        )
-    if copies < 1:
-        raise UserError(f"copies is {copies}: it must be 1 or more")
+def _of_channel(
+    tokenizer: "PreTrainedTokenizerBase",
+    channel: Channel,
+    demonstrations: Sequence[Example],
+    queries: Sequence[Example],
+) -> _Prompts:
+    """The prompts of the noisy channel."""
+    texts, candidates = channel.tokenised(tokenizer, queries)
+    return _Prompts(
+        tokenizer,
+        channel.front,
+        [channel.shot(example) for example in demonstrations],
+        [example.text for example in queries],
+        candidates=candidates,
+        special=leading_special_ids(tokenizer, channel.part(queries[0].candidates[0])),
+        chat=False,
+        separate=texts,
+    )
 
 
 def _sizes(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> list[int]:
