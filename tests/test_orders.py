@@ -10,6 +10,7 @@ from conftest import Command, assert_one_line, stored
 from scipy.special import log_softmax, logsumexp
 
 from deepthink.config.overrides import compose, requested
+from deepthink.config.templates import Template
 from deepthink.errors import UserError
 from deepthink.report.axes import of_config
 from deepthink.report.runs import Runs
@@ -22,6 +23,7 @@ from deepthink.study.calibrating import Calibration
 from deepthink.study.prompting import Prompts
 from deepthink.study.reading import Readings
 from deepthink.study.step_scores import StepScores, mixed
+from deepthink.study.texts import Corpus
 from deepthink.tasks.prompts import Encoded
 
 SMALL = ("test_size=5", "dev_size=4", "pool_size=12", "method.iterations=2")
@@ -77,7 +79,8 @@ def test_texts_of_a_calibration_are_mixed_alike() -> None:
     """Contextual calibration of an ensemble of two orders, by hand."""
     first, second = np.log([[0.6, 0.4], [0.2, 0.8]]), np.log([[0.5, 0.5], [0.9, 0.1]])
     free = [np.log(rows) for rows in ([[0.3, 0.1]] * 3, [[0.01, 0.04]] * 3)]
-    calibration = Calibration.of({"name": "contextual"})
+    corpus = Corpus(("so dull",), Template.parse("{text}:"))
+    calibration = Calibration.of({"name": "contextual"}, corpus=corpus)
     rows = (Example("x", WORDS, 0), Example("y", WORDS, 1))
     splits = Splits((), (), rows, "", None, {}, 0, {})
     scores = StepScores(splits, Readings(calibration), orders=2)
