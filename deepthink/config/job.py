@@ -25,6 +25,7 @@ from deepthink.settings import (
     OVERFLOWS,
     OVERLAPS,
     SEAMS,
+    check_groups,
 )
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -166,6 +167,7 @@ class Config:
                 "answer_score=probability"
             )
         check_choice("device", self.device, DEVICES)
+        self._check_groups()
         check_at_least("seed", self.seed, 0)
         check_at_least("order", self.order, 0)
         check_at_least("test_size", self.test_size, 1)
@@ -185,6 +187,20 @@ class Config:
         check_controls(self.method, self.task, self.answer_score, prompt.seam, prompt.chat)
         if self.task.given:
             self._check_given()
+
+    def _check_groups(self) -> None:
+        groups, opened = self.method.groups, self.task.open
+        check_groups(groups, self.prompt.seam, self.method.copies)
+        if groups > self.count:
+            raise UserError(
+                f"method.groups is {groups}, but {self.task.name} shows {self.count} "
+                "demonstrations: set it lower, or demonstrations.count higher"
+            )
+        if opened is not None and opened.generate != "none" and groups > 1:
+            raise UserError(
+                f"method.groups is {groups}, but no answer can be written behind groups of "
+                "demonstrations: set task.open.generate=none, which scores the references"
+            )
 
     def _check_given(self) -> None:
         name = self.task.name.partition("/")[0]

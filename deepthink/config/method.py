@@ -30,6 +30,7 @@ class MethodSpec:
     refinement: `name` of a module in deepthink/engine/refinements, and those of its options that
         are not fields below.
     copies: how many times the prompt has the demonstrations.
+    groups: into how many groups they are shared out, each of which is read by itself.
     orders: P, in how many orders they are read; a candidate's probability is the mean over these.
     query: whether a query is written "once" or "twice", see `deepthink.tasks.prompts`.
     direction: what is scored, the answer behind the text ("direct") or the text behind the answer
@@ -37,12 +38,13 @@ class MethodSpec:
     scored: after which iterations queries are scored, see `deepthink.settings.scored_steps`.
     The rest are the arguments of `deepthink.think`.
 
-    Not measured: refinement, orders, query, direction, momentum, memory_dtype.
+    Not measured: refinement, groups, orders, query, direction, momentum, memory_dtype.
     """
 
     selector: dict[str, Any]
     refinement: dict[str, Any]
     copies: int
+    groups: int
     orders: int
     query: str
     direction: str
@@ -126,6 +128,7 @@ class MethodSpec:
         parts = [] if chosen == "random" else [chosen]
         refinement = self.refinement["name"]
         thinking = "deepthink" if refinement == "iterate" else refinement
+        parts += ["repeat"] * (self.copies > 1) + ["structured"] * (self.groups > 1)
         parts += ["repeat"] * (self.copies > 1) + ["permutations"] * (self.orders > 1)
         parts += ["query_twice"] * (self.query == "twice")
         parts += ["channel"] * (self.direction == "channel")

@@ -54,7 +54,8 @@ def share_beginning(
 ) -> tuple[Memory | None, Sequence[Tokens]]:
     """Move the tokens that all queries begin with into the memory, or make one of them.
 
-    Exact, since every query sees those tokens in the same context: the memory alone.
+    Exact, since every query sees those tokens in the same context: the memory alone. They are the
+    queries' own and have no gain.
     """
     shared = common_beginning(queries)
     if not shared:
@@ -75,7 +76,7 @@ def grown(forward: Forward, memory: Memory | None, tokens: Tokens) -> Memory | N
 
 def _begin(memory: Memory | None) -> int:
     """The position of a query's first token."""
-    return memory.length if memory else 0
+    return memory.begin if memory else 0
 
 
 def states_of(forward: Forward, memory: Memory | None, group: Sequence[Packed]) -> GroupStates:

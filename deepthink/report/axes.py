@@ -25,7 +25,7 @@ DRAW = ("seed", "order")
 UNRESOLVED = frozenset({"model.dtype", "model.weights", "model.commit", "task.data"})
 """Axes that are known only once a job has read its model and its data."""
 
-_PROMPTING = ("copies", "orders", "query", "direction")
+_PROMPTING = ("copies", "groups", "orders", "query", "direction")
 """What a method says of prompts."""
 
 _THINKING = ("step_size", "momentum", "positions", "memory_dtype")

@@ -107,6 +107,8 @@ class Identity(Part):
     """Which labels the demonstrations show: "gold", "flipped" or "random"."""
     copies: StrictInt = 1
     """How many copies of the demonstrations the prompt was to have."""
+    groups: StrictInt = 1
+    """Into how many groups the demonstrations were shared out, each read by itself."""
     orders: StrictInt = 1
     """P: the demonstrations were read in so many orders, `order` the first of them."""
     query: StrictStr = "once"
@@ -187,6 +189,7 @@ def _key(
         demonstrations=config.count,
         labels=config.demonstrations.labels,
         copies=method.copies,
+        groups=method.groups,
         orders=method.orders,
         query=method.query,
         direction=method.direction,

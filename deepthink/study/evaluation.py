@@ -94,7 +94,12 @@ def evaluate(
     for number, group in enumerate(groups):
         encoded, origin, before = group.encoded, None, 0
         shown = Demonstrations(
-            lm.model, encoded.demonstrations, encoded.spans, encoded.answers, config.draw
+            lm.model,
+            encoded.demonstrations,
+            encoded.spans,
+            encoded.answers,
+            config.draw,
+            encoded.sequences,
         )
         for memory in refined(shown, refine, config.method.iterations):
             thinking[memory.step - 1] += shown.operations - before

@@ -118,8 +118,9 @@ def _encoded(
         config.method.iterations > 1,
         config.task.delimiter,
         config.prompt.chat,
-        config.method.query,
-        config.method.direction,
+        groups=config.method.groups,
+        query=config.method.query,
+        direction=config.method.direction,
     )
 
 
