@@ -68,6 +68,8 @@ class Stage(Part):
     """Sets of demonstrations from which some were dropped, to fit into the context."""
     seconds: StrictFloat
     """Wall-clock seconds."""
+    per_query: StrictBool = False
+    """Whether it served single queries: each further query would take a part of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
