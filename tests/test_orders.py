@@ -11,6 +11,7 @@ from scipy.special import log_softmax, logsumexp
 
 from deepthink.config.overrides import compose, requested
 from deepthink.errors import UserError
+from deepthink.progress import Watcher
 from deepthink.report.axes import of_config
 from deepthink.report.runs import Runs
 from deepthink.selection.balance import Selection
@@ -18,6 +19,7 @@ from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.store.identity import identity
 from deepthink.structures import Example, Splits
+from deepthink.study import jobs
 from deepthink.study.calibrating import Calibration
 from deepthink.study.prompting import Prompts
 from deepthink.study.step_scores import StepScores, mixed
@@ -90,6 +92,29 @@ def test_texts_of_a_calibration_are_mixed_alike() -> None:
     mean = (np.exp(first) + np.exp(second)) / 2
     np.testing.assert_allclose(scores.corrected()["test"], np.log(mean / bias), atol=1e-12)
     np.testing.assert_allclose(scores.by_split()["test"], np.log(mean), atol=1e-12)
+
+
+class Counting(Watcher):
+    """What is left of a job's queries."""
+
+    left = 0
+
+    def start(self, total: int) -> None:
+        self.left = total
+
+    def advance(self, readings: int) -> None:
+        self.left -= readings
+
+
+@pytest.mark.parametrize("method", ["permutations", "channel", "query_twice"])
+def test_the_progress_of_a_job_counts_every_reading_once(
+    tmp_path: Path, tiny_folder: Path, data_root: Path, method: str
+) -> None:
+    words = [f"method={method}", "task=sst2", *SMALL, f"data_root={data_root}"]
+    words += ["model.package=null", f"model.hub_id={tiny_folder}", "model.name=tiny"]
+    watch = Counting()
+    jobs.run(compose([*words, f"results={tmp_path / 'results'}"]), watch)
+    assert watch.left == 0
 
 
 def test_one_order_is_left_to_the_bit() -> None:
