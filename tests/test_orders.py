@@ -10,8 +10,10 @@ from conftest import Command, assert_one_line, stored
 from scipy.special import log_softmax, logsumexp
 
 from deepthink.config.overrides import compose, requested
+from deepthink.config.templates import Template
 from deepthink.errors import UserError
 from deepthink.progress import Watcher
+from deepthink.report import calibrated
 from deepthink.report.axes import of_config
 from deepthink.report.runs import Runs
 from deepthink.selection.balance import Selection
@@ -22,7 +24,9 @@ from deepthink.structures import Example, Splits
 from deepthink.study import jobs
 from deepthink.study.calibrating import Calibration
 from deepthink.study.prompting import Prompts
+from deepthink.study.reading import Readings
 from deepthink.study.step_scores import StepScores, mixed
+from deepthink.study.texts import Corpus
 from deepthink.tasks.prompts import Encoded
 
 SMALL = ("test_size=5", "dev_size=4", "pool_size=12", "method.iterations=2")
@@ -78,20 +82,55 @@ def test_texts_of_a_calibration_are_mixed_alike() -> None:
     """Contextual calibration of an ensemble of two orders, by hand."""
     first, second = np.log([[0.6, 0.4], [0.2, 0.8]]), np.log([[0.5, 0.5], [0.9, 0.1]])
     free = [np.log(rows) for rows in ([[0.3, 0.1]] * 3, [[0.01, 0.04]] * 3)]
-    calibration = Calibration.of({"name": "contextual"})
+    corpus = Corpus(("x",), Template.parse("{text}:"))
+    readings = Readings(Calibration.of({"name": "contextual"}, corpus=corpus))
     rows = (Example("x", WORDS, 0), Example("y", WORDS, 1))
     splits = Splits((), (), rows, "", None, {}, 0, {})
-    scores = StepScores(splits, calibration, orders=2)
-    selection, encoded = Selection([0]), Encoded([1], [[2]], [[[3], [4]]], 1, False, 1)
-    group = Prompts(selection, (), (0, 1), encoded)
-    scores.add(group, [*first.tolist(), *free[0].tolist()])
+    scores = StepScores(splits, readings, orders=2)
+    encoded = Encoded([1], [[2]], [[[3], [4]]], 1, False, 1)
+    group = Prompts(Selection([0]), (), (0, 1), encoded, encoded, encoded)
+    scores.add(group, first.tolist(), free[0].tolist())
     before = scores.complete
-    scores.add(group, [*second.tolist(), *free[1].tolist()])
+    scores.add(group, second.tolist(), free[1].tolist())
     assert (before, scores.complete) == (False, True)
     bias = (np.array([0.75, 0.25]) + np.array([0.2, 0.8])) / 2
     mean = (np.exp(first) + np.exp(second)) / 2
     np.testing.assert_allclose(scores.corrected()["test"], np.log(mean / bias), atol=1e-12)
     np.testing.assert_allclose(scores.by_split()["test"], np.log(mean), atol=1e-12)
+    _, texts = scores.tables(1)
+    np.testing.assert_allclose(texts["score"], np.log([bias] * 3).ravel(), atol=1e-12)
+
+
+def test_a_calibration_is_read_off_an_ensemble_as_a_job_makes_it(
+    run: Command, tmp_path: Path
+) -> None:
+    """Of two sets that queries take in turn, each in two orders: texts find their own queries."""
+    words = (*_two_sets(tmp_path), *SMALL, "method.orders=2")
+    assert run(*words, "readings=[contextual]")[0] == 0
+    assert run(*words, "calibration=contextual")[0] == 0
+    read, made = sorted(
+        Runs.load(tmp_path / "results").all, key=lambda run: bool(run.record.identity.calibration)
+    )
+    found = calibrated.reading("contextual").apply(read)
+    assert found is not None
+    assert [p.predicted for p in found.record.curve] == [p.predicted for p in made.record.curve]
+    ours, theirs = ([p.log_likelihood for p in run.record.curve] for run in (found, made))
+    assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+def test_texts_in_the_template_are_written_twice_and_those_alone_once(
+    run: Command, tmp_path: Path
+) -> None:
+    for reading in ("pmi", "contextual"):
+        for query in ("once", "twice"):
+            words = (f"readings=[{reading}]", f"method.query={query}", *SMALL)
+            assert run(*words, "method.iterations=1")[0] == 0
+    flops = {
+        (*record["identity"]["readings"], record["identity"].get("query", "once")): record["flops"]
+        for _, record in stored(tmp_path)
+    }
+    assert flops["pmi", "twice"]["texts"] == flops["pmi", "once"]["texts"] > 0
+    assert flops["contextual", "twice"]["texts"] > 1.5 * flops["contextual", "once"]["texts"]
 
 
 class Counting(Watcher):
@@ -133,13 +172,8 @@ def test_the_orders_are_those_of_the_runs_and_may_coincide() -> None:
     assert len(set(read)) <= 2, "two examples have two orders, which count as often as they come"
 
 
-def test_given_demonstrations_and_those_of_each_query_have_orders(
-    run: Command, tmp_path: Path
-) -> None:
-    (config,) = requested(["task=mmlu", "task.members=[astronomy]", "method=permutations"]).jobs
-    groups = choose(pool_of(5), config)
-    assert len({tuple(group.selection.indices) for group in groups}) > 1
-    assert all(sorted(group.selection.indices) == [*range(5)] for group in groups)
+def _two_sets(tmp_path: Path) -> tuple[str, ...]:
+    """The words of a rule that gives the queries two sets of three in turn."""
     folder = tmp_path / "lab" / "rules"
     folder.mkdir(parents=True)
     (folder / "own.py").write_text(
@@ -149,12 +183,18 @@ def test_given_demonstrations_and_those_of_each_query_have_orders(
         "    return [Selection([0, 1, 2] if i % 2 else [3, 4, 5]) for i in "
         "range(len(pool.queries))]\n"
     )
-    own: tuple[str, ...] = (
-        f"plugins={folder.parent}",
-        "method.selector.name=own",
-        "~method.selector.balance",
-    )
-    own = (*own, "demonstrations.count=3", *SMALL)
+    own = (f"plugins={folder.parent}", "method.selector.name=own", "~method.selector.balance")
+    return (*own, "demonstrations.count=3")
+
+
+def test_given_demonstrations_and_those_of_each_query_have_orders(
+    run: Command, tmp_path: Path
+) -> None:
+    (config,) = requested(["task=mmlu", "task.members=[astronomy]", "method=permutations"]).jobs
+    groups = choose(pool_of(5), config)
+    assert len({tuple(group.selection.indices) for group in groups}) > 1
+    assert all(sorted(group.selection.indices) == [*range(5)] for group in groups)
+    own = (*_two_sets(tmp_path), *SMALL)
     for order in (0, 1):
         assert run(*own, f"order={order}")[0] == 0
     assert run(*own, "method.orders=2")[0] == 0

@@ -114,6 +114,7 @@ MATTERS = {
     "prompt.chat": "prompt.chat=true",
     "answer_score": "answer_score=mean",
     "calibration": "calibration=batch",
+    "readings": "readings=[contextual]",
     "method.refinement": "method.refinement.name=gradient",
     "seed": "seed=1",
     "order": "order=1",
@@ -168,6 +169,7 @@ def test_a_family_is_an_identity_without_draw_place_and_steps() -> None:
         return identities.family(identities.identity(config, "float32", "data"), thinking)
 
     same = ["seed=3", "order=2", "model=gpt2-large", "method.iterations=9", "method.scored=ends"]
+    same += ["readings=[contextual]"]
     assert all(family(override) == family() for override in same)
     others = [MATTERS[n] for n in MATTERS if n.startswith(("task.", "prompt.", "demonstrations."))]
     others += ["answer_score=mean", "method.copies=2", "method=graph_cut"]

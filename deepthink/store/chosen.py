@@ -69,6 +69,8 @@ class Stage(Part):
     """Sets of demonstrations from which some were dropped, to fit into the context."""
     seconds: StrictFloat
     """Wall-clock seconds."""
+    per_query: StrictBool = False
+    """Whether it serves single queries, each of which needs it anew."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,6 +96,9 @@ class Identity(Part):
     calibration: dict[str, Any] | None = None
     """How scores were corrected: the `name` and options of a calibration, and `source` as above. It
     is left out if they were not corrected."""
+    readings: tuple[dict[str, Any], ...] = ()
+    """Calibrations whose texts were scored too: the `name` of each, by name, and `source` as above.
+    They change what the file of scores holds, and not the curve."""
     scored: tuple[StrictInt, ...] | None = None
     """The iterations after which queries were scored. It is left out if these were all."""
     demonstrations: StrictInt
@@ -155,11 +158,12 @@ def identity(
 
 @dataclass(frozen=True)
 class _Method:
-    """The parts of an identity that name a rule, a refinement and a calibration."""
+    """The parts of an identity that name a rule, a refinement and calibrations."""
 
     selector: dict[str, Any]
     thinking: Thinking
     calibration: dict[str, Any] | None
+    readings: tuple[dict[str, Any], ...]
 
 
 def _key(
@@ -178,6 +182,7 @@ def _key(
         selector={"name": "given"} if task.given else how.selector,
         thinking=how.thinking if method.iterations > 1 else Thinking(iterations=1),
         calibration=how.calibration,
+        readings=how.readings,
         scored=None if len(method.steps) == method.iterations else tuple(method.steps),
         demonstrations=config.count,
         labels=config.demonstrations.labels,
@@ -205,6 +210,7 @@ def _described(config: Config) -> _Method:
         selector=RULES.described(method.selector, plugins),
         thinking=thinking,
         calibration=CALIBRATIONS.described(config.calibration, plugins) if corrects else None,
+        readings=tuple(CALIBRATIONS.described(named, plugins) for named in _readings(config)),
     )
 
 
@@ -216,7 +222,13 @@ def _as_written(config: Config) -> _Method:
         selector=method.selector,
         thinking=Thinking(**method.thinking, refinement=other),
         calibration=config.calibration if config.calibration["name"] != "none" else None,
+        readings=_readings(config),
     )
+
+
+def _readings(config: Config) -> tuple[dict[str, Any], ...]:
+    """The names of `readings`, whose order changes nothing."""
+    return tuple({"name": name} for name in sorted(config.readings))
 
 
 def _model(model: ModelSpec, dtype: str, weights: str | None, commit: str | None) -> ModelIdentity:
@@ -229,11 +241,12 @@ def _model(model: ModelSpec, dtype: str, weights: str | None, commit: str | None
 def family(key: Identity, thinking: bool = True) -> dict[str, Any]:
     """What the runs of one cell of a table have in common: an identity without what differs.
 
-    It leaves out the draw (seed and order), where the job ran (protocol, model and data) and the
-    scored steps, T included. thinking: False for plain in-context learning: any job's t = 1.
+    It leaves out the draw (seed and order), where the job ran (protocol, model and data), the
+    scored steps, T included, and what was scored to be read later. thinking: False for plain
+    in-context learning: any job's t = 1.
     """
     common = key.stored()
-    for name in ("protocol", "model", "seed", "order", "scored"):
+    for name in ("protocol", "model", "seed", "order", "scored", "readings"):
         common.pop(name, None)
     del common["task"]["data"], common["thinking"]["iterations"]
     return common if thinking else {**common, "thinking": {}}

@@ -1,6 +1,6 @@
 """The parts of a record that describe how a job was done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from deepthink.config.job import Config
@@ -10,28 +10,28 @@ from deepthink.selection.pool import Pool
 from deepthink.store.chosen import Demonstrations, Selection, ShownGroup, Stage
 from deepthink.store.schema import Data, Flops, Rows, Seconds, Sizes, Tokens
 from deepthink.structures import Splits
+from deepthink.study.evaluation import Evaluated
 from deepthink.study.prompting import Prompts
 from deepthink.tasks.prompts import Encoded
 
 
 def operations(
-    lm: loading.LM, groups: Sequence[Prompts], thinking: Sequence[int], pool: Pool
+    lm: loading.LM, groups: Sequence[Prompts], evaluated: Evaluated, pool: Pool
 ) -> Flops:
-    """The operations of selection, of each iteration, and of scoring dev and test once.
-
-    thinking: the counted operations of each iteration.
-    """
+    """The operations of selection, of each iteration, and of what each scored step takes."""
     return Flops(
         selection=Costs.of(lm.model).token * sum(stage.tokens for stage in pool.stages),
-        thinking=tuple(thinking),
-        scoring=scoring(lm, groups),
+        thinking=evaluated.thinking,
+        scoring=scoring(lm, [group.encoded for group in groups]),
+        texts=scoring(lm, [*(group.texts for group in groups), groups[0].alone]),
+        left_out=evaluated.asking,
     )
 
 
-def scoring(lm: loading.LM, groups: Sequence[Prompts]) -> int:
-    """The operations of scoring the queries of groups once."""
+def scoring(lm: loading.LM, asked: Iterable[Encoded]) -> int:
+    """The operations of scoring queries once behind their demonstrations."""
     costs = Costs.of(lm.model)
-    return sum(_scoring(costs, group.encoded) for group in groups)
+    return sum(_scoring(costs, part) for part in asked if part.queries)
 
 
 def _scoring(costs: Costs, encoded: Encoded) -> int:
@@ -122,4 +122,5 @@ def seconds(laps: Mapping[str, float]) -> Seconds:
         tokenise=laps["tokenise"],
         think=laps["think"],
         score=laps["score"],
+        left_out=laps.get("left_out", 0.0),
     )
