@@ -126,7 +126,7 @@ def test_texts_in_the_template_are_written_twice_and_those_alone_once(
             words = (f"readings=[{reading}]", f"method.query={query}", *SMALL)
             assert run(*words, "method.iterations=1")[0] == 0
     flops = {
-        (*record["identity"]["readings"], record["identity"].get("query", "once")): record["flops"]
+        (*record["config"]["readings"], record["identity"].get("query", "once")): record["flops"]
         for _, record in stored(tmp_path)
     }
     assert flops["pmi", "twice"]["texts"] == flops["pmi", "once"]["texts"] > 0
