@@ -12,6 +12,8 @@ from scipy.special import log_softmax, logsumexp
 from deepthink.config.overrides import compose, requested
 from deepthink.config.templates import Template
 from deepthink.errors import UserError
+from deepthink.progress import Watcher
+from deepthink.report import calibrated
 from deepthink.report.axes import of_config
 from deepthink.report.runs import Runs
 from deepthink.selection.balance import Selection
@@ -19,6 +21,7 @@ from deepthink.selection.choosing import choose
 from deepthink.selection.pool import Pool
 from deepthink.store.identity import identity
 from deepthink.structures import Example, Splits
+from deepthink.study import jobs
 from deepthink.study.calibrating import Calibration
 from deepthink.study.prompting import Prompts
 from deepthink.study.reading import Readings
@@ -79,13 +82,13 @@ def test_texts_of_a_calibration_are_mixed_alike() -> None:
     """Contextual calibration of an ensemble of two orders, by hand."""
     first, second = np.log([[0.6, 0.4], [0.2, 0.8]]), np.log([[0.5, 0.5], [0.9, 0.1]])
     free = [np.log(rows) for rows in ([[0.3, 0.1]] * 3, [[0.01, 0.04]] * 3)]
-    corpus = Corpus(("so dull",), Template.parse("{text}:"))
-    calibration = Calibration.of({"name": "contextual"}, corpus=corpus)
+    corpus = Corpus(("x",), Template.parse("{text}:"))
+    readings = Readings(Calibration.of({"name": "contextual"}, corpus=corpus))
     rows = (Example("x", WORDS, 0), Example("y", WORDS, 1))
     splits = Splits((), (), rows, "", None, {}, 0, {})
-    scores = StepScores(splits, Readings(calibration), orders=2)
-    selection, encoded = Selection([0]), Encoded([1], [[2]], [[[3], [4]]], 1, False, 1)
-    group = Prompts(selection, (), (0, 1), encoded, encoded, encoded)
+    scores = StepScores(splits, readings, orders=2)
+    encoded = Encoded([1], [[2]], [[[3], [4]]], 1, False, 1)
+    group = Prompts(Selection([0]), (), (0, 1), encoded, encoded, encoded)
     scores.add(group, first.tolist(), free[0].tolist())
     before = scores.complete
     scores.add(group, second.tolist(), free[1].tolist())
@@ -94,6 +97,63 @@ def test_texts_of_a_calibration_are_mixed_alike() -> None:
     mean = (np.exp(first) + np.exp(second)) / 2
     np.testing.assert_allclose(scores.corrected()["test"], np.log(mean / bias), atol=1e-12)
     np.testing.assert_allclose(scores.by_split()["test"], np.log(mean), atol=1e-12)
+    _, texts = scores.tables(1)
+    np.testing.assert_allclose(texts["score"], np.log([bias] * 3).ravel(), atol=1e-12)
+
+
+def test_a_calibration_is_read_off_an_ensemble_as_a_job_makes_it(
+    run: Command, tmp_path: Path
+) -> None:
+    """Of two sets that queries take in turn, each in two orders: texts find their own queries."""
+    words = (*_two_sets(tmp_path), *SMALL, "method.orders=2")
+    assert run(*words, "readings=[contextual]")[0] == 0
+    assert run(*words, "calibration=contextual")[0] == 0
+    read, made = sorted(
+        Runs.load(tmp_path / "results").all, key=lambda run: bool(run.record.identity.calibration)
+    )
+    found = calibrated.reading("contextual").apply(read)
+    assert found is not None
+    assert [p.predicted for p in found.record.curve] == [p.predicted for p in made.record.curve]
+    ours, theirs = ([p.log_likelihood for p in run.record.curve] for run in (found, made))
+    assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+def test_texts_in_the_template_are_written_twice_and_those_alone_once(
+    run: Command, tmp_path: Path
+) -> None:
+    for reading in ("pmi", "contextual"):
+        for query in ("once", "twice"):
+            words = (f"readings=[{reading}]", f"method.query={query}", *SMALL)
+            assert run(*words, "method.iterations=1")[0] == 0
+    flops = {
+        (*record["config"]["readings"], record["identity"].get("query", "once")): record["flops"]
+        for _, record in stored(tmp_path)
+    }
+    assert flops["pmi", "twice"]["texts"] == flops["pmi", "once"]["texts"] > 0
+    assert flops["contextual", "twice"]["texts"] > 1.5 * flops["contextual", "once"]["texts"]
+
+
+class Counting(Watcher):
+    """What is left of a job's queries."""
+
+    left = 0
+
+    def start(self, total: int) -> None:
+        self.left = total
+
+    def advance(self, readings: int) -> None:
+        self.left -= readings
+
+
+@pytest.mark.parametrize("method", ["permutations", "channel", "query_twice"])
+def test_the_progress_of_a_job_counts_every_reading_once(
+    tmp_path: Path, tiny_folder: Path, data_root: Path, method: str
+) -> None:
+    words = [f"method={method}", "task=sst2", *SMALL, f"data_root={data_root}"]
+    words += ["model.package=null", f"model.hub_id={tiny_folder}", "model.name=tiny"]
+    watch = Counting()
+    jobs.run(compose([*words, f"results={tmp_path / 'results'}"]), watch)
+    assert watch.left == 0
 
 
 def test_one_order_is_left_to_the_bit() -> None:
@@ -112,13 +172,8 @@ def test_the_orders_are_those_of_the_runs_and_may_coincide() -> None:
     assert len(set(read)) <= 2, "two examples have two orders, which count as often as they come"
 
 
-def test_given_demonstrations_and_those_of_each_query_have_orders(
-    run: Command, tmp_path: Path
-) -> None:
-    (config,) = requested(["task=mmlu", "task.members=[astronomy]", "method=permutations"]).jobs
-    groups = choose(pool_of(5), config)
-    assert len({tuple(group.selection.indices) for group in groups}) > 1
-    assert all(sorted(group.selection.indices) == [*range(5)] for group in groups)
+def _two_sets(tmp_path: Path) -> tuple[str, ...]:
+    """The words of a rule that gives the queries two sets of three in turn."""
     folder = tmp_path / "lab" / "rules"
     folder.mkdir(parents=True)
     (folder / "own.py").write_text(
@@ -128,12 +183,18 @@ def test_given_demonstrations_and_those_of_each_query_have_orders(
         "    return [Selection([0, 1, 2] if i % 2 else [3, 4, 5]) for i in "
         "range(len(pool.queries))]\n"
     )
-    own: tuple[str, ...] = (
-        f"plugins={folder.parent}",
-        "method.selector.name=own",
-        "~method.selector.balance",
-    )
-    own = (*own, "demonstrations.count=3", *SMALL)
+    own = (f"plugins={folder.parent}", "method.selector.name=own", "~method.selector.balance")
+    return (*own, "demonstrations.count=3")
+
+
+def test_given_demonstrations_and_those_of_each_query_have_orders(
+    run: Command, tmp_path: Path
+) -> None:
+    (config,) = requested(["task=mmlu", "task.members=[astronomy]", "method=permutations"]).jobs
+    groups = choose(pool_of(5), config)
+    assert len({tuple(group.selection.indices) for group in groups}) > 1
+    assert all(sorted(group.selection.indices) == [*range(5)] for group in groups)
+    own = (*_two_sets(tmp_path), *SMALL)
     for order in (0, 1):
         assert run(*own, f"order={order}")[0] == 0
     assert run(*own, "method.orders=2")[0] == 0

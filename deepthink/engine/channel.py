@@ -5,21 +5,18 @@ first tokens, so that a text of n tokens takes n - 1 in a forward, as a candidat
 parts have in common at their beginning is read once for all of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from transformers import PreTrainedModel
 
 from deepthink.engine.given import check_asked, memory_for
 from deepthink.engine.memory import Memory
 from deepthink.engine.packed_scores import grown, share_beginning
-from deepthink.engine.scoring import Scorer
+from deepthink.engine.scoring import Progress, Scorer
 from deepthink.engine.support import iterated
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
 from deepthink.structures import Tokens
-
-Progress = Callable[[int], object]
-"""Called with the number of texts just finished."""
 
 
 def score_texts(

@@ -1,12 +1,10 @@
 """The scores of prompts after a memory, whichever of query and candidate is scored."""
 
-from collections.abc import Callable
-
 from transformers import PreTrainedModel
 
 from deepthink.engine.channel import score_texts
 from deepthink.engine.memory import Memory
-from deepthink.engine.scoring import score
+from deepthink.engine.scoring import Progress, score
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.tasks.prompts import Encoded
 
@@ -17,7 +15,7 @@ def scored(
     encoded: Encoded,
     answer_score: str,
     budget: TokenBudget,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
 ) -> list[list[float]]:
     """A row for each query with a score for each of its candidates.
 

@@ -192,27 +192,32 @@ class _Scoring:
         """The scores of all texts, first of those behind the demonstrations; UserError if NaN."""
         rows: Scores = []
         if group.texts.queries:
-            rows, known = self._at(memory, group.texts)
+            rows, known = self._at(memory, group.texts, _ignored)  # no query of the job
             if known:
                 self.reused.append(group.texts)
         if self._alone is None:
-            self._alone = self._at(None, group.alone)[0] if group.alone.queries else []
+            self._alone = self._of(None, group.alone, _ignored)
         return self._checked([*rows, *self._alone], memory)
 
     def _checked(self, rows: Scores, memory: Memory) -> Scores:
         check_numbers(rows, self._config.model.name, memory.step)
         return rows
 
-    def _at(
-        self, memory: Memory | None, asked: Encoded, progress: Progress | None = None
-    ) -> tuple[Scores, bool]:
+    def _at(self, memory: Memory, asked: Encoded, progress: Progress) -> tuple[Scores, bool]:
         """The scores, and whether an earlier job had computed them."""
-        how = self._config.answer_score, self._budget, progress
-        score = partial(scored, self._lm.model, memory, asked, *how)
-        if memory is None or memory.step > 1 or self._config.force:
+        score = partial(self._of, memory, asked, progress)
+        if memory.step > 1 or self._config.force:
             return score(), False
         plain = PlainReading(self._lm.model, asked, self._config.answer_score, self._budget)
         return plain.scores(score)
+
+    def _of(self, memory: Memory | None, asked: Encoded, progress: Progress) -> Scores:
+        how = self._config.answer_score, self._budget, progress
+        return scored(self._lm.model, memory, asked, *how)
+
+
+def _ignored(queries: int) -> None:
+    """No progress of the job."""
 
 
 def _points(step: int, scores: StepScores, config: Config) -> Iterator[Point]:

@@ -93,7 +93,8 @@ def _prompts(
         for i in group.selection.indices
     )
     queries = [scored[place] for place in group.queries]
-    whole = _encoded(lm, config.task.parsed.prompt, shown, [*queries, *asked], config)
+    template, query = config.task.parsed.prompt, config.method.query
+    whole = _encoded(lm, template, shown, [*queries, *asked], config, query)
     encoded, texts = _part(whole, slice(len(queries))), _part(whole, slice(len(queries), None))
     fronts = _fronts(lm, queries, encoded, config.task)
     return Prompts(group.selection, shown, group.queries, encoded, texts, alone, fronts)
@@ -105,6 +106,7 @@ def _encoded(
     shown: Sequence[Example],
     queries: Sequence[Example],
     config: Config,
+    query: str,
 ) -> prompts.Encoded:
     return prompts.encode(
         lm.tokenizer,
@@ -119,7 +121,7 @@ def _encoded(
         config.task.delimiter,
         config.prompt.chat,
         groups=config.method.groups,
-        query=config.method.query,
+        query=query,
         direction=config.method.direction,
     )
 
@@ -137,7 +139,7 @@ def _alone(
     answers: list[list[list[int]]] = []
     for asked in readings.alone:
         template = f"{{text}}{asked.query}"
-        one = _encoded(lm, template, (), [Example("", candidates, 0)], config)
+        one = _encoded(lm, template, (), [Example("", candidates, 0)], config, "once")
         queries.append([*one.demonstrations, *one.queries[0]])
         answers.append(one.candidates[0])
     return prompts.Encoded([], queries, answers, kept=0, truncated=False, copies=1)

@@ -23,15 +23,15 @@ class StepScores:
     """The scores of all queries after one step. Each group adds those of its queries.
 
     common: whether all queries have the same candidates. orders: P, the number of groups that a
-    query belongs to, which follow each other. Of several, `mixed` makes one row.
+    query belongs to, which are added one after the other. Of several, `mixed` makes one row.
     """
 
     def __init__(self, splits: Splits, readings: Readings, orders: int = 1) -> None:
         self.splits = splits
         self.readings = readings
+        self._orders = orders
         self._examples = [example for _, part in splits.scored() for example in part]
         self.common = common_candidates(self._examples)
-        self._orders = orders
         self._rows: list[list[list[float]]] = [[] for _ in self._examples]
         self._choice = [0] * len(self._examples)
         self._answers: list[Mapping[Text, list[float]]] = []
@@ -74,16 +74,16 @@ class StepScores:
 
     def _of_texts(self, texts: Sequence[Text]) -> Array:
         """[G, n, C] float64, the scores of these texts behind each choice of demonstrations."""
-        firsts = range(0, len(self._answers), self._orders)
-        choices = [self._answers[first : first + self._orders] for first in firsts]
+        every, size = self._answers, self._orders
+        choices = [every[begin : begin + size] for begin in range(0, len(every), size)]
         return np.array(
-            [[mixed([o[text] for o in orders]) for text in texts] for orders in choices]
+            [[mixed([order[text] for order in orders]) for text in texts] for orders in choices]
         )
 
     def tables(self, step: int) -> list[pd.DataFrame]:
         """The tables of each split and of each calibration's texts; see `deepthink.store.scores`.
 
-        Every candidate has its score as the model gave it, mixed over the orders.
+        Every candidate has its score as `by_split` has it.
         """
         parts: dict[str, tuple[list[list[float]], list[int]]] = {}
         for (split, rows), (_, examples) in zip(
