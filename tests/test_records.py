@@ -109,6 +109,7 @@ MATTERS = {
     "answer_score": "answer_score=mean",
     "calibration": "calibration=batch",
     "method.refinement": "method.refinement.name=gradient",
+    "method.readout": "method.readout.name=knn_prompting",
     "seed": "seed=1",
     "order": "order=1",
 }

@@ -167,6 +167,22 @@ class Config:
             check_job(self.task.name, name, self.answer_score, labels, self.dev_size)
         if self.task.given:
             self._check_given()
+        if self.method.readout["name"] != "candidates":
+            self._check_readout()
+
+    def _check_readout(self) -> None:
+        name, task = self.method.readout["name"], self.task.name.partition("/")[0]
+        if self.task.open is not None or self.task.given:
+            why = "are written" if self.task.open else "stand behind given demonstrations"
+            raise UserError(
+                f"readout {name} compares label words and learns from rows of the pool, and the "
+                f"answers of {task} {why}: leave out method.readout"
+            )
+        if self.answer_score != "sum":
+            raise UserError(
+                f"answer_score is {self.answer_score}, but the readout {name} makes scores of its "
+                "own: leave it out"
+            )
 
     def _check_given(self) -> None:
         name = self.task.name.partition("/")[0]

@@ -26,15 +26,17 @@ class MethodSpec:
     selector: `name` of a module in deepthink/selection/rules and the options of its `select`.
     refinement: `name` of a module in deepthink/engine/refinements, and those of its options that
         are not fields below.
+    readout: `name` of a module in deepthink/study/readouts and the options of its `read`.
     copies: how many times the prompt has the demonstrations.
     scored: after which iterations queries are scored, see `deepthink.settings.scored_steps`.
     The rest are the arguments of `deepthink.think`.
 
-    Not measured: refinement, momentum, memory_dtype.
+    Not measured: refinement, readout, momentum, memory_dtype.
     """
 
     selector: dict[str, Any]
     refinement: dict[str, Any]
+    readout: dict[str, Any]
     copies: int
     scored: str
     iterations: int
@@ -46,6 +48,7 @@ class MethodSpec:
     def __post_init__(self) -> None:
         check_named("method.selector", self.selector, "method=vanilla does")
         check_named("method.refinement", self.refinement, "iterate")
+        check_named("method.readout", self.readout, "candidates")
         check_at_least("method.copies", self.copies, 1)
         if self.copies > MOST_COPIES:
             raise UserError(f"method.copies is {self.copies}: it must be {MOST_COPIES:,} or less")
@@ -61,7 +64,7 @@ class MethodSpec:
     @property
     def thinking(self) -> dict[str, Any]:
         """The keyword arguments of `think`."""
-        others = ("selector", "refinement", "copies", "scored")
+        others = ("selector", "refinement", "readout", "copies", "scored")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
 
     def refining(self, plugins: str | None) -> dict[str, Any]:
@@ -112,4 +115,6 @@ class MethodSpec:
         refinement = self.refinement["name"]
         thinking = "deepthink" if refinement == "iterate" else refinement
         parts += ["repeat"] * (self.copies > 1) + [thinking] * (self.iterations > 1)
+        readout = self.readout["name"]
+        parts += [readout] * (readout != "candidates")
         return "+".join(parts) or "vanilla"

@@ -47,7 +47,7 @@ def of_record(record: Record, method: str) -> dict[str, Any]:
 def of_config(config: Config) -> dict[str, Any]:
     """The axes of a job that has no record, without those of `UNRESOLVED` that are not known.
 
-    If the file of a rule, a refinement or a calibration is wrong, they are those of its names.
+    If the file of a rule, refinement, readout or calibration is wrong, they are those of its names.
     """
     try:
         key = identity(config, "", "")
@@ -73,6 +73,7 @@ def _axes(key: Identity, config: Config | Settings, method: str) -> dict[str, An
     task = values.pop("task")
     draw = {name: values.pop(name) for name in DRAW}
     calibration = dict(values.pop("calibration") or {"name": "none"})
+    readout = values.pop("readout") or {"name": "candidates"}
     labels = values.pop("labels")
     axes: dict[str, Any] = {
         **_place(config),
@@ -81,6 +82,7 @@ def _axes(key: Identity, config: Config | Settings, method: str) -> dict[str, An
         **_flat("calibration", calibration),
         **_flat("method.selector", values.pop("selector")),
         **_thinking(values.pop("thinking")),
+        **_flat("method.readout", readout),
         "method.copies": values.pop("copies"),
         "method.scored": config.method.scored if values.pop("scored") else "all",
         "demonstrations.count": values.pop("demonstrations"),

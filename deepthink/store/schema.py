@@ -126,6 +126,8 @@ class Flops(Part):
     """Of each iteration, from t = 1 to T."""
     scoring: StrictInt
     """Of scoring dev and test once."""
+    anchors: StrictInt = 0
+    """Of whatever else a readout reads at each scored step, such as labelled rows of the pool."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,11 +144,14 @@ class Seconds(Part):
     """Reading the demonstrations T times."""
     score: StrictFloat
     """Scoring dev and test after every scored iteration."""
+    anchors: StrictFloat = 0.0
+    """Whatever else a readout reads, after every scored iteration."""
 
     @property
     def all(self) -> float:
         """The whole job."""
-        return self.load + self.select + self.tokenise + self.think + self.score
+        read = self.score + self.anchors
+        return self.load + self.select + self.tokenise + self.think + read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +222,9 @@ class Record(Part):
     records do not have it, and their scores are not read."""
     open: tuple[OpenPoint, ...] = ()
     """One point for every scored iteration of an open task. Other tasks do not have it."""
+    readout: tuple[dict[str, Any], ...] = ()
+    """What a readout noted, such as the layer that it chose: an object for every scored iteration
+    and group, with `step` and names that the readout chose. Most readouts note nothing."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

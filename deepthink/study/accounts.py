@@ -10,20 +10,18 @@ from deepthink.selection.pool import Pool
 from deepthink.store.chosen import Demonstrations, Selection, ShownGroup, Stage
 from deepthink.store.schema import Data, Flops, Rows, Seconds, Sizes, Tokens
 from deepthink.structures import Splits
+from deepthink.study.evaluation import Evaluated
 from deepthink.study.prompting import Prompts
 
 
-def operations(
-    lm: loading.LM, groups: Sequence[Prompts], thinking: Sequence[int], pool: Pool
-) -> Flops:
-    """The operations of selection, of each iteration, and of scoring dev and test once.
-
-    thinking: the counted operations of each iteration.
-    """
+def operations(lm: loading.LM, evaluated: Evaluated, pool: Pool, steps: Sequence[int]) -> Flops:
+    """The operations of selection, of each iteration, and of a readout at each scored step."""
+    spent = evaluated.spent
     return Flops(
         selection=Costs.of(lm.model).token * sum(stage.tokens for stage in pool.stages),
-        thinking=tuple(thinking),
-        scoring=scoring(lm, groups),
+        thinking=evaluated.thinking,
+        scoring=spent.queries // len(steps),
+        anchors=spent.anchors // len(steps),
     )
 
 
@@ -110,4 +108,5 @@ def seconds(laps: Mapping[str, float]) -> Seconds:
         tokenise=laps["tokenise"],
         think=laps["think"],
         score=laps["score"],
+        anchors=laps.get("anchors", 0.0),
     )

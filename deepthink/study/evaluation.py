@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from deepthink.study import provenance
 from deepthink.study.calibrating import Calibration
 from deepthink.study.open_scores import OpenScores
 from deepthink.study.prompting import Prompts
+from deepthink.study.reading_out import Readout, Spent
 from deepthink.study.reuse import PlainReading, Scores
 from deepthink.study.step_scores import StepScores
 from deepthink.study.writing import answers
@@ -39,6 +41,8 @@ class Evaluated:
 
     thinking: operations of each iteration, summed over the groups.
     reused: the groups whose scores at t = 1 an earlier job of this process had computed.
+    spent: operations of what the readout asked, at all scored steps together.
+    notes: those of the readout, of every scored step and group.
     scores: one row per step, split, query and candidate, as the model gave them.
     open: the points of an open task, whose curve is empty.
     """
@@ -47,6 +51,8 @@ class Evaluated:
     drift: tuple[Drift, ...]
     thinking: tuple[int, ...]
     reused: tuple[Prompts, ...]
+    spent: Spent
+    notes: tuple[dict[str, Any], ...]
     scores: pd.DataFrame
     open: tuple[OpenPoint, ...] = ()
 
@@ -83,6 +89,7 @@ def evaluate(
     thinking = [0] * config.method.iterations
     refine = REFINEMENTS.load(config.method.refining(config.plugins), config.plugins)
     scoring = _Scoring(lm, config, budget, watch)
+    readout = Readout(lm, splits, config, budget, clock.lap, watch.advance)
     for number, group in enumerate(groups):
         encoded, origin, before = group.encoded, None, 0
         shown = Demonstrations(
@@ -98,7 +105,8 @@ def evaluate(
             if keep is not None:
                 keep(memory, number)
                 clock.lap("keep")
-            rows = scoring.rows(memory, group)
+            rows = readout.rows(memory, group, partial(scoring.rows, memory, group))
+            check_numbers(rows, config.model.name, step)
             measured = scores[step]
             measured.add(group, rows)
             if opened and step in written and isinstance(measured, OpenScores):
@@ -117,6 +125,8 @@ def evaluate(
         drift=drift,
         thinking=tuple(thinking),
         reused=tuple(scoring.reused),
+        spent=readout.spent,
+        notes=tuple(readout.notes),
         scores=whole,
         open=tuple(points.open),
     )
@@ -163,12 +173,7 @@ class _Scoring:
         self._scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
 
     def rows(self, memory: Memory, group: Prompts) -> Scores:
-        """The scores of a group's queries; UserError if they are NaN."""
-        rows = self._at(memory, group)
-        check_numbers(rows, self._config.model.name, memory.step)
-        return rows
-
-    def _at(self, memory: Memory, group: Prompts) -> Scores:
+        """The scores of the candidates of a group's queries (Eq. 1)."""
         encoded = group.asked
         score = partial(self._scorer.score, memory, encoded.queries, encoded.candidates)
         if memory.step > 1 or self._config.force:

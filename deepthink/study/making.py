@@ -12,7 +12,7 @@ from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
-from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
+from deepthink.plugins import CALIBRATIONS, READOUTS, REFINEMENTS, RULES
 from deepthink.progress import Watcher
 from deepthink.selection.balance import check_count
 from deepthink.selection.choosing import choose
@@ -26,6 +26,7 @@ from deepthink.study.calibrating import Calibration
 from deepthink.study.evaluation import Evaluated, evaluate, in_words
 from deepthink.study.jobs import Job
 from deepthink.study.prompting import Prompts, prompted
+from deepthink.study.reading_out import check_readout
 from deepthink.tasks.prediction import gold
 from deepthink.tasks.written_answers import libraries
 
@@ -38,6 +39,8 @@ def check(job: Job) -> None:
     check_count(len(job.splits.pool), job.config.count)
     CALIBRATIONS.load(job.config.calibration, job.config.plugins)
     REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
+    READOUTS.load(job.config.method.readout, job.config.plugins)
+    check_readout(job.config.method.readout["name"], job.splits)
 
 
 def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
@@ -123,7 +126,7 @@ def _record(
         curve=evaluated.curve,
         step_by_dev=best.step if best else None,
         drift=evaluated.drift,
-        flops=accounts.operations(lm, groups, evaluated.thinking, pool),
+        flops=accounts.operations(lm, evaluated, pool, job.config.method.steps),
         seconds=accounts.seconds(clock.laps),
         peak_memory_bytes=clock.peak_memory(),
         execution=Execution(
@@ -136,6 +139,7 @@ def _record(
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         open=evaluated.open,
+        readout=evaluated.notes,
     )
 
 

@@ -69,21 +69,45 @@ def prompted(
         for i in group.selection.indices
     )
     queries = [*(scored[place] for place in group.queries), *asked]
-    encoded = prompts.encode(
+    encoded = _encoded(lm, shown, queries, config, lm.positions, config.method.copies)
+    fronts = _fronts(lm, queries, encoded, config.task)
+    return Prompts(group.selection, shown, group.queries, encoded, fronts)
+
+
+def further(
+    lm: loading.LM, group: Prompts, examples: Sequence[Example], config: Config
+) -> prompts.Encoded:
+    """Further queries behind a group's demonstrations, whether they fit there or not.
+
+    Raises:
+        UserError: as `prompts.encode`.
+    """
+    shown = group.shown[len(group.shown) - group.encoded.kept :]
+    return _encoded(lm, shown, examples, config, None, group.encoded.copies)
+
+
+def _encoded(
+    lm: loading.LM,
+    shown: Sequence[Example],
+    queries: Sequence[Example],
+    config: Config,
+    limit: int | None,
+    copies: int,
+) -> prompts.Encoded:
+    """As `prompts.encode`, in the way of a job."""
+    return prompts.encode(
         lm.tokenizer,
         config.task.parsed.prompt,
         shown,
         queries,
         config.prompt.seam,
         config.prompt.overflow,
-        lm.positions,
-        config.method.copies,
+        limit,
+        copies,
         config.method.iterations > 1,
         config.task.delimiter,
         config.prompt.chat,
     )
-    fronts = _fronts(lm, queries, encoded, config.task)
-    return Prompts(group.selection, shown, group.queries, encoded, fronts)
 
 
 def _fronts(
