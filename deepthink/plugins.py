@@ -21,6 +21,7 @@ A number depends on what such a file does, so the SHA-256 of a file from outside
 identity of every job that uses it; see `Kind.described`. Files that it imports are not.
 """
 
+import ast
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -133,6 +134,20 @@ class Kind:
             part = part and foreign.blaming(part, self.name, name, path)
         return typing.cast(Callable[..., Any] | None, part)
 
+    def constant(
+        self, name: str, named: Mapping[str, Any], plugins: str | None, default: bool
+    ) -> bool:
+        """True or False as the file that a config names has it; the default if it does not.
+
+        The file is read and not imported, since this is asked of every job of a sweep.
+        """
+        path = self.files(plugins).get(named["name"])
+        return (
+            default
+            if path is None
+            else _constants(path, path.stat().st_mtime_ns).get(name, default)
+        )
+
     def _packaged(self, path: Path) -> bool:
         """Whether a file is one of this package, and not from outside."""
         return path.parent == _folder(self.package)
@@ -213,6 +228,23 @@ def folders(plugins: str | None) -> tuple[Path, ...]:
     plugins: the folder that the key `plugins` names, or None. UserError where it is none.
     """
     return (*_installed(), *((_user_folder(plugins),) if plugins else ()))
+
+
+@cache
+def _constants(path: Path, changed: int) -> dict[str, bool]:
+    """The names of a file that are True or False, as it was when it was last `changed`."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return {}  # whoever imports the file says what is wrong with it
+    return {
+        line.targets[0].id: line.value.value
+        for line in body
+        if isinstance(line, ast.Assign)
+        and isinstance(line.targets[0], ast.Name)
+        and isinstance(line.value, ast.Constant)
+        and isinstance(line.value.value, bool)
+    }
 
 
 @cache

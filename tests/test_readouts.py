@@ -14,6 +14,7 @@ from tiny_models import tiny
 from torch import Tensor
 
 from deepthink import score, think
+from deepthink.config.overrides import compose
 from deepthink.engine.flops import Costs, attended
 from deepthink.engine.memory import Memory
 from deepthink.engine.query_states import layers_of
@@ -310,10 +311,10 @@ def test_what_cannot_be_read_is_refused_in_one_line(
 def test_rows_with_answers_of_their_own_are_refused() -> None:
     splits = splits_of(["a", "b"], ["c", "d"])
     other = Splits(**{**vars(splits), "pool": (Example("x", ("one", "two"), 0),)})
-    check_readout("candidates", other)
-    check_readout("knn_prompting", splits)
+    check_readout(compose([]), other)
+    check_readout(compose(["method=knn_prompting"]), splits)
     with pytest.raises(UserError, match="answers of their own"):
-        check_readout("knn_prompting", other)
+        check_readout(compose(["method=knn_prompting"]), other)
 
 
 @pytest.mark.parametrize(
@@ -356,11 +357,13 @@ def test_a_readout_from_outside(run: Command, tmp_path: Path, body: str, says: s
 
 
 def test_calibrations_are_applied_to_what_is_read_out(run: Command, tmp_path: Path) -> None:
-    """Texts of a calibration are queries like others, and no anchors."""
-    for calibration in ("batch_dev", "contextual"):
-        assert run("method=knn_prompting", f"calibration={calibration}", *SMALL)[::2] == (0, "")
-    labels = {path.parent.name for path, _ in stored(tmp_path)}
-    assert labels == {f"deepthink+knn_prompting-{name}" for name in ("batch_dev", "contextual")}
+    """But for those with texts, whose scores would be of another kind."""
+    assert run("method=knn_prompting", "calibration=batch_dev", *SMALL)[::2] == (0, "")
+    ((path, _),) = stored(tmp_path)
+    assert path.parent.name == "deepthink+knn_prompting-batch_dev"
+    for word in ("calibration=contextual", "calibration=domain", "readings=[pmi]"):
+        code, _, err = run("method=knn_prompting", word, *SMALL)
+        assert_one_line(code, err, "asks about texts")
 
 
 def test_each_query_may_have_a_memory_of_its_own(run: Command, tmp_path: Path) -> None:

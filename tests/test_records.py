@@ -108,6 +108,7 @@ MATTERS = {
     "prompt.chat": "prompt.chat=true",
     "answer_score": "answer_score=mean",
     "calibration": "calibration=batch",
+    "readings": "readings=[contextual]",
     "method.refinement": "method.refinement.name=gradient",
     "method.readout": "method.readout.name=knn_prompting",
     "seed": "seed=1",
@@ -163,6 +164,7 @@ def test_a_family_is_an_identity_without_draw_place_and_steps() -> None:
         return identities.family(identities.identity(config, "float32", "data"), thinking)
 
     same = ["seed=3", "order=2", "model=gpt2-large", "method.iterations=9", "method.scored=ends"]
+    same += ["readings=[contextual]"]
     assert all(family(override) == family() for override in same)
     others = [MATTERS[n] for n in MATTERS if n.startswith(("task.", "prompt.", "demonstrations."))]
     others += ["answer_score=mean", "method.copies=2", "method=graph_cut"]

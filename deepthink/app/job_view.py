@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from deepthink.app import remarks
+from deepthink.app import metrics_view, remarks
 from deepthink.app.terminal import NARROW, WIDE, plain_table
 from deepthink.store import curves, scores
 from deepthink.store.chosen import Stage
@@ -14,15 +14,21 @@ from deepthink.store.schema import Record
 from deepthink.study.jobs import Outcome
 
 
-def show(outcome: Outcome, console: Console) -> None:
-    """Print a job's curve as a table, what was unusual, and the record's path."""
-    show_result(outcome, console)
+def show(outcome: Outcome, console: Console, metrics: bool = False) -> None:
+    """Print a job's curve as a table, what was unusual, and the record's path.
+
+    metrics: as in `show_result`.
+    """
+    show_result(outcome, console, metrics)
     verb = "wrote" if outcome.scores is not None else "read, not run again (force=true does):"
     console.print(f"{verb} {outcome.path}", highlight=False, soft_wrap=True)
 
 
-def show_result(outcome: Outcome, console: Console) -> None:
-    """Print a job's curve as a table, the cost of its selection, and what was unusual."""
+def show_result(outcome: Outcome, console: Console, metrics: bool = False) -> None:
+    """Print a job's curve as a table, the cost of its selection, and what was unusual.
+
+    metrics: whether a second table has the metrics besides accuracy, where the record has them.
+    """
     record = outcome.record
     key = record.identity
     title = f"{record.config.model.name} · {key.task.name} · seed {key.seed}"
@@ -32,6 +38,8 @@ def show_result(outcome: Outcome, console: Console) -> None:
         _show_open(outcome, console)
     else:
         console.print(_curve(record, console.width))
+        if metrics and (table := metrics_view.table(record, console.width)) is not None:
+            console.print(table)
     stages = record.selection.stages
     if len(stages) > 1:
         console.print(_stages(stages, console.width))

@@ -100,7 +100,8 @@ def of_suite(jobs: Sequence[Config], results: Results) -> Iterator[str]:
         yield from _answers(records)
     job = jobs[0]
     if (seed := job.seed) != job.draw:
-        yield f"seed={seed} changes nothing: the demonstrations are given (order=1, 2, … permutes)"
+        how = "given" if job.task.given else f"those that {job.method.selector['name']} finds"
+        yield f"seed={seed} changes nothing: the demonstrations are {how} (order=1, 2, … permutes)"
 
 
 def _another_model(model: ModelSetting) -> Iterator[str]:

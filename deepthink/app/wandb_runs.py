@@ -19,6 +19,7 @@ from deepthink.installation import make
 from deepthink.redaction import without_secrets
 from deepthink.store import curves, leases, ledger, records
 from deepthink.store.schema import Record
+from deepthink.store.scores import of_rows
 from deepthink.study.jobs import Outcome
 from deepthink.study.requests import Results
 
@@ -216,7 +217,22 @@ def _curve(record: Record) -> Iterator[dict[str, float]]:
         yield {"t": point.step, **{f"test/{name}": value for name, value in known.items()}}
     for step in sorted({point.step for point in record.curve}):
         points = [point for point in record.curve if point.step == step]
-        yield {"t": step, **{f"{p.split}/accuracy": p.accuracy for p in points}}
+        numbers = {f"{p.split}/{name}": v for p in points for name, v in _metrics(p).items()}
+        for part in record.left_out:
+            if part.step == step:
+                numbers["leave-one-out log p"] = part.log_p
+        known = {name: value for name, value in numbers.items() if value is not None}
+        yield {"t": step, **known}
+
+
+def _metrics(point: curves.Point) -> dict[str, float | None]:
+    """The metrics of a point; None for what it does not have."""
+    return {
+        "accuracy": point.accuracy,
+        "macro F1": point.macro_f1,
+        "log-likelihood": point.log_likelihood,
+        "calibration error": point.calibration_error,
+    }
 
 
 def _open_answers(scores: pd.DataFrame) -> pd.DataFrame:
@@ -228,7 +244,7 @@ def _open_answers(scores: pd.DataFrame) -> pd.DataFrame:
 def _predictions(record: Record, scores: pd.DataFrame) -> pd.DataFrame:
     """Every candidate's score and the prediction after the last step, a row for each example."""
     step = scores["step"].max()
-    last = scores[scores["step"] == step]
+    last = of_rows(scores[scores["step"] == step])
     wide: pd.DataFrame = last.pivot(
         index=["split", "query", "label"], columns="candidate", values="score"
     )

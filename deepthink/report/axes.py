@@ -74,6 +74,7 @@ def _axes(key: Identity, config: Config | Settings, method: str) -> dict[str, An
     draw = {name: values.pop(name) for name in DRAW}
     calibration = dict(values.pop("calibration") or {"name": "none"})
     readout = values.pop("readout") or {"name": "candidates"}
+    readings = tuple(named["name"] for named in values.pop("readings"))
     labels = values.pop("labels")
     axes: dict[str, Any] = {
         **_place(config),
@@ -87,6 +88,7 @@ def _axes(key: Identity, config: Config | Settings, method: str) -> dict[str, An
         "method.scored": config.method.scored if values.pop("scored") else "all",
         "demonstrations.count": values.pop("demonstrations"),
         "demonstrations.labels": labels,
+        "readings": readings,
         **{name: value for at, part in values.items() for name, value in _flat(at, part).items()},
         **_flat("task", {name: task[name] for name in task if name not in ("name", "data")}),
         "test_size": config.test_size,

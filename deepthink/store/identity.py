@@ -99,6 +99,9 @@ class Identity(Part):
     readout: dict[str, Any] | None = None
     """How a memory became scores: the `name` and options of a readout other than `candidates`, and
     `source` as above."""
+    readings: tuple[dict[str, Any], ...] = ()
+    """Calibrations whose texts were scored too: the `name` of each, by name, and `source` as above.
+    They change what the file of scores holds, and not the curve."""
     scored: tuple[StrictInt, ...] | None = None
     """The iterations after which queries were scored. It is left out if these were all."""
     demonstrations: StrictInt
@@ -152,12 +155,13 @@ def identity(
 
 @dataclass(frozen=True)
 class _Method:
-    """The parts of an identity that name a rule, a refinement, a calibration and a readout."""
+    """The parts of an identity that name a rule, a refinement, a readout and calibrations."""
 
     selector: dict[str, Any]
     thinking: Thinking
     calibration: dict[str, Any] | None
     readout: dict[str, Any] | None
+    readings: tuple[dict[str, Any], ...]
 
 
 def _key(
@@ -177,6 +181,7 @@ def _key(
         thinking=how.thinking if method.iterations > 1 else Thinking(iterations=1),
         calibration=how.calibration,
         readout=how.readout,
+        readings=how.readings,
         scored=None if len(method.steps) == method.iterations else tuple(method.steps),
         demonstrations=config.count,
         labels=config.demonstrations.labels,
@@ -203,6 +208,7 @@ def _described(config: Config) -> _Method:
         thinking=thinking,
         calibration=CALIBRATIONS.described(config.calibration, plugins) if corrects else None,
         readout=READOUTS.described(method.readout, plugins) if reads else None,
+        readings=tuple(CALIBRATIONS.described(named, plugins) for named in _readings(config)),
     )
 
 
@@ -215,7 +221,13 @@ def _as_written(config: Config) -> _Method:
         thinking=Thinking(**method.thinking, refinement=other),
         calibration=config.calibration if config.calibration["name"] != "none" else None,
         readout=method.readout if method.readout["name"] != "candidates" else None,
+        readings=_readings(config),
     )
+
+
+def _readings(config: Config) -> tuple[dict[str, Any], ...]:
+    """The names of `readings`, whose order changes nothing."""
+    return tuple({"name": name} for name in sorted(config.readings))
 
 
 def _model(model: ModelSpec, dtype: str, weights: str | None, commit: str | None) -> ModelIdentity:
@@ -228,11 +240,12 @@ def _model(model: ModelSpec, dtype: str, weights: str | None, commit: str | None
 def family(key: Identity, thinking: bool = True) -> dict[str, Any]:
     """What the runs of one cell of a table have in common: an identity without what differs.
 
-    It leaves out the draw (seed and order), where the job ran (protocol, model and data) and the
-    scored steps, T included. thinking: False for plain in-context learning: any job's t = 1.
+    It leaves out the draw (seed and order), where the job ran (protocol, model and data), the
+    scored steps, T included, and what was scored to be read later. thinking: False for plain
+    in-context learning: any job's t = 1.
     """
     common = key.stored()
-    for name in ("protocol", "model", "seed", "order", "scored"):
+    for name in ("protocol", "model", "seed", "order", "scored", "readings"):
         common.pop(name, None)
     del common["task"]["data"], common["thinking"]["iterations"]
     return common if thinking else {**common, "thinking": {}}

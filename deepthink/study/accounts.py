@@ -1,6 +1,6 @@
 """The parts of a record that describe how a job was done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from deepthink.config.job import Config
@@ -12,25 +12,30 @@ from deepthink.store.schema import Data, Flops, Rows, Seconds, Sizes, Tokens
 from deepthink.structures import Splits
 from deepthink.study.evaluation import Evaluated
 from deepthink.study.prompting import Prompts
+from deepthink.tasks.prompts import Encoded
 
 
-def operations(lm: loading.LM, evaluated: Evaluated, pool: Pool, steps: Sequence[int]) -> Flops:
-    """The operations of selection, of each iteration, and of a readout at each scored step."""
-    spent = evaluated.spent
+def operations(
+    lm: loading.LM, groups: Sequence[Prompts], evaluated: Evaluated, pool: Pool
+) -> Flops:
+    """The operations of selection, of each iteration, and of what each scored step takes."""
     return Flops(
         selection=Costs.of(lm.model).token * sum(stage.tokens for stage in pool.stages),
         thinking=evaluated.thinking,
-        scoring=spent.queries // len(steps),
-        anchors=spent.anchors // len(steps),
+        scoring=evaluated.spent.queries,
+        anchors=evaluated.spent.anchors,
+        texts=scoring(lm, [*(group.texts for group in groups), groups[0].alone]),
+        left_out=evaluated.asking,
     )
 
 
-def scoring(lm: loading.LM, groups: Sequence[Prompts]) -> int:
-    """The operations of scoring the queries of groups once."""
+def scoring(lm: loading.LM, asked: Iterable[Encoded]) -> int:
+    """The operations of scoring queries once behind their demonstrations."""
     costs = Costs.of(lm.model)
     return sum(
         scoring_flops(costs, len(part.demonstrations), part.queries, part.candidates)
-        for part in (group.encoded for group in groups)
+        for part in asked
+        if part.queries
     )
 
 
@@ -109,4 +114,5 @@ def seconds(laps: Mapping[str, float]) -> Seconds:
         think=laps["think"],
         score=laps["score"],
         anchors=laps.get("anchors", 0.0),
+        left_out=laps.get("left_out", 0.0),
     )

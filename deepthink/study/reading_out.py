@@ -21,7 +21,7 @@ from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError, shown
 from deepthink.models.loading import LM
 from deepthink.options import plain
-from deepthink.plugins import READOUTS
+from deepthink.plugins import CALIBRATIONS, READOUTS
 from deepthink.structures import Splits, Tokens
 from deepthink.study.anchors import Rows, anchors
 from deepthink.study.calibrating import common_candidates
@@ -47,14 +47,22 @@ class Spent:
     queries: int = 0
     anchors: int = 0
 
+    def each(self, steps: int) -> "Spent":
+        """Those of each of so many steps, which ask for the same.
+
+        >>> Spent(queries=6, anchors=2).each(2)
+        Spent(queries=3, anchors=1)
+        """
+        return Spent(self.queries // steps, self.anchors // steps)
+
 
 @dataclass(frozen=True)
 class Ask:
     """What a readout may ask about one memory, with all rows behind the same demonstrations.
 
     name: the readout's. memory: the one that is asked about. classes: C, how many label words there
-    are. queries: what is to be predicted, of both splits, and the texts of a calibration. dev: the
-    dev rows among them, with their labels; None if there are none.
+    are. queries: what is to be predicted, of both splits. dev: the dev rows among them, with their
+    labels; None if there are none.
     anchors: gives so many labelled rows of the pool, see `deepthink.study.anchors`; fewer where the
     pool has fewer. label_scores: gives the scores of the candidates of `queries` (Eq. 1).
     front: what stands in front of all demonstrations, behind which a zero-shot prompt stands.
@@ -244,13 +252,21 @@ class Readout:
         return rows
 
 
-def check_readout(name: str, splits: Splits) -> None:
-    """Raise UserError for a readout other than `candidates` where rows have their own candidates.
+def check_readout(config: Config, splits: Splits) -> None:
+    """Raise UserError for a readout other than `candidates` that cannot do a job.
 
-    name: the readout's.
+    It cannot where rows have candidates of their own, or a calibration asks about texts.
     """
-    rows = (*splits.pool, *splits.dev, *splits.test)
-    if name != "candidates" and not common_candidates(rows):
+    name = config.method.readout["name"]
+    if name == "candidates":
+        return
+    for named in (config.calibration, *({"name": name} for name in config.readings)):
+        if CALIBRATIONS.part("texts", named, config.plugins) is not None:
+            raise UserError(
+                f"readout {name} reads queries alone, and calibration {named['name']} asks about "
+                "texts: leave it out, or take batch or batch_dev"
+            )
+    if not common_candidates((*splits.pool, *splits.dev, *splits.test)):
         raise UserError(
             f"readout {name} compares label words, but the rows of this task have answers of their "
             "own: leave out method.readout"

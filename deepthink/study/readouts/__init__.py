@@ -20,6 +20,6 @@ For example, this takes the label whose rows have the most similar state:
         return torch.stack([near[:, rows.labels == c].amax(1) for c in range(ask.classes)], dim=1)
 
 `candidates` takes the scores of the candidates as they are (Eq. 1), and is the default. All others
-need label words that all rows share. Files whose names begin with `_` are parts that readouts
-import.
+need label words that all rows share, and go with no calibration that asks about texts. Files whose
+names begin with `_` are parts that readouts import.
 """
