@@ -21,10 +21,12 @@ from deepthink.errors import UserError
 
 SHOWN = [5, 6, 7, 8, 9, 10]
 QUERIES = [[11, 12, 13], [11, 14], [11, 12, 15, 16], [11, 12]]
-NEAR = {"atol": 1e-5, "rtol": 1e-5}
-"""GPT-Neo's own code attends in float32."""
-
 ANSWERS = [[[20], [21, 22]], [[20], [23, 24]], [[20], [21, 22]], [[25, 26, 27], [25, 28]]]
+
+
+def assert_near(found: Tensor, expected: Tensor) -> None:
+    """To what is left where GPT-Neo's own code attends in float32."""
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.fixture(params=CONFIGS)
@@ -53,10 +55,10 @@ def test_states_are_those_of_whole_prompts(model: PreTrainedModel, budget: int) 
     (memory,) = think(model, SHOWN, iterations=1)
     expected = [hidden(model, SHOWN + query) for query in QUERIES]
     layers = layer_states(model, memory, QUERIES, TokenBudget(budget))
-    torch.testing.assert_close(layers, torch.stack([states for states, _ in expected]), **NEAR)
+    assert_near(layers, torch.stack([states for states, _ in expected]))
     states = last_states(model, memory, QUERIES, TokenBudget(budget))
     logs = torch.stack([logits for _, logits in expected]).log_softmax(-1)
-    torch.testing.assert_close(log_distributions(model, states), logs, **NEAR)
+    assert_near(log_distributions(model, states), logs)
 
 
 def test_the_own_state_changes_nothing(model: PreTrainedModel) -> None:
@@ -64,7 +66,7 @@ def test_the_own_state_changes_nothing(model: PreTrainedModel) -> None:
     expected = torch.tensor(score(model, None, QUERIES, ANSWERS))
     for layer in range(1, len(layers_of(model)) + 1):
         rows = scores_replaced(model, QUERIES, ANSWERS, layer, own[:, layer - 1], TokenBudget(9))
-        torch.testing.assert_close(torch.tensor(rows), expected, **NEAR)
+        assert_near(torch.tensor(rows), expected)
 
 
 def by_hand(
@@ -78,7 +80,7 @@ def by_hand(
 
     handle = layers_of(model)[layer - 1].register_forward_hook(hook)
     with torch.no_grad():
-        logs = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        logs: Tensor = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
     handle.remove()
     return logs
 

@@ -118,6 +118,7 @@ MATTERS = {
     "calibration": "calibration=batch",
     "readings": "readings=[contextual]",
     "method.refinement": "method.refinement.name=gradient",
+    "method.readout": "method.readout.name=knn_prompting",
     "seed": "seed=1",
     "order": "order=1",
 }

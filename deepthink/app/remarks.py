@@ -37,13 +37,15 @@ def method(key: Identity) -> str:
     elif thinking.iterations > 1:
         momentum = f", β {thinking.momentum:g}" if thinking.momentum else ""
         parts.append(f"η {thinking.step_size:g}{momentum}, {thinking.positions} positions")
+    if key.readout:
+        parts.append(f"read out by {_options(key.readout)}")
     if key.calibration:
         parts.append(f"scores corrected by {_options(key.calibration)}")
     return ", ".join(parts)
 
 
 def _options(named: Mapping[str, Any]) -> str:
-    """A refinement or calibration with its options, and the digest of a plugin's file."""
+    """A refinement, readout or calibration with its options, and the digest of a plugin's file."""
     options = [f"{key} {value}" for key, value in named.items() if key not in ("name", "source")]
     options += [f"file {named['source'][:8]}"] if "source" in named else []
     return f"{named['name']} ({', '.join(options)})" if options else str(named["name"])

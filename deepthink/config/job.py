@@ -187,6 +187,28 @@ class Config:
         check_controls(self.method, self.task, self.answer_score, prompt.seam, prompt.chat)
         if self.task.given:
             self._check_given()
+        if self.method.readout["name"] != "candidates":
+            self._check_readout()
+
+    def _check_readout(self) -> None:
+        name, task = self.method.readout["name"], self.task.name.partition("/")[0]
+        if self.task.open is not None or self.task.given:
+            why = "are written" if self.task.open else "stand behind given demonstrations"
+            raise UserError(
+                f"readout {name} compares label words and learns from rows of the pool, and the "
+                f"answers of {task} {why}: leave out method.readout"
+            )
+        if self.method.direction == "channel" or self.method.groups > 1:
+            key = "direction" if self.method.direction == "channel" else "groups"
+            raise UserError(
+                f"method.{key} is {getattr(self.method, key)}, but the readout {name} reads queries "
+                "behind one plain prompt: leave one of the two out"
+            )
+        if self.answer_score != "sum":
+            raise UserError(
+                f"answer_score is {self.answer_score}, but the readout {name} makes scores of its "
+                "own: leave it out"
+            )
 
     def _check_groups(self) -> None:
         groups, opened = self.method.groups, self.task.open

@@ -70,7 +70,7 @@ class Stage(Part):
     seconds: StrictFloat
     """Wall-clock seconds."""
     per_query: StrictBool = False
-    """Whether it served single queries: each further query would take a part of its own."""
+    """Whether it serves single queries, each of which needs it anew."""
 
 
 @dataclass(frozen=True, kw_only=True)

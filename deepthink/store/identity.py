@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from deepthink.config.job import Config, ModelSpec
-from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
+from deepthink.plugins import CALIBRATIONS, READOUTS, REFINEMENTS, RULES
 from deepthink.store.parts import Part
 from deepthink.store.settings import Settings
 from deepthink.store.task_identity import TaskIdentity, task_identity
@@ -96,6 +96,9 @@ class Identity(Part):
     calibration: dict[str, Any] | None = None
     """How scores were corrected: the `name` and options of a calibration, and `source` as above. It
     is left out if they were not corrected."""
+    readout: dict[str, Any] | None = None
+    """How a memory became scores: the `name` and options of a readout other than `candidates`, and
+    `source` as above."""
     readings: tuple[dict[str, Any], ...] = ()
     """Calibrations whose texts were scored too: the `name` of each, by name, and `source` as above.
     They change what the file of scores holds, and not the curve."""
@@ -153,18 +156,20 @@ def identity(
         weights: SHA-256 of a local model's files. It replaces their path.
         commit: that of the hub's repository. It replaces the revision of the config.
 
-    Raises UserError if the file of a rule, a refinement or a calibration is missing or wrong.
+    Raises UserError if the file of a rule, a refinement, a readout or a calibration is missing or
+    wrong.
     """
     return _key(config, _described(config), dtype, data, weights, commit)
 
 
 @dataclass(frozen=True)
 class _Method:
-    """The parts of an identity that name a rule, a refinement and calibrations."""
+    """The parts of an identity that name a rule, a refinement, a readout and calibrations."""
 
     selector: dict[str, Any]
     thinking: Thinking
     calibration: dict[str, Any] | None
+    readout: dict[str, Any] | None
     readings: tuple[dict[str, Any], ...]
 
 
@@ -184,6 +189,7 @@ def _key(
         selector={"name": "given"} if task.given else how.selector,
         thinking=how.thinking if method.iterations > 1 else Thinking(iterations=1),
         calibration=how.calibration,
+        readout=how.readout,
         readings=how.readings,
         scored=None if len(method.steps) == method.iterations else tuple(method.steps),
         demonstrations=config.count,
@@ -209,10 +215,12 @@ def _described(config: Config) -> _Method:
         refining = REFINEMENTS.described(method.refining(plugins), plugins)
         thinking = Thinking(iterations=method.iterations, refinement=refining)
     corrects = config.calibration["name"] != "none"
+    reads = method.readout["name"] != "candidates"
     return _Method(
         selector=RULES.described(method.selector, plugins),
         thinking=thinking,
         calibration=CALIBRATIONS.described(config.calibration, plugins) if corrects else None,
+        readout=READOUTS.described(method.readout, plugins) if reads else None,
         readings=tuple(CALIBRATIONS.described(named, plugins) for named in _readings(config)),
     )
 
@@ -225,6 +233,7 @@ def _as_written(config: Config) -> _Method:
         selector=method.selector,
         thinking=Thinking(**method.thinking, refinement=other),
         calibration=config.calibration if config.calibration["name"] != "none" else None,
+        readout=method.readout if method.readout["name"] != "candidates" else None,
         readings=_readings(config),
     )
 

@@ -11,7 +11,7 @@ from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
-from deepthink.plugins import REFINEMENTS, RULES
+from deepthink.plugins import READOUTS, REFINEMENTS, RULES
 from deepthink.progress import Watcher
 from deepthink.selection.balance import check_count
 from deepthink.selection.choosing import choose
@@ -26,6 +26,7 @@ from deepthink.study.jobs import Job
 from deepthink.study.points import in_words
 from deepthink.study.prompting import Prompts, prompted
 from deepthink.study.reading import Readings
+from deepthink.study.reading_out import check_readout
 from deepthink.study.texts import Corpus
 from deepthink.tasks.prediction import gold
 from deepthink.tasks.written_answers import libraries
@@ -39,6 +40,8 @@ def check(job: Job) -> None:
     check_count(len(job.splits.pool), job.config.count)
     Readings.of(job.config)
     REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
+    READOUTS.load(job.config.method.readout, job.config.plugins)
+    check_readout(job.config, job.splits)
 
 
 def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
@@ -138,5 +141,6 @@ def _record(
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         open=evaluated.open,
+        readout=evaluated.notes,
         left_out=evaluated.left_out,
     )
