@@ -65,13 +65,11 @@ def prompted(
     """Encode groups for a model.
 
     pool, scored: the examples to which the groups' indices and their queries refer. readings: their
-    texts have the candidates of the scored examples.
+    texts have the candidates of the scored examples, which are the same for all.
 
     Raises:
-        UserError: as `prompts.encode`, or there are texts and the scored examples differ in their
-            candidates.
+        UserError: as `prompts.encode`.
     """
-    readings.check(scored)
     corpus = Corpus(tuple(example.text for example in pool), config.task.parsed)
     candidates = scored[0].candidates
     asked = [Example(corpus.written(text), candidates, 0) for text in readings.behind]
