@@ -91,8 +91,9 @@ def evaluate(
     own = OwnAnswers.of(lm.model, groups, config)
     for number, group in enumerate(groups):
         encoded, origin, before = group.encoded, None, 0
+        answers_left = [*filter(None, encoded.answers)]  # truncation may have taken the first
         shown = Demonstrations(
-            lm.model, encoded.demonstrations, encoded.spans, encoded.answers, config.draw
+            lm.model, encoded.demonstrations, encoded.spans, answers_left, config.draw
         )
         for memory in refined(shown, refine, config.method.iterations):
             thinking[memory.step - 1] += shown.operations - before
