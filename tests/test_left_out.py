@@ -68,7 +68,8 @@ def made(kind: str = "llama") -> PreTrainedModel:
             if parameter.ndim > 1:
                 parameter.mul_(6)
     torch.nn.Module.double(model)
-    return model.train(False)
+    model.train(False)
+    return model
 
 
 def prompts(
