@@ -225,7 +225,7 @@ def test_the_figure_marks_how_often_each_t_was_chosen(complete: Path) -> None:
         steps = [rule.step(run) for (run,) in measured(complete, rule).runs.values()]
         places = np.asarray(drawn.get_offsets())[:, 0].tolist()
         assert sorted(places) == sorted({*steps})
-        assert sum(drawn.get_sizes()) == pytest.approx(60)
+        assert sum(drawn.get_sizes()) == pytest.approx(stopping.LARGEST)
 
 
 def test_the_figure_needs_left_out_answers(tmp_path: Path) -> None:
