@@ -100,11 +100,12 @@ def evaluate(
     own = OwnAnswers.of(lm.model, groups, config)
     for number, group in enumerate(groups):
         encoded, origin, before = group.encoded, None, 0
+        answers_left = [*filter(None, encoded.answers)]  # truncation may have taken the first
         shown = Demonstrations(
             lm.model,
             encoded.demonstrations,
             encoded.spans,
-            encoded.answers,
+            answers_left,
             config.draw,
             encoded.sequences,
         )
