@@ -17,6 +17,7 @@ from tiny_models import CONFIGS, VOCABULARY, tiny
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from deepthink import encode, score
+from deepthink.config.overrides import compose
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.flops import Costs
 from deepthink.engine.kernels import attended
@@ -26,6 +27,7 @@ from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
 from deepthink.structures import Example
 from deepthink.study.reuse import PlainReading
+from deepthink.tasks import sources
 from deepthink.tasks.prompts import Encoded
 
 GROUPS = [
@@ -314,25 +316,26 @@ def test_structured_prompting_is_a_method(run: Command, tmp_path: Path) -> None:
 
 
 def test_a_job_scores_what_the_engine_scores(
-    run: Command, tmp_path: Path, tiny_folder: Path
+    run: Command, tmp_path: Path, tiny_folder: Path, data_root: Path
 ) -> None:
-    small = ("dev_size=0", "test_size=4", "demonstrations.count=5", "method.selector.balance=none")
-    assert run("method=structured", "method.iterations=1", *small)[0] == 0
+    small = ["task=sst2", "method=structured", "dev_size=0", "test_size=4"]
+    small += ["demonstrations.count=5", "method.selector.balance=none"]
+    assert run(*small, "method.iterations=1")[0] == 0
     path, record = stored(tmp_path)[0]
-    task, indices = record["identity"]["task"], record["demonstrations"]["indices"]
-    words = tuple(task["labels"])
-    pool = [Example(f"train row {i}", words, i % 2) for i in range(60)]
-    asked = [Example(f"validation row {i}", words, i % 2) for i in range(24)]
+    config = compose([*small, f"data_root={data_root}"])
+    splits = sources.load(config.task, config.data_root, 4, 0, None, config.pool.overlap)
+    chosen = [splits.pool[i] for i in record["demonstrations"]["indices"]]
     model = LlamaForCausalLM.from_pretrained(tiny_folder).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tiny_folder)
-    prompt = encode(tokenizer, task["template"], [pool[i] for i in indices], asked, groups=2)
+    template = record["identity"]["task"]["template"]
+    prompt = encode(tokenizer, template, chosen, splits.test, groups=2)
     groups = Demonstrations(model, prompt.demonstrations, sequences=prompt.sequences)
     ours = score(model, groups.read(), prompt.queries, prompt.candidates)
-    found = pd.read_parquet(path.with_suffix(".parquet"))["score"].to_numpy().reshape(4, 2)
-    gaps = [
-        [max(abs(a - b) for a, b in zip(row, one, strict=True)) for one in ours] for row in found
-    ]
-    assert max(map(min, gaps)) < 1e-4
+    found = pd.read_parquet(path.with_suffix(".parquet"))["score"].tolist()
+    assert found == pytest.approx([number for row in ours for number in row], abs=1e-5)
+    plain = Demonstrations(model, prompt.demonstrations).read()
+    others = score(model, plain, prompt.queries, prompt.candidates)
+    assert found != pytest.approx([number for row in others for number in row], abs=1e-5)
     assert groups.length == record["demonstrations"]["tokens"]
 
 
@@ -342,6 +345,7 @@ def test_the_refusals_are_one_line(run: Command) -> None:
         (("method.groups=9", "demonstrations.count=8"), "shows 8 demonstrations"),
         (("method.groups=2", "prompt.seam=joint"), "no text goes on from 2 groups"),
         (("method.groups=2", "method.copies=2"), "are two methods"),
+        (("method.groups=2", "method=best_random"), "as one prompt, not as 2 groups"),
         (("method.groups=2", "task=gsm8k", "task.open.generate=ends"), "no answer can be written"),
     ):
         code, _, err = run(*words)

@@ -201,8 +201,8 @@ class Config:
         if self.method.direction == "channel" or self.method.groups > 1:
             key = "direction" if self.method.direction == "channel" else "groups"
             raise UserError(
-                f"method.{key} is {getattr(self.method, key)}, but the readout {name} reads queries "
-                "behind one plain prompt: leave one of the two out"
+                f"method.{key} is {getattr(self.method, key)}, but the readout {name} reads "
+                "queries behind one plain prompt: leave one of the two out"
             )
         if self.answer_score != "sum":
             raise UserError(
