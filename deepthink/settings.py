@@ -10,13 +10,15 @@ MEMORY_DTYPES = ("float32", "model")
 ANSWERS = ("text", "letter")
 ANSWER_SCORES = ("sum", "mean", "probability")
 SEAMS = ("apart", "joint")
+QUERIES = ("once", "twice")
+DIRECTIONS = ("direct", "channel")
 OVERFLOWS = ("drop", "truncate", "error")
 OVERLAPS = ("drop", "keep")
 LABELS = ("gold", "flipped", "random")
 SCORED = ("all", "sparse", "ends")
 VERBOSITIES = ("quiet", "normal", "verbose")
 
-MOST_ITERATIONS, MOST_COPIES = 10_000, 1_000
+MOST_ITERATIONS, MOST_COPIES, MOST_ORDERS = 10_000, 1_000, 1_000
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,29 @@ def check_thinking(
         raise unknown("value of positions", positions, POSITIONS)
     if memory_dtype not in MEMORY_DTYPES:
         raise unknown("value of memory_dtype", memory_dtype, MEMORY_DTYPES)
+
+
+def check_channel(query: str, seam: str, chat: bool) -> None:
+    """Raise UserError for a way to write prompts that the noisy channel does not have.
+
+    query, seam, chat: as in `deepthink.encode`.
+
+    >>> check_channel("twice", "apart", chat=False)
+    Traceback (most recent call last):
+    deepthink.errors.UserError: direction=channel scores each text once: leave out query=twice
+    """
+    if query != "once":
+        raise UserError(f"direction=channel scores each text once: leave out query={query}")
+    if seam != "apart":
+        raise UserError(
+            "direction=channel has several texts in front of each query, which are tokenised "
+            f"apart: leave out seam={seam}"
+        )
+    if chat:
+        raise UserError(
+            "direction=channel writes a label in front of a text, which no turn of a chat does: "
+            "leave out chat"
+        )
 
 
 def check_iterations(iterations: int) -> None:

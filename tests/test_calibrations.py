@@ -12,14 +12,17 @@ from conftest import Command, assert_one_line, stored
 from scipy.special import softmax
 
 from deepthink.config.overrides import compose
+from deepthink.config.templates import Template
 from deepthink.errors import UserError
 from deepthink.plugins import CALIBRATIONS
 from deepthink.report.calibrated import readings
 from deepthink.report.runs import Runs
 from deepthink.store import scores as score_files
 from deepthink.study.calibrating import Calibration, Rows
+from deepthink.study.texts import Corpus
 
 RNG = np.random.default_rng(3)
+POOL = Corpus(("so dull", "a joy"), Template.parse("Review: {text}\nSentiment:"))
 ROWS = {"dev": RNG.normal(-4, 2, (7, 3)).tolist(), "test": RNG.normal(-4, 2, (11, 3)).tolist()}
 
 
@@ -29,7 +32,7 @@ def corrected(
     common: bool = True,
     answers: dict[str, np.ndarray] | None = None,
 ) -> dict[str, list[list[float]]]:
-    return Calibration.of({"name": name}).corrected(rows, common, answers)
+    return Calibration.of({"name": name}, corpus=POOL).corrected(rows, common, answers)
 
 
 def plainly(row: list[float], rows: list[list[float]]) -> list[float]:
@@ -55,6 +58,122 @@ def test_contextual_calibration_is_its_formula() -> None:
             free = np.exp(answers[split][place]).mean(axis=0)
             wanted = np.log(softmax(row)) - np.log(free / free.sum())
             np.testing.assert_allclose(rows[place], wanted, atol=1e-12)
+
+
+def test_batch_calibration_of_three_rows_by_hand() -> None:
+    """Shares (3/4, 1/4), (1/2, 1/2), (1/4, 3/4) and their mean (1/2, 1/2); then a biased mean."""
+    even = np.log([[3.0, 1.0], [2.0, 2.0], [1.0, 3.0]]).tolist()
+    wanted = [[1.5, 0.5], [1.0, 1.0], [0.5, 1.5]]
+    rows = corrected("batch", {"test": even})["test"]
+    np.testing.assert_allclose(np.exp(rows), wanted, atol=1e-12)
+    biased = np.log([[9.0, 1.0], [8.0, 2.0], [4.0, 6.0]]).tolist()  # mean (0.7, 0.3)
+    rows = corrected("batch", {"test": biased})["test"]
+    wanted = [[9 / 7, 1 / 3], [8 / 7, 2 / 3], [4 / 7, 2.0]]
+    np.testing.assert_allclose(np.exp(rows), wanted, atol=1e-12)
+
+
+def test_mean_probabilities_are_divided_by_and_not_subtracted() -> None:
+    """A share of 4 % is much for a label that has 2 % on average, and little by difference."""
+    shares = np.array([[0.60, 0.36, 0.04], [0.5, 0.49, 0.01], [0.54, 0.45, 0.01]])
+    mean = shares.mean(axis=0)
+    subtracted = (shares - mean).argmax(axis=1)
+    divided = np.array(corrected("batch", {"test": np.log(shares).tolist()})["test"])
+    assert divided[0].argmax() == (shares / mean)[0].argmax() == 2
+    assert subtracted[0] == 0
+    np.testing.assert_allclose(np.exp(divided), shares / mean, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["contextual", "domain"])
+def test_a_prior_is_the_normalised_mean_of_probabilities_by_hand(name: str) -> None:
+    """P(y) is (0.2, 0.1) and (0.4, 0.1): q = (3/4, 1/4), where the mean of shares has 0.733."""
+    rows = {"test": np.log([[0.3, 0.1]]).tolist()}
+    half = {"contextual": 3, "domain": 20}[name] // 2
+    texts = [[0.2, 0.1]] * half + [[0.4, 0.1]] * half + [[0.3, 0.1]] * (name == "contextual")
+    (row,) = corrected(name, rows, answers={"test": np.log([texts])})["test"]
+    np.testing.assert_allclose(np.exp(row), [1, 1], atol=1e-12)
+
+
+def test_pmi_is_a_difference_of_log_probabilities() -> None:
+    rows = {"test": [[-1.0, -2.0, -4.0], [-3.0, -1.0, -2.0]]}
+    answers = {"test": np.array([[[-0.5, -3.0, -1.0]]] * 2)}
+    assert corrected("pmi", rows, answers=answers)["test"] == [[-0.5, 1, -3], [-2.5, 2, -1]]
+
+
+# What calibrations ask
+
+
+def corpus(*texts: str, template: str = "Review: {text}\nSentiment:") -> Corpus:
+    return Corpus(texts, Template.parse(template))
+
+
+def asked(name: str, pool: Corpus, seed: int = 0) -> list[str]:
+    texts = Calibration.of({"name": name}, corpus=pool, seed=seed).texts
+    return [
+        str(getattr(text, "text", None) or getattr(text, "query", None) or text) for text in texts
+    ]
+
+
+def test_domain_asks_about_random_words_of_the_pool() -> None:
+    pool = corpus("A fine Day", "so  DULL", "the kettle sings and leaks")  # 10 words, 3 1/3 each
+    words = {word.lower() for text in pool for word in text.split()}
+    texts = asked("domain", pool)
+    assert len(texts) == 20
+    for text in texts:
+        *drawn, end = text.split(" ")
+        assert end == "." and len(drawn) == 4  # the authors' program takes one more than ⌊mean⌋
+        assert set(drawn) <= words
+    assert {word for text in texts for word in text.split()[:-1]} == words
+    assert asked("domain", pool) == texts != asked("domain", pool, seed=1)
+
+
+def test_domain_draws_words_as_often_as_the_pool_has_them() -> None:
+    pool = corpus(*["tea tea tea tea tea tea tea tea tea cake"] * 3)
+    texts = [text for seed in range(20) for text in asked("domain", pool, seed)]
+    assert len(texts) == 20 * 20  # equal ones count as often as they are drawn
+    words = [word for text in texts for word in text.split()[:-1]]
+    assert set(words) == {"tea", "cake"} and len(words) == 400 * 11
+    assert 0.88 < words.count("tea") / len(words) < 0.92
+
+
+def test_domain_draws_words_for_each_column_from_the_column() -> None:
+    pool = corpus("it rains so he knows", "a b c so x y z", template="{premise} so {claim}?")
+    for text in asked("domain", pool):
+        premise, claim = text.split(" so ")
+        assert set(premise.split()) <= {"it", "rains", "a", "b", "c", "."}
+        assert set(claim.split()) <= {"he", "knows", "x", "y", "z", "."}
+        assert len(premise.split()) == len(claim.split()) == 2 + 1 + 1
+
+
+def test_domain_needs_words() -> None:
+    with pytest.raises(UserError, match="whose texts have none"):
+        asked("domain", corpus("", " "))
+
+
+@pytest.mark.parametrize(
+    ("template", "premise"),
+    [
+        ("Review: {text}\nSentiment:", "Sentiment:"),
+        ("{text}\nIs it good? Yes or no.\nAnswer:", "Is it good? Yes or no.\nAnswer:"),
+        ('"{text}" has a tone that is', "has a tone that is"),
+        ("{a} {b}? The answer is:", "The answer is:"),
+        ("{text}:", ":"),
+        ("{{so}} {text} [Label]", "[Label]"),
+        ("评论：{text}。情感：", "情感："),
+    ],
+)
+def test_the_premise_is_what_stands_between_instance_and_answer(
+    template: str, premise: str
+) -> None:
+    assert asked("pmi", corpus(template=template)) == [premise]
+
+
+def test_a_template_that_ends_with_its_text_has_no_premise() -> None:
+    with pytest.raises(UserError, match="has none there"):
+        asked("pmi", corpus(template="Review: {text}\n"))
+
+
+def test_content_free_inputs_are_those_of_the_paper() -> None:
+    assert asked("contextual", corpus("so dull")) == ["N/A", "", "[MASK]"]
 
 
 def test_a_bias_that_all_rows_have_is_taken_away() -> None:

@@ -18,7 +18,7 @@ OF_THE_HARNESS = tuple(f"deepthink.harness.{name}" for name in ("model", "tasks"
 WITHIN = {
     *("states_only", "multiplies", "routed", "Forward", "Passed", "too_long", "another"),
     *("over_itself", "over_memory", "merge", "joined"),
-    *("states_of", "scores_of", "share_beginning", "Packed", "QueryScores", "GroupStates"),
+    *("states_of", "scores_of", "share_beginning", "grown", "Packed", "QueryScores", "GroupStates"),
     *("GroupLogs", "logs_of"),
     *("Block", "Decoder", "decoder_of", "is_plain", "activated", "feed_forward"),
     *("gated_feed_forward", "same"),

@@ -72,7 +72,7 @@ def test_a_part_of_the_config_lists_its_options_without_a_second_value(part: str
 @pytest.mark.parametrize(
     ("spec", "place", "options"),
     [
-        (Config, (), ["answer_score"]),
+        (Config, (), ["answer_score", "readings"]),
         (TaskSpec, ("task",), ["answer", "delimiter", "open", "harness"]),
     ],
 )

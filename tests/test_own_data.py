@@ -19,8 +19,7 @@ from deepthink.errors import UserError
 from deepthink.report import commands
 from deepthink.store import records
 from deepthink.store.identity import answered, asked, identity, record_id, request
-from deepthink.structures import Example
-from deepthink.study.calibrating import Calibration
+from deepthink.study.texts import Corpus, Instance
 from deepthink.tasks import own, sources
 from deepthink.tasks.frames import from_frame
 
@@ -406,14 +405,13 @@ def test_a_calibration_asks_with_every_column_filled(
     rows = [(text, f"It is item {i}", i % 2) for i, (text, _) in enumerate(ROWS)]
     write(here, "pairs.csv", lines(rows, "premise,claim,gold"))
     asked: list[str] = []
-    examples = Calibration.examples
+    written = Corpus.written
 
-    def spied(*given: Any) -> list[Example]:
-        made = examples(*given)
-        asked.extend(example.text for example in made)
-        return made
+    def spied(corpus: Corpus, text: str | Instance) -> str:
+        asked.append(written(corpus, text))
+        return asked[-1]
 
-    monkeypatch.setattr(Calibration, "examples", spied)
+    monkeypatch.setattr(Corpus, "written", spied)
     words = r"task.template={premise}\nSo {claim}?"
     code, _, err = run("task.file=pairs.csv", words, "calibration=contextual", "test_size=4")
     assert (code, err) == (0, "")

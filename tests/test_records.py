@@ -58,6 +58,9 @@ def test_keys_are_stable() -> None:
         "demonstrations.labels=random",
         "method.copies=2",
         "method.groups=2",
+        "method.orders=2",
+        "method.query=twice",
+        "method.direction=channel",
         "method=graph_cut",
         "prompt.seam=joint",
         "prompt.overflow=truncate",
@@ -97,6 +100,9 @@ MATTERS = {
     "method.selector": "method.selector.balance=none",
     "method.copies": "method.copies=2",
     "method.groups": "method.groups=2",
+    "method.orders": "method.orders=2",
+    "method.query": "method.query=twice",
+    "method.direction": "method.direction=channel",
     "method.scored": "method.scored=ends",
     "method.iterations": "method.iterations=6",
     "method.step_size": "method.step_size=0.1",
@@ -110,7 +116,9 @@ MATTERS = {
     "prompt.chat": "prompt.chat=true",
     "answer_score": "answer_score=mean",
     "calibration": "calibration=batch",
+    "readings": "readings=[contextual]",
     "method.refinement": "method.refinement.name=gradient",
+    "method.readout": "method.readout.name=knn_prompting",
     "seed": "seed=1",
     "order": "order=1",
 }
@@ -164,6 +172,7 @@ def test_a_family_is_an_identity_without_draw_place_and_steps() -> None:
         return identities.family(identities.identity(config, "float32", "data"), thinking)
 
     same = ["seed=3", "order=2", "model=gpt2-large", "method.iterations=9", "method.scored=ends"]
+    same += ["readings=[contextual]"]
     assert all(family(override) == family() for override in same)
     others = [MATTERS[n] for n in MATTERS if n.startswith(("task.", "prompt.", "demonstrations."))]
     others += ["answer_score=mean", "method.copies=2", "method.groups=2", "method=graph_cut"]

@@ -152,7 +152,6 @@ def test_other_demonstrations_queries_and_ways_to_score_are_scored(
         ["test_size=5"],
         ["token_budget=40", "seed=0", "method.iterations=2"],
         ["demonstrations.labels=flipped"],
-        ["calibration=contextual"],
     ):
         given = {word.partition("=")[0] for word in words}
         rest = [word for word in SMALL if word.partition("=")[0] not in given]
@@ -160,6 +159,19 @@ def test_other_demonstrations_queries_and_ways_to_score_are_scored(
         assert run(*rest, *words)[0] == 0, words
         assert steps[before] == 1, words
     assert not any("reused" in record["execution"] for _, record in stored(tmp_path))
+
+
+def test_texts_of_calibrations_are_scored_beside_known_rows_and_known_themselves(
+    run: Command, tmp_path: Path, steps: list[int]
+) -> None:
+    for words in ([], ["calibration=contextual"], ["readings=[contextual]", "order=0"]):
+        before = len(steps)
+        assert run(*SMALL, "method=vanilla", *words)[0] == 0
+        assert steps[before:] == ([1] if len(words) < 2 else [])
+    flops = [(r["flops"], r["execution"].get("reused", 0)) for _, r in stored(tmp_path)]
+    whole = {(f["scoring"], f.get("texts", 0), reused) for f, reused in flops}
+    ((rows, texts),) = {(rows, texts) for rows, texts, _ in whole if texts}
+    assert whole == {(rows, 0, 0), (rows, texts, rows), (rows, texts, rows + texts)}
 
 
 def test_changed_weights_settings_and_tokens_are_another_question(lm: LM) -> None:

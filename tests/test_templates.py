@@ -14,7 +14,7 @@ from deepthink.config.templates import Template
 from deepthink.errors import UserError
 from deepthink.store.identity import identity
 from deepthink.structures import Example
-from deepthink.study.calibrating import Calibration
+from deepthink.study.texts import Corpus, Instance
 from deepthink.tasks import sources, templates
 
 PAIRS = "{premise}\nQuestion: {claim} True or false?"
@@ -144,10 +144,10 @@ def test_the_key_has_the_columns_and_braces_as_prompts_show_them() -> None:
 
 
 def test_a_calibrations_texts_fill_every_column() -> None:
-    named = Calibration("contextual", lambda scores, ask: scores, ("N/A",))
-    scored = [Example("x", ("true", "false"), 0)]
-    (asked,) = named.examples(scored, Template.parse(PAIRS).everywhere)
-    assert asked.text == "N/A\nQuestion: N/A"
+    corpus = Corpus(("so\nQuestion: is it",), Template.parse(PAIRS))
+    assert corpus.written("N/A") == "N/A\nQuestion: N/A"
+    assert corpus.written(corpus[0]) == corpus[0]  # a text of the pool stands there as it is
+    assert corpus.written(Instance("any")) == "any"
 
 
 @pytest.mark.parametrize("classes", [None, ["0", "1"]])

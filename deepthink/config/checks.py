@@ -71,6 +71,23 @@ def check_named(key: str, named: dict[str, Any], example: str) -> None:
     check_name(f"{key}.name", name)
 
 
+def check_readings(names: list[str], calibration: str) -> None:
+    """Raise UserError for a name that stands twice, or is that of the job's own calibration.
+
+    >>> check_readings(["domain", "pmi", "domain"], "none")
+    Traceback (most recent call last):
+    deepthink.errors.UserError: readings has domain twice: leave one out
+    """
+    for name in names:
+        check_name("readings", name)
+        if names.count(name) > 1:
+            raise UserError(f"readings has {name} twice: leave one out")
+        if name == calibration != "none":
+            raise UserError(
+                f"readings has {name}, which is the calibration of this job: leave out one of both"
+            )
+
+
 def check_text(key: str, value: str) -> None:
     """Raise UserError for a text with bytes that are not UTF-8 or are null."""
     try:

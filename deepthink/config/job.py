@@ -5,11 +5,20 @@ from typing import Any
 
 from pydantic import with_config
 
-from deepthink.config.checks import STRICT, check_at_least, check_choice, check_name, check_named
+from deepthink.config.checks import (
+    STRICT,
+    check_at_least,
+    check_choice,
+    check_name,
+    check_named,
+    check_readings,
+)
+from deepthink.config.controls import check_controls
 from deepthink.config.method import MethodSpec
 from deepthink.config.open_tasks import check_job
 from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError
+from deepthink.plugins import RULES
 from deepthink.settings import (
     ANSWER_SCORES,
     LABELS,
@@ -118,7 +127,10 @@ class WandbSpec:
 class Config:
     """One job. `deepthink.store.identity` says which of its fields can change a number.
 
-    Not measured: answer_score.
+    readings: names of calibrations that the report applies later. What they ask the model is scored
+        too. The job's own curve is that of `calibration`.
+
+    Not measured: answer_score, readings.
     """
 
     model: ModelSpec
@@ -129,6 +141,7 @@ class Config:
     pool: PoolSpec
     answer_score: str
     calibration: dict[str, Any]
+    readings: list[str]
     seed: int
     order: int
     test_size: int | None
@@ -146,9 +159,11 @@ class Config:
     def __post_init__(self) -> None:
         check_choice("answer_score", self.answer_score, ANSWER_SCORES)
         check_named("calibration", self.calibration, "none")
-        if self.answer_score == "probability" and self.calibration["name"] != "none":
+        corrects = [name for name in (self.calibration["name"], *self.readings) if name != "none"]
+        check_readings(self.readings, self.calibration["name"])
+        if self.answer_score == "probability" and corrects:
             raise UserError(
-                f"calibration {self.calibration['name']} corrects log-probabilities: leave out "
+                f"calibration {corrects[0]} corrects log-probabilities: leave out "
                 "answer_score=probability"
             )
         check_choice("device", self.device, DEVICES)
@@ -165,10 +180,35 @@ class Config:
                     f"prompt.chat is true, but the answers of {self.task.name} are written, not "
                     "scored, and this suite writes them in running text alone: leave it out"
                 )
-            name, labels = self.calibration["name"], self.demonstrations.labels
+            name = corrects[0] if corrects else "none"
+            labels = self.demonstrations.labels
             check_job(self.task.name, name, self.answer_score, labels, self.dev_size)
+        prompt = self.prompt
+        check_controls(self.method, self.task, self.answer_score, prompt.seam, prompt.chat)
         if self.task.given:
             self._check_given()
+        if self.method.readout["name"] != "candidates":
+            self._check_readout()
+
+    def _check_readout(self) -> None:
+        name, task = self.method.readout["name"], self.task.name.partition("/")[0]
+        if self.task.open is not None or self.task.given:
+            why = "are written" if self.task.open else "stand behind given demonstrations"
+            raise UserError(
+                f"readout {name} compares label words and learns from rows of the pool, and the "
+                f"answers of {task} {why}: leave out method.readout"
+            )
+        if self.method.direction == "channel" or self.method.groups > 1:
+            key = "direction" if self.method.direction == "channel" else "groups"
+            raise UserError(
+                f"method.{key} is {getattr(self.method, key)}, but the readout {name} reads "
+                "queries behind one plain prompt: leave one of the two out"
+            )
+        if self.answer_score != "sum":
+            raise UserError(
+                f"answer_score is {self.answer_score}, but the readout {name} makes scores of its "
+                "own: leave it out"
+            )
 
     def _check_groups(self) -> None:
         groups, opened = self.method.groups, self.task.open
@@ -210,9 +250,25 @@ class Config:
         return self.demonstrations.count or self.task.demonstrations
 
     @property
+    def seeded(self) -> bool:
+        """Whether the seed changes anything.
+
+        It does not where demonstrations are given, or chosen by a rule that draws nothing, and
+        nothing else draws.
+        """
+        if self.demonstrations.labels == "random":
+            return True
+        if self.task.given:
+            return False
+        method = self.method
+        plainly = method.iterations == 1 or method.refinement["name"] == "iterate"
+        draws = not plainly or self.calibration["name"] != "none"
+        return draws or RULES.constant("SEEDED", method.selector, self.plugins, True)
+
+    @property
     def draw(self) -> int:
-        """The seed, or 0 if no seed changes anything: given demonstrations, not relabelled."""
-        return 0 if self.task.given and self.demonstrations.labels != "random" else self.seed
+        """The seed, or 0 if no seed changes anything."""
+        return self.seed if self.seeded else 0
 
     @property
     def label(self) -> str:

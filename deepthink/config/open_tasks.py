@@ -88,7 +88,7 @@ def check_job(
     if calibration != "none":
         raise UserError(
             f"calibration {calibration} compares label words, and {name} has open answers: leave "
-            "out calibration"
+            "out calibration and readings"
         )
     if answer_score != "sum":
         raise UserError(

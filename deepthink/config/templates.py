@@ -87,6 +87,21 @@ class Template:
         first, *others = (cells[name] for name in self.columns)
         return first + "".join(map("".join, zip(self.between, others, strict=True)))
 
+    def cells(self, instance: str) -> dict[str, str]:
+        """The texts of the columns, from the text of an example: cut at what stands between them.
+
+        A text that holds what stands between two columns is cut there.
+
+        >>> Template.parse("{a} and {b}:").cells("tea and cake")
+        {'a': 'tea', 'b': 'cake'}
+        """
+        cells, rest = [], instance
+        for words in self.between:
+            end = rest.find(words)
+            cell, rest = (rest, "") if end < 0 else (rest[:end], rest[end + len(words) :])
+            cells.append(cell)
+        return dict(zip(self.columns, [*cells, rest], strict=True))
+
     def everywhere(self, text: str) -> str:
         """The text of an example all of whose columns hold one text, such as "N/A"."""
         return self.instance(dict.fromkeys(self.columns, text))

@@ -132,9 +132,10 @@ def _written(run: Run) -> bool:
 
 
 def _once(key: Key) -> bool:
-    """Whether the demonstrations are written once, and read as one."""
+    """Whether demonstrations and queries are written once, and read as one."""
     values = dict(key)
-    return bool(values["method.copies"] == values["method.groups"] == 1)
+    written = [values[f"method.{name}"] for name in ("copies", "groups", "query")]
+    return written == [1, 1, "once"]
 
 
 def _point(run: Run, step: int) -> OpenPoint:

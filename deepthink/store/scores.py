@@ -5,6 +5,12 @@ The table has one row per step, split, query and candidate, with the columns `st
 it). A score takes about three bytes, without loss. The first bytes of all scores are stored
 together, then the second bytes, and so on, and most of these are the same. The other columns repeat
 themselves.
+
+`split` is "dev" or "test". If a calibration asked for the scores of texts, it is also "texts of
+NAME". `query` is then g·n + i for the i-th of its n texts behind the demonstrations of group g of
+the record's `demonstrations.groups` (0 where there is one group), and `label` is -1. Where
+demonstrations were read in several orders, a score is the log of the mean probability over these,
+for queries and for texts, and of each choice's groups there is one g.
 """
 
 from pathlib import Path
@@ -17,8 +23,25 @@ from deepthink import content
 from deepthink.errors import UserError
 from deepthink.files import atomically
 
+SPLITS = ("dev", "test")
+"""The values of `split` that stand for the rows of a task."""
+
 _LEVEL = 19
 """The level of zstd. It is high, since the file is written once and kept in a repository."""
+
+
+def texts_of(calibration: str) -> str:
+    """The value of `split` that stands for the texts of a calibration.
+
+    >>> texts_of("domain")
+    'texts of domain'
+    """
+    return f"texts of {calibration}"
+
+
+def of_rows(scores: pd.DataFrame) -> pd.DataFrame:
+    """The part of a table that has the scores of a task's rows, without those of texts."""
+    return scores[scores["split"].isin(SPLITS)]
 
 
 def place(path: Path) -> Path:

@@ -1,6 +1,6 @@
 """What a calibration may know, and how it is applied to the scores of one step."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from deepthink.errors import UserError, shown
 from deepthink.plugins import CALIBRATIONS
 from deepthink.structures import Example
+from deepthink.study.texts import Corpus, Text, checked
 
 Array = np.ndarray
 Rows = Sequence[Sequence[float]]
@@ -23,20 +24,28 @@ class Ask:
     candidates, so that a column of the scores always means the same answer. dev: [R, C] float64,
     the scores of the R dev rows; None without dev rows. answers: [Q, C] float64 for each text of
     the calibration, the scores of the same candidates if this text takes the place of the instance.
-    It has a row for each query, since each query may have demonstrations of its own.
+    It has a row for each query, since each query may have demonstrations of its own. texts: the
+    texts in their order, of which several may be the same.
 
-    >>> ask = Ask("mine", "test", common=True, answers={"N/A": np.array([[-1.0, -2.0]])})
-    >>> ask(["N/A"]).shape
-    (1, 1, 2)
+    >>> answers = {"N/A": np.array([[-1.0, -2.0]])}
+    >>> ask = Ask("mine", "test", common=True, answers=answers, texts=("N/A",))
+    >>> ask(["N/A"]).shape, ask.all.shape
+    ((1, 1, 2), (1, 1, 2))
     """
 
     name: str
     split: str
     common: bool
     dev: Array | None = None
-    answers: Mapping[str, Array] = field(default_factory=dict)
+    answers: Mapping[Text, Array] = field(default_factory=dict)
+    texts: tuple[Text, ...] = ()
 
-    def __call__(self, texts: Sequence[str]) -> Array:
+    @property
+    def all(self) -> Array:
+        """[Q, n, C] float64, the scores of all n texts in their order; UserError without any."""
+        return self(self.texts)
+
+    def __call__(self, texts: Sequence[Text]) -> Array:
         """[Q, n, C] float64, the scores of these n texts; UserError for a text that has none."""
         if isinstance(texts, str) or len(texts) == 0:
             raise UserError(
@@ -74,19 +83,20 @@ class Calibration:
 
     name: str
     calibrate: Callable[[Array, Ask], Array]
-    texts: tuple[str, ...] = ()
+    texts: tuple[Text, ...] = ()
 
     @classmethod
     def of(
         cls,
         named: Mapping[str, Any],
         plugins: str | None = None,
-        pool: Sequence[str] = (),
+        corpus: Corpus | None = None,
         seed: int = 0,
     ) -> "Calibration":
         """The calibration that a config names.
 
-        pool: the texts of the pool's examples, from which a calibration may make its texts.
+        corpus: the texts of the pool's examples, from which a calibration may make its texts. None
+            leaves its texts out, where their scores are known or not needed.
 
         Raises:
             UserError: as `plugins.Kind.load`, or the file's `texts` did not return texts.
@@ -94,29 +104,14 @@ class Calibration:
         name = named["name"]
         calibrate = CALIBRATIONS.load(named, plugins)
         texts = CALIBRATIONS.part("texts", named, plugins)
-        inputs = texts(pool, np.random.default_rng([seed, 1])) if texts else ()
-        listed = isinstance(inputs, Iterable) and not isinstance(inputs, str)
-        kept = tuple(inputs) if listed else ()
-        if not listed or not all(isinstance(text, str) for text in kept):
-            raise UserError(
-                f"texts of calibration {name} must return a list of texts, not {shown(inputs)}"
-            )
-        return cls(name, calibrate, kept)
+        if corpus is None or texts is None:
+            return cls(name, calibrate)
+        return cls(name, calibrate, checked(name, texts(corpus, np.random.default_rng([seed, 1]))))
 
-    def examples(
-        self, scored: Sequence[Example], instance: Callable[[str], str] = str
-    ) -> list[Example]:
-        """Its texts as examples, with the candidates of all scored examples.
-
-        instance: makes each of its texts the text of an example.
-
-        Raises:
-            UserError: it has texts, and the scored examples differ in their candidates.
-        """
-        if not self.texts:
-            return []
-        _check_common(self.name, common_candidates(scored))
-        return [Example(instance(text), scored[0].candidates, 0) for text in self.texts]
+    def check(self, scored: Sequence[Example]) -> None:
+        """Raise UserError if it has texts, and the scored examples differ in their candidates."""
+        if self.texts:
+            _check_common(self.name, common_candidates(scored))
 
     def corrected(
         self,
@@ -139,7 +134,7 @@ class Calibration:
             of_texts = answers[split].swapaxes(0, 1) if answers else np.empty(0)
             of_texts.setflags(write=False)
             by_text = dict(zip(self.texts, of_texts, strict=True)) if answers else {}
-            ask = Ask(self.name, split, common, scores.get("dev"), by_text)
+            ask = Ask(self.name, split, common, scores.get("dev"), by_text, self.texts)
             corrected[split] = self._checked(ask, scores[split], part)
         return corrected
 

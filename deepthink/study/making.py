@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from deepthink import hub
-from deepthink.config.templates import Template
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
-from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
+from deepthink.plugins import READOUTS, REFINEMENTS, RULES
 from deepthink.progress import Watcher
 from deepthink.selection.balance import check_count
 from deepthink.selection.choosing import choose
@@ -22,10 +21,13 @@ from deepthink.store import curves, memories, records
 from deepthink.store.schema import SCHEMA, Execution, Gold, Record
 from deepthink.store.settings import Settings
 from deepthink.study import accounts, provenance
-from deepthink.study.calibrating import Calibration
-from deepthink.study.evaluation import Evaluated, evaluate, in_words
+from deepthink.study.evaluation import Evaluated, evaluate
 from deepthink.study.jobs import Job
+from deepthink.study.points import in_words
 from deepthink.study.prompting import Prompts, prompted
+from deepthink.study.reading import Readings
+from deepthink.study.reading_out import check_readout
+from deepthink.study.texts import Corpus
 from deepthink.tasks.prediction import gold
 from deepthink.tasks.written_answers import libraries
 
@@ -36,8 +38,10 @@ def check(job: Job) -> None:
     libraries(job.config.task.open)
     RULES.load(job.config.method.selector, job.config.plugins)
     check_count(len(job.splits.pool), job.config.count)
-    CALIBRATIONS.load(job.config.calibration, job.config.plugins)
+    _readings(job)
     REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
+    READOUTS.load(job.config.method.readout, job.config.plugins)
+    check_readout(job.config, job.splits)
 
 
 def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
@@ -64,20 +68,26 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     with fitting("the demonstrations the selector tried do not fit"):
         chosen = choose(pool, config)
     clock.lap("select")
-    texts = [example.text for example in splits.pool]
-    calibration = Calibration.of(config.calibration, config.plugins, texts, config.draw)
-    asked = calibration.examples(scored, _instances(texts, config.task.parsed))
-    groups = [prompted(lm, group, splits.pool, scored, asked, config) for group in chosen]
+    readings = _readings(job)
+    groups = prompted(lm, chosen, splits.pool, scored, readings, config)
     clock.lap("tokenise")
     longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
     watch.stage(f"{config.task.name}: {longest.kept} demonstrations")
     tokens = f"{longest.kept} demonstrations of {len(longest.demonstrations)} tokens"
     keep = _keeping(job, groups, watch) if config.keep_memory else None
     with fitting(f"{tokens} do not fit"):
-        evaluated = evaluate(lm, groups, splits, config, calibration, budget, clock, watch, keep)
+        evaluated = evaluate(lm, groups, splits, config, readings, budget, clock, watch, keep)
     if evaluated.reused:
         watch.detail("the scores at t = 1 were known from an earlier job of this process")
     return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
+
+
+def _readings(job: Job) -> Readings:
+    """The job's calibrations; UserError if one cannot be asked about its rows."""
+    pool = tuple(example.text for example in job.splits.pool)
+    readings = Readings.of(job.config, Corpus(pool, job.config.task.parsed))
+    readings.check([example for _, part in job.splits.scored() for example in part])
+    return readings
 
 
 def _keeping(
@@ -109,21 +119,23 @@ def _record(
 ) -> Record:
     """The record of a job that was done."""
     best = curves.by_dev(evaluated.curve)
+    firsts = groups[:: job.config.method.orders]  # of each choice the group of the first order
     return Record(
         schema=SCHEMA,
         identity=job.key,
         config=Settings.of(job.config.resolved()),
         demonstrations=accounts.demonstrations(groups),
         data=accounts.data(job.splits, job.config),
-        tokens=accounts.tokens(groups),
-        selection=accounts.selection(groups, pool),
+        tokens=accounts.tokens(groups, firsts),
+        selection=accounts.selection(firsts, pool),
         gold=Gold(
-            dev=in_words(map(gold, job.splits.dev)), test=in_words(map(gold, job.splits.test))
+            dev=in_words([*map(gold, job.splits.dev)]),
+            test=in_words([*map(gold, job.splits.test)]),
         ),
         curve=evaluated.curve,
         step_by_dev=best.step if best else None,
         drift=evaluated.drift,
-        flops=accounts.operations(lm, groups, evaluated.thinking, pool),
+        flops=accounts.operations(lm, groups, evaluated, pool),
         seconds=accounts.seconds(clock.laps),
         peak_memory_bytes=clock.peak_memory(),
         execution=Execution(
@@ -136,10 +148,6 @@ def _record(
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         open=evaluated.open,
+        readout=evaluated.notes,
+        left_out=evaluated.left_out,
     )
-
-
-def _instances(pool: Sequence[str], template: Template) -> Callable[[str], str]:
-    """How a text of a calibration is asked: one of the pool as it is, others in every column."""
-    known = frozenset(pool)
-    return lambda text: text if text in known else template.everywhere(text)

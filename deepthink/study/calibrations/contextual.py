@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
 
 from deepthink.study.calibrating import Array, Ask
+from deepthink.study.calibrations._bias import without_prior
 
 CONTENT_FREE = ["N/A", "", "[MASK]"]
 """The inputs of the paper. Each takes the place of an instance."""
@@ -19,18 +19,13 @@ def texts(pool: Sequence[str], rng: np.random.Generator) -> list[str]:
 def calibrate(scores: Array, ask: Ask) -> Array:
     """Log p_iy - log q_y, with q the mean of P(y) over the content-free inputs, normalised.
 
-    P(y) is the probability of the label word itself, not normalised over the label words. The mean
-    of the probabilities is what is normalised (Zhao et al., W = diag(q)⁻¹, b = 0).
-
     Raises:
         UserError: the rows differ in their candidates.
 
     >>> free = dict.fromkeys(CONTENT_FREE, np.log([[0.8, 0.2]]))
-    >>> ask = Ask("contextual", "test", common=True, answers=free)
+    >>> ask = Ask("contextual", "test", common=True, answers=free, texts=tuple(free))
     >>> calibrate(np.log([[0.6, 0.4]]), ask).argmax(axis=1).tolist()
     [1]
     """
     ask.need_common_candidates()
-    answers = ask(CONTENT_FREE)
-    free = logsumexp(answers, axis=1) - np.log(answers.shape[1])
-    return np.asarray(log_softmax(scores, axis=-1) - log_softmax(free, axis=-1))
+    return without_prior(scores, ask.all)
