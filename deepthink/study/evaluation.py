@@ -191,7 +191,8 @@ class _Scoring:
             if known:
                 self.reused.append(group.texts)
         if self._alone is None:
-            self._alone = self._of(None, group.alone, _ignored)
+            alone = group.alone
+            self._alone = self._of(None, alone, _ignored) if alone.queries else []
         return self._checked([*rows, *self._alone], memory)
 
     def _checked(self, rows: Scores, memory: Memory) -> Scores:
