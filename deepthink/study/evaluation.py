@@ -207,7 +207,8 @@ class _Scoring:
             if known:
                 self.reused.append(group.texts)
         if self._alone is None:
-            self._alone = self._of(None, group.alone, _ignored)
+            alone = group.alone
+            self._alone = self._of(None, alone, _ignored) if alone.queries else []
         rows = [*rows, *self._alone]
         check_numbers(rows, self._config.model.name, memory.step)
         return rows
