@@ -188,7 +188,8 @@ def test_the_tables_name_every_config() -> None:
     assert set(first_column(page("tasks.md"), "`task=`")) == configs("task")
     assert set(first_column(page("sweeps.md"), "`experiment=`")) == {*experiments.names()}
     elsewhere = {"vanilla", "deepthink", "deepthink_curve", "repeat"}  # in the text beside it
-    elsewhere |= {"knn_prompting", "task_vector"}
+    elsewhere |= {"permutations", "query_twice", "channel", "knn_prompting", "task_vector"}
+    elsewhere |= {"gain", "zero_tuning", "structured"}  # in method.md
     methods = set(first_column(page("selection.md"), "`method=`")) - {"vanilla"}
     assert methods == configs("method") - elsewhere
     assert all(f"`{name}`" in page("selection.md") + page("method.md") for name in elsewhere)

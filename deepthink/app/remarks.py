@@ -20,6 +20,14 @@ def method(key: Identity) -> str:
     parts = [f"{key.demonstrations} demonstrations"]
     if key.copies > 1:
         parts.append(f"{key.copies} times over")
+    if key.orders > 1:
+        parts.append(f"in {key.orders} orders")
+    if key.query == "twice":
+        parts.append("queries twice")
+    if key.direction == "channel":
+        parts.append("texts scored behind labels")
+    if key.groups > 1:
+        parts.append(f"in {key.groups} groups")
     if key.prompt.chat:
         parts.append("as a chat")
     if key.labels != "gold":
@@ -52,9 +60,12 @@ def of_job(record: Record) -> Iterator[str]:
         yield f"t chosen on dev: {chosen.step}, test accuracy {chosen.accuracy:.1%}"
     if shots.dropped:
         queries = "some queries" if shots.groups else "every query"
+        first = "the first" if record.identity.groups == 1 else "at the front of their groups,"
+        if record.identity.orders > 1:
+            queries = "some queries or orders"
         yield (
             f"the context holds {shots.kept} of {shots.kept + shots.dropped} demonstrations at 2L "
-            f"positions: the first {shots.dropped} were dropped for {queries}"
+            f"positions: {first} {shots.dropped} were dropped for {queries}"
         )
     if shots.truncated:
         yield f"the demonstrations were cut to their last {shots.tokens} tokens"

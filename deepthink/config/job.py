@@ -13,6 +13,7 @@ from deepthink.config.checks import (
     check_named,
     check_readings,
 )
+from deepthink.config.controls import check_controls
 from deepthink.config.method import MethodSpec
 from deepthink.config.open_tasks import check_job
 from deepthink.config.tasks import TaskSpec
@@ -24,6 +25,7 @@ from deepthink.settings import (
     OVERFLOWS,
     OVERLAPS,
     SEAMS,
+    check_groups,
 )
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -165,6 +167,7 @@ class Config:
                 "answer_score=probability"
             )
         check_choice("device", self.device, DEVICES)
+        self._check_groups()
         check_at_least("seed", self.seed, 0)
         check_at_least("order", self.order, 0)
         check_at_least("test_size", self.test_size, 1)
@@ -180,6 +183,8 @@ class Config:
             name = corrects[0] if corrects else "none"
             labels = self.demonstrations.labels
             check_job(self.task.name, name, self.answer_score, labels, self.dev_size)
+        prompt = self.prompt
+        check_controls(self.method, self.task, self.answer_score, prompt.seam, prompt.chat)
         if self.task.given:
             self._check_given()
         if self.method.readout["name"] != "candidates":
@@ -193,10 +198,30 @@ class Config:
                 f"readout {name} compares label words and learns from rows of the pool, and the "
                 f"answers of {task} {why}: leave out method.readout"
             )
+        if self.method.direction == "channel" or self.method.groups > 1:
+            key = "direction" if self.method.direction == "channel" else "groups"
+            raise UserError(
+                f"method.{key} is {getattr(self.method, key)}, but the readout {name} reads "
+                "queries behind one plain prompt: leave one of the two out"
+            )
         if self.answer_score != "sum":
             raise UserError(
                 f"answer_score is {self.answer_score}, but the readout {name} makes scores of its "
                 "own: leave it out"
+            )
+
+    def _check_groups(self) -> None:
+        groups, opened = self.method.groups, self.task.open
+        check_groups(groups, self.prompt.seam, self.method.copies)
+        if groups > self.count:
+            raise UserError(
+                f"method.groups is {groups}, but {self.task.name} shows {self.count} "
+                "demonstrations: set it lower, or demonstrations.count higher"
+            )
+        if opened is not None and opened.generate != "none" and groups > 1:
+            raise UserError(
+                f"method.groups is {groups}, but no answer can be written behind groups of "
+                "demonstrations: set task.open.generate=none, which scores the references"
             )
 
     def _check_given(self) -> None:

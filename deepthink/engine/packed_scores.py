@@ -56,22 +56,29 @@ def share_beginning(
 ) -> tuple[Memory | None, Sequence[Tokens]]:
     """Move the tokens that all queries begin with into the memory, or make one of them.
 
-    Exact, since every query sees those tokens in the same context: the memory alone.
+    Exact, since every query sees those tokens in the same context: the memory alone. They are the
+    queries' own and have no gain.
     """
     shared = common_beginning(queries)
     if not shared:
         return memory, queries
-    places = single(shared, forward.model.device)
-    keys, values = forward.read(queries[0][:shared], places, memory, _begin(memory))
-    rest = [query[shared:] for query in queries]
+    return grown(forward, memory, queries[0][:shared]), [query[shared:] for query in queries]
+
+
+def grown(forward: Forward, memory: Memory | None, tokens: Tokens) -> Memory | None:
+    """A memory followed by tokens that are read beside it; None for neither."""
+    if not tokens:
+        return memory
+    places = single(len(tokens), forward.model.device)
+    keys, values = forward.read(tokens, places, memory, _begin(memory))
     if memory is None:
-        return Memory(tuple(keys), tuple(values), step=1), rest
-    return memory.extended(keys, values), rest
+        return Memory(tuple(keys), tuple(values), step=1)
+    return memory.extended(keys, values)
 
 
 def _begin(memory: Memory | None) -> int:
     """The position of a query's first token."""
-    return memory.length if memory else 0
+    return memory.begin if memory else 0
 
 
 def in_batches(

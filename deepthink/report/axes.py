@@ -25,6 +25,9 @@ DRAW = ("seed", "order")
 UNRESOLVED = frozenset({"model.dtype", "model.weights", "model.commit", "task.data"})
 """Axes that are known only once a job has read its model and its data."""
 
+_PROMPTING = ("copies", "groups", "orders", "query", "direction")
+"""What a method says of prompts."""
+
 _THINKING = ("step_size", "momentum", "positions", "memory_dtype")
 """What a refinement may take besides its own options; see `MethodSpec.refining`."""
 
@@ -84,7 +87,7 @@ def _axes(key: Identity, config: Config | Settings, method: str) -> dict[str, An
         **_flat("method.selector", values.pop("selector")),
         **_thinking(values.pop("thinking")),
         **_flat("method.readout", readout),
-        "method.copies": values.pop("copies"),
+        **{f"method.{name}": values.pop(name) for name in _PROMPTING},
         "method.scored": config.method.scored if values.pop("scored") else "all",
         "demonstrations.count": values.pop("demonstrations"),
         "demonstrations.labels": labels,

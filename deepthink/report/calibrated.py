@@ -129,11 +129,11 @@ def _of_queries(
 
     sizes: how many queries each split has, dev first.
     """
-    groups = record.demonstrations.groups
-    several = len(groups or (0,))
+    groups = (record.demonstrations.groups or ())[:: record.identity.orders]
+    several = max(1, len(groups))
     of_group = asked["score"].to_numpy().reshape(several, -1, asked["candidate"].max() + 1)
     place = np.zeros(sum(sizes.values()), dtype=int)
-    for number, group in enumerate(groups or ()):
+    for number, group in enumerate(groups):
         place[list(group.queries)] = number
     ends = np.cumsum([*sizes.values()])[:-1]
     parts = np.split(of_group[place], ends)

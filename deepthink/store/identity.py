@@ -5,10 +5,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import StrictInt, StrictStr
 
 from deepthink.config.job import Config, ModelSpec
 from deepthink.plugins import CALIBRATIONS, READOUTS, REFINEMENTS, RULES
+from deepthink.store.identity_parts import ModelIdentity, Prompt, Thinking
 from deepthink.store.parts import Part
 from deepthink.store.settings import Settings
 from deepthink.store.task_identity import TaskIdentity, task_identity
@@ -29,53 +30,6 @@ IRRELEVANT = frozenset(
     | {"model.name", "model.parameters", "task.rows"}
 )
 """Fields of a config that cannot change a number. A device sets the dtype, which can."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelIdentity(Part):
-    """The model that gave the numbers: a repository's, a package's, or files of this machine."""
-
-    weights: StrictStr = ""
-    """SHA-256 of the files of a local model. It takes the place of the next three."""
-    hub_id: StrictStr = ""
-    """The repository on the hub."""
-    revision: StrictStr = ""
-    """The commit on the hub, or the name of the revision where no commit is known."""
-    package: StrictStr | None = ""
-    """The installed package that holds the weights. It is null for a model of the hub."""
-    dtype: StrictStr
-    """The dtype of the computation: "float32", "bfloat16" or "float16"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thinking(Part):
-    """How the memory was refined. At T = 1 it was not, and only `iterations` is written."""
-
-    iterations: StrictInt
-    """T: how often the demonstrations are read."""
-    refinement: dict[str, Any] | None = None
-    """A refinement other than `iterate`: its `name`, the values of its options, and `source`, the
-    SHA-256 of its file if it is a plugin's. The next four are then left out."""
-    step_size: StrictFloat | None = None
-    """η of Eq. 5."""
-    momentum: StrictFloat | None = None
-    """β: the factor by which the last step is repeated."""
-    positions: StrictStr | None = None
-    """The positions of rereading: "continued" takes L…2L, "aligned" takes 0…L."""
-    memory_dtype: StrictStr | None = None
-    """The dtype of the memory between two iterations: "float32" or "model"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prompt(Part):
-    """How text became tokens; see `deepthink.tasks.prompts`."""
-
-    seam: StrictStr
-    """How demonstrations and query are tokenised: "apart" or "joint"."""
-    overflow: StrictStr
-    """What happens to demonstrations that do not fit: "drop", "truncate" or "error"."""
-    chat: StrictBool = False
-    """Whether the prompt is a chat, written by the tokenizer's chat template."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +64,15 @@ class Identity(Part):
     """Which labels the demonstrations show: "gold", "flipped" or "random"."""
     copies: StrictInt = 1
     """How many copies of the demonstrations the prompt was to have."""
+    groups: StrictInt = 1
+    """Into how many groups the demonstrations were shared out, each read by itself."""
+    orders: StrictInt = 1
+    """P: the demonstrations were read in so many orders, `order` the first of them."""
+    query: StrictStr = "once"
+    """Whether a query was written "once" or "twice"."""
+    direction: StrictStr = "direct"
+    """What was scored: the answer behind the text, "direct", or the text behind the answer,
+    "channel"."""
     prompt: Prompt
     answer_score: StrictStr
     """How the tokens of an answer become one score: "sum", "mean" or "probability"."""
@@ -186,6 +149,10 @@ def _key(
         demonstrations=config.count,
         labels=config.demonstrations.labels,
         copies=method.copies,
+        groups=method.groups,
+        orders=method.orders,
+        query=method.query,
+        direction=method.direction,
         prompt=Prompt(**asdict(config.prompt)),
         answer_score=config.answer_score,
         seed=config.draw,

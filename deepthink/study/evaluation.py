@@ -12,7 +12,7 @@ import pandas as pd
 from deepthink.config.job import Config
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.memory import Memory
-from deepthink.engine.scoring import Scorer
+from deepthink.engine.scoring import Progress
 from deepthink.engine.thinking import refined
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
@@ -24,6 +24,7 @@ from deepthink.store.open_points import OpenPoint
 from deepthink.store.schema import Drift
 from deepthink.structures import Splits
 from deepthink.study import provenance
+from deepthink.study.asking import scored
 from deepthink.study.left_out import OwnAnswers
 from deepthink.study.open_scores import OpenScores
 from deepthink.study.points import point, rounded
@@ -84,9 +85,9 @@ def evaluate(
         UserError: scores are NaN, or a refinement or calibration cannot be used.
         torch.OutOfMemoryError: the memory or a forward pass does not fit.
     """
-    opened = config.task.open
+    opened, orders = config.task.open, config.method.orders
     scores: dict[int, StepScores | OpenScores] = {
-        step: OpenScores(splits.test, opened) if opened else StepScores(splits, readings)
+        step: OpenScores(splits.test, opened) if opened else StepScores(splits, readings, orders)
         for step in config.method.steps
     }
     written = opened.steps(config.method.steps) if opened else []
@@ -99,8 +100,14 @@ def evaluate(
     own = OwnAnswers.of(lm.model, groups, config)
     for number, group in enumerate(groups):
         encoded, origin, before = group.encoded, None, 0
+        answers_left = [*filter(None, encoded.answers)]  # truncation may have taken the first
         shown = Demonstrations(
-            lm.model, encoded.demonstrations, encoded.spans, encoded.answers, config.draw
+            lm.model,
+            encoded.demonstrations,
+            encoded.spans,
+            answers_left,
+            config.draw,
+            encoded.sequences,
         )
         for memory in refined(shown, refine, config.method.iterations):
             thinking[memory.step - 1] += shown.operations - before
@@ -182,13 +189,11 @@ class _Scoring:
     def __init__(self, lm: loading.LM, config: Config, budget: TokenBudget, watch: Watcher) -> None:
         self.reused: list[Encoded] = []
         self._lm, self._config, self._budget, self._watch = lm, config, budget, watch
-        self._scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
-        self._quiet = Scorer(lm.model, config.answer_score, budget)  # no query of the job
         self._alone: Scores | None = None
 
     def rows(self, memory: Memory, group: Prompts) -> Scores:
         """The scores of the candidates of a group's queries (Eq. 1)."""
-        rows, known = self._at(memory, group.asked, self._scorer)
+        rows, known = self._at(memory, group.asked, self._watch.advance)
         if known:
             self.reused.append(group.encoded)
             self._watch.advance(len(rows))
@@ -198,23 +203,30 @@ class _Scoring:
         """The scores of all texts, first of those behind the demonstrations; UserError if NaN."""
         rows: Scores = []
         if group.texts.queries:
-            rows, known = self._at(memory, group.texts, self._quiet)
+            rows, known = self._at(memory, group.texts, _ignored)  # no query of the job
             if known:
                 self.reused.append(group.texts)
         if self._alone is None:
-            queries, candidates = group.alone.queries, group.alone.candidates
-            self._alone = self._quiet.score(None, queries, candidates) if queries else []
+            self._alone = self._of(None, group.alone, _ignored)
         rows = [*rows, *self._alone]
         check_numbers(rows, self._config.model.name, memory.step)
         return rows
 
-    def _at(self, memory: Memory, asked: Encoded, scorer: Scorer) -> tuple[Scores, bool]:
+    def _at(self, memory: Memory, asked: Encoded, progress: Progress) -> tuple[Scores, bool]:
         """The scores, and whether an earlier job had computed them."""
-        score = partial(scorer.score, memory, asked.queries, asked.candidates)
+        score = partial(self._of, memory, asked, progress)
         if memory.step > 1 or self._config.force:
             return score(), False
         plain = PlainReading(self._lm.model, asked, self._config.answer_score, self._budget)
         return plain.scores(score)
+
+    def _of(self, memory: Memory | None, asked: Encoded, progress: Progress) -> Scores:
+        how = self._config.answer_score, self._budget, progress
+        return scored(self._lm.model, memory, asked, *how)
+
+
+def _ignored(queries: int) -> None:
+    """No progress of the job."""
 
 
 def _points(step: int, scores: StepScores, config: Config) -> Iterator[Point]:

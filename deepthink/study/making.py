@@ -38,7 +38,7 @@ def check(job: Job) -> None:
     libraries(job.config.task.open)
     RULES.load(job.config.method.selector, job.config.plugins)
     check_count(len(job.splits.pool), job.config.count)
-    Readings.of(job.config)
+    _readings(job)
     REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
     READOUTS.load(job.config.method.readout, job.config.plugins)
     check_readout(job.config, job.splits)
@@ -68,8 +68,7 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     with fitting("the demonstrations the selector tried do not fit"):
         chosen = choose(pool, config)
     clock.lap("select")
-    corpus = Corpus(tuple(example.text for example in splits.pool), config.task.parsed)
-    readings = Readings.of(config, corpus)
+    readings = _readings(job)
     groups = prompted(lm, chosen, splits.pool, scored, readings, config)
     clock.lap("tokenise")
     longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
@@ -81,6 +80,14 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     if evaluated.reused:
         watch.detail("the scores at t = 1 were known from an earlier job of this process")
     return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
+
+
+def _readings(job: Job) -> Readings:
+    """The job's calibrations; UserError if one cannot be asked about its rows."""
+    pool = tuple(example.text for example in job.splits.pool)
+    readings = Readings.of(job.config, Corpus(pool, job.config.task.parsed))
+    readings.check([example for _, part in job.splits.scored() for example in part])
+    return readings
 
 
 def _keeping(
@@ -112,14 +119,15 @@ def _record(
 ) -> Record:
     """The record of a job that was done."""
     best = curves.by_dev(evaluated.curve)
+    firsts = groups[:: job.config.method.orders]  # of each choice the group of the first order
     return Record(
         schema=SCHEMA,
         identity=job.key,
         config=Settings.of(job.config.resolved()),
         demonstrations=accounts.demonstrations(groups),
         data=accounts.data(job.splits, job.config),
-        tokens=accounts.tokens(groups),
-        selection=accounts.selection(groups, pool),
+        tokens=accounts.tokens(groups, firsts),
+        selection=accounts.selection(firsts, pool),
         gold=Gold(
             dev=in_words([*map(gold, job.splits.dev)]),
             test=in_words([*map(gold, job.splits.test)]),

@@ -65,13 +65,11 @@ def prompted(
     """Encode groups for a model.
 
     pool, scored: the examples to which the groups' indices and their queries refer. readings: their
-    texts have the candidates of the scored examples.
+    texts have the candidates of the scored examples, which are the same for all.
 
     Raises:
-        UserError: as `prompts.encode`, or there are texts and the scored examples differ in their
-            candidates.
+        UserError: as `prompts.encode`.
     """
-    readings.check(scored)
     corpus = Corpus(tuple(example.text for example in pool), config.task.parsed)
     candidates = scored[0].candidates
     asked = [Example(corpus.written(text), candidates, 0) for text in readings.behind]
@@ -93,15 +91,9 @@ def _prompts(
         for i in group.selection.indices
     )
     queries = [scored[place] for place in group.queries]
-    whole = _encoded(
-        lm,
-        config.task.parsed.prompt,
-        shown,
-        [*queries, *asked],
-        config,
-        lm.positions,
-        config.method.copies,
-    )
+    template, query = config.task.parsed.prompt, config.method.query
+    how = config, query, lm.positions, config.method.copies
+    whole = _encoded(lm, template, shown, [*queries, *asked], *how)
     encoded, texts = _part(whole, slice(len(queries))), _part(whole, slice(len(queries), None))
     fronts = _fronts(lm, queries, encoded, config.task)
     return Prompts(group.selection, shown, group.queries, encoded, texts, alone, fronts)
@@ -117,7 +109,7 @@ def further(
     """
     shown = group.shown[len(group.shown) - group.encoded.kept :]
     template, copies = config.task.parsed.prompt, group.encoded.copies
-    return _encoded(lm, template, shown, examples, config, None, copies)
+    return _encoded(lm, template, shown, examples, config, config.method.query, None, copies)
 
 
 def _encoded(
@@ -126,6 +118,7 @@ def _encoded(
     shown: Sequence[Example],
     queries: Sequence[Example],
     config: Config,
+    query: str,
     limit: int | None,
     copies: int,
 ) -> prompts.Encoded:
@@ -142,6 +135,9 @@ def _encoded(
         config.method.iterations > 1,
         config.task.delimiter,
         config.prompt.chat,
+        groups=config.method.groups,
+        query=query,
+        direction=config.method.direction,
     )
 
 
@@ -159,7 +155,8 @@ def _alone(
     for asked in readings.alone:
         template = f"{{text}}{asked.query}"
         query = [Example("", candidates, 0)]
-        one = _encoded(lm, template, (), query, config, lm.positions, config.method.copies)
+        how = config, "once", lm.positions, config.method.copies
+        one = _encoded(lm, template, (), query, *how)
         queries.append([*one.demonstrations, *one.queries[0]])
         answers.append(one.candidates[0])
     return prompts.Encoded([], queries, answers, kept=0, truncated=False, copies=1)
