@@ -80,7 +80,7 @@ class Ask:
     budget: TokenBudget
     front: Tokens = ()
     spent: Spent = field(default_factory=Spent)
-    lap: Callable[[str], object] = str
+    lap: Callable[[str], object] = lambda stage: None
 
     def states(self, rows: Rows) -> Tensor:
         """[n, d]: the input of the output layer at each row's last token, behind the memory.

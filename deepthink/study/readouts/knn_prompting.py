@@ -12,7 +12,7 @@ from deepthink.study.reading_out import Array, Ask
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 
-BLOCK = 256
+BLOCK = 128
 """Rows whose distributions over the vocabulary are held at a time."""
 
 
