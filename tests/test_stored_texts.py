@@ -8,19 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import Command, assert_one_line, stored
 from test_compare import told
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from deepthink.config.overrides import compose
 from deepthink.engine.scoring import Scorer
 from deepthink.errors import UserError
 from deepthink.models import loading
+from deepthink.progress import Watcher
 from deepthink.report import axes, commands
 from deepthink.report.calibrated import FREE, NAMES, reading
 from deepthink.report.runs import Run, Runs
 from deepthink.store import scores as score_files
 from deepthink.store.identity import family, identity, record_id
-from deepthink.study import calibrating
+from deepthink.study import calibrating, jobs
 
 ASKING = ("contextual", "domain", "pmi")
 ALL = f"readings=[{','.join(ASKING)}]"
@@ -99,6 +102,41 @@ def test_readings_leave_the_rows_and_the_curve_to_the_bit(run: Command, tmp_path
     }
     assert numbers["pmi"] == {1}  # no demonstrations, so t changes nothing
     assert numbers["contextual"] == numbers["domain"] == {3}
+
+
+@pytest.mark.parametrize(
+    ("name", "queries"),
+    [
+        ("pmi", ["Sentiment:"]),
+        ("contextual", [f"Review: {text}\nSentiment:" for text in ("N/A", "", "[MASK]")]),
+    ],
+)
+def test_texts_have_the_scores_that_transformers_gives_them(
+    run: Command, tmp_path: Path, tiny_folder: Path, name: str, queries: list[str]
+) -> None:
+    """The premise stands alone, and a content-free input behind the demonstrations."""
+    words = [*SMALL, "method=vanilla", "prompt.seam=joint", f"readings=[{name}]"]
+    assert run(*words)[0] == 0
+    ((path, record),) = stored(tmp_path)
+    place = [f"data_root={tmp_path / 'data'}", f"model.hub_id={tiny_folder}", "model.package=null"]
+    pool = jobs.prepare(compose(["task=sst2", *words, *place]), Watcher()).splits.pool
+    labels, indices = ("negative", "positive"), record["demonstrations"]["indices"]
+    front = "".join(
+        f"Review: {pool[i].text}\nSentiment: {labels[pool[i].label]}\n\n" for i in indices
+    )
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float64)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+    table = pd.read_parquet(path.with_suffix(".parquet"))
+    scores = table[table["split"] == score_files.texts_of(name)]["score"].to_numpy()
+    wanted = []
+    for query in queries:
+        for label in labels:
+            before = tokenizer((front if name != "pmi" else "") + query).input_ids
+            answer = tokenizer(f" {label}", add_special_tokens=False).input_ids
+            logs = model(torch.tensor([before + answer])).logits[0].log_softmax(-1)
+            places = range(len(before) - 1, len(before) + len(answer) - 1)
+            wanted.append(sum(logs[i, j].item() for i, j in zip(places, answer, strict=True)))
+    np.testing.assert_allclose(scores, wanted, atol=1e-4)
 
 
 def test_a_run_without_stored_texts_has_no_such_number(run: Command, tmp_path: Path) -> None:
