@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import Command, stored
+from own_rows import lines, write
 from sklearn.metrics import f1_score
 
 from deepthink.report.calibrated import readings
@@ -122,3 +124,23 @@ def test_sums_of_probabilities_have_no_likelihood(run: Command, tmp_path: Path) 
     assert run("answer_score=probability", "method.iterations=2")[0] == 0
     ((_, record),) = stored(tmp_path)
     assert {name for p in record["curve"] for name in NAMES if name in p} == {"macro_f1"}
+
+
+def test_of_rows_with_options_of_their_own_equal_options_are_one(
+    run: Command, tmp_path: Path
+) -> None:
+    rows = [[f"question {n}", "red", f"blue {n}", "red", "abc"[n % 3]] for n in range(30)]
+    place = write(tmp_path, "asked.csv", lines(rows, "text,a,b,c,answer"))
+    words = ("task.choices=[a,b,c]", "task.text=text", "task.label=answer", "method.iterations=2")
+    code, _, err = run(f"task.file={place}", *words, "demonstrations.count=2")
+    assert code == 0, err
+    ((path, record),) = stored(tmp_path)
+    scores = pd.read_parquet(path.with_suffix(".parquet"))
+    for p in record["curve"]:
+        of = scores[(scores["step"] == p["step"]) & (scores["split"] == p["split"])]
+        table = of.pivot(index="query", columns="candidate", values="score")[[0, 1]].to_numpy()
+        gold = [*map(int, record["gold"][p["split"]].split())]
+        logs = [log(exp(row[g]) / sum(map(exp, row))) for row, g in zip(table, gold, strict=True)]
+        assert set(gold) == {0, 1}  # the third option is the first
+        assert p["log_likelihood"] == pytest.approx(np.mean(logs), rel=1e-5)
+        assert "macro_f1" not in p
