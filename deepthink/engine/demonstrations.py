@@ -25,7 +25,8 @@ class Demonstrations:
         ids: L token ids, special tokens included.
         spans: where each single demonstration stands among the L tokens, in reading order, if this
             is known. Tokens outside, such as a special first one, belong to none.
-        answers: which of the L tokens are the demonstrations' answers, if this is known.
+        answers: which of the L tokens are the demonstrations' answers, if this is known; empty
+            where truncation took an answer.
         seed: for refinements that draw at random.
 
     Attributes:
@@ -67,7 +68,7 @@ class Demonstrations:
         if not self.ids:
             raise UserError("think needs at least one demonstration token")
         self.spans = _checked(spans, "spans", self.length)
-        self._answers = _checked(answers, "answers", self.length)
+        self._answers = _checked(answers, "answers", self.length, may_be_empty=True)
         self.seed = seed
         self.operations = 0
         self._plain: Memory | None = None
@@ -96,6 +97,17 @@ class Demonstrations:
         for answer in self._answers:
             chosen[answer.start : answer.stop] = True
         return chosen.to(self.model.device)
+
+    @cached_property
+    def predictable_answers(self) -> Tensor:
+        """[L] bool: the answers' tokens that a token of their own demonstration comes before.
+
+        Where truncation took the beginning of the first demonstration, these may be fewer.
+        """
+        own = self.span_of
+        follows = torch.zeros_like(self.answers)
+        follows[1:] = (own[1:] == own[:-1]) & (own[1:] >= 0)
+        return self.answers & follows
 
     @cached_property
     def leave_one_out(self) -> Tensor:
@@ -242,13 +254,16 @@ def _followed(memory: Memory | None) -> bool:
     return memory is not None and torch.is_grad_enabled() and memory.requires_grad
 
 
-def _checked(ranges: Sequence[range] | None, name: str, length: int) -> tuple[range, ...] | None:
+def _checked(
+    ranges: Sequence[range] | None, name: str, length: int, may_be_empty: bool = False
+) -> tuple[range, ...] | None:
     """Ranges of tokens as they must be: not empty, in order, apart, within the L tokens."""
     if ranges is None:
         return None
     end = 0
     for span in ranges:
-        if not isinstance(span, range) or span.step != 1 or not end <= span.start < span.stop:
+        proper = isinstance(span, range) and span.step == 1 and end <= span.start <= span.stop
+        if not proper or not (span or may_be_empty):
             raise UserError(f"{name} must be ranges of tokens, one after the other, not {span!r}")
         end = span.stop
     if end > length:
