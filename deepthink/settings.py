@@ -5,7 +5,7 @@ from typing import Any
 
 from deepthink.errors import UserError, unknown
 
-POSITIONS = ("continued", "aligned")
+POSITIONS = ("continued", "aligned", "rotated")
 MEMORY_DTYPES = ("float32", "model")
 ANSWERS = ("text", "letter")
 ANSWER_SCORES = ("sum", "mean", "probability")

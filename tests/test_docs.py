@@ -189,9 +189,9 @@ def test_the_tables_name_every_config() -> None:
     assert set(first_column(page("sweeps.md"), "`experiment=`")) == {*experiments.names()}
     elsewhere = {"vanilla", "deepthink", "deepthink_curve", "repeat"}  # in the text beside it
     elsewhere |= {"permutations", "query_twice", "channel", "knn_prompting", "task_vector"}
-    elsewhere |= {"gain", "zero_tuning", "structured"}  # in method.md
-    methods = set(first_column(page("selection.md"), "`method=`")) - {"vanilla"}
-    assert methods == configs("method") - elsewhere
+    elsewhere |= {"gain", "zero_tuning", "structured"}
+    tables = [set(first_column(page(name), "`method=`")) for name in ("selection.md", "method.md")]
+    assert set.union(*tables) - {"vanilla"} - elsewhere == configs("method") - elsewhere
     assert all(f"`{name}`" in page("selection.md") + page("method.md") for name in elsewhere)
     launchers = first_column(page("sweeps.md"), "| what it is for")
     assert {word.split()[0] for word in launchers} == {f"launcher={n}" for n in configs("launcher")}
@@ -264,18 +264,20 @@ def test_the_rule_of_the_page_chooses_by_length(mine: str) -> None:
     assert job.method.iterations == 5
 
 
-def test_the_refinement_of_the_page_averages_all_readings(mine: str, tiny_folder: Path) -> None:
+def test_the_refinement_of_the_page_takes_smaller_and_smaller_steps(
+    mine: str, tiny_folder: Path
+) -> None:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(tiny_folder).eval()
     shown = Demonstrations(model, [5, 6, 7, 8])
-    first, second, third = refined(shown, REFINEMENTS.load({"name": "average"}, mine), 3)
+    first, second, third = refined(shown, REFINEMENTS.load({"name": "fading"}, mine), 3)
     present = shown.read(second, shown.length)
     for before, between, new, after in zip(
         first.keys, second.keys, present.keys, third.keys, strict=True
     ):
         assert not torch.equal(before, between)
-        assert torch.allclose(after, (2 * between + new) / 3, atol=1e-6)
+        assert torch.allclose(after, between + 0.05 * (new - between), atol=1e-6)
 
 
 def test_the_readout_of_the_page_takes_the_most_similar(mine: str) -> None:
@@ -323,7 +325,7 @@ def test_the_model_of_the_page_composes(mine: str) -> None:
     "words",
     [
         ("method=by_length",),
-        ("method.refinement.name=average", "+method.refinement.aligned=true"),
+        ("method.refinement.name=fading", "+method.refinement.aligned=true"),
         ("method.readout.name=most_alike", "+method.readout.anchors=6"),
         ("calibration.name=centred",),
     ],

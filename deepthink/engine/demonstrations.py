@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from deepthink.engine.flops import Costs, attended
 from deepthink.engine.memory import Memory
 from deepthink.engine.packing import ending_together, layout, pack
+from deepthink.engine.ranges import checked_ranges
 from deepthink.engine.support import check_model, iterated, vocabulary
 from deepthink.errors import UserError
 from deepthink.structures import GivenTokens, token_ids
@@ -25,7 +26,8 @@ class Demonstrations:
         ids: L token ids, special tokens included.
         spans: where each single demonstration stands among the L tokens, in reading order, if this
             is known. Tokens outside, such as a special first one, belong to none.
-        answers: which of the L tokens are the demonstrations' answers, if this is known.
+        answers: which of the L tokens are the demonstrations' answers, if this is known; empty
+            where truncation took an answer.
         seed: for refinements that draw at random.
         sequences: M ranges that the L tokens fall into, each read by itself; None: one. This is
             structured prompting (Hao et al. 2022, arXiv 2212.06713): all sequences end at one
@@ -71,9 +73,11 @@ class Demonstrations:
         self.ids = token_ids(ids, vocabulary(model), "demonstration_ids")
         if not self.ids:
             raise UserError("think needs at least one demonstration token")
-        self.spans = _checked(spans, "spans", self.length)
-        self._answers = _checked(answers, "answers", self.length)
-        self.sequences = _checked(sequences, "sequences", self.length) or (range(self.length),)
+        self.spans = checked_ranges(spans, "spans", self.length)
+        self._answers = checked_ranges(answers, "answers", self.length, may_be_empty=True)
+        self.sequences = checked_ranges(sequences, "sequences", self.length) or (
+            range(self.length),
+        )
         self._check_sequences()
         self.seed = seed
         self.operations = 0
@@ -117,6 +121,17 @@ class Demonstrations:
         for answer in self._answers:
             chosen[answer.start : answer.stop] = True
         return chosen.to(self.model.device)
+
+    @cached_property
+    def predictable_answers(self) -> Tensor:
+        """[L] bool: the answers' tokens that a token of their own demonstration comes before.
+
+        Where truncation took the beginning of the first demonstration, these may be fewer.
+        """
+        own = self.span_of
+        follows = torch.zeros_like(self.answers)
+        follows[1:] = (own[1:] == own[:-1]) & (own[1:] >= 0)
+        return self.answers & follows
 
     @cached_property
     def leave_one_out(self) -> Tensor:
@@ -281,17 +296,3 @@ class Demonstrations:
 def _followed(memory: Memory | None) -> bool:
     """Whether autograd follows what is computed of a memory."""
     return memory is not None and torch.is_grad_enabled() and memory.requires_grad
-
-
-def _checked(ranges: Sequence[range] | None, name: str, length: int) -> tuple[range, ...] | None:
-    """Ranges of tokens as they must be: not empty, in order, apart, within the L tokens."""
-    if ranges is None:
-        return None
-    end = 0
-    for span in ranges:
-        if not isinstance(span, range) or span.step != 1 or not end <= span.start < span.stop:
-            raise UserError(f"{name} must be ranges of tokens, one after the other, not {span!r}")
-        end = span.stop
-    if end > length:
-        raise UserError(f"{name} reach to token {end}, but the demonstrations have {length}")
-    return tuple(ranges)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from deepthink.engine import blocked_attention
+from deepthink.engine import blocked_attention, blocked_gradient
 from deepthink.engine.attention import merge, over_itself, over_memory
 from deepthink.engine.layout import Layout
 from deepthink.engine.prepack import multiplies
@@ -31,8 +31,9 @@ def attended(
     [1.0, 2.0]
     """
     followed = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, *(past or ())))
-    if not followed and multiplies(q, k, v):
-        return blocked_attention.attended(q, k, v, past, scale, window, layout)
+    if multiplies(q, k, v):
+        kernel = blocked_gradient.attended if followed else blocked_attention.attended
+        return kernel(q, k, v, past, scale, window, layout)
     if not followed and q.is_cuda:
         from deepthink.engine import cuda_attention  # slow to import, and of no use without a GPU
 

@@ -76,7 +76,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """The weight is converted back, one layer at a time: a copy, which costs no product."""
-        return gradient @ ctx.weight.to_dense(), None, None
+        return product(gradient, ctx.weight.to_dense().T), None, None
 
 
 def prepack(model: PreTrainedModel) -> PreTrainedModel:

@@ -102,7 +102,7 @@ def _apart(model: PreTrainedModel, wide: torch.dtype) -> float:
     shots = [(7 * i * i + i + 5) % min(rows, 83) for i in range(length)]
     places = torch.arange(6, device=device)
     branches = Layout(places % 3, (3, 3), 2, places.view(2, 3), places)
-    with _widened(model, wide) as last, torch.no_grad():
+    with widened(model, wide) as last, torch.no_grad():
         with routed(model) as forward:
             keys, values = forward.read(shots, single(length, device), None, start=0)
             memory = Memory(tuple(keys), tuple(values), step=1)
@@ -114,12 +114,18 @@ def _apart(model: PreTrainedModel, wide: torch.dtype) -> float:
 
 
 @contextmanager
-def _widened(model: PreTrainedModel, dtype: torch.dtype) -> Iterator[Callable[[Tensor], Tensor]]:
+def widened(model: PreTrainedModel, dtype: torch.dtype) -> Iterator[Callable[[Tensor], Tensor]]:
     """Have a model compute in another precision, one layer's weights at a time.
 
     Embeddings are looked up as they are and then converted; the output layer is left as it is, and
     what it was given is taken. Yields a function from a forward's logits [B, V] to what is compared
     of it, [B, …]. The weights are the model's own again afterwards, to the bit.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=29)).eval()
+    >>> with widened(model, torch.float64) as last, torch.no_grad():
+    ...     last(model(torch.tensor([[5, 6]]), use_cache=False).logits[:, -1]).dtype
+    torch.float64
     """
     layers = model.config.get_text_config().num_hidden_layers
     stacks = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList)]

@@ -7,6 +7,8 @@ vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +43,7 @@ def think(
     memory: KeyValues = []
     velocity: list[Tensor] = []
     for step in range(1, iterations + 1):
-        begin = length if memory and positions == "continued" else 0
+        begin = length if memory and positions != "aligned" else 0
         out = model(
             ids,
             attention_mask=torch.ones_like(ids).repeat(1, 2 if memory else 1),
@@ -50,6 +52,8 @@ def think(
             use_cache=True,
         )
         present = [(k[:, :, -length:], v[:, :, -length:]) for k, v, _ in out.past_key_values]
+        if memory and positions == "rotated":
+            present = [(_rotated_back(model, k, i, length), v) for i, (k, v) in enumerate(present)]
         if step == 1:
             memory = present
         else:
@@ -62,6 +66,24 @@ def think(
             new = [o + step_size * m for o, m in zip(old, velocity, strict=True)]
             memory = list(zip(new[::2], new[1::2], strict=True))
         yield memory
+
+
+def _rotated_back(model: PreTrainedModel, keys: Tensor, layer: int, distance: int) -> Tensor:
+    """A layer's keys [1, G, L, D], each pair of dimensions turned back by so many positions."""
+    body: Any = model.get_decoder()
+    rotary = body.rotary_emb
+    named = (
+        [model.config.layer_types[layer]]
+        if "layer_type" in signature(rotary.forward).parameters
+        else []
+    )
+    place = torch.tensor([[distance]], device=keys.device)
+    cos, sin = (x[0, 0] for x in rotary(keys, place, *named))
+    scale = torch.hypot(cos, sin)
+    turning, rest = keys.split([len(cos), keys.shape[-1] - len(cos)], dim=-1)
+    first, second = turning.chunk(2, dim=-1)
+    swapped = torch.cat([-second, first], dim=-1)
+    return torch.cat([turning * (cos / scale) - swapped * (sin / scale), rest], dim=-1)
 
 
 @torch.no_grad()

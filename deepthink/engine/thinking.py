@@ -46,7 +46,8 @@ def think(
         step_size: η in [0, 1], by default 0.01; 0 leaves the history as it is.
         momentum: β in [0, 1), by default 0; the authors' program defaults to 0.9, Eq. 4 has none.
         positions: where the present tokens stand at t ≥ 2: "continued" after the history,
-            L … 2L-1 (Appendix D), the default, or "aligned" with it, 0 … L-1.
+            L … 2L-1 (Appendix D), the default; "aligned" with it, 0 … L-1; or "rotated", after it
+            but with keys that are rotated back by L before the blend, for rotary models.
         memory_dtype: "float32", the default, keeps a master copy at least that wide whatever the
             model's dtype; "model" keeps the memory in the model's dtype, as the authors' bf16
             program does.

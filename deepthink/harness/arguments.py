@@ -64,7 +64,7 @@ class Thinking:
     @property
     def doubles(self) -> bool:
         """Whether thinking reaches twice as many positions as the demonstrations have tokens."""
-        return self.iterations > 1 and self.options.get("positions") == "continued"
+        return self.iterations > 1 and self.options.get("positions", "aligned") != "aligned"
 
 
 def arguments(given: Mapping[str, Any]) -> tuple[Arguments, Thinking]:

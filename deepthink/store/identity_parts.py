@@ -38,7 +38,7 @@ class Thinking(Part):
     momentum: StrictFloat | None = None
     """β: the factor by which the last step is repeated."""
     positions: StrictStr | None = None
-    """The positions of rereading: "continued" takes L…2L, "aligned" takes 0…L."""
+    """The positions of rereading: "continued" and "rotated" take L…2L, "aligned" takes 0…L."""
     memory_dtype: StrictStr | None = None
     """The dtype of the memory between two iterations: "float32" or "model"."""
 

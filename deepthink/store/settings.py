@@ -50,7 +50,7 @@ class MethodSetting:
     step_size: StrictFloat
     """η."""
     positions: StrictStr
-    """The positions of rereading: "continued" or "aligned"."""
+    """The positions of rereading: "continued", "aligned" or "rotated"."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,12 +100,11 @@ def evaluate(
     own = OwnAnswers.of(lm.model, groups, config)
     for number, group in enumerate(groups):
         encoded, origin, before = group.encoded, None, 0
-        answers_left = [*filter(None, encoded.answers)]  # truncation may have taken the first
         shown = Demonstrations(
             lm.model,
             encoded.demonstrations,
             encoded.spans,
-            answers_left,
+            encoded.answers,
             config.draw,
             encoded.sequences,
         )

@@ -129,7 +129,7 @@ def predict(
             learning.
         step_size: η, by default 0.01, as in `deepthink.think`.
         momentum: β, by default 0, as in `deepthink.think`.
-        positions: "continued", the default, or "aligned", as in `deepthink.think`.
+        positions: "continued", the default, "aligned" or "rotated", as in `deepthink.think`.
         memory_dtype: "float32", the default, or "model", as in `deepthink.think`.
         every_step: whether the frame has rows for every t = 1 … T, or for T alone.
         seam: as in `deepthink.encode`.

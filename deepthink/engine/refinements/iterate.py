@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.memory import Memory
+from deepthink.engine.refinements._rereading import reader
 from deepthink.settings import THINKING, check_thinking
 
 
@@ -32,12 +33,12 @@ def refine(
     """
     check_thinking(THINKING.iterations, step_size, momentum, positions, memory_dtype)
     dtype = shown.model.dtype if memory_dtype == "model" else None
+    read = reader(shown, positions, dtype)
     history = shown.read(dtype=dtype)
-    start = shown.begin if positions == "continued" else 0
     velocity: Memory | None = None
     while True:
         yield history
-        gradient = shown.read(history, start, dtype).minus(history)
+        gradient = read(history).minus(history)
         if velocity is None or momentum == 0:
             velocity = gradient
         else:
