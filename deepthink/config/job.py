@@ -261,9 +261,13 @@ class Config:
         if self.task.given:
             return False
         method = self.method
-        plainly = method.iterations == 1 or method.refinement["name"] == "iterate"
-        draws = not plainly or self.calibration["name"] != "none"
-        return draws or RULES.constant("SEEDED", method.selector, self.plugins, True)
+        plain = (
+            (method.iterations == 1 or method.refinement["name"] == "iterate")
+            and method.readout["name"] == "candidates"
+            and self.calibration["name"] == "none"
+            and not self.readings
+        )
+        return not plain or RULES.constant("SEEDED", method.selector, self.plugins, True)
 
     @property
     def draw(self) -> int:

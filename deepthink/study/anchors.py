@@ -38,7 +38,7 @@ def anchors(lm: LM, group: Prompts, splits: Splits, config: Config, count: int) 
     Raises:
         UserError: no row is left.
     """
-    indices = drawn(splits, group.selection.indices, count, config.seed)
+    indices = drawn(splits, group.selection.indices, count, config.draw)
     encoded = further(lm, group, [splits.pool[i] for i in indices], config) if indices else None
     sizes = encoded.sizes if encoded else []
     room = None if lm.positions is None else lm.positions - len(group.encoded.demonstrations)

@@ -234,7 +234,7 @@ class Readout:
 
     def _anchors(self, group: Prompts, count: int) -> Rows:
         """Those of a group, which are encoded once for all steps."""
-        key = group.queries, count
+        key = tuple(group.encoded.demonstrations), count
         if key not in self._drawn:
             self._drawn[key] = anchors(self._lm, group, self._splits, self._config, count)
         return self._drawn[key]

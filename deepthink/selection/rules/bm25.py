@@ -12,6 +12,9 @@ from deepthink.selection.balance import Selection, check_count
 from deepthink.selection.pool import Pool
 from deepthink.selection.rules._nearest import nearest_last
 
+SEEDED = False
+"""The choice and its order are the same for all seeds."""
+
 
 def select(
     pool: Pool,

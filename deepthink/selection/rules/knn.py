@@ -9,6 +9,9 @@ from deepthink.selection.outer import CELLS, squares
 from deepthink.selection.pool import Center, Pool
 from deepthink.selection.rules._nearest import nearest_last
 
+SEEDED = False
+"""The choice and its order are the same for all seeds."""
+
 
 def select(pool: Pool, count: int, rng: np.random.Generator, center: Center) -> list[Selection]:
     """For each query the `count` examples of highest cosine, the most similar next to the query.
