@@ -189,6 +189,7 @@ def test_the_tables_name_every_config() -> None:
     assert set(first_column(page("sweeps.md"), "`experiment=`")) == {*experiments.names()}
     elsewhere = {"vanilla", "deepthink", "deepthink_curve", "repeat"}  # in the text beside it
     elsewhere |= {"permutations", "query_twice", "channel", "knn_prompting", "task_vector"}
+    elsewhere |= {"hidden_calibration"}
     elsewhere |= {"gain", "zero_tuning", "structured"}
     tables = [set(first_column(page(name), "`method=`")) for name in ("selection.md", "method.md")]
     assert set.union(*tables) - {"vanilla"} - elsewhere == configs("method") - elsewhere
