@@ -68,6 +68,13 @@ def test_hidden_slots_have_no_gradient(kind: str, window: int | None) -> None:
         assert slope[:, -1].any()
 
 
+@pytest.mark.parametrize("window", [None, 9])
+def test_gains_of_slots_are_in_the_gradient(window: int | None) -> None:
+    places = packed("chains", (2, 7, 19))
+    weighed = replace(places, gains=((10, -1.5), (20, 0.7)))
+    check(*drawn(len(places.depths), 30), window, weighed)
+
+
 def test_a_memory_whose_rows_do_not_follow_each_other_takes_no_longer() -> None:
     """As `clone` leaves what a model's layers gave: oneDNN alone would take much longer."""
     places = packed("chains", (20, 30, 40))

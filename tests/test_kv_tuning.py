@@ -263,3 +263,13 @@ def test_a_memory_is_tuned_in_the_dtype_that_is_asked_for(memory_dtype: str) -> 
     numbers = sum(tensor.numel() for tensor in first.tensors)
     # steps of 1e-3 are rounded away where bfloat16 numbers lie further apart
     assert (moved < 0.8 * numbers) == (memory_dtype == "model")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ["kv_tuning", "mezo", "average"])
+def test_groups_at_equal_positions_keep_their_gains(name: str, dtype: torch.dtype) -> None:
+    groups = (range(15), range(15, 23))
+    demonstrations = shown(tiny("llama", dtype), sequences=groups)
+    first, *_, last = refined(demonstrations, REFINEMENTS.load({"name": name}), 3)
+    assert (last.runs, last.groups) == (first.runs, first.groups)
+    assert last.runs

@@ -138,6 +138,7 @@ def _over_memory(
     limit = sight.cutting(layout, window, length)
     name = ("hidden", length, limit)
     hidden = sight.once(layout, name, lambda: sight.bias(sight.memory(layout, length, limit)))
+    gains = sight.gains(layout, torch.float32) if layout.gains else None
     slopes = torch.empty_like(past[0]), torch.empty_like(past[1])
     # oneDNN is slow where rows do not follow each other in memory
     whole = [part.contiguous() for part in past]
@@ -146,7 +147,7 @@ def _over_memory(
         queries, ups, sums, own = (
             x[group].flatten(0, 1) for x in (rows.queries, rows.slopes, rows.sums, totals)
         )
-        scores = product(queries, keys)
+        scores = product(queries, keys, gains)
         scores.unflatten(0, (-1, shared)).add_(hidden[:, None])
         weights = torch.softmax(torch.cat((scores, own), dim=-1), -1)
         share[group] = weights[:, length:].unflatten(0, (-1, shared))

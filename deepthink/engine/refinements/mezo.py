@@ -1,6 +1,7 @@
 """MeZO on the memory: what kv_tuning descends on, by two forwards a step and no gradient."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -81,4 +82,4 @@ def noise(memory: Memory, generator: torch.Generator) -> Memory:
         return torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype).to(tensor.device)
 
     keys, values = (tuple(map(drawn, tensors)) for tensors in (memory.keys, memory.values))
-    return Memory(keys, values, memory.step)
+    return replace(memory, keys=keys, values=values, origin=None)
