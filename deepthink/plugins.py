@@ -1,4 +1,4 @@
-"""Rules, refinements and calibrations: one file each, here or in a plugin, which a config names.
+"""Rules, refinements, readouts and calibrations: one file each, here or in a plugin.
 
 A file belongs to one kind and holds one function. Its options are the function's further arguments,
 whose annotations say what they may be. A config names the file and gives the options' values:
@@ -9,6 +9,7 @@ The file is looked for in this package, in installed plugins, and in the folder 
 
     FOLDER/rules/<name>.py           select(pool, count, rng, **options)
     FOLDER/refinements/<name>.py     refine(shown, **options)
+    FOLDER/readouts/<name>.py        read(ask, **options)
     FOLDER/calibrations/<name>.py    calibrate(scores, ask, **options)
     FOLDER/conf/…                    further methods, tasks and models, as in conf/
 
@@ -196,6 +197,16 @@ REFINEMENTS = Kind(
 )
 """How a memory is thought over: see `deepthink.engine.refinements`."""
 
+READOUTS = Kind(
+    name="readout",
+    folder="readouts",
+    package="deepthink.study.readouts",
+    function="read",
+    given=("ask",),
+    remedy="set +method.readout.OPTION=VALUE",
+)
+"""How a memory becomes scores of the candidates: see `deepthink.study.readouts`."""
+
 CALIBRATIONS = Kind(
     name="calibration",
     folder="calibrations",
@@ -207,7 +218,7 @@ CALIBRATIONS = Kind(
 """How scores are corrected before the highest wins: see `deepthink.study.calibrations`."""
 
 
-FOLDERS = (*(kind.folder for kind in (RULES, REFINEMENTS, CALIBRATIONS)), "conf")
+FOLDERS = (*(kind.folder for kind in (RULES, REFINEMENTS, READOUTS, CALIBRATIONS)), "conf")
 """What a plugin may hold."""
 
 

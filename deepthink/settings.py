@@ -99,6 +99,27 @@ def check_iterations(iterations: int) -> None:
         raise UserError(f"iterations is {iterations}: T must be {MOST_ITERATIONS:,} or less")
 
 
+def check_groups(groups: int, seam: str, copies: int) -> None:
+    """Raise UserError for a number of groups below 1, or several where there can be one only.
+
+    >>> check_groups(2, "joint", copies=1)
+    Traceback (most recent call last):
+    deepthink.errors.UserError: seam=joint reads demonstrations and query as one text: …
+    """
+    if groups < 1:
+        raise UserError(f"groups is {groups}: it must be 1 or more")
+    if groups > 1 and seam == "joint":
+        raise UserError(
+            "seam=joint reads demonstrations and query as one text, but no text goes on from "
+            f"{groups} groups of demonstrations: take seam=apart, or one group"
+        )
+    if groups > 1 and copies > 1:
+        raise UserError(
+            f"{copies} copies of the demonstrations and {groups} groups of them are two methods: "
+            "set method.copies=1 or method.groups=1"
+        )
+
+
 def scored_steps(scored: str, iterations: int) -> list[int]:
     """After which of T iterations queries are scored, t = 1 and T always among them.
 

@@ -108,7 +108,9 @@ def corpus(*texts: str, template: str = "Review: {text}\nSentiment:") -> Corpus:
 
 def asked(name: str, pool: Corpus, seed: int = 0) -> list[str]:
     texts = Calibration.of({"name": name}, corpus=pool, seed=seed).texts
-    return [str(getattr(text, "text", getattr(text, "query", text))) for text in texts]
+    return [
+        str(getattr(text, "text", None) or getattr(text, "query", None) or text) for text in texts
+    ]
 
 
 def test_domain_asks_about_random_words_of_the_pool() -> None:

@@ -258,3 +258,15 @@ def test_older_files_of_scores_are_read(tmp_path: Path) -> None:
     assert len(score_files.of_rows(table)) == 2
     assert calibrating.Calibration.of({"name": "contextual"}).texts == ()
     assert np.array_equal(score_files.of_rows(table)["score"], [-1.0, -2.0])
+
+
+@pytest.mark.parametrize("words", [["readings=[domain]"], ["calibration=pmi"]])
+def test_rows_that_cannot_be_asked_about_are_refused_before_a_model_is_loaded(
+    run: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    letters: Callable[[list[int]], list[str]],
+    words: list[str],
+) -> None:
+    monkeypatch.setattr(loading, "load", lambda *_, **__: pytest.fail("a model was loaded"))
+    code, _, err = run(*letters([4]), "task.answer=text", "test_size=6", "dev_size=6", *words)
+    assert_one_line(code, err, "answers of their own")

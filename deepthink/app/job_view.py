@@ -17,18 +17,17 @@ from deepthink.study.jobs import Outcome
 def show(outcome: Outcome, console: Console, metrics: bool = False) -> None:
     """Print a job's curve as a table, what was unusual, and the record's path.
 
-    metrics: as in `show_result`.
+    metrics: whether the metrics besides accuracy are printed too.
     """
-    show_result(outcome, console, metrics)
+    show_result(outcome, console)
+    if metrics:
+        metrics_view.show(outcome.record, console)
     verb = "wrote" if outcome.scores is not None else "read, not run again (force=true does):"
     console.print(f"{verb} {outcome.path}", highlight=False, soft_wrap=True)
 
 
-def show_result(outcome: Outcome, console: Console, metrics: bool = False) -> None:
-    """Print a job's curve as a table, the cost of its selection, and what was unusual.
-
-    metrics: whether a second table has the metrics besides accuracy, where the record has them.
-    """
+def show_result(outcome: Outcome, console: Console) -> None:
+    """Print a job's curve as a table, the cost of its selection, and what was unusual."""
     record = outcome.record
     key = record.identity
     title = f"{record.config.model.name} · {key.task.name} · seed {key.seed}"
@@ -38,8 +37,6 @@ def show_result(outcome: Outcome, console: Console, metrics: bool = False) -> No
         _show_open(outcome, console)
     else:
         console.print(_curve(record, console.width))
-        if metrics and (table := metrics_view.table(record, console.width)) is not None:
-            console.print(table)
     stages = record.selection.stages
     if len(stages) > 1:
         console.print(_stages(stages, console.width))

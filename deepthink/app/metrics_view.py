@@ -1,5 +1,6 @@
 """The metrics of a job besides accuracy, in the terminal."""
 
+from rich.console import Console
 from rich.table import Table
 
 from deepthink.app.terminal import plain_table
@@ -9,8 +10,14 @@ from deepthink.store.schema import Record
 _MISSING = "–"
 
 
+def show(record: Record, console: Console) -> None:
+    """Print the metrics, if the record has any: earlier ones have none."""
+    if (made := table(record, console.width)) is not None:
+        console.print(made)
+
+
 def table(record: Record, width: int) -> Table | None:
-    """A row for every scored t; None if the record has no metric, as earlier ones have none.
+    """A row for every scored t; None if the record has no metric.
 
     Columns are macro-F1, the mean log-likelihood of the gold answer among the candidates in nats
     (log p), and the expected calibration error (ECE) of every split. The last one is the mean

@@ -29,7 +29,9 @@ class MethodSpec:
     selector: `name` of a module in deepthink/selection/rules and the options of its `select`.
     refinement: `name` of a module in deepthink/engine/refinements, and those of its options that
         are not fields below.
+    readout: `name` of a module in deepthink/study/readouts and the options of its `read`.
     copies: how many times the prompt has the demonstrations.
+    groups: into how many groups they are shared out, each of which is read by itself.
     orders: P, in how many orders they are read; a candidate's probability is the mean over these.
     query: whether a query is written "once" or "twice", see `deepthink.tasks.prompts`.
     direction: what is scored, the answer behind the text ("direct") or the text behind the answer
@@ -37,12 +39,14 @@ class MethodSpec:
     scored: after which iterations queries are scored, see `deepthink.settings.scored_steps`.
     The rest are the arguments of `deepthink.think`.
 
-    Not measured: refinement, orders, query, direction, momentum, memory_dtype.
+    Not measured: refinement, readout, groups, orders, query, direction, momentum, memory_dtype.
     """
 
     selector: dict[str, Any]
     refinement: dict[str, Any]
+    readout: dict[str, Any]
     copies: int
+    groups: int
     orders: int
     query: str
     direction: str
@@ -56,6 +60,7 @@ class MethodSpec:
     def __post_init__(self) -> None:
         check_named("method.selector", self.selector, "method=vanilla does")
         check_named("method.refinement", self.refinement, "iterate")
+        check_named("method.readout", self.readout, "candidates")
         check_at_least("method.copies", self.copies, 1)
         if self.copies > MOST_COPIES:
             raise UserError(f"method.copies is {self.copies}: it must be {MOST_COPIES:,} or less")
@@ -126,8 +131,11 @@ class MethodSpec:
         parts = [] if chosen == "random" else [chosen]
         refinement = self.refinement["name"]
         thinking = "deepthink" if refinement == "iterate" else refinement
-        parts += ["repeat"] * (self.copies > 1) + ["permutations"] * (self.orders > 1)
+        parts += ["repeat"] * (self.copies > 1) + ["structured"] * (self.groups > 1)
+        parts += ["permutations"] * (self.orders > 1)
         parts += ["query_twice"] * (self.query == "twice")
         parts += ["channel"] * (self.direction == "channel")
         parts += [thinking] * (self.iterations > 1)
+        readout = self.readout["name"]
+        parts += [readout] * (readout != "candidates")
         return "+".join(parts) or "vanilla"

@@ -12,7 +12,9 @@ from torch import Tensor
 from deepthink.engine.forward import Forward
 from deepthink.engine.layout import single
 from deepthink.engine.memory import Memory
+from deepthink.engine.out_of_memory import allocating
 from deepthink.engine.packing import Packed, common_beginning, layout
+from deepthink.engine.token_budget import TokenBudget
 from deepthink.engine.transfer import sent
 from deepthink.errors import UserError
 from deepthink.structures import Tokens
@@ -54,7 +56,8 @@ def share_beginning(
 ) -> tuple[Memory | None, Sequence[Tokens]]:
     """Move the tokens that all queries begin with into the memory, or make one of them.
 
-    Exact, since every query sees those tokens in the same context: the memory alone.
+    Exact, since every query sees those tokens in the same context: the memory alone. They are the
+    queries' own and have no gain.
     """
     shared = common_beginning(queries)
     if not shared:
@@ -75,7 +78,28 @@ def grown(forward: Forward, memory: Memory | None, tokens: Tokens) -> Memory | N
 
 def _begin(memory: Memory | None) -> int:
     """The position of a query's first token."""
-    return memory.length if memory else 0
+    return memory.begin if memory else 0
+
+
+def in_batches(
+    packs: Sequence[Packed], budget: TokenBudget, run: Callable[[list[int]], T]
+) -> Iterator[tuple[list[int], T]]:
+    """Run packs by their indices, shortest first, as many at a time as the budget holds.
+
+    Yields the indices that were run together, and what `run` made of them. The budget is halved
+    where they do not fit into memory; UserError where a single one does not.
+    """
+    waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
+    while waiting:
+        taken = waiting[: budget.fitting([packs[i] for i in waiting])]
+        try:
+            with allocating():
+                result = run(taken)
+        except torch.OutOfMemoryError:
+            budget.give_way([packs[i] for i in taken])
+            continue
+        del waiting[: len(taken)]
+        yield taken, result
 
 
 def states_of(forward: Forward, memory: Memory | None, group: Sequence[Packed]) -> GroupStates:

@@ -246,7 +246,7 @@ def _stopping(runs: Runs, drawn: Sequence[Drawn]) -> Iterator[str]:
     if not grids:
         return
     yield "## When to stop\n"
-    yield f"{regrets.NOTE}\n"
+    yield prose.STOPPING.format(note=regrets.NOTE)
     for subject, content in grids:
         yield f"### {subject}\n"
         yield from _images("stopping", drawn, subject)

@@ -85,6 +85,11 @@ RIVALS = (
     'any of them is significantly ahead of it (95 %, Holm over all of them), else "undecided".\n'
 )
 
+STOPPING = (
+    "Rules that choose t against the best t on test. In the figure, the area of a mark is the part "
+    "of the draws in which a rule chose this t. {note}\n"
+)
+
 TABLES = (
     "The page leaves out models of the paper that have no record. The files {links} show every "
     "cell, and the command that fills it if it is empty. Beside each `.md` file there is a `.tex` "

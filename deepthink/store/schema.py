@@ -127,7 +127,7 @@ class Flops(Part):
     scoring: StrictInt
     """Of scoring dev and test once."""
     anchors: StrictInt = 0
-    """Of what a readout reads besides the queries, once."""
+    """Of whatever else a readout reads at each scored step, such as labelled rows of the pool."""
     texts: StrictInt = 0
     """Of scoring once what calibrations ask besides, that of the job and its `readings`. What
     stands without demonstrations is counted too, although it is scored at the first step alone."""
@@ -150,15 +150,15 @@ class Seconds(Part):
     score: StrictFloat
     """Scoring dev and test after every scored iteration."""
     anchors: StrictFloat = 0.0
-    """Of what a readout reads besides the queries."""
+    """Whatever else a readout reads, after every scored iteration."""
     left_out: StrictFloat = 0.0
     """Asking for the demonstrations' own answers after every scored iteration."""
 
     @property
     def all(self) -> float:
         """The whole job."""
-        parts = (self.load, self.select, self.tokenise, self.think, self.score, self.left_out)
-        return sum(parts)
+        before = self.load + self.select + self.tokenise + self.think
+        return before + self.score + self.anchors + self.left_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +229,9 @@ class Record(Part):
     records do not have it, and their scores are not read."""
     open: tuple[OpenPoint, ...] = ()
     """One point for every scored iteration of an open task. Other tasks do not have it."""
+    readout: tuple[dict[str, Any], ...] = ()
+    """What a readout noted, such as the layer that it chose: an object for every scored iteration
+    and group, with `step` and names that the readout chose. Most readouts note nothing."""
     left_out: tuple[LeftOut, ...] = ()
     """One for every scored iteration. It is left out at T = 1, of open tasks, where queries have
     demonstrations of their own, where fewer than two different demonstrations are left to ask

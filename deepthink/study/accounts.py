@@ -22,7 +22,8 @@ def operations(
     return Flops(
         selection=Costs.of(lm.model).token * sum(stage.tokens for stage in pool.stages),
         thinking=evaluated.thinking,
-        scoring=scoring(lm, [group.encoded for group in groups]),
+        scoring=evaluated.spent.queries,
+        anchors=evaluated.spent.anchors,
         texts=scoring(lm, [*(group.texts for group in groups), groups[0].alone]),
         left_out=evaluated.asking,
     )
@@ -122,5 +123,6 @@ def seconds(laps: Mapping[str, float]) -> Seconds:
         tokenise=laps["tokenise"],
         think=laps["think"],
         score=laps["score"],
+        anchors=laps.get("anchors", 0.0),
         left_out=laps.get("left_out", 0.0),
     )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from deepthink.study.open_scores import OpenScores
 from deepthink.study.points import point, rounded
 from deepthink.study.prompting import Prompts
 from deepthink.study.reading import Readings
+from deepthink.study.reading_out import Readout, Spent
 from deepthink.study.reuse import PlainReading, Scores
 from deepthink.study.step_scores import StepScores
 from deepthink.study.writing import answers
@@ -43,6 +45,8 @@ class Evaluated:
 
     thinking: operations of each iteration, summed over the groups.
     reused: what an earlier job of this process had scored at t = 1.
+    spent: operations of what the readout asked at each scored step.
+    notes: those of the readout, of every scored step and group.
     scores: the table of `deepthink.store.scores`.
     open: the points of an open task, whose curve is empty.
     left_out: one for each scored step, see `left_out.OwnAnswers`. asking: operations of each.
@@ -52,6 +56,8 @@ class Evaluated:
     drift: tuple[Drift, ...]
     thinking: tuple[int, ...]
     reused: tuple[Encoded, ...]
+    spent: Spent
+    notes: tuple[dict[str, Any], ...]
     scores: pd.DataFrame
     open: tuple[OpenPoint, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
@@ -90,11 +96,18 @@ def evaluate(
     thinking = [0] * config.method.iterations
     refine = REFINEMENTS.load(config.method.refining(config.plugins), config.plugins)
     scoring = _Scoring(lm, config, budget, watch)
+    readout = Readout(lm, splits, config, budget, clock.lap, watch.advance)
     own = OwnAnswers.of(lm.model, groups, config)
     for number, group in enumerate(groups):
         encoded, origin, before = group.encoded, None, 0
+        answers_left = [*filter(None, encoded.answers)]  # truncation may have taken the first
         shown = Demonstrations(
-            lm.model, encoded.demonstrations, encoded.spans, encoded.answers, config.draw
+            lm.model,
+            encoded.demonstrations,
+            encoded.spans,
+            answers_left,
+            config.draw,
+            encoded.sequences,
         )
         for memory in refined(shown, refine, config.method.iterations):
             thinking[memory.step - 1] += shown.operations - before
@@ -106,7 +119,8 @@ def evaluate(
             if keep is not None:
                 keep(memory, number)
                 clock.lap("keep")
-            rows = scoring.rows(memory, group)
+            rows = readout.rows(memory, group, partial(scoring.rows, memory, group))
+            check_numbers(rows, config.model.name, step)
             measured = scores[step]
             if isinstance(measured, StepScores):
                 measured.add(group, rows, scoring.texts(memory, group))
@@ -128,6 +142,8 @@ def evaluate(
         drift=tuple(_mean_drift(step, parts) for step, parts in drifts.items()),
         thinking=tuple(thinking),
         reused=tuple(scoring.reused),
+        spent=readout.spent.each(len(scores)),
+        notes=tuple(readout.notes),
         scores=_table(scores),
         open=tuple(points.open),
         left_out=own.all if own else (),
@@ -176,12 +192,12 @@ class _Scoring:
         self._alone: Scores | None = None
 
     def rows(self, memory: Memory, group: Prompts) -> Scores:
-        """The scores of a group's queries; UserError if they are NaN."""
+        """The scores of the candidates of a group's queries (Eq. 1)."""
         rows, known = self._at(memory, group.asked, self._watch.advance)
         if known:
             self.reused.append(group.encoded)
             self._watch.advance(len(rows))
-        return self._checked(rows, memory)
+        return rows
 
     def texts(self, memory: Memory, group: Prompts) -> Scores:
         """The scores of all texts, first of those behind the demonstrations; UserError if NaN."""
@@ -193,9 +209,7 @@ class _Scoring:
         if self._alone is None:
             alone = group.alone
             self._alone = self._of(None, alone, _ignored) if alone.queries else []
-        return self._checked([*rows, *self._alone], memory)
-
-    def _checked(self, rows: Scores, memory: Memory) -> Scores:
+        rows = [*rows, *self._alone]
         check_numbers(rows, self._config.model.name, memory.step)
         return rows
 

@@ -35,7 +35,9 @@ class OwnAnswers:
 
     def __init__(self, model: PreTrainedModel, prompts: Prompts, asked: Sequence[range]) -> None:
         encoded = prompts.encoded
-        self._shown = Demonstrations(model, encoded.demonstrations, encoded.spans, asked)
+        self._shown = Demonstrations(
+            model, encoded.demonstrations, encoded.spans, asked, sequences=encoded.sequences
+        )
         texts = _texts(prompts) * encoded.copies
         firsts = torch.tensor([*map(texts.index, texts), -1], device=model.device)
         owners = firsts[self._shown.span_of]
@@ -50,11 +52,14 @@ class OwnAnswers:
         """For the groups of a job; None where there is no t to choose, or nothing to ask.
 
         At T = 1 there is no choice, an open task is scored by other means, and several groups have
-        several memories. Where one demonstration is shown, leaving it out leaves no memory.
+        several memories. Where one demonstration is shown, leaving it out leaves no memory. Which
+        are left of groups that do not fit is not known.
         """
         if config.method.iterations == 1 or config.task.open or len(groups) > 1:
             return None
         encoded = groups[0].encoded
+        if encoded.sequences and encoded.kept < len(groups[0].shown):
+            return None
         places = [*zip(encoded.spans, encoded.answers, strict=True)]
         whole = places[int(encoded.truncated) : encoded.kept]
         asked = [answer for span, answer in whole if answer and span.start < answer.start]

@@ -11,7 +11,7 @@ from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
-from deepthink.plugins import REFINEMENTS, RULES
+from deepthink.plugins import READOUTS, REFINEMENTS, RULES
 from deepthink.progress import Watcher
 from deepthink.selection.balance import check_count
 from deepthink.selection.choosing import choose
@@ -26,6 +26,7 @@ from deepthink.study.jobs import Job
 from deepthink.study.points import in_words
 from deepthink.study.prompting import Prompts, prompted
 from deepthink.study.reading import Readings
+from deepthink.study.reading_out import check_readout
 from deepthink.study.texts import Corpus
 from deepthink.tasks.prediction import gold
 from deepthink.tasks.written_answers import libraries
@@ -37,8 +38,10 @@ def check(job: Job) -> None:
     libraries(job.config.task.open)
     RULES.load(job.config.method.selector, job.config.plugins)
     check_count(len(job.splits.pool), job.config.count)
-    Readings.of(job.config)
+    _readings(job)
     REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
+    READOUTS.load(job.config.method.readout, job.config.plugins)
+    check_readout(job.config, job.splits)
 
 
 def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
@@ -65,8 +68,7 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     with fitting("the demonstrations the selector tried do not fit"):
         chosen = choose(pool, config)
     clock.lap("select")
-    corpus = Corpus(tuple(example.text for example in splits.pool), config.task.parsed)
-    readings = Readings.of(config, corpus)
+    readings = _readings(job)
     groups = prompted(lm, chosen, splits.pool, scored, readings, config)
     clock.lap("tokenise")
     longest = max((group.encoded for group in groups), key=lambda part: len(part.demonstrations))
@@ -78,6 +80,14 @@ def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
     if evaluated.reused:
         watch.detail("the scores at t = 1 were known from an earlier job of this process")
     return _record(job, lm, pool, groups, evaluated, budget, clock), evaluated.scores
+
+
+def _readings(job: Job) -> Readings:
+    """The job's calibrations; UserError if one cannot be asked about its rows."""
+    pool = tuple(example.text for example in job.splits.pool)
+    readings = Readings.of(job.config, Corpus(pool, job.config.task.parsed))
+    readings.check([example for _, part in job.splits.scored() for example in part])
+    return readings
 
 
 def _keeping(
@@ -138,5 +148,6 @@ def _record(
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         open=evaluated.open,
+        readout=evaluated.notes,
         left_out=evaluated.left_out,
     )

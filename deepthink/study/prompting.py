@@ -65,13 +65,11 @@ def prompted(
     """Encode groups for a model.
 
     pool, scored: the examples to which the groups' indices and their queries refer. readings: their
-    texts have the candidates of the scored examples.
+    texts have the candidates of the scored examples, which are the same for all.
 
     Raises:
-        UserError: as `prompts.encode`, or there are texts and the scored examples differ in their
-            candidates.
+        UserError: as `prompts.encode`.
     """
-    readings.check(scored)
     corpus = Corpus(tuple(example.text for example in pool), config.task.parsed)
     candidates = scored[0].candidates
     asked = [Example(corpus.written(text), candidates, 0) for text in readings.behind]
@@ -94,10 +92,24 @@ def _prompts(
     )
     queries = [scored[place] for place in group.queries]
     template, query = config.task.parsed.prompt, config.method.query
-    whole = _encoded(lm, template, shown, [*queries, *asked], config, query)
+    how = config, query, lm.positions, config.method.copies
+    whole = _encoded(lm, template, shown, [*queries, *asked], *how)
     encoded, texts = _part(whole, slice(len(queries))), _part(whole, slice(len(queries), None))
     fronts = _fronts(lm, queries, encoded, config.task)
     return Prompts(group.selection, shown, group.queries, encoded, texts, alone, fronts)
+
+
+def further(
+    lm: loading.LM, group: Prompts, examples: Sequence[Example], config: Config
+) -> prompts.Encoded:
+    """Further queries behind a group's demonstrations, whether they fit there or not.
+
+    Raises:
+        UserError: as `prompts.encode`.
+    """
+    shown = group.shown[len(group.shown) - group.encoded.kept :]
+    template, copies = config.task.parsed.prompt, group.encoded.copies
+    return _encoded(lm, template, shown, examples, config, config.method.query, None, copies)
 
 
 def _encoded(
@@ -107,7 +119,10 @@ def _encoded(
     queries: Sequence[Example],
     config: Config,
     query: str,
+    limit: int | None,
+    copies: int,
 ) -> prompts.Encoded:
+    """As `prompts.encode`, in the way of a job."""
     return prompts.encode(
         lm.tokenizer,
         template,
@@ -115,13 +130,14 @@ def _encoded(
         queries,
         config.prompt.seam,
         config.prompt.overflow,
-        lm.positions,
-        config.method.copies,
+        limit,
+        copies,
         config.method.iterations > 1,
         config.task.delimiter,
         config.prompt.chat,
-        query,
-        config.method.direction,
+        groups=config.method.groups,
+        query=query,
+        direction=config.method.direction,
     )
 
 
@@ -138,7 +154,9 @@ def _alone(
     answers: list[list[list[int]]] = []
     for asked in readings.alone:
         template = f"{{text}}{asked.query}"
-        one = _encoded(lm, template, (), [Example("", candidates, 0)], config, "once")
+        query = [Example("", candidates, 0)]
+        how = config, "once", lm.positions, config.method.copies
+        one = _encoded(lm, template, (), query, *how)
         queries.append([*one.demonstrations, *one.queries[0]])
         answers.append(one.candidates[0])
     return prompts.Encoded([], queries, answers, kept=0, truncated=False, copies=1)

@@ -36,8 +36,8 @@ class PlainReading:
     """Everything that the scores after a plain reading are a function of.
 
     model: in eval mode, with the weights that it has at this moment.
-    encoded: the token ids of the demonstrations, of the queries and of their candidates, and which
-        of the last two are scored.
+    encoded: the token ids of the demonstrations, of the queries and of their candidates, into which
+        groups the demonstrations fall, and which of queries and candidates are scored.
     answer_score, budget: the scorer's, see `deepthink.engine.scoring.Scorer`.
     """
 
@@ -54,8 +54,8 @@ class PlainReading:
         """
         kept = KEPT.setdefault(self.model, Kept(LIMIT))
         encoded = self.encoded
-        asked = encoded.demonstrations, encoded.queries, encoded.candidates, encoded.direction
-        tokens, how = _digest(asked), self._how()
+        asked = (encoded.demonstrations, encoded.sequences, encoded.queries, encoded.candidates)
+        tokens, how = _digest((asked, encoded.direction)), self._how()
         digest = _digest((tokens, how))
         if (numbers := kept.find(digest)) is not None:
             rest = iter(numbers.tolist())

@@ -17,12 +17,13 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from deepthink.errors import UserError
-from deepthink.settings import QUERIES
-from deepthink.structures import Example, Tokens
+from deepthink.settings import QUERIES, check_groups
+from deepthink.structures import Example
 from deepthink.tasks.channel import Channel
 from deepthink.tasks.chat import Chat
 from deepthink.tasks.example_checks import check_different, check_settings, checked
-from deepthink.tasks.fitting import Fit, Sizes, fit
+from deepthink.tasks.fitting import Fit, Sizes, fit, holds_beginning, query_sizes
+from deepthink.tasks.grouping import shared_out, side_by_side
 from deepthink.tasks.templates import Plain, Shot, Writing
 from deepthink.tasks.tokens import (
     continuations,
@@ -54,6 +55,8 @@ class Encoded:
         one with the beginning of the next belongs to the first.
     answers: which of these ids are the answer's, the delimiter included, one range in each span (in
         the noisy channel, the text's). It is empty where truncation took the answer.
+    sequences: where each group of demonstrations stands among the L ids, its special tokens
+        included, if there are several. Each is read by itself.
     """
 
     demonstrations: list[int]
@@ -65,12 +68,13 @@ class Encoded:
     looks_special: int = 0
     spans: tuple[range, ...] = ()
     answers: tuple[range, ...] = ()
+    sequences: tuple[range, ...] = ()
     direction: str = "direct"
 
     @property
     def sizes(self) -> list[int]:
         """How many positions each query may take with its longest candidate fed."""
-        return _sizes(self.queries, self.candidates)
+        return query_sizes(self.queries, self.candidates)
 
     @property
     def longest(self) -> int:
@@ -82,7 +86,7 @@ class Encoded:
         """In how many queries the tokens of a candidate that is scored begin those of another."""
         if self.direction == "channel":
             return 0
-        return sum(map(_holds_beginning, self.candidates))
+        return sum(map(holds_beginning, self.candidates))
 
 
 def encode(
@@ -97,6 +101,7 @@ def encode(
     thinks: bool = False,
     delimiter: str = " ",
     chat: bool = False,
+    groups: int = 1,
     query: str = "once",
     direction: str = "direct",
 ) -> Encoded:
@@ -129,6 +134,9 @@ def encode(
     chat: whether the prompt is a chat, written by the tokenizer's own chat template: each
         demonstration is a turn of the user and one of the assistant, who answers without a
         delimiter. See `deepthink.tasks.chat`.
+    groups: into how many groups of neighbours the demonstrations are shared out. Each is a prompt
+        of its own, which has to fit by itself, and a query stands behind the longest. See
+        `deepthink.tasks.grouping`; not with seam "joint", and not with copies.
     query: "once", or "twice", which writes each query (in a chat, what its turn says) again behind
         a blank line. Demonstrations are written once.
     direction: "direct", or "channel", which writes the answer first and scores the text, see
@@ -140,6 +148,7 @@ def encode(
             apart, merges an answer with the template, or has no chat template that can be used.
     """
     check_settings(template, seam, overflow, copies, query, direction, chat)
+    check_groups(groups, seam, copies)
     demonstrations, queries = checked(demonstrations), checked(queries)
     if not queries:
         raise UserError("a prompt needs at least one query")
@@ -155,9 +164,13 @@ def encode(
         prompts = _of_channel(tokenizer, Channel(template, delimiter), demonstrations, queries)
     else:
         prompts = _prompts(tokenizer, writing, demonstrations, queries, seam == "joint")
-    shots = len(demonstrations)
-    shown = fit(prompts.measure, shots, queries, overflow, limit, copies, thinks)
-    return replace(prompts.encoded(shown), looks_special=looks_special, direction=direction)
+    parts = []
+    for shots in shared_out(prompts.shots, groups):
+        group = replace(prompts, shots=shots)
+        fits = fit(group.measure, len(shots), queries, overflow, limit, copies, thinks)
+        parts.append(group.encoded(fits))
+    whole = side_by_side(parts) if groups > 1 else parts[0]
+    return replace(whole, looks_special=looks_special, direction=direction)
 
 
 @dataclass(frozen=True)
@@ -183,7 +196,7 @@ class _Prompts:
         at_front = [0] if self.chat else []
         body, queries, places = self._tokenised([*self.shots[first:]] * copies, at_front)
         front = places[0] if places else len(self.special)
-        return Sizes(front, len(body), _sizes(queries, self.candidates))
+        return Sizes(front, len(body), query_sizes(queries, self.candidates))
 
     def encoded(self, shown: Fit) -> Encoded:
         """The prompts with these demonstrations, and where each of them stands."""
@@ -282,15 +295,3 @@ def _of_channel(
         chat=False,
         separate=texts,
     )
-
-
-def _sizes(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> list[int]:
-    """How many positions each query takes with its longest candidate, its last token not fed."""
-    rows = zip(queries, candidates, strict=True)
-    return [len(query) + max(map(len, words)) - 1 for query, words in rows]
-
-
-def _holds_beginning(candidates: Sequence[Tokens]) -> bool:
-    """Whether the tokens of one candidate begin those of another."""
-    whole = {tuple(ids) for ids in candidates}
-    return any(ids[:end] in whole for ids in whole for end in range(1, len(ids)))

@@ -36,10 +36,11 @@ def main(words: Sequence[str]) -> None:
 
 def show(run: Run, console: Console) -> None:
     """Print one job: its curve, what was asked for, what it cost and how it was made."""
-    from deepthink.app import job_view
+    from deepthink.app import job_view, metrics_view
     from deepthink.study.jobs import Outcome  # slow to import: a mistyped word is reported before
 
-    job_view.show_result(Outcome(run.path, run.record, None), console, metrics=True)
+    job_view.show_result(Outcome(run.path, run.record, None), console)
+    metrics_view.show(run.record, console)
     asked = f"asked for: {called()} {shlex.join(commands.words_of(run.record))}"
     for line in (asked, *_made(run.record)):
         console.print(line, highlight=False, soft_wrap=True)

@@ -19,7 +19,7 @@ RULES = {
 }
 """The rules that choose t run by run, from the top row to the lowest: their names and marks."""
 
-_LARGEST = 60.0
+LARGEST = 120.0
 """The area of a mark that stands for all draws, in square points."""
 
 
@@ -42,8 +42,8 @@ def chosen(subject: Subject) -> Figure | None:
     for place, (name, axes) in enumerate(settings.items()):
         for above, below, task in zip(grid[2 * place], grid[2 * place + 1], TASKS, strict=True):
             drawn.append(_panel(above, below, subject, task, axes))
-            above.set_title(f"{TASKS[task]}, {name}")
-        grid[2 * place][0].set_ylabel("accuracy, %")
+            above.set_title(TASKS[task])
+        grid[2 * place][0].set_ylabel(f"{name}\naccuracy, %")
         names = [name for name, _ in RULES.values()]
         grid[2 * place + 1][0].set_yticks([-row for row in range(len(RULES))], names)
     for axes in grid[-1]:
@@ -65,7 +65,7 @@ def _panel(
     for row, (rule, (_, mark)) in enumerate(RULES.items()):
         found = subject.measure("stopping", rule, task=task, **where)
         counts = Counter(rule.step(run) for (run,) in found.runs.values())
-        areas = [_LARGEST * count / counts.total() for count in counts.values()]
+        areas = [LARGEST * count / counts.total() for count in counts.values()]
         below.scatter([*counts], [-row] * len(counts), areas, color="black", marker=mark)
     below.set_yticks([-row for row in range(len(RULES))], [""] * len(RULES))
     below.set_ylim(0.6 - len(RULES), 0.6)

@@ -13,11 +13,12 @@ UserError for a job that it cannot correct, such as `ask.need_common_candidates(
 
 A file may also define
 
-    texts(pool, rng) -> list[str]
+    texts(pool, rng) -> list[str | Instance | Alone]
 
-pool: the texts of the pool's examples. rng: a generator that depends on the seed alone. Each text
-that it returns takes the place of an instance in the template, and is scored after the memory as a
-query is. `ask(texts)` returns these scores.
+pool: a `deepthink.study.texts.Corpus`, the texts of the pool's examples as a sequence. rng: a
+generator that depends on the seed alone. Each string that it returns stands in every column of the
+template, an `Instance` in place of all columns, and both are scored after the memory as a query is.
+An `Alone` is a whole query that is scored without demonstrations. `ask(texts)` returns the scores.
 
 For example, this subtracts the scores that the candidates have after an empty text:
 
