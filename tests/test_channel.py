@@ -1,5 +1,6 @@
 """The noisy channel: texts scored behind labels, and the demonstrations written label first."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,19 @@ def _behind_cache(
         out = model(fed, past_key_values=memory.cache(model), attention_mask=mask)
     logs = out.logits[0].log_softmax(-1)
     return sum(float(logs[len(part) + i - 1, token]) for i, token in enumerate(text))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_gains_and_groups_of_a_memory_are_those_of_any_score(name: str) -> None:
+    """Against each text as the only candidate behind each part."""
+    model = tiny(name)
+    (plain,) = think(model, DEMONSTRATIONS, iterations=1)
+    gains = torch.linspace(-1, 1, plain.length, dtype=torch.float64)
+    memory = replace(plain, gains=gains, groups=(3, 5), origin=None)
+    rows = score_texts(model, memory, TEXTS, PARTS)
+    expected = [[score(model, memory, [p], [[t]])[0][0] for p in PARTS] for t in TEXTS]
+    np.testing.assert_allclose(rows, expected, rtol=0, atol=1e-10)
+    assert abs(rows[0][0] - score_texts(model, plain, TEXTS, PARTS)[0][0]) > 1e-3
 
 
 def test_a_small_budget_changes_no_score_and_progress_counts_every_text() -> None:
