@@ -210,6 +210,13 @@ def test_one_group_is_the_prompt_as_ever(tokenizer: PreTrainedTokenizerFast) -> 
     assert one.sequences == ()
 
 
+def test_without_demonstrations_there_is_nothing_to_group(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    found = encode(tokenizer, TEMPLATE, (), ASKED, groups=3)
+    assert found == encode(tokenizer, TEMPLATE, (), ASKED)
+
+
 def test_every_group_has_to_fit_by_itself(tokenizer: PreTrainedTokenizerFast) -> None:
     def lengths(limit: int, groups: int, overflow: str = "drop") -> tuple[int, list[int]]:
         found = encode(tokenizer, TEMPLATE, SHOTS, ASKED, "apart", overflow, limit, groups=groups)
@@ -313,6 +320,16 @@ def test_structured_prompting_is_a_method(run: Command, tmp_path: Path) -> None:
     assert "structured" in path.parts
     assert record["identity"]["groups"] == 2
     assert "in 2 groups" in out
+
+
+def test_what_calibrations_ask_goes_with_groups(run: Command, tmp_path: Path) -> None:
+    """Without demonstrations there are no groups: `pmi` asks about labels that stand alone."""
+    words = ("method=structured", "method.iterations=2", "dev_size=4", "test_size=4")
+    code, _, err = run(*words, "readings=[contextual,pmi]")
+    assert code == 0, err
+    (_, record) = stored(tmp_path)[0]
+    assert record["identity"]["groups"] == 2
+    assert [one["step"] for one in record["left_out"]] == [1, 2]
 
 
 def test_a_job_scores_what_the_engine_scores(

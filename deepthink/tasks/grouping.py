@@ -20,13 +20,15 @@ T = TypeVar("T")
 def shared_out(items: Sequence[T], groups: int) -> list[Sequence[T]]:
     """Items in so many runs of neighbours, whose sizes differ by one at most, the larger first.
 
-    Raises UserError where there are fewer items than groups.
+    No items are one empty run, and raises UserError where there are fewer items than groups.
 
     >>> shared_out("abcde", 2)
     ['abc', 'de']
     """
     count = len(items)
-    if groups > max(1, count):
+    if not count:
+        return [items]
+    if groups > count:
         raise UserError(
             f"{count} demonstration{'s' * (count != 1)} cannot be {groups} groups: set "
             "method.groups lower, or show more"

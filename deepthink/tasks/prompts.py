@@ -169,7 +169,7 @@ def encode(
         group = replace(prompts, shots=shots)
         fits = fit(group.measure, len(shots), queries, overflow, limit, copies, thinks)
         parts.append(group.encoded(fits))
-    whole = side_by_side(parts) if groups > 1 else parts[0]
+    whole = side_by_side(parts) if len(parts) > 1 else parts[0]
     return replace(whole, looks_special=looks_special, direction=direction)
 
 
