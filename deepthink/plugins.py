@@ -1,4 +1,4 @@
-"""Rules, refinements and calibrations: one file each, here or in a plugin, which a config names.
+"""Rules, refinements, readouts and calibrations: one file each, here or in a plugin.
 
 A file belongs to one kind and holds one function. Its options are the function's further arguments,
 whose annotations say what they may be. A config names the file and gives the options' values:
@@ -9,6 +9,7 @@ The file is looked for in this package, in installed plugins, and in the folder 
 
     FOLDER/rules/<name>.py           select(pool, count, rng, **options)
     FOLDER/refinements/<name>.py     refine(shown, **options)
+    FOLDER/readouts/<name>.py        read(ask, **options)
     FOLDER/calibrations/<name>.py    calibrate(scores, ask, **options)
     FOLDER/conf/…                    further methods, tasks and models, as in conf/
 
@@ -20,6 +21,7 @@ A number depends on what such a file does, so the SHA-256 of a file from outside
 identity of every job that uses it; see `Kind.described`. Files that it imports are not.
 """
 
+import ast
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -132,6 +134,20 @@ class Kind:
             part = part and foreign.blaming(part, self.name, name, path)
         return typing.cast(Callable[..., Any] | None, part)
 
+    def constant(
+        self, name: str, named: Mapping[str, Any], plugins: str | None, default: bool
+    ) -> bool:
+        """True or False as the file that a config names has it; the default if it does not.
+
+        The file is read and not imported, since this is asked of every job of a sweep.
+        """
+        path = self.files(plugins).get(named["name"])
+        return (
+            default
+            if path is None
+            else _constants(path, path.stat().st_mtime_ns).get(name, default)
+        )
+
     def _packaged(self, path: Path) -> bool:
         """Whether a file is one of this package, and not from outside."""
         return path.parent == _folder(self.package)
@@ -181,6 +197,16 @@ REFINEMENTS = Kind(
 )
 """How a memory is thought over: see `deepthink.engine.refinements`."""
 
+READOUTS = Kind(
+    name="readout",
+    folder="readouts",
+    package="deepthink.study.readouts",
+    function="read",
+    given=("ask",),
+    remedy="set +method.readout.OPTION=VALUE",
+)
+"""How a memory becomes scores of the candidates: see `deepthink.study.readouts`."""
+
 CALIBRATIONS = Kind(
     name="calibration",
     folder="calibrations",
@@ -192,7 +218,7 @@ CALIBRATIONS = Kind(
 """How scores are corrected before the highest wins: see `deepthink.study.calibrations`."""
 
 
-FOLDERS = (*(kind.folder for kind in (RULES, REFINEMENTS, CALIBRATIONS)), "conf")
+FOLDERS = (*(kind.folder for kind in (RULES, REFINEMENTS, READOUTS, CALIBRATIONS)), "conf")
 """What a plugin may hold."""
 
 
@@ -202,6 +228,23 @@ def folders(plugins: str | None) -> tuple[Path, ...]:
     plugins: the folder that the key `plugins` names, or None. UserError where it is none.
     """
     return (*_installed(), *((_user_folder(plugins),) if plugins else ()))
+
+
+@cache
+def _constants(path: Path, changed: int) -> dict[str, bool]:
+    """The names of a file that are True or False, as it was when it was last `changed`."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return {}  # whoever imports the file says what is wrong with it
+    return {
+        line.targets[0].id: line.value.value
+        for line in body
+        if isinstance(line, ast.Assign)
+        and isinstance(line.targets[0], ast.Name)
+        and isinstance(line.value, ast.Constant)
+        and isinstance(line.value.value, bool)
+    }
 
 
 @cache

@@ -10,13 +10,15 @@ MEMORY_DTYPES = ("float32", "model")
 ANSWERS = ("text", "letter")
 ANSWER_SCORES = ("sum", "mean", "probability")
 SEAMS = ("apart", "joint")
+QUERIES = ("once", "twice")
+DIRECTIONS = ("direct", "channel")
 OVERFLOWS = ("drop", "truncate", "error")
 OVERLAPS = ("drop", "keep")
 LABELS = ("gold", "flipped", "random")
 SCORED = ("all", "sparse", "ends")
 VERBOSITIES = ("quiet", "normal", "verbose")
 
-MOST_ITERATIONS, MOST_COPIES = 10_000, 1_000
+MOST_ITERATIONS, MOST_COPIES, MOST_ORDERS = 10_000, 1_000, 1_000
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,29 @@ def check_thinking(
         raise unknown("value of memory_dtype", memory_dtype, MEMORY_DTYPES)
 
 
+def check_channel(query: str, seam: str, chat: bool) -> None:
+    """Raise UserError for a way to write prompts that the noisy channel does not have.
+
+    query, seam, chat: as in `deepthink.encode`.
+
+    >>> check_channel("twice", "apart", chat=False)
+    Traceback (most recent call last):
+    deepthink.errors.UserError: direction=channel scores each text once: leave out query=twice
+    """
+    if query != "once":
+        raise UserError(f"direction=channel scores each text once: leave out query={query}")
+    if seam != "apart":
+        raise UserError(
+            "direction=channel has several texts in front of each query, which are tokenised "
+            f"apart: leave out seam={seam}"
+        )
+    if chat:
+        raise UserError(
+            "direction=channel writes a label in front of a text, which no turn of a chat does: "
+            "leave out chat"
+        )
+
+
 def check_iterations(iterations: int) -> None:
     """Raise UserError unless T is a whole number from 1 to `MOST_ITERATIONS`."""
     if not hasattr(iterations, "__index__"):
@@ -72,6 +97,27 @@ def check_iterations(iterations: int) -> None:
         raise UserError(f"iterations is {iterations}: T must be 1 (vanilla) or more")
     if iterations > MOST_ITERATIONS:
         raise UserError(f"iterations is {iterations}: T must be {MOST_ITERATIONS:,} or less")
+
+
+def check_groups(groups: int, seam: str, copies: int) -> None:
+    """Raise UserError for a number of groups below 1, or several where there can be one only.
+
+    >>> check_groups(2, "joint", copies=1)
+    Traceback (most recent call last):
+    deepthink.errors.UserError: seam=joint reads demonstrations and query as one text: …
+    """
+    if groups < 1:
+        raise UserError(f"groups is {groups}: it must be 1 or more")
+    if groups > 1 and seam == "joint":
+        raise UserError(
+            "seam=joint reads demonstrations and query as one text, but no text goes on from "
+            f"{groups} groups of demonstrations: take seam=apart, or one group"
+        )
+    if groups > 1 and copies > 1:
+        raise UserError(
+            f"{copies} copies of the demonstrations and {groups} groups of them are two methods: "
+            "set method.copies=1 or method.groups=1"
+        )
 
 
 def scored_steps(scored: str, iterations: int) -> list[int]:

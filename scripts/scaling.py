@@ -57,7 +57,7 @@ class MadeUp:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The signals of the whole pool."""
         self.usage.read += len(examples)
-        return self._hidden, self._scores
+        return self._hidden[: len(examples)], self._scores[: len(examples)]
 
     def after(
         self, sets: Sequence[Sequence[Example]], queries: Sequence[Example], progress: Progress
@@ -91,9 +91,10 @@ def measure(method: str, size: int) -> dict[str, float]:
 
 
 def pool_of(size: int) -> Pool:
-    """Examples whose labels take turns; the dev set is part of them."""
+    """Examples whose labels take turns; the dev set and the queries are among them."""
     examples = [Example(str(i), NAMES, i % CLASSES) for i in range(size)]
-    return Pool(examples, examples[:100], MadeUp(size))
+    texts = [example.text for example in examples[:100]]
+    return Pool(examples, examples[:100], MadeUp(size), queries=texts)
 
 
 def exponent(sizes: list[int], values: list[float]) -> float:

@@ -9,7 +9,7 @@ from deepthink.config.job import Config
 from deepthink.config.overrides import requested
 from deepthink.store import records
 from deepthink.store.chosen import Demonstrations, Selection
-from deepthink.store.curves import Point
+from deepthink.store.curves import LeftOut, Point
 from deepthink.store.identity import identity
 from deepthink.store.schema import (
     SCHEMA,
@@ -42,9 +42,14 @@ def made(
     dev: dict[int, int] | None = None,
     data: str = "data",
     rows: int = ROWS,
+    likely: dict[int, float] | None = None,
+    left_out: dict[int, float] | None = None,
     **changes: Any,
 ) -> Record:
-    """A record of a job that was right on the first so many test rows after each t."""
+    """A record of a job that was right on the first so many test rows after each t.
+
+    likely: the log-likelihood of dev after each t. left_out: that of the demonstrations' answers.
+    """
     of_splits: tuple[tuple[Literal["dev", "test"], dict[int, int]], ...] = (
         ("dev", dev or {}),
         ("test", hits),
@@ -56,6 +61,7 @@ def made(
             correct=count,
             count=rows,
             predicted=" ".join(["1"] * count + ["0"] * (rows - count)),
+            log_likelihood=(likely or {}).get(step) if split == "dev" else None,
         )
         for split, points in of_splits
         for step, count in points.items()
@@ -95,6 +101,7 @@ def made(
         versions={"torch": "0", "transformers": "0", "deepthink": "0"},
         code=Code(commit="0" * 40, dirty=False),
         finished="2026-01-01T00:00:00+00:00",
+        left_out=tuple(LeftOut(step=step, log_p=log_p) for step, log_p in (left_out or {}).items()),
     )
     return replace(record, **changes)
 

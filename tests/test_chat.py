@@ -127,6 +127,16 @@ def test_the_tokens_are_those_of_the_whole_chat(template: str, kind: str, seam: 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("template", TEMPLATES)
+def test_a_query_twice_is_one_turn_that_says_it_twice(template: str, kind: str) -> None:
+    tokenizer = chatting(kind, template)
+    found = encoded(tokenizer, query="twice")
+    for query, tokens in zip(QUERIES, found.queries, strict=True):
+        whole = rendered(tokenizer, *turns(*SHOTS), f"{said(query)}\n\n{said(query)}")
+        assert found.demonstrations + tokens == ids(tokenizer, whole)
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("template", TEMPLATES)
 def test_an_answer_is_what_the_assistant_says(template: str, kind: str) -> None:
     tokenizer = chatting(kind, template)
     found = encoded(tokenizer)

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from deepthink.config.overrides import compose, expand, requested
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.thinking import refined
 from deepthink.installation import CONF
-from deepthink.plugins import REFINEMENTS, RULES
+from deepthink.plugins import READOUTS, REFINEMENTS, RULES
 from deepthink.report import experiments
 from deepthink.selection.pool import Pool
 from deepthink.structures import Example
@@ -187,6 +188,8 @@ def test_the_tables_name_every_config() -> None:
     assert set(first_column(page("tasks.md"), "`task=`")) == configs("task")
     assert set(first_column(page("sweeps.md"), "`experiment=`")) == {*experiments.names()}
     elsewhere = {"vanilla", "deepthink", "deepthink_curve", "repeat"}  # in the text beside it
+    elsewhere |= {"permutations", "query_twice", "channel", "knn_prompting", "task_vector"}
+    elsewhere |= {"gain", "zero_tuning", "structured"}  # in method.md
     methods = set(first_column(page("selection.md"), "`method=`")) - {"vanilla"}
     assert methods == configs("method") - elsewhere
     assert all(f"`{name}`" in page("selection.md") + page("method.md") for name in elsewhere)
@@ -275,6 +278,22 @@ def test_the_refinement_of_the_page_averages_all_readings(mine: str, tiny_folder
         assert torch.allclose(after, (2 * between + new) / 3, atol=1e-6)
 
 
+def test_the_readout_of_the_page_takes_the_most_similar(mine: str) -> None:
+    class Ask:
+        classes = 2
+        queries = "queries"
+
+        def anchors(self, count: int) -> Any:
+            return SimpleNamespace(labels=np.array([0, 1, 1, 0])[:count])
+
+        def states(self, rows: Any) -> torch.Tensor:
+            asked = rows == "queries"
+            return torch.tensor([[1, 1.0]] if asked else [[1, 0.0], [0, 1], [2, 1], [0, -1]])
+
+    found = READOUTS.load({"name": "most_alike"}, mine)(Ask())
+    assert found[0].tolist() == pytest.approx([0.5**0.5, 3 / 10**0.5])
+
+
 def test_the_calibration_of_the_page_evens_out_the_labels(mine: str) -> None:
     rows = {"test": [[-1.0, -2.0], [-3.0, -5.0], [-2.0, -5.0]]}
     calibration = Calibration.of({"name": "centred"}, mine)
@@ -305,6 +324,7 @@ def test_the_model_of_the_page_composes(mine: str) -> None:
     [
         ("method=by_length",),
         ("method.refinement.name=average", "+method.refinement.aligned=true"),
+        ("method.readout.name=most_alike", "+method.readout.anchors=6"),
         ("calibration.name=centred",),
     ],
 )

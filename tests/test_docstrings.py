@@ -17,8 +17,8 @@ MODULES = [
 OF_THE_HARNESS = tuple(f"deepthink.harness.{name}" for name in ("model", "tasks", "written"))
 WITHIN = {
     *("states_only", "multiplies", "routed", "Forward", "Passed", "too_long", "another"),
-    *("over_itself", "over_memory", "merge"),
-    *("states_of", "scores_of", "share_beginning", "Packed", "QueryScores", "GroupStates"),
+    *("over_itself", "over_memory", "merge", "joined"),
+    *("states_of", "scores_of", "share_beginning", "grown", "Packed", "QueryScores", "GroupStates"),
     *("GroupLogs", "logs_of"),
     *("Block", "Decoder", "decoder_of", "is_plain", "activated", "feed_forward"),
     *("gated_feed_forward", "same"),

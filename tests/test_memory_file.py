@@ -177,7 +177,8 @@ def rewrite(path: Path, change: Callable[[dict[str, Tensor], dict[str, str]], ob
         (lambda tensors, told: tensors.pop("probe.keys"), "lacks probe.keys"),
         (lambda tensors, told: told.pop("step"), "lacks step"),
         (lambda tensors, told: told.pop("checksum"), "lacks checksum"),
-        (lambda tensors, told: told.update({"format version": "2"}), "version 2"),
+        (lambda tensors, told: told.update({"format version": "3"}), "version 3"),
+        (lambda tensors, told: told.update({"format version": "2"}), "lacks groups"),
         (lambda tensors, told: told.clear(), "holds no memory"),
     ],
 )

@@ -61,6 +61,20 @@ def test_tokens_and_operations_by_hand(tmp_path: Path) -> None:
     assert line.flops == pytest.approx(line.tokens * 4e9 / 132)
 
 
+@pytest.mark.parametrize(
+    ("override", "scored", "read"),
+    [("method.orders=3", 3, 3), ("method.query=twice", 2, 1), ("method.direction=channel", 2, 1)],
+)
+def test_what_is_read_several_times_counts_so(
+    tmp_path: Path, override: str, scored: int, read: int
+) -> None:
+    """Estimates rest on runs that read a query once; the channel reads it behind two labels."""
+    curves(tmp_path, range(1))
+    runs = curves(tmp_path, range(1, 2), override)
+    (line,) = plan.work(runs, "table1", (*ASKED, override))
+    assert line.tokens == pytest.approx(15 * 9 * (132 * scored + 80 * read))
+
+
 def test_a_larger_model_takes_proportionally_more(tmp_path: Path) -> None:
     runs = curves(tmp_path, range(1))
     small, large = (

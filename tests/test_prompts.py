@@ -348,3 +348,44 @@ def test_the_defaults_are_those_of_a_job() -> None:
         config.method.copies,
         config.task.delimiter,
     )
+
+
+# a query that is written twice
+
+
+@pytest.mark.parametrize("seam", ["apart", "joint"])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_query_twice_is_the_query_with_a_blank_line_and_itself(kind: str, seam: str) -> None:
+    tokenizer = TOKENIZERS[kind]()
+    once, twice = (encoded(tokenizer, seam, query=query) for query in ("once", "twice"))
+    assert twice.demonstrations == once.demonstrations
+    assert twice.candidates == once.candidates
+    shots = "".join(text for text, _ in written()) if seam == "joint" else ""
+    for example, ids in zip(QUERIES, twice.queries, strict=True):
+        asked = f"Review: {example.text}\nSentiment:"
+        whole = tokenizer(f"{shots}{asked}\n\n{asked}", add_special_tokens=False)["input_ids"]
+        assert ids == (whole[-len(ids) :] if shots else whole)
+        assert tokenizer.decode(ids).count(example.text) == 2
+
+
+def test_a_query_twice_is_counted_where_prompts_are_fitted(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    once, twice = (encoded(tokenizer, query=query) for query in ("once", "twice"))
+    assert twice.longest > once.longest
+    limit = len(once.demonstrations) + twice.longest
+    double = 2 * len(once.demonstrations)
+    assert encoded(tokenizer, limit=max(limit, double), query="twice").kept == 3
+    tight = limit - 1 if limit > double else twice.longest + 3
+    assert encoded(tokenizer, "apart", "truncate", tight, query="twice").truncated
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("query", "thrice"), ("direction", "chanel"), ("seam", "apat")]
+)
+def test_ways_to_write_that_do_not_exist_are_refused(
+    tokenizer: PreTrainedTokenizerFast, name: str, value: str
+) -> None:
+    options: dict[str, Any] = {name: value}
+    with pytest.raises(UserError, match=f"unknown value of {name} '{value}'"):
+        encode(tokenizer, TEMPLATE, SHOTS, QUERIES, **options)

@@ -57,6 +57,10 @@ def test_keys_are_stable() -> None:
         "demonstrations.labels=flipped",
         "demonstrations.labels=random",
         "method.copies=2",
+        "method.groups=2",
+        "method.orders=2",
+        "method.query=twice",
+        "method.direction=channel",
         "method=graph_cut",
         "prompt.seam=joint",
         "prompt.overflow=truncate",
@@ -95,6 +99,10 @@ MATTERS = {
     "task.harness": "task.lm_eval=boolq",
     "method.selector": "method.selector.balance=none",
     "method.copies": "method.copies=2",
+    "method.groups": "method.groups=2",
+    "method.orders": "method.orders=2",
+    "method.query": "method.query=twice",
+    "method.direction": "method.direction=channel",
     "method.scored": "method.scored=ends",
     "method.iterations": "method.iterations=6",
     "method.step_size": "method.step_size=0.1",
@@ -110,6 +118,7 @@ MATTERS = {
     "calibration": "calibration=batch",
     "readings": "readings=[contextual]",
     "method.refinement": "method.refinement.name=gradient",
+    "method.readout": "method.readout.name=knn_prompting",
     "seed": "seed=1",
     "order": "order=1",
 }
@@ -166,7 +175,7 @@ def test_a_family_is_an_identity_without_draw_place_and_steps() -> None:
     same += ["readings=[contextual]"]
     assert all(family(override) == family() for override in same)
     others = [MATTERS[n] for n in MATTERS if n.startswith(("task.", "prompt.", "demonstrations."))]
-    others += ["answer_score=mean", "method.copies=2", "method=graph_cut"]
+    others += ["answer_score=mean", "method.copies=2", "method.groups=2", "method=graph_cut"]
     others.remove(MATTERS["task.answer"])  # matters where rows have options of their own
     others.remove(MATTERS["task.open"])  # of open tasks
     others.remove(MATTERS["task.harness"])  # of lm-evaluation-harness's tasks

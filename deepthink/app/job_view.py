@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from deepthink.app import remarks
+from deepthink.app import metrics_view, remarks
 from deepthink.app.terminal import NARROW, WIDE, plain_table
 from deepthink.store import curves, scores
 from deepthink.store.chosen import Stage
@@ -14,9 +14,14 @@ from deepthink.store.schema import Record
 from deepthink.study.jobs import Outcome
 
 
-def show(outcome: Outcome, console: Console) -> None:
-    """Print a job's curve as a table, what was unusual, and the record's path."""
+def show(outcome: Outcome, console: Console, metrics: bool = False) -> None:
+    """Print a job's curve as a table, what was unusual, and the record's path.
+
+    metrics: whether the metrics besides accuracy are printed too.
+    """
     show_result(outcome, console)
+    if metrics:
+        metrics_view.show(outcome.record, console)
     verb = "wrote" if outcome.scores is not None else "read, not run again (force=true does):"
     console.print(f"{verb} {outcome.path}", highlight=False, soft_wrap=True)
 

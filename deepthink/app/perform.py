@@ -50,12 +50,15 @@ def perform(request: Request, place: str = "") -> Tally:
 
 
 def _view(request: Request, results: Results, console: Console) -> None:
-    quiet = request.verbosity == "quiet"
+    quiet, verbose = (request.verbosity == word for word in ("quiet", "verbose"))
     if request.suite is not None:
         (suite_view.show_briefly if quiet else suite_view.show)(request, results, console)
         return
     for outcome in results.outcomes.values():
-        (job_view.show_briefly if quiet else job_view.show)(outcome, console)
+        if quiet:
+            job_view.show_briefly(outcome, console)
+        else:
+            job_view.show(outcome, console, metrics=verbose)
 
 
 def _publish(request: Request, results: Results) -> wandb_runs.Sending | None:

@@ -20,6 +20,14 @@ def method(key: Identity) -> str:
     parts = [f"{key.demonstrations} demonstrations"]
     if key.copies > 1:
         parts.append(f"{key.copies} times over")
+    if key.orders > 1:
+        parts.append(f"in {key.orders} orders")
+    if key.query == "twice":
+        parts.append("queries twice")
+    if key.direction == "channel":
+        parts.append("texts scored behind labels")
+    if key.groups > 1:
+        parts.append(f"in {key.groups} groups")
     if key.prompt.chat:
         parts.append("as a chat")
     if key.labels != "gold":
@@ -29,13 +37,15 @@ def method(key: Identity) -> str:
     elif thinking.iterations > 1:
         momentum = f", β {thinking.momentum:g}" if thinking.momentum else ""
         parts.append(f"η {thinking.step_size:g}{momentum}, {thinking.positions} positions")
+    if key.readout:
+        parts.append(f"read out by {_options(key.readout)}")
     if key.calibration:
         parts.append(f"scores corrected by {_options(key.calibration)}")
     return ", ".join(parts)
 
 
 def _options(named: Mapping[str, Any]) -> str:
-    """A refinement or calibration with its options, and the digest of a plugin's file."""
+    """A refinement, readout or calibration with its options, and the digest of a plugin's file."""
     options = [f"{key} {value}" for key, value in named.items() if key not in ("name", "source")]
     options += [f"file {named['source'][:8]}"] if "source" in named else []
     return f"{named['name']} ({', '.join(options)})" if options else str(named["name"])
@@ -50,9 +60,12 @@ def of_job(record: Record) -> Iterator[str]:
         yield f"t chosen on dev: {chosen.step}, test accuracy {chosen.accuracy:.1%}"
     if shots.dropped:
         queries = "some queries" if shots.groups else "every query"
+        first = "the first" if record.identity.groups == 1 else "at the front of their groups,"
+        if record.identity.orders > 1:
+            queries = "some queries or orders"
         yield (
             f"the context holds {shots.kept} of {shots.kept + shots.dropped} demonstrations at 2L "
-            f"positions: the first {shots.dropped} were dropped for {queries}"
+            f"positions: {first} {shots.dropped} were dropped for {queries}"
         )
     if shots.truncated:
         yield f"the demonstrations were cut to their last {shots.tokens} tokens"
@@ -98,7 +111,8 @@ def of_suite(jobs: Sequence[Config], results: Results) -> Iterator[str]:
         yield from _answers(records)
     job = jobs[0]
     if (seed := job.seed) != job.draw:
-        yield f"seed={seed} changes nothing: the demonstrations are given (order=1, 2, … permutes)"
+        how = "given" if job.task.given else f"those that {job.method.selector['name']} finds"
+        yield f"seed={seed} changes nothing: the demonstrations are {how} (order=1, 2, … permutes)"
 
 
 def _another_model(model: ModelSetting) -> Iterator[str]:

@@ -199,7 +199,7 @@ def send_job(outcome: Outcome, settings: WandbSpec) -> None:
         [record.config.model.name, key.task.name],
         {"identity": key.stored(), **record.config.whole},
     ) as run:
-        for line in _curve(record):
+        for line in of_curve(record):
             run.log(line)
         chosen = curves.by_dev(record.curve)
         if chosen is not None:
@@ -208,16 +208,30 @@ def send_job(outcome: Outcome, settings: WandbSpec) -> None:
         run.log({"predictions": wandb.Table(dataframe=table.head(_PREDICTION_ROWS))})
 
 
-def _curve(record: Record) -> Iterator[dict[str, float]]:
+def of_curve(record: Record) -> Iterator[dict[str, float]]:
     """The numbers of each scored t, by their names in a run."""
     for point in record.open:
         numbers = {"log p per token": point.log_p, "log p final answer": point.final_log_p}
         known = {name: value for name, value in numbers.items() if value is not None}
         known |= point.metrics or {}
         yield {"t": point.step, **{f"test/{name}": value for name, value in known.items()}}
+    asked = {each.step: each.log_p for each in record.left_out}
     for step in sorted({point.step for point in record.curve}):
         points = [point for point in record.curve if point.step == step]
-        yield {"t": step, **{f"{p.split}/accuracy": p.accuracy for p in points}}
+        numbers = {f"{p.split}/{name}": v for p in points for name, v in _metrics(p).items()}
+        numbers["leave-one-out log p"] = asked.get(step)
+        known = {name: value for name, value in numbers.items() if value is not None}
+        yield {"t": step, **known}
+
+
+def _metrics(point: curves.Point) -> dict[str, float | None]:
+    """The metrics of a point; None for what it does not have."""
+    return {
+        "accuracy": point.accuracy,
+        "macro F1": point.macro_f1,
+        "log-likelihood": point.log_likelihood,
+        "calibration error": point.calibration_error,
+    }
 
 
 def _open_answers(scores: pd.DataFrame) -> pd.DataFrame:

@@ -13,16 +13,19 @@ from deepthink.config.checks import (
     check_named,
     check_readings,
 )
+from deepthink.config.controls import check_controls
 from deepthink.config.method import MethodSpec
 from deepthink.config.open_tasks import check_job
 from deepthink.config.tasks import TaskSpec
 from deepthink.errors import UserError
+from deepthink.plugins import RULES
 from deepthink.settings import (
     ANSWER_SCORES,
     LABELS,
     OVERFLOWS,
     OVERLAPS,
     SEAMS,
+    check_groups,
 )
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -164,6 +167,7 @@ class Config:
                 "answer_score=probability"
             )
         check_choice("device", self.device, DEVICES)
+        self._check_groups()
         check_at_least("seed", self.seed, 0)
         check_at_least("order", self.order, 0)
         check_at_least("test_size", self.test_size, 1)
@@ -179,8 +183,46 @@ class Config:
             name = corrects[0] if corrects else "none"
             labels = self.demonstrations.labels
             check_job(self.task.name, name, self.answer_score, labels, self.dev_size)
+        prompt = self.prompt
+        check_controls(self.method, self.task, self.answer_score, prompt.seam, prompt.chat)
         if self.task.given:
             self._check_given()
+        if self.method.readout["name"] != "candidates":
+            self._check_readout()
+
+    def _check_readout(self) -> None:
+        name, task = self.method.readout["name"], self.task.name.partition("/")[0]
+        if self.task.open is not None or self.task.given:
+            why = "are written" if self.task.open else "stand behind given demonstrations"
+            raise UserError(
+                f"readout {name} compares label words and learns from rows of the pool, and the "
+                f"answers of {task} {why}: leave out method.readout"
+            )
+        if self.method.direction == "channel" or self.method.groups > 1:
+            key = "direction" if self.method.direction == "channel" else "groups"
+            raise UserError(
+                f"method.{key} is {getattr(self.method, key)}, but the readout {name} reads "
+                "queries behind one plain prompt: leave one of the two out"
+            )
+        if self.answer_score != "sum":
+            raise UserError(
+                f"answer_score is {self.answer_score}, but the readout {name} makes scores of its "
+                "own: leave it out"
+            )
+
+    def _check_groups(self) -> None:
+        groups, opened = self.method.groups, self.task.open
+        check_groups(groups, self.prompt.seam, self.method.copies)
+        if groups > self.count:
+            raise UserError(
+                f"method.groups is {groups}, but {self.task.name} shows {self.count} "
+                "demonstrations: set it lower, or demonstrations.count higher"
+            )
+        if opened is not None and opened.generate != "none" and groups > 1:
+            raise UserError(
+                f"method.groups is {groups}, but no answer can be written behind groups of "
+                "demonstrations: set task.open.generate=none, which scores the references"
+            )
 
     def _check_given(self) -> None:
         name = self.task.name.partition("/")[0]
@@ -207,9 +249,25 @@ class Config:
         return self.demonstrations.count or self.task.demonstrations
 
     @property
+    def seeded(self) -> bool:
+        """Whether the seed changes anything.
+
+        It does not where demonstrations are given, or chosen by a rule that draws nothing, and
+        nothing else draws.
+        """
+        if self.demonstrations.labels == "random":
+            return True
+        if self.task.given:
+            return False
+        method = self.method
+        plainly = method.iterations == 1 or method.refinement["name"] == "iterate"
+        draws = not plainly or self.calibration["name"] != "none"
+        return draws or RULES.constant("SEEDED", method.selector, self.plugins, True)
+
+    @property
     def draw(self) -> int:
-        """The seed, or 0 if no seed changes anything: given demonstrations, not relabelled."""
-        return 0 if self.task.given and self.demonstrations.labels != "random" else self.seed
+        """The seed, or 0 if no seed changes anything."""
+        return self.seed if self.seeded else 0
 
     @property
     def label(self) -> str:

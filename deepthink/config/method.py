@@ -10,7 +10,10 @@ from deepthink.errors import UserError
 from deepthink.options import REQUIRED
 from deepthink.plugins import REFINEMENTS
 from deepthink.settings import (
+    DIRECTIONS,
     MOST_COPIES,
+    MOST_ORDERS,
+    QUERIES,
     SCORED,
     THINKING,
     check_thinking,
@@ -26,16 +29,27 @@ class MethodSpec:
     selector: `name` of a module in deepthink/selection/rules and the options of its `select`.
     refinement: `name` of a module in deepthink/engine/refinements, and those of its options that
         are not fields below.
+    readout: `name` of a module in deepthink/study/readouts and the options of its `read`.
     copies: how many times the prompt has the demonstrations.
+    groups: into how many groups they are shared out, each of which is read by itself.
+    orders: P, in how many orders they are read; a candidate's probability is the mean over these.
+    query: whether a query is written "once" or "twice", see `deepthink.tasks.prompts`.
+    direction: what is scored, the answer behind the text ("direct") or the text behind the answer
+        ("channel"), see `deepthink.tasks.channel`.
     scored: after which iterations queries are scored, see `deepthink.settings.scored_steps`.
     The rest are the arguments of `deepthink.think`.
 
-    Not measured: refinement, momentum, memory_dtype.
+    Not measured: refinement, readout, groups, orders, query, direction, momentum, memory_dtype.
     """
 
     selector: dict[str, Any]
     refinement: dict[str, Any]
+    readout: dict[str, Any]
     copies: int
+    groups: int
+    orders: int
+    query: str
+    direction: str
     scored: str
     iterations: int
     step_size: float
@@ -46,9 +60,15 @@ class MethodSpec:
     def __post_init__(self) -> None:
         check_named("method.selector", self.selector, "method=vanilla does")
         check_named("method.refinement", self.refinement, "iterate")
+        check_named("method.readout", self.readout, "candidates")
         check_at_least("method.copies", self.copies, 1)
         if self.copies > MOST_COPIES:
             raise UserError(f"method.copies is {self.copies}: it must be {MOST_COPIES:,} or less")
+        check_at_least("method.orders", self.orders, 1)
+        if self.orders > MOST_ORDERS:
+            raise UserError(f"method.orders is {self.orders}: it must be {MOST_ORDERS:,} or less")
+        check_choice("method.query", self.query, QUERIES)
+        check_choice("method.direction", self.direction, DIRECTIONS)
         check_choice("method.scored", self.scored, SCORED)
         check_thinking(**self.thinking)
         for key in self.thinking:
@@ -61,8 +81,8 @@ class MethodSpec:
     @property
     def thinking(self) -> dict[str, Any]:
         """The keyword arguments of `think`."""
-        others = ("selector", "refinement", "copies", "scored")
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
+        names = [field.name for field in fields(THINKING)]
+        return {name: getattr(self, name) for name in names}
 
     def refining(self, plugins: str | None) -> dict[str, Any]:
         """The name of the refinement with the values of all its options.
@@ -111,5 +131,11 @@ class MethodSpec:
         parts = [] if chosen == "random" else [chosen]
         refinement = self.refinement["name"]
         thinking = "deepthink" if refinement == "iterate" else refinement
-        parts += ["repeat"] * (self.copies > 1) + [thinking] * (self.iterations > 1)
+        parts += ["repeat"] * (self.copies > 1) + ["structured"] * (self.groups > 1)
+        parts += ["permutations"] * (self.orders > 1)
+        parts += ["query_twice"] * (self.query == "twice")
+        parts += ["channel"] * (self.direction == "channel")
+        parts += [thinking] * (self.iterations > 1)
+        readout = self.readout["name"]
+        parts += [readout] * (readout != "candidates")
         return "+".join(parts) or "vanilla"

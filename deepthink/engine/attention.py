@@ -13,6 +13,7 @@ tensors: no model. All are differentiable.
 """
 
 import math
+from functools import reduce
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from torch import Tensor
 
 from deepthink.engine import sight
 from deepthink.engine.layout import Layout
+
+PARTS = 4
+"""A memory whose gains change more often along its slots is attended with all scores in memory."""
 
 
 def attend(
@@ -60,12 +64,18 @@ def attend(
 
 
 def attend_plainly(
-    query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None, causal: bool
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scale: float,
+    mask: Tensor | None,
+    causal: bool,
+    gains: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`attend` by its definition, in float32 or wider: the scores are held in memory.
 
     Differentiable in query, key and value, the log-sum-exp too. Arguments, returned values and
-    their shapes are `attend`'s.
+    their shapes are `attend`'s. gains: [S], added to the scores; None: nothing is.
 
         >>> query = torch.tensor([[[[1.0]]]], requires_grad=True)
         >>> key = value = torch.tensor([[[[0.0], [1.0]]]])
@@ -76,6 +86,8 @@ def attend_plainly(
     """
     wide = torch.promote_types(query.dtype, torch.float32)
     scores = (query.to(wide) @ key.to(wide).mT) * scale
+    if gains is not None:
+        scores = scores + gains
     if causal:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
     if mask is not None:
@@ -93,6 +105,11 @@ def merge(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> Tensor:
     (out_a, total_a), (out_b, total_b) = a, b
     weight = torch.sigmoid(total_a - total_b)[..., None]
     return torch.lerp(out_b.to(weight.dtype), out_a.to(weight.dtype), weight).to(out_a.dtype)
+
+
+def joined(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """As `merge`, with the log-sum-exp of the scores over both."""
+    return merge(a, b), torch.logaddexp(a[1], b[1])
 
 
 def over_itself(
@@ -121,16 +138,32 @@ def over_itself(
 def over_memory(
     q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layout: Layout
 ) -> tuple[Tensor, Tensor]:
-    """Each token over the memory: q [H, N, D], k and v [G, L, D] to [H, N, D] and [H, N]."""
-    heads, tokens, width = q.shape
-    groups, length = k.shape[:2]
+    """Each token over the memory: q [H, N, D], k and v [G, L, D] to [H, N, D] and [H, N].
+
+    Slots of one gain b are attended together, and b is added to their log-sum-exp: exact, since
+    Σ_s e^{x_s + b} = e^{b + log Σ_s e^{x_s}}.
+    """
+    shared, length = q.shape[0] // k.shape[0], k.shape[1]
     limit = sight.cutting(layout, window, length)
-    if limit is not None or layout.slots is not None:
+    if limit is not None or layout.slots is not None or len(layout.gains) > PARTS:
         mask = sight.memory(layout, length, limit)[None, None]
-        k, v = (x.repeat_interleave(heads // groups, dim=0) for x in (k, v))
-        out, total = attend_plainly(q[None], k[None], v[None], scale, mask, False)
-    else:
-        # the query heads that share a key head become further rows: nothing is repeated
-        folded = q.reshape(1, groups, heads // groups * tokens, width)
-        out, total = attend(folded, k[None], v[None], scale, None, causal=False)
-    return out.reshape(heads, tokens, width), total.reshape(heads, tokens)
+        wide = torch.promote_types(q.dtype, torch.float32)
+        gains = sight.gains(layout, wide) if layout.gains else None
+        k, v = (x.repeat_interleave(shared, dim=0) for x in (k, v))
+        out, total = attend_plainly(q[None], k[None], v[None], scale, mask, False, gains)
+        return out[0], total[0]
+    runs = [
+        _over_all(q, k[:, slots], v[:, slots], scale, gain)
+        for slots, gain in sight.parts(layout, length)
+    ]
+    return reduce(joined, runs)
+
+
+def _over_all(q: Tensor, k: Tensor, v: Tensor, scale: float, gain: float) -> tuple[Tensor, Tensor]:
+    """Each token over slots that all tokens see, and which have the same gain."""
+    heads, tokens, width = q.shape
+    # the query heads that share a key head become further rows: nothing is repeated
+    folded = q.reshape(1, len(k), -1, width)
+    out, total = attend(folded, k[None], v[None], scale, None, causal=False)
+    total = total.reshape(heads, tokens)
+    return out.reshape(heads, tokens, width), total + gain if gain else total

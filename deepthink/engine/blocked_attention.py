@@ -8,6 +8,8 @@ enough to stay in the processor's cache. Two ways, which give the same numbers u
     short sequences   all of them at once over themselves; the log-sum-exp of that is one more
                       column of the memory's scores, so that the softmax over these columns says how
                       much of a token's attention goes to its own sequence
+
+The slots' gains are the bias of the product that makes their scores, and cost nothing.
 """
 
 from dataclasses import dataclass
@@ -91,6 +93,7 @@ def _one_by_one(
     groups, _, shared, _ = rows.shape
     length = 0 if past is None else past[0].shape[1]
     step = max(1, ROWS // shared)
+    gains = _gains(layout, length, max(layout.lengths))
     ends = list(accumulate(layout.lengths))
     for sequence, (end, size) in enumerate(zip(ends, layout.lengths, strict=True)):
         begin = end - size
@@ -105,7 +108,9 @@ def _one_by_one(
                 stop = min(first + step, size)
                 seen = length + stop  # what follows is hidden from all of these tokens
                 scores = product(
-                    rows[group, begin + first : begin + stop].flatten(0, 1), keys[:seen]
+                    rows[group, begin + first : begin + stop].flatten(0, 1),
+                    keys[:seen],
+                    None if gains is None else gains[:seen],
                 )
                 by_token = scores.unflatten(0, (-1, shared))
                 if hidden is None:
@@ -135,11 +140,12 @@ def _together(
     # one more slot, whose scores are the log-sum-exps, and whose value is added afterwards
     keys, values = (functional.pad(part, (0, 0, 0, 1)) for part in past)
     hidden = _hidden_slots(layout, length, window)
+    gains = _gains(layout, length, 1)
     step = max(1, SCORES // ((length + 1) * shared))
     for group in range(groups):
         for first in range(0, tokens, step):
             part = slice(first, first + step)
-            scores = product(rows[group, part].flatten(0, 1), keys[group])
+            scores = product(rows[group, part].flatten(0, 1), keys[group], gains)
             scores[:, length] = totals[group, part].flatten()
             if hidden is not None:
                 scores.unflatten(0, (-1, shared))[..., :length].add_(hidden[part, None])
@@ -219,6 +225,11 @@ def _places(layout: Layout, part: _Part) -> tuple[Tensor | None, Tensor | None]:
         return torch.cat(list(rows))
 
     return gather, sight.once(layout, ("back", part.first), back)
+
+
+def _gains(layout: Layout, length: int, further: int) -> Tensor | None:
+    """[L + further], the slots' gains and zeros; None where there are none, or no slots."""
+    return sight.gains(layout, torch.float32, further) if layout.gains and length else None
 
 
 def _future(layout: Layout, size: int) -> Tensor:

@@ -35,7 +35,8 @@ def fitted(memory: Memory, model: PreTrainedModel) -> list[tuple[Tensor, Tensor]
     One token is read to see what heads each layer has, and on which device it works.
 
     Raises:
-        UserError: a model that cannot be iterated, or that has other layers or heads.
+        UserError: a model that cannot be iterated, or that has other layers or heads, or a memory
+            with gains or groups, of which a cache knows nothing.
 
     >>> import torch
     >>> from transformers import GPT2Config, GPT2LMHeadModel
@@ -44,6 +45,11 @@ def fitted(memory: Memory, model: PreTrainedModel) -> list[tuple[Tensor, Tensor]
     >>> fitted(memory, model)[0][0].dtype
     torch.float32
     """
+    if memory.runs or memory.groups:
+        raise UserError(
+            f"{memory} cannot be put into transformers' cache, which knows no gains and no groups, "
+            "so no text can be generated behind it: score reads it"
+        )
     with iterated(model) as forward:
         keys, values = forward.read([0], single(1, model.device), None, start=0)
     memory.check_layers(len(keys), type(model).__name__)

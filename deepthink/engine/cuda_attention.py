@@ -10,12 +10,16 @@ log-sum-exps, as in `attention`. Two kernels compute the parts:
   candidates, with slots that are hidden, where a window cuts the memory, and on GPUs before Ampere.
   In float32 it multiplies as three TF32 products, which is as exact as float32.
 
+Slots of one gain are attended together, and the gain is added to their log-sum-exp. Gains that
+change often along the slots, and those of hidden slots, are part of a bias in float32, whatever the
+precision is: no gain is rounded.
+
 What a kernel needs besides queries, keys and values is made once for a layout, see `sight`.
 Nothing here reads a number back from the device. No gradient flows through it.
 """
 
 import math
-from functools import cache
+from functools import cache, reduce
 from inspect import signature
 from typing import Any
 
@@ -25,6 +29,7 @@ from torch.nn.attention.varlen import AuxRequest, varlen_attn
 from torch.nn.functional import pad
 
 from deepthink.engine import sight
+from deepthink.engine.attention import PARTS
 from deepthink.engine.layout import Layout
 from deepthink.errors import UserError
 
@@ -92,7 +97,7 @@ def attended(
     if past is None:
         return own[0][..., :width]
     keys, values = map(_padded, past)
-    return _joined(_over_memory(q, keys, values, scale, window, layout), own)[..., :width]
+    return _merged(_over_memory(q, keys, values, scale, window, layout), own)[..., :width]
 
 
 def _padded(heads: Tensor) -> Tensor:
@@ -101,11 +106,16 @@ def _padded(heads: Tensor) -> Tensor:
     return pad(heads, (0, missing)) if missing else heads
 
 
-def _joined(a: Part, b: Part) -> Tensor:
+def _merged(a: Part, b: Part) -> Tensor:
     """Two attentions over disjoint keys as one over both; `attention.merge` in two passes."""
     (out_a, total_a), (out_b, total_b) = a, b
     share = torch.sigmoid(total_a - total_b)[..., None]
     return torch.addcmul(out_a * share, out_b, 1 - share, out=torch.empty_like(out_b))
+
+
+def _joined(a: Part, b: Part) -> Part:
+    """As `_merged`, with the log-sum-exp of the scores over both."""
+    return _merged(a, b), torch.logaddexp(a[1], b[1])
 
 
 # The two parts
@@ -130,17 +140,31 @@ def _over_itself(
 def _over_memory(
     q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, layout: Layout
 ) -> Part:
-    tokens, length = q.shape[1], k.shape[1]
+    length, dtype = k.shape[1], q.dtype
     limit = sight.cutting(layout, window, length)
-    if layout.slots is None and limit is None:
-        if not _flashes(q):
-            return _grouped(q, k, v, scale, None, causal=False)
-        offsets = sight.offsets(layout, (tokens,)), sight.offsets(layout, (length,))
-        return _flash(q, k, v, scale, offsets, (tokens, length), (-1, -1))
+    if layout.slots is None and limit is None and len(layout.gains) <= PARTS:
+        runs = [
+            _over_all(q, k[:, slots], v[:, slots], scale, gain, layout)
+            for slots, gain in sight.parts(layout, length)
+        ]
+        return reduce(_joined, runs)
+    if layout.gains:
+        q, k, v = q.float(), k.float(), v.float()
     bias, blind = sight.of_memory(layout, length, limit, q.dtype)
     out, total = _grouped(q, k, v, scale, bias, causal=False)
     # a row that sees nothing: kernels leave 0 / 0 there, or a log-sum-exp of another convention
-    return out.masked_fill(blind[:, None], 0.0), total.masked_fill(blind, -math.inf)
+    return out.to(dtype).masked_fill(blind[:, None], 0.0), total.masked_fill(blind, -math.inf)
+
+
+def _over_all(q: Tensor, k: Tensor, v: Tensor, scale: float, gain: float, layout: Layout) -> Part:
+    """Each token over slots that all tokens see, and which have the same gain."""
+    if _flashes(q):
+        tokens, length = q.shape[1], k.shape[1]
+        offsets = sight.offsets(layout, (tokens,)), sight.offsets(layout, (length,))
+        out, total = _flash(q, k, v, scale, offsets, (tokens, length), (-1, -1))
+    else:
+        out, total = _grouped(q, k, v, scale, None, causal=False)
+    return out, total + gain if gain else total
 
 
 # The two kernels

@@ -1,5 +1,6 @@
 """What a refinement may ask: a model reads its demonstrations, and says how well it knows them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -9,9 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from deepthink.engine.flops import Costs, attended
-from deepthink.engine.layout import single
 from deepthink.engine.memory import Memory
-from deepthink.engine.packing import layout, pack
+from deepthink.engine.packing import ending_together, layout, pack
 from deepthink.engine.support import check_model, iterated, vocabulary
 from deepthink.errors import UserError
 from deepthink.structures import GivenTokens, token_ids
@@ -27,14 +27,18 @@ class Demonstrations:
             is known. Tokens outside, such as a special first one, belong to none.
         answers: which of the L tokens are the demonstrations' answers, if this is known.
         seed: for refinements that draw at random.
+        sequences: M ranges that the L tokens fall into, each read by itself; None: one. This is
+            structured prompting (Hao et al. 2022, arXiv 2212.06713): all sequences end at one
+            position, and the slots of their memory have the gain -log M, so that a token that
+            reads it weighs its own sequence M times.
 
     Attributes:
         operations: floating-point operations of everything that was read up to now, as `flops`
             counts them.
 
     Raises:
-        UserError: no tokens, ids that are not the model's, no causal language model, or spans or
-            answers that do not lie one after the other among the tokens.
+        UserError: no tokens, ids that are not the model's, no causal language model, or spans,
+            answers or sequences that do not lie one after the other among the tokens.
 
     Example:
         >>> from transformers import GPT2Config, GPT2LMHeadModel
@@ -60,6 +64,7 @@ class Demonstrations:
         spans: Sequence[range] | None = None,
         answers: Sequence[range] | None = None,
         seed: int = 0,
+        sequences: Sequence[range] | None = None,
     ) -> None:
         check_model(model)
         self.model = model
@@ -68,6 +73,8 @@ class Demonstrations:
             raise UserError("think needs at least one demonstration token")
         self.spans = _checked(spans, "spans", self.length)
         self._answers = _checked(answers, "answers", self.length)
+        self.sequences = _checked(sequences, "sequences", self.length) or (range(self.length),)
+        self._check_sequences()
         self.seed = seed
         self.operations = 0
         self._plain: Memory | None = None
@@ -76,6 +83,20 @@ class Demonstrations:
     def length(self) -> int:
         """L: how many tokens the demonstrations have, and slots their memory."""
         return len(self.ids)
+
+    @property
+    def begin(self) -> int:
+        """The position behind the demonstrations: L, or of several sequences the longest's length.
+
+        >>> from transformers import GPT2Config, GPT2LMHeadModel
+        >>> config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=8)
+        >>> model = GPT2LMHeadModel(config).eval()
+        >>> shown = Demonstrations(model, [1, 2, 3, 4, 5], sequences=[range(2), range(2, 5)])
+        >>> memory = shown.read()
+        >>> shown.begin, memory.begin, memory.groups, memory.runs  # -log 2
+        (3, 3, (2, 3), ((5, -0.6931471824645996),))
+        """
+        return max(map(len, self.sequences))
 
     @cached_property
     def span_of(self) -> Tensor:
@@ -119,26 +140,34 @@ class Demonstrations:
             K_t, V_t = model(ids | K̃_{t-1}, Ṽ_{t-1})
 
         memory: what every token attends to besides the tokens before it; None: nothing, the plain
-        reading of in-context learning. start: the position of the first token. dtype: of what is
-        returned; float32, or wider where the model is, by default. Returns a Memory of L slots and
-        step 1 in tensors of its own.
+        reading of in-context learning. start: the position of the first token, of several sequences
+        that of the longest. dtype: of what is returned; float32, or wider where the model is, by
+        default. Returns a Memory of L slots and step 1 in tensors of its own.
 
         Autograd follows the reading if it follows `memory`.
         """
         wide = torch.promote_types(self.model.dtype, torch.float32)
         followed = _followed(memory)
         with iterated(self.model, differentiable=followed) as forward:
-            places = single(self.length, self.model.device)
+            places = ending_together([*map(len, self.sequences)], self.model.device)
             present = forward.read(self.ids, places, memory, start)
             keys, values = (
                 tuple(x.to(dtype or wide, copy=True) for x in tensors) for tensors in present
             )
         slots = memory.length if memory else 0
-        self._count(followed, self.length, attended(range(self.length), slots), rows=0)
-        reading = Memory(keys, values, step=1)
+        seen = sum(attended(range(len(each)), slots) for each in self.sequences)
+        self._count(followed, self.length, seen, rows=0)
+        reading = self._grouped(Memory(keys, values, step=1))
         if memory is None:
-            self._plain = Memory(tuple(present[0]), tuple(present[1]), step=1)
+            self._plain = self._grouped(Memory(tuple(present[0]), tuple(present[1]), step=1))
         return reading
+
+    def _grouped(self, reading: Memory) -> Memory:
+        """A reading of the sequences with their groups and gains, if there are several."""
+        if (several := len(self.sequences)) == 1:
+            return reading
+        gains = torch.full((self.length,), -math.log(several))
+        return replace(reading, gains=gains, groups=tuple(map(len, self.sequences)))
 
     def loss(
         self,
@@ -159,8 +188,8 @@ class Demonstrations:
             targets: [L] bool, the tokens Y whose probabilities count, see `answers`; None: all
                 that have one before them.
             apart: whether each demonstration is a sequence of its own, that sees no other but in
-                the memory; else all L tokens are one sequence.
-            start: the position of each sequence's first token; None: S, where queries stand.
+                the memory; else the sequences are those that `read` reads, usually one.
+            start: the position of each sequence's first token; None: where queries stand.
 
         Returns:
             A scalar in float32 or wider.
@@ -180,7 +209,7 @@ class Demonstrations:
         rows = torch.tensor([index[i - 1] for i in wanted], device=self.model.device)
         followed = _followed(memory)
         with iterated(self.model, differentiable=followed) as forward:
-            begin = memory.length if start is None else start
+            begin = memory.begin if start is None else start
             states = forward.states([self.ids[i] for i in fed], places, memory, begin, rows)
             targeted = [self.ids[i] for i in wanted]
             loss = -forward.log_probabilities(states, range(len(targeted)), targeted).mean()
@@ -194,6 +223,8 @@ class Demonstrations:
         plain, self._plain = self._plain, None
         if plain is None or len(memory.tensors) != len(plain.tensors):
             return False
+        if (memory.runs, memory.groups) != (plain.runs, plain.groups):
+            return False
         pairs = zip(memory.to(self.model.dtype).tensors, plain.tensors, strict=True)
         return all(torch.equal(given, kept) for given, kept in pairs)
 
@@ -205,7 +236,7 @@ class Demonstrations:
         targets = self._checked_mask(targets, "targets", (self.length,))
         if apart and self.spans is None:
             raise UserError("where each demonstration begins and ends is not known: give `spans`")
-        whole = (self.spans or ()) if apart else (range(self.length),)
+        whole = (self.spans or ()) if apart else self.sequences
         predictable = [i for sequence in whole for i in sequence[1:]]
         wanted = predictable if targets is None else targets.nonzero().flatten().tolist()
         if strays := set(wanted) - set(predictable):
@@ -217,6 +248,16 @@ class Demonstrations:
         ends = [max((i for i in wanted if i in sequence), default=0) for sequence in whole]
         fed = [range(seq.start, end) for seq, end in zip(whole, ends, strict=True)]
         return [sequence for sequence in fed if sequence], wanted
+
+    def _check_sequences(self) -> None:
+        """UserError unless the sequences leave out no token, and cut no span."""
+        ends = [0, *(each.stop for each in self.sequences)]
+        if [each.start for each in self.sequences] != ends[:-1] or ends[-1] != self.length:
+            raise UserError(f"sequences must have each of the {self.length} tokens")
+        inside = set(ends)
+        for span in self.spans or ():
+            if not inside.isdisjoint(range(span.start + 1, span.stop)):
+                raise UserError(f"{span} is a demonstration of two sequences: it must lie in one")
 
     def _checked_mask(
         self, mask: Tensor | None, name: str, shape: tuple[int, ...]

@@ -80,6 +80,23 @@ def attended(depths: Iterable[int], slots: int) -> int:
     return sum(slots + depth + 1 for depth in depths)
 
 
+def channel_flops(
+    costs: Costs, length: int, texts: Sequence[Tokens], parts: Sequence[Tokens]
+) -> int:
+    """Scoring every text behind every part once against a memory of L tokens, see `channel`.
+
+    >>> channel_flops(Costs(token=100, key=10, row=1000), 5, [[1, 2], [3]], [[7], [8]])
+    4660
+    """
+    shared = common_beginning(parts)
+    depths = [*range(shared)]
+    for part in parts:
+        depths += range(shared, len(part))
+        depths += [len(part) + place for text in texts for place in range(len(text) - 1)]
+    rows = len(parts) * (1 + sum(len(text) - 1 for text in texts))
+    return costs.forward(len(depths), attended(depths, length), rows)
+
+
 def scoring_flops(
     costs: Costs, length: int, queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]
 ) -> int:

@@ -1,7 +1,7 @@
 """A packed forward: the tokens of many sequences side by side, which see a memory."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -46,8 +46,7 @@ class Forward:
         tokens: N ids, packed as the layout says. They see `memory` and their own sequences.
         start: the position of every sequence's first token.
         """
-        self._check(memory)
-        passed = self.run(tokens, layout, memory, start, None)
+        passed = self.run(tokens, self._beside(memory, layout), memory, start, None)
         return passed.keys, passed.values
 
     def states(
@@ -57,8 +56,7 @@ class Forward:
 
         Further arguments as `read`'s.
         """
-        self._check(memory)
-        states = self.run(tokens, layout, memory, start, rows).states
+        states = self.run(tokens, self._beside(memory, layout), memory, start, rows).states
         assert states is not None
         return states
 
@@ -72,10 +70,19 @@ class Forward:
         """As `OutputLayer.likeliest`."""
         return OutputLayer(self.model, self.plain).likeliest(states)
 
-    def _check(self, memory: Memory | None) -> None:
+    def _beside(self, memory: Memory | None, layout: Layout) -> Layout:
+        """The layout with the gains and the groups of the memory's slots.
+
+        Raises UserError for a memory of another model.
+        """
+        if memory is None:
+            return layout
         layers = self.model.config.get_text_config().num_hidden_layers
-        if memory is not None:
-            memory.check_layers(layers, type(self.model).__name__)
+        memory.check_layers(layers, type(self.model).__name__)
+        runs = memory.runs
+        if not runs and not memory.groups:
+            return layout
+        return replace(layout, gains=runs, groups=memory.groups)
 
 
 def too_long(name: str, positions: int) -> UserError:

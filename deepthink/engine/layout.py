@@ -6,12 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+Gains = tuple[tuple[int, float], ...]
+"""How many slots in a row have which gain, see `Layout`."""
+
 
 @dataclass(frozen=True)
 class Layout:
     """Where the N packed tokens of a forward stand in their B sequences of at most M tokens.
 
-    depths: [N], a token's place in its own sequence (0 = first), which sets position and slot.
+    depths: [N], how far each token stands behind the position at which the forward begins. It is
+        its place in its own sequence (0 = first), unless sequences end together.
     lengths: how many tokens each of the B sequences has, in the order in which they are packed.
     deepest: the largest depth. It is a number and no tensor: nobody waits for a device to know it.
     gather: [B, M], the packed index at each place (0 where a sequence is shorter), or None when
@@ -20,6 +24,10 @@ class Layout:
     tree: [B, 1, M, M] bool, True where the row token sees the column token; None if plainly causal.
     slots: [N, L] bool, True where the token sees the memory's slot; None if it sees all of them.
         A model's sliding window hides further ones. A token may see no slot at all.
+    gains: how many slots in a row have which gain b, slot after slot; empty where all have 0. It
+        is added to the score of the slot, whose weight is so multiplied by e^b.
+    groups: how many slots each group of the memory has, whose last slots stand at one position;
+        empty where the slots stand in a row. What follows the groups stands in a row behind them.
     derived: what the kernels derive from it once for all layers, by a name of theirs.
 
     >>> slots = torch.tensor([[True], [True], [False]])
@@ -34,6 +42,8 @@ class Layout:
     scatter: Tensor | None = None
     tree: Tensor | None = None
     slots: Tensor | None = None
+    gains: Gains = ()
+    groups: tuple[int, ...] = ()
     derived: dict[tuple[object, ...], Tensor] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from deepthink.engine.layout import Gains
 from deepthink.engine.origin import Origin
+from deepthink.engine.slots import check_groups, checked_gains, runs_of, told
 from deepthink.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -22,6 +25,10 @@ class Memory:
     keys, values: one tensor [G, L, D] per layer, keys already rotated where the model rotates.
     step: the iteration t that made them, 1 for plain in-context learning.
     origin: what `think` made it of; None for what was computed of memories.
+    gains: [L] float32 on the CPU, finite: b_s is added to the attention score of slot s before the
+        softmax, so that its weight is multiplied by e^{b_s}. None: nothing is added.
+    groups: how many slots, from the first on, each of M groups has that do not see each other. All
+        groups end at one position, that before `begin`. Empty where all slots stand in a row.
 
     Sums and differences are taken layer by layer, and keep this memory's step:
 
@@ -37,6 +44,14 @@ class Memory:
     values: tuple[Tensor, ...]
     step: int
     origin: Origin | None = field(default=None, compare=False)
+    gains: Tensor | None = None
+    groups: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.gains is not None:
+            object.__setattr__(self, "gains", checked_gains(self.gains, self.length))
+        if self.groups:
+            check_groups(self.groups, self.length)
 
     def __repr__(self) -> str:
         heads, slots, width = self.keys[0].shape
@@ -45,13 +60,28 @@ class Memory:
         dtype = str(self.keys[0].dtype).removeprefix("torch.")
         return (
             f"Memory(t={self.step}, {len(self.keys)} layers of {heads} heads × {slots} slots × "
-            f"{width}, {dtype}, {devices}{made})"
+            f"{width}, {dtype}, {devices}{told(self.runs, self.groups)}{made})"
         )
 
     @property
     def length(self) -> int:
-        """L: the number of token slots, and the position at which queries begin."""
+        """L: the number of token slots."""
         return self.keys[0].shape[-2]
+
+    @property
+    def begin(self) -> int:
+        """The position at which queries begin: L, or less where groups share positions.
+
+        >>> memory = Memory((torch.ones(1, 7, 1),), (torch.ones(1, 7, 1),), step=1, groups=(2, 4))
+        >>> memory.begin  # the longest group, and one slot behind both
+        5
+        """
+        return self.length - sum(self.groups) + max(self.groups, default=0)
+
+    @property
+    def runs(self) -> Gains:
+        """How many slots in a row have which gain; empty where all have 0."""
+        return runs_of(self.gains)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -191,7 +221,7 @@ class Memory:
         """
         gradients = torch.autograd.grad(loss, self.tensors)
         layers = len(self.keys)
-        return Memory(gradients[:layers], gradients[layers:], self.step)
+        return replace(self, keys=gradients[:layers], values=gradients[layers:], origin=None)
 
     def drift(self, origin: "Memory") -> dict[str, list[float]]:
         """How far each layer is from `origin`: ‖K̃ - K̃₀‖ / ‖K̃₀‖ (Frobenius), the same for Ṽ.
@@ -220,9 +250,11 @@ class Memory:
         }
 
     def extended(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> "Memory":
-        """This memory followed by the keys and values, each [G, n, D], of n further tokens."""
-        further = Memory(tuple(keys), tuple(values), self.step)
-        return self._map(lambda *pair: torch.cat(pair, dim=-2), further)
+        """This memory and behind it the keys and values, each [G, n, D], of n tokens of gain 0."""
+        both = ((self.keys, keys), (self.values, values))
+        longer = [tuple(torch.cat(pair, -2) for pair in zip(*parts, strict=True)) for parts in both]
+        gains = None if self.gains is None else pad(self.gains, (0, keys[0].shape[-2]))
+        return replace(self, keys=longer[0], values=longer[1], origin=None, gains=gains)
 
     def _same(self, function: Callable[[Tensor], Tensor]) -> "Memory":
         """A function of every tensor that leaves the numbers as they are: the origin is the same.
@@ -241,16 +273,22 @@ class Memory:
                 f"{self} and {other} have other layers, heads or slots: only memories of one model "
                 "and as many tokens can be added"
             )
+        if self.runs != other.runs or self.groups != other.groups:
+            raise UserError(
+                f"{self} and {other} have other gains or groups: only memories whose slots weigh "
+                "and stand alike can be added"
+            )
         return self._map(function, other)
 
     def _map(self, function: Callable[..., Tensor], *others: "Memory") -> "Memory":
         """A function of every tensor and of the others' tensors at its place."""
         keys = zip(self.keys, *(other.keys for other in others), strict=True)
         values = zip(self.values, *(other.values for other in others), strict=True)
-        return Memory(
-            tuple(function(*tensors) for tensors in keys),
-            tuple(function(*tensors) for tensors in values),
-            self.step,
+        return replace(
+            self,
+            keys=tuple(function(*tensors) for tensors in keys),
+            values=tuple(function(*tensors) for tensors in values),
+            origin=None,
         )
 
 

@@ -2,7 +2,8 @@
 
 Its tensors are `keys.{layer}` and `values.{layer}` [G, L, D], `ids` [L], and `probe.keys` and
 `probe.values`. Its metadata are those of `Origin`, the iteration, the version of the format, and a
-checksum over all of it. Nothing in it is code.
+checksum over all of it. Nothing in it is code. A memory with gains or groups has version 2, which
+adds `gains` [L] and `groups`; others have version 1, as ever.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from deepthink.engine.support import check_model, iterated
 from deepthink.errors import UserError, first_line
 from deepthink.files import at_home, atomically
 
-FORMAT, VERSION = "deepthink memory", 1
+FORMAT, VERSIONS = "deepthink memory", ("1", "2")
 
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.02}
 """By how much of its length a probe may differ from another device's; bfloat16: 0.05."""
@@ -70,6 +71,9 @@ def save(memory: Memory, path: str | Path) -> None:
         "probe.keys": origin.probe[0],
         "probe.values": origin.probe[1],
     }
+    weighed = memory.gains is not None or bool(memory.groups)
+    if weighed:
+        tensors["gains"] = torch.zeros(memory.length) if memory.gains is None else memory.gains
     # tensors that share their numbers would be refused
     tensors = {name: x.detach().cpu().contiguous().clone() for name, x in tensors.items()}
     told = {
@@ -79,7 +83,8 @@ def save(memory: Memory, path: str | Path) -> None:
         "step": str(memory.step),
         "layers": str(len(memory.keys)),
         "format": FORMAT,
-        "format version": str(VERSION),
+        "format version": VERSIONS[weighed],
+        **({"groups": json.dumps(memory.groups)} if weighed else {}),
     }
     told["checksum"] = _checksum(_Stored(tensors, told))
     try:
@@ -113,7 +118,7 @@ def load(
             f"the memory in {path} was made in {made}, but this model computes in {here}: load the "
             f"model with dtype=torch.{made}, or think again"
         )
-    devices = _recognised(memory.origin, model)
+    devices = _recognised(memory, memory.origin, model)
     if device is not None:
         return memory.to(device)
     return replace(
@@ -123,15 +128,16 @@ def load(
     )
 
 
-def _recognised(origin: Origin, model: PreTrainedModel) -> list[torch.device]:
+def _recognised(memory: Memory, origin: Origin, model: PreTrainedModel) -> list[torch.device]:
     """The device of each layer; UserError if the weights are not those that made the memory.
 
     The model reads the first of the memory's tokens again, and the last layer's keys and values are
     compared. So other weights are recognised whatever their device or their layout is.
     """
     first = origin.ids[: origin.probe[0].shape[1]]
+    start = max(memory.groups) - memory.groups[0] if memory.groups else 0
     with iterated(model) as forward:
-        keys, values = forward.read(first, single(len(first), model.device), None, start=0)
+        keys, values = forward.read(first, single(len(first), model.device), None, start)
     for now, then in zip((keys[-1], values[-1]), origin.probe, strict=True):
         then = then.to(now)
         if not (now - then).norm() <= _TOLERANCE.get(model.dtype, 0.05) * then.norm():
@@ -160,10 +166,10 @@ def _read(file: Path, name: str) -> _Stored:
         raise UserError(
             f"{name} is a safetensors file, but holds no memory: take one that memory.save wrote"
         )
-    if told.get("format version") != str(VERSION):
+    if told.get("format version") not in VERSIONS:
         raise UserError(
             f"{name} has version {told.get('format version')} of the format, this version of "
-            f"deepthink reads {VERSION}: install the deepthink that wrote it"
+            f"deepthink reads {' and '.join(VERSIONS)}: install the deepthink that wrote it"
             + (f" ({told['version']})" if "version" in told else "")
         )
     stored = _Stored(tensors, told)
@@ -179,11 +185,13 @@ def _read(file: Path, name: str) -> _Stored:
 def _lacking(stored: _Stored) -> str:
     """The first part of a memory that a file has not; empty if it has all."""
     entries = {*_WORDS, "commit", "options", "step", "layers", "checksum"}
+    weighed = stored.told["format version"] != VERSIONS[0]
+    entries |= {"groups"} if weighed else set()
     if missing := sorted(entries - set(stored.told)):
         return missing[0]
     layers = range(int(stored.told["layers"]) if stored.told["layers"].isdecimal() else 0)
     names = [f"{kind}.{layer}" for layer in layers for kind in ("keys", "values")]
-    names += ["ids", "probe.keys", "probe.values"]
+    names += ["ids", "probe.keys", "probe.values", *(["gains"] if weighed else [])]
     return next((name for name in names if name not in stored.tensors), "")
 
 
@@ -202,6 +210,8 @@ def _memory(stored: _Stored) -> Memory:
         tuple(tensors[f"values.{layer}"] for layer in layers),
         int(told["step"]),
         origin,
+        tensors.get("gains"),
+        tuple(json.loads(told.get("groups", "[]"))),
     )
 
 

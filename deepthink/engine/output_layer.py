@@ -65,6 +65,17 @@ class OutputLayer:
         order = sent(torch.cat(places).argsort(), device)
         return torch.cat(parts)[order]
 
+    def distributions(self, states: Tensor) -> Tensor:
+        """Log p, in nats, of every token by each of R states: [R, V], in float32 or wider.
+
+        Logits are computed as for `log_probabilities`. The whole vocabulary is held at once.
+        """
+        head: Any = self.model.get_output_embeddings()
+        logits = partial(_plain_logits, head) if self.plain else self._logits
+        rows = [logits(block) for block in states.split(ROWS)]
+        wide = [block.to(torch.promote_types(block.dtype, torch.float32)) for block in rows]
+        return torch.cat([block.log_softmax(-1) for block in wide])
+
     def likeliest(self, states: Tensor) -> Tensor:
         """The token that each of R states, [R, d], gives the highest probability: [R] int64.
 

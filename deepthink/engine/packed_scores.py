@@ -12,7 +12,9 @@ from torch import Tensor
 from deepthink.engine.forward import Forward
 from deepthink.engine.layout import single
 from deepthink.engine.memory import Memory
+from deepthink.engine.out_of_memory import allocating
 from deepthink.engine.packing import Packed, common_beginning, layout
+from deepthink.engine.token_budget import TokenBudget
 from deepthink.engine.transfer import sent
 from deepthink.errors import UserError
 from deepthink.structures import Tokens
@@ -54,22 +56,50 @@ def share_beginning(
 ) -> tuple[Memory | None, Sequence[Tokens]]:
     """Move the tokens that all queries begin with into the memory, or make one of them.
 
-    Exact, since every query sees those tokens in the same context: the memory alone.
+    Exact, since every query sees those tokens in the same context: the memory alone. They are the
+    queries' own and have no gain.
     """
     shared = common_beginning(queries)
     if not shared:
         return memory, queries
-    places = single(shared, forward.model.device)
-    keys, values = forward.read(queries[0][:shared], places, memory, _begin(memory))
-    rest = [query[shared:] for query in queries]
+    return grown(forward, memory, queries[0][:shared]), [query[shared:] for query in queries]
+
+
+def grown(forward: Forward, memory: Memory | None, tokens: Tokens) -> Memory | None:
+    """A memory followed by tokens that are read beside it; None for neither."""
+    if not tokens:
+        return memory
+    places = single(len(tokens), forward.model.device)
+    keys, values = forward.read(tokens, places, memory, _begin(memory))
     if memory is None:
-        return Memory(tuple(keys), tuple(values), step=1), rest
-    return memory.extended(keys, values), rest
+        return Memory(tuple(keys), tuple(values), step=1)
+    return memory.extended(keys, values)
 
 
 def _begin(memory: Memory | None) -> int:
     """The position of a query's first token."""
-    return memory.length if memory else 0
+    return memory.begin if memory else 0
+
+
+def in_batches(
+    packs: Sequence[Packed], budget: TokenBudget, run: Callable[[list[int]], T]
+) -> Iterator[tuple[list[int], T]]:
+    """Run packs by their indices, shortest first, as many at a time as the budget holds.
+
+    Yields the indices that were run together, and what `run` made of them. The budget is halved
+    where they do not fit into memory; UserError where a single one does not.
+    """
+    waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
+    while waiting:
+        taken = waiting[: budget.fitting([packs[i] for i in waiting])]
+        try:
+            with allocating():
+                result = run(taken)
+        except torch.OutOfMemoryError:
+            budget.give_way([packs[i] for i in taken])
+            continue
+        del waiting[: len(taken)]
+        yield taken, result
 
 
 def states_of(forward: Forward, memory: Memory | None, group: Sequence[Packed]) -> GroupStates:

@@ -17,7 +17,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
-from deepthink.engine.layout import Layout
+from deepthink.engine.layout import Layout, single
 from deepthink.engine.transfer import sent
 from deepthink.structures import Tokens
 
@@ -103,6 +103,21 @@ def common_beginning(queries: Sequence[Tokens]) -> int:
     shortest = min(queries, key=len)
     limit = len(shortest) - 1 if len(queries) > 1 else 0
     return next((i for i in range(limit) if len({query[i] for query in queries}) > 1), limit)
+
+
+def ending_together(lengths: Sequence[int], device: torch.device) -> Layout:
+    """The layout of causal sequences that do not see each other, and end at one position.
+
+    >>> ending_together([1, 3], torch.device("cpu")).depths
+    tensor([2, 0, 1, 2])
+    """
+    if len(lengths) == 1:
+        return single(lengths[0], device)
+    places, _ = layout([pack(range(length), []) for length in lengths], device)
+    longest = max(lengths)
+    behind = [longest - length for length in lengths for _ in range(length)]
+    shifted = places.depths + sent(torch.tensor(behind), device)
+    return replace(places, depths=shifted, deepest=longest - 1)
 
 
 def layout(group: Sequence[Packed], device: torch.device) -> tuple[Layout, list[int]]:

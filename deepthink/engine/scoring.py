@@ -19,11 +19,11 @@ from deepthink.engine.forward import Forward, Passed
 from deepthink.engine.given import asked, check_asked, memory_for
 from deepthink.engine.layout import Layout
 from deepthink.engine.memory import Memory
-from deepthink.engine.out_of_memory import allocating
 from deepthink.engine.packed_scores import (
     GroupLogs,
     GroupStates,
     QueryScores,
+    in_batches,
     logs_of,
     scores_of,
     share_beginning,
@@ -254,21 +254,15 @@ class Scorer:
         sizes: Sequence[int],
         greedy: bool = False,
     ) -> list[QueryScores]:
-        """Forward packs of so many queries each, shortest first, as many as the budget holds."""
-        waiting = sorted(range(len(packs)), key=lambda i: len(packs[i].tokens))
-        order, finished = tuple(waiting), list[GroupLogs]()
+        """The scores of packs of so many queries each; see `in_batches`."""
+        order, finished = list[int](), list[GroupLogs]()
         pending: list[GroupStates] = []
-        while waiting:
-            taken = waiting[: self._budget.fitting([packs[i] for i in waiting])]
-            group = [packs[i] for i in taken]
-            try:
-                with allocating():
-                    pending.append(states_of(forward, memory, group))
-            except torch.OutOfMemoryError:
-                self._budget.give_way(group)
-                continue
-            del waiting[: len(taken)]
-            if not waiting or sum(len(part.states) for part in pending) >= PENDING:
+        for taken, part in in_batches(
+            packs, self._budget, lambda taken: states_of(forward, memory, [packs[i] for i in taken])
+        ):
+            order += taken
+            pending.append(part)
+            if len(order) == len(packs) or sum(len(each.states) for each in pending) >= PENDING:
                 finished.append(logs_of(forward, pending, greedy))
                 pending.clear()
             self._progress(sum(sizes[i] for i in taken))

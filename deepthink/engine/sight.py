@@ -52,7 +52,7 @@ def of_memory(
 ) -> tuple[Tensor, Tensor]:
     """What each token sees of L slots: a bias [N, L], and [N], True where it sees none of them.
 
-    A token at depth d sees the slot s if L + d - s < window.
+    A token sees a slot as `memory` says. A bias of float32 or wider has the slots' gains in it.
 
     >>> bias, blind = of_memory(Layout(torch.arange(3), (3,), 2), 2, 3, torch.float32)
     >>> bias
@@ -63,9 +63,12 @@ def of_memory(
     tensor([False, False,  True])
     """
     key = length, window
-    bias = once(
-        layout, ("memory", *key, dtype), lambda: _aligned(memory(layout, length, window), dtype)
-    )
+
+    def made() -> Tensor:
+        visible = _aligned(memory(layout, length, window), dtype)
+        return visible.add_(gains(layout, dtype)) if layout.gains else visible
+
+    bias = once(layout, ("memory", *key, dtype), made)
     return bias, once(layout, ("blind", *key), lambda: ~memory(layout, length, window).any(-1))
 
 
@@ -89,12 +92,18 @@ def own(layout: Layout, window: int | None) -> Tensor:
 
 
 def memory(layout: Layout, length: int, window: int | None) -> Tensor:
-    """Whether each token sees each of L slots, [N, L]; a token at depth d: s if L + d - s < window.
+    """Whether each token sees each of L slots, [N, L].
+
+    A token at depth d sees a slot that stands b positions before depth 0 if b + d < window. In a
+    row the slot s stands L - s before it. In a group each slot stands as if no other group were.
 
     >>> memory(Layout(torch.arange(3), (3,), 2), length=2, window=3).long()
     tensor([[1, 1],
             [0, 1],
             [0, 0]])
+    >>> beside = Layout(torch.arange(1), (1,), 0, groups=(1, 2))
+    >>> memory(beside, length=3, window=2).long()
+    tensor([[1, 0, 1]])
     """
     depths = layout.depths
     seen = layout.slots
@@ -102,7 +111,39 @@ def memory(layout: Layout, length: int, window: int | None) -> Tensor:
         seen = torch.ones(len(depths), length, dtype=torch.bool, device=depths.device)
     if window is None:
         return seen
-    return seen & (length + depths[:, None] - torch.arange(length, device=depths.device) < window)
+    return seen & (_before(layout, length) + depths[:, None] < window)
+
+
+def _before(layout: Layout, length: int) -> Tensor:
+    """[L], how many positions before depth 0 each slot stands."""
+    device, rest = layout.depths.device, length - sum(layout.groups)
+    rows = [torch.arange(rest + size, rest, -1, device=device) for size in layout.groups]
+    return torch.cat([*rows, torch.arange(rest, 0, -1, device=device)])
+
+
+def parts(layout: Layout, length: int) -> list[tuple[slice, float]]:
+    """The L slots in runs of one gain each, with it.
+
+    >>> parts(Layout(torch.arange(1), (1,), 0, gains=((2, -1.0), (1, 0.0))), length=3)
+    [(slice(0, 2, None), -1.0), (slice(2, 3, None), 0.0)]
+    """
+    runs = layout.gains or ((length, 0.0),)
+    ends = accumulate(size for size, _ in runs)
+    return [(slice(end - size, end), gain) for end, (size, gain) in zip(ends, runs, strict=True)]
+
+
+def gains(layout: Layout, dtype: torch.dtype, further: int = 0) -> Tensor:
+    """The gain of every slot, and 0 for so many keys behind them: [L + further].
+
+    >>> gains(Layout(torch.arange(1), (1,), 0, gains=((2, -1.0),)), torch.float32, further=1)
+    tensor([-1., -1.,  0.])
+    """
+
+    def made() -> Tensor:
+        each = [gain for size, gain in (*layout.gains, (further, 0.0)) for _ in range(size)]
+        return sent(torch.tensor(each, dtype=dtype), layout.depths.device)
+
+    return once(layout, ("gains", dtype, further), made)
 
 
 def cutting(layout: Layout, window: int | None, length: int = 0) -> int | None:
@@ -112,7 +153,8 @@ def cutting(layout: Layout, window: int | None, length: int = 0) -> int | None:
     >>> cutting(places, 3), cutting(places, 3, length=1), cutting(places, None)
     (None, 3, None)
     """
-    return window if window is not None and length + layout.deepest >= window else None
+    reach = length - (sum(layout.groups) - max(layout.groups) if layout.groups and length else 0)
+    return window if window is not None and reach + layout.deepest >= window else None
 
 
 def once(layout: Layout, name: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:

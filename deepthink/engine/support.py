@@ -78,7 +78,9 @@ def state(model: PreTrainedModel) -> tuple[object, ...]:
 
 
 @contextmanager
-def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[Forward]:
+def iterated(
+    model: PreTrainedModel, differentiable: bool = False, own_code: bool = False
+) -> Iterator[Forward]:
     """Forwards of a model with iterated attention; the model is as before afterwards.
 
     A model of a known family runs as a decoder made of its modules, see `decoders`. Any other, and
@@ -87,6 +89,7 @@ def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[F
     differentiable: record the forwards for autograd, so that a gradient goes through keys and
     values of every layer to the memory. Weights are frozen meanwhile, and get none. Without it no
     forward is recorded, whatever the caller's grad mode.
+    own_code: run any model in its own code, in which hooks of the caller are called.
 
     Raises UserError for a model that cannot be iterated: no key/value attention, no route through
     transformers' interface, biases or positions it cannot follow, dropout switched on.
@@ -110,7 +113,7 @@ def iterated(model: PreTrainedModel, differentiable: bool = False) -> Iterator[F
         if model.config.model_type not in PROVEN:
             probe(model)
         _probed.add(model)
-    decoder = None if differentiable else decoder_of(model)
+    decoder = None if differentiable or own_code else decoder_of(model)
     if decoder is None:
         with routed(model, is_plain(model), differentiable) as forward:
             yield forward

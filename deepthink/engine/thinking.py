@@ -109,7 +109,7 @@ def refined(
     untouched = state(shown.model)
     memory: Memory | None = None
     origin: Origin | None = None
-    shapes: list[torch.Size] = []
+    form: tuple[object, ...] = ()
     for step in range(1, iterations + 1):
         before = _versions(memory)
         following = next(memories, None)
@@ -129,10 +129,11 @@ def refined(
         del following  # and with it the graph that it may hold
         if step == 1 and not shown.is_plain(memory):
             raise UserError(f"{name} must yield the plain reading first, which is shown.read()")
-        shapes = shapes or [tensor.shape for tensor in memory.tensors]
-        _check(memory, shapes, name)
+        form = form or _form(memory)
+        _check(memory, form, name)
         if origin is None:
-            last = memory.keys[-1], memory.values[-1]
+            begin = shown.sequences[0].stop
+            last = memory.keys[-1][:, :begin], memory.values[-1][:, :begin]
             origin = Origin.of(shown.model, tuple(shown.ids), refine, last)
         memory = replace(memory, origin=origin)
         yield memory
@@ -170,12 +171,17 @@ def _versions(memory: Memory | None) -> list[int]:
     return [tensor._version for tensor in memory.tensors] if memory else []
 
 
-def _check(memory: Memory, shapes: list[torch.Size], name: str) -> None:
-    """UserError unless a memory is shaped as the plain reading, and finite."""
-    if [tensor.shape for tensor in memory.tensors] != shapes:
+def _form(memory: Memory) -> tuple[object, ...]:
+    """The shape of every tensor, and the groups."""
+    return (*(tensor.shape for tensor in memory.tensors), memory.groups)
+
+
+def _check(memory: Memory, form: tuple[object, ...], name: str) -> None:
+    """UserError unless a memory has the form of the plain reading, and is finite."""
+    if _form(memory) != form:
         raise UserError(
             f"{name} yields at t = {memory.step} a memory of other layers, heads or slots than the "
-            "demonstrations have"
+            "demonstrations have, or of other groups"
         )
     if not _finite(memory):
         raise UserError(

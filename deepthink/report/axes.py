@@ -25,6 +25,9 @@ DRAW = ("seed", "order")
 UNRESOLVED = frozenset({"model.dtype", "model.weights", "model.commit", "task.data"})
 """Axes that are known only once a job has read its model and its data."""
 
+_PROMPTING = ("copies", "groups", "orders", "query", "direction")
+"""What a method says of prompts."""
+
 _THINKING = ("step_size", "momentum", "positions", "memory_dtype")
 """What a refinement may take besides its own options; see `MethodSpec.refining`."""
 
@@ -47,7 +50,7 @@ def of_record(record: Record, method: str) -> dict[str, Any]:
 def of_config(config: Config) -> dict[str, Any]:
     """The axes of a job that has no record, without those of `UNRESOLVED` that are not known.
 
-    If the file of a rule, a refinement or a calibration is wrong, they are those of its names.
+    If the file of a rule, refinement, readout or calibration is wrong, they are those of its names.
     """
     try:
         key = identity(config, "", "")
@@ -73,6 +76,7 @@ def _axes(key: Identity, config: Config | Settings, method: str) -> dict[str, An
     task = values.pop("task")
     draw = {name: values.pop(name) for name in DRAW}
     calibration = dict(values.pop("calibration") or {"name": "none"})
+    readout = values.pop("readout") or {"name": "candidates"}
     readings = tuple(named["name"] for named in values.pop("readings"))
     labels = values.pop("labels")
     axes: dict[str, Any] = {
@@ -82,7 +86,8 @@ def _axes(key: Identity, config: Config | Settings, method: str) -> dict[str, An
         **_flat("calibration", calibration),
         **_flat("method.selector", values.pop("selector")),
         **_thinking(values.pop("thinking")),
-        "method.copies": values.pop("copies"),
+        **_flat("method.readout", readout),
+        **{f"method.{name}": values.pop(name) for name in _PROMPTING},
         "method.scored": config.method.scored if values.pop("scored") else "all",
         "demonstrations.count": values.pop("demonstrations"),
         "demonstrations.labels": labels,

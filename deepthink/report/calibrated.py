@@ -21,6 +21,7 @@ from deepthink.store import scores
 from deepthink.store.curves import Point
 from deepthink.store.schema import Record
 from deepthink.study import calibrating
+from deepthink.study.points import point as scored
 
 NAMES = {
     "batch": "batch calibration (transductive)",
@@ -51,7 +52,7 @@ def reading(name: str) -> Calibration:
     """
     if name not in NAMES:
         raise unknown("reading", name, NAMES)
-    return Calibration(NAMES[name], partial(_applied, name))
+    return Calibration(NAMES[name], partial(_applied, name), dev=name == "batch_dev")
 
 
 def _applied(name: str, run: Run) -> Run | None:
@@ -98,16 +99,18 @@ def _points(name: str, table: pd.DataFrame, record: Record) -> Iterator[Point]:
             calibration = replace(calibration, texts=tuple(map(str, range(texts))))
         corrected[step] = calibration.corrected(rows, common=True, answers=answers)
     for point in record.curve:
-        scored = np.array(corrected[point.step][point.split])
-        predicted = scored.argmax(axis=1)
+        numbers = np.array(corrected[point.step][point.split])
+        predicted = numbers.argmax(axis=1)
         gold = np.array(record.gold.of(point.split), dtype=int)
-        yield Point(
-            step=point.step,
-            split=point.split,
-            correct=int((predicted == gold).sum()),
-            count=point.count,
-            predicted=" ".join(map(str, predicted)),
-            ties=int(((scored == scored.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum()),
+        yield scored(
+            point.step,
+            point.split,
+            numbers.tolist(),
+            gold.tolist(),
+            predicted.tolist(),
+            int(((numbers == numbers.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum()),
+            common=True,
+            logs=record.identity.answer_score != "probability",
         )
 
 
@@ -126,11 +129,11 @@ def _of_queries(
 
     sizes: how many queries each split has, dev first.
     """
-    groups = record.demonstrations.groups
-    several = len(groups or (0,))
+    groups = (record.demonstrations.groups or ())[:: record.identity.orders]
+    several = max(1, len(groups))
     of_group = asked["score"].to_numpy().reshape(several, -1, asked["candidate"].max() + 1)
     place = np.zeros(sum(sizes.values()), dtype=int)
-    for number, group in enumerate(groups or ()):
+    for number, group in enumerate(groups):
         place[list(group.queries)] = number
     ends = np.cumsum([*sizes.values()])[:-1]
     parts = np.split(of_group[place], ends)

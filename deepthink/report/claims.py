@@ -1,10 +1,10 @@
-"""The claims of the paper, and two questions of this study, judged by what was measured."""
+"""The claims of the paper, and this study's own questions, judged by what was measured."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from deepthink.report import comparisons, experiments, statistics
+from deepthink.report import comparisons, experiments, rival_claims, statistics
 from deepthink.report import sensitivity_claims as sensitivity
 from deepthink.report.comparisons import compare
 from deepthink.report.experiments import Setting
@@ -221,4 +221,13 @@ CLAIMS = (
     Claim("Dev and test agree over t", "Figure 6", "figure6", sensitivity.dev_and_test),
     Claim("Thinking is more than repeating the demonstrations", "", "repetition", _repetition),
     Claim("Aligned positions are better than continued ones", "", "positions", _aligned),
+    Claim("Thinking is more than calibration", "", "rivals", rival_claims.calibration),
+    Claim(
+        "Calibrated, it is more than repeating the demonstrations",
+        "",
+        "rivals",
+        rival_claims.repetition,
+    ),
+    Claim("It is more than averaging orders at equal cost", "", "rivals", rival_claims.orders),
+    Claim("One step buys what k epochs of gradient descent buy", "", "rivals", rival_claims.epochs),
 )

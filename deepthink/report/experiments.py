@@ -35,13 +35,23 @@ class Setting:
 
     axes: the values of the experiment's axes that single the setting out, without model and draws.
     configs: one job's config, or one for each member of a suite.
-    draws: seed and order of each repetition.
+    draws: seed and order of each repetition, one seed where no seed changes anything.
     """
 
     experiment: str
     axes: dict[str, str]
     configs: tuple[Config, ...]
     draws: tuple[Draw, ...]
+
+    @cached_property
+    def seeded(self) -> bool:
+        """Whether the seed changes any of its jobs."""
+        return any(config.seeded for config in self.configs)
+
+    def reached(self, draw: Draw) -> Draw:
+        """The draw whose job gives the numbers of this one."""
+        seed, order = draw
+        return (seed if self.seeded else 0), order
 
     @cached_property
     def families(self) -> tuple[Family, ...]:
@@ -79,10 +89,9 @@ def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
         words = [f"{key}={value}" for key, value in chosen.items()]
         jobs = requested([*fixed, *([f"model={model}"] if model else []), *words]).jobs
         configs = tuple(replace(job, task=own.resolved(job.task)) for job in jobs)
-        reached = draws
-        if all(config.task.given for config in configs):
-            reached = tuple(sorted({(0, order) for _, order in draws}))
-        composed.append(Setting(experiment, chosen, configs, reached))
+        asked = Setting(experiment, chosen, configs, draws)
+        reached = dict.fromkeys(map(asked.reached, draws))
+        composed.append(replace(asked, draws=tuple(reached)))
     return tuple(composed)
 
 

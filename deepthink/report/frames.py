@@ -31,6 +31,9 @@ def results(*places: str | Path) -> pd.DataFrame:
     - `split` ("test" or "dev"), `t`, `by_dev` (whether t is the one that dev chooses),
     - `accuracy` with its 95 % interval `low` and `high` (Wilson's, over examples), as fractions,
     - `correct`, `count`, `ties`, and `followed` where labels were flipped,
+    - `macro_f1`, `log_likelihood` and `calibration_error`, and `left_out`, the log-probability of
+      the demonstrations' own answers behind the memory of the others, as far as the record has
+      them,
     - of open tasks, instead of these, `log_p`, `final_log_p` and the metrics of written answers,
     - `seconds` of the whole job, `device`, `finished`, `code.commit`, `id`, and `record`, the path.
 
@@ -74,6 +77,7 @@ def _rows(run: Run) -> Iterator[_Row]:
         "record": str(run.path),
     }
     chosen = curves.by_dev(record.curve)
+    left_out = {each.step: each.log_p for each in record.left_out}
     for point in record.curve:
         accuracy, low, high = curves.accuracy(point)
         of_point = {
@@ -87,6 +91,10 @@ def _rows(run: Run) -> Iterator[_Row]:
             "count": point.count,
             "ties": point.ties,
             "followed": point.followed,
+            "macro_f1": point.macro_f1,
+            "log_likelihood": point.log_likelihood,
+            "calibration_error": point.calibration_error,
+            "left_out": left_out.get(point.step),
         }
         yield of_job, of_point, about
     for of in record.open:

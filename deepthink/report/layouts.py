@@ -1,9 +1,9 @@
 """The rows and columns of every table, the runs behind them, and the paper's rows beside them."""
 
-from dataclasses import dataclass, replace
-
 from deepthink.report import calibrated
-from deepthink.report.readings import BY_DEV, FIVE, LAST, ORACLE, VANILLA, Calibration, Reading
+from deepthink.report.layout import Layout, Line
+from deepthink.report.readings import BY_DEV, FIVE, LAST, ORACLE, STOPPING, VANILLA, Reading
+from deepthink.report.rival_lines import METHODS, WITH_ALL_CALIBRATIONS
 
 TASKS = {"sst2": "SST2", "sst5": "SST5", "trec": "TREC", "mr": "MR", "agnews": "AG News"}
 SUITES = {"mmlu": "MMLU", "bbh": "BBH"}
@@ -12,50 +12,12 @@ PAPERS_STEP_SIZE = "0.01"
 STEP_SIZES = (PAPERS_STEP_SIZE, "0.1")
 """The η at which positions are compared."""
 POSITIONS = ("continued", "aligned")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of a layout: the setting of its experiment, the reading, and the paper's row.
-
-    axes: the values that single out the setting in its experiment, apart from the task.
-    published: the columns and values that single out the paper's row in its CSV, apart from task
-        and model; None if the paper has no such row.
-    pooled: as in `Cell`.
-    """
-
-    label: str
-    axes: dict[str, str]
-    reading: Reading
-    published: dict[str, str] | None = None
-    pooled: bool = False
-
-    def after(self, calibration: Calibration) -> "Line":
-        """The same line with calibrated scores, which has no row in the paper."""
-        label = f"{self.label}, {calibration.name}"
-        return replace(self, label=label, reading=self.reading.after(calibration), published=None)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The rows and columns of one table. Its runs are those of the experiment of the same name.
-
-    places: the heading of each task's column. Empty if the columns are the categories of the
-        experiment's suite.
-    in_paper: whether the experiment is the paper's. The paper's models are then shown even if
-        nothing was run on them.
-    reference: the paper's model whose numbers stand beside models that the paper does not have.
-    front: whether the table is shown on the page itself, and not only in a file of its own.
-    """
-
-    name: str
-    title: str
-    places: dict[str, str]
-    sections: dict[str, list[Line]]
-    notes: tuple[str, ...] = ()
-    in_paper: bool = True
-    reference: str | None = None
-    front: bool = False
+STOPPING_SETTINGS = {
+    f"η = {size}, {name}": {"method.step_size": size, "method.positions": name}
+    for size in STEP_SIZES
+    for name in POSITIONS
+}
+"""The settings of experiment=stopping, by name."""
 
 
 RULES = {
@@ -222,6 +184,47 @@ LAYOUTS = (
             for size in STEP_SIZES
             for name in POSITIONS
         },
+        in_paper=False,
+    ),
+    Layout(
+        "rivals",
+        "Rivals: what else a frozen model can do with demonstrations",
+        TASKS,
+        {
+            "scores as the model gave them": [*METHODS],
+            "after batch calibration from dev": [
+                line.after(calibrated.reading("batch_dev")) for line in METHODS
+            ],
+        },
+        in_paper=False,
+    ),
+    Layout(
+        "calibrations",
+        "Calibrations: one memory, and the ways to correct its scores",
+        TASKS,
+        {
+            line.label: [line, *(line.after(c) for c in calibrated.readings())]
+            for line in WITH_ALL_CALIBRATIONS
+        },
+        in_paper=False,
+    ),
+    Layout(
+        "stopping",
+        "Stopping: accuracy at the t that a rule chooses",
+        TASKS,
+        {
+            name: [
+                *(Line(reading.name, axes, reading) for reading in STOPPING),
+                Line("oracle t (upper bound)", axes, ORACLE),
+            ]
+            for name, axes in STOPPING_SETTINGS.items()
+        },
+        (
+            "By dev log-likelihood: the t at which the gold answers of dev are likeliest among the "
+            "candidates. By leave-one-out: the t at which the demonstrations' own answers are "
+            "likeliest, each behind the memory less its own slots, without dev set or further "
+            "labels. Of equals the smallest t.",
+        ),
         in_paper=False,
     ),
 )

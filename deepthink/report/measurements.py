@@ -44,26 +44,29 @@ class Subject:
     def measure_setting(self, setting: Setting, reading: Reading) -> "Measured":
         """The runs of a setting. A draw counts only if every member of a suite has it.
 
-        With t chosen on dev or test, only runs of the setting's own T count, since a longer run
-        would choose among more t.
+        Where t is chosen run by run, only runs of the setting's own T count, since a longer run
+        would choose among more t. A run that lacks what the reading needs counts as missing; it is
+        made again by `force=true` if it is older than what it lacks.
         """
         by_member = []
+        unseen = False
         for config, family in zip(setting.configs, setting.families, strict=True):
             last = config.method.iterations
             step = reading.fixed or last
             runs = list(_usable(self.runs.of(self.model, family, self.scale, step), family))
             if reading.fixed is None:
                 runs = [run for run in runs if run.iterations == last]
-            if reading.dev:
-                runs = [run for run in runs if run.has_dev]
-            calibrated = [again for run in runs if (again := reading.calibrated(run)) is not None]
-            by_member.append(one_per_draw(calibrated, setting.draws))
+            seen = [again for run in runs if (again := reading.seen(run)) is not None]
+            unseen = unseen or len(seen) < len(runs)
+            by_member.append(one_per_draw(seen, setting.draws))
         complete = [draw for draw in setting.draws if all(draw in runs for runs in by_member)]
         runs_of = {draw: tuple(runs[draw] for runs in by_member) for draw in complete}
         how: tuple[str, ...] = ()
         if len(runs_of) < len(setting.draws):
             suite = setting.configs[0].task.name.partition("/")[0]
             how = as_run(self.runs, self.model, self.scale, suite)
+            if unseen and reading.later:
+                how = (*how, "force=true")
         return Measured(self, setting, reading, runs_of, how)
 
 
@@ -122,9 +125,13 @@ class Measured:
         """As the function `outcomes`, of all draws."""
         return outcomes(self.runs, self.reading)
 
+    def has(self, draw: Draw) -> bool:
+        """Whether there is a result of a draw."""
+        return self.setting.reached(draw) in self.runs
+
     def of_draws(self, draws: Sequence[Draw]) -> list[Array]:
-        """The outcomes of these draws alone."""
-        places = [list(self.runs).index(draw) for draw in draws]
+        """The outcomes of these draws alone, which must be there."""
+        places = [list(self.runs).index(self.setting.reached(draw)) for draw in draws]
         return [outcome[places] for outcome in self.outcomes]
 
 
@@ -135,8 +142,9 @@ def outcomes(runs: Mapping[Draw, tuple[Run, ...]], reading: Reading) -> list[Arr
 
 
 def shared(*parts: Measured) -> list[Draw]:
-    """The draws that all parts have."""
-    return [draw for draw in parts[0].runs if all(draw in part.runs for part in parts)]
+    """The draws that all parts have. What no seed changes has those of all seeds."""
+    most = max(parts, key=lambda part: len(part.runs))
+    return [draw for draw in most.runs if all(part.has(draw) for part in parts)]
 
 
 def sizes(setting: Setting) -> list[float]:

@@ -1,4 +1,4 @@
-"""The selection rule, the refinement and the calibration that a job's identity names."""
+"""The rule, the refinement, the readout and the calibration that a job's identity names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Any
 
 from deepthink.store.identity import Identity
 
-_PLAIN = {"refinement": "iterate", "calibration": "none"}
+_PLAIN = {"refinement": "iterate", "readout": "candidates", "calibration": "none"}
 """The names that an identity leaves out."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A rule, a refinement or a calibration by its name, with its options.
+    """A rule, a refinement, a readout or a calibration by its name, with its options.
 
     source: the SHA-256 of its file; None for a file of this package.
     """
@@ -35,10 +35,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Method:
-    """The three parts of a method that may come from a file of their own."""
+    """The four parts of a method that may come from a file of their own."""
 
     rule: Part
     refinement: Part
+    readout: Part
     calibration: Part
 
     @classmethod
@@ -48,6 +49,7 @@ class Method:
         return cls(
             Part.of(identity.selector),
             Part.of(identity.thinking.refinement or plain["refinement"]),
+            Part.of(identity.readout or plain["readout"]),
             Part.of(identity.calibration or plain["calibration"]),
         )
 

@@ -48,7 +48,7 @@ class Series:
 
     def is_plain(self, step: int) -> bool:
         """Whether this is plain learning itself, to which all else is compared."""
-        return step == 1 and dict(self.key)["method.copies"] == 1
+        return step == 1 and _once(self.key)
 
     def number(self, name: str, step: int) -> float | None:
         """The mean over draws of a number of the points at t = step; None if a draw lacks it."""
@@ -93,7 +93,7 @@ def series(
     plain = {
         (_without_method(key), draw): run
         for key, by_draw in found.items()
-        if dict(key)["method.copies"] == 1
+        if _once(key)
         for draw, run in by_draw.items()
     }
     made = []
@@ -101,7 +101,7 @@ def series(
         by_draw = found.get(key, {})
         draws = (*wanted.get(key, by_draw),)
         read = {d: plain[place] for d in draws if (place := (_without_method(key), d)) in plain}
-        if dict(key)["method.iterations"] == dict(key)["method.copies"] == 1:
+        if dict(key)["method.iterations"] == 1 and _once(key):
             by_draw = {**read, **by_draw}  # plain learning is t = 1 of a job that went on to think
         taken = {draw: by_draw[draw] for draw in draws if draw in by_draw}
         made.append(Series(key, draws, taken, read))
@@ -129,6 +129,13 @@ def _without_method(key: Key) -> Key:
 
 def _written(run: Run) -> bool:
     return any(point.metrics for point in run.record.open)
+
+
+def _once(key: Key) -> bool:
+    """Whether demonstrations and queries are written once, and read as one."""
+    values = dict(key)
+    written = [values[f"method.{name}"] for name in ("copies", "groups", "query")]
+    return written == [1, 1, "once"]
 
 
 def _point(run: Run, step: int) -> OpenPoint:

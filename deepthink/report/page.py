@@ -20,6 +20,8 @@ from deepthink.report import (
     open_tables,
     paper,
     prose,
+    regrets,
+    rival_tables,
     sentences,
     tables,
     verdicts,
@@ -30,6 +32,7 @@ from deepthink.report.figures import Drawn
 from deepthink.report.further import FurtherRow
 from deepthink.report.measurements import Subject
 from deepthink.report.render import Grid, gaps, grid, header, latex, long_form, markdown, so_far
+from deepthink.report.rivals import Standings
 from deepthink.report.runs import Runs
 from deepthink.report.writer import Writer
 
@@ -91,10 +94,14 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
         for name, text in _plain(further.NAME, further.TITLE, further.grid(others)):
             yield name, further.long_form(others) if name.endswith(".csv") else text
     yield from open_tables.texts(runs)
+    found = rival_tables.every(asked)
+    if found:
+        yield f"tables/{rival_tables.NAME}.csv", rival_tables.long_form(found)
+    yield from regrets.texts(asked)
     compared = list(comparison_tables.every(asked))
     yield "tables/comparisons.csv", comparison_tables.long_form(compared)
     beside = _further(further.beside(runs, others), drawn)
-    parts = _page(results, asked, built, compared, beside, drawn)
+    parts = _page(results, asked, built, compared, found, beside, drawn)
     yield "README.md", "\n".join(parts)
 
 
@@ -126,6 +133,7 @@ def _page(
     asked: Runs,
     built: Sequence[tables.Table],
     compared: Sequence[ComparisonRow],
+    found: Sequence[Standings],
     others: Iterator[str],
     drawn: Sequence[Drawn],
 ) -> Iterator[str]:
@@ -138,7 +146,9 @@ def _page(
     yield from what_was_run.section(asked)
     yield from _verdicts(asked)
     yield from _thinking(compared, drawn)
+    yield from _rivals(found, drawn)
     yield from _positions(compared, drawn)
+    yield from _stopping(asked, drawn)
     yield from _tables(results, asked, built)
     yield from others
     yield "## Figures\n"
@@ -203,6 +213,18 @@ def _thinking(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Iter
         yield from comparison_tables.markdown(rows, subject)
 
 
+def _rivals(found: Sequence[Standings], drawn: Sequence[Drawn]) -> Iterator[str]:
+    """Every rival with its price, and where thinking stands among them."""
+    if not found:
+        return
+    yield f"## {rival_tables.TITLE}\n"
+    yield prose.RIVALS
+    for of in found:
+        yield f"### {of.subject}\n"
+        yield from _images("rivals", drawn, of.subject)
+        yield from rival_tables.section(of)
+
+
 def _positions(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Iterator[str]:
     """Aligned against continued positions: the results in words, the figure and the tables."""
     rows = [row for row in compared if row.question != comparison_tables.THINKING and row.measured]
@@ -218,10 +240,24 @@ def _positions(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Ite
         yield from comparison_tables.markdown(rows, subject)
 
 
+def _stopping(runs: Runs, drawn: Sequence[Drawn]) -> Iterator[str]:
+    """When to stop: where every rule was read, the figure and the table of regrets."""
+    grids = [*regrets.grids_of([*regrets.every(runs)], complete=True)]
+    if not grids:
+        return
+    yield "## When to stop\n"
+    yield prose.STOPPING.format(note=regrets.NOTE)
+    for subject, content in grids:
+        yield f"### {subject}\n"
+        yield from _images("stopping", drawn, subject)
+        yield markdown(content) + "\n"
+
+
 def _tables(results: Path, runs: Runs, built: Sequence[tables.Table]) -> Iterator[str]:
     """Links to all tables, and the first of them as far as they were run."""
     yield "## Tables\n"
-    titles = {table.name: table.title for table in built} | {open_tables.NAME: open_tables.TITLE}
+    titles = {table.name: table.title for table in built}
+    titles |= {open_tables.NAME: open_tables.TITLE, regrets.NAME: regrets.TITLE}
     links = ", ".join(f"[{title}](tables/{name}.md)" for name, title in titles.items())
     yield prose.TABLES.format(links=links, notes=_notes(results))
     for table in built:

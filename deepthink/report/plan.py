@@ -144,12 +144,20 @@ def _estimate(
     rows = config.task.rows
     test = min(config.test_size or rows["test"], rows["test"])
     dev = 0 if config.task.given else test if config.dev_size is None else config.dev_size
-    scored = (test + dev) * per_query * len(config.method.steps)
-    read = per_shot * config.count * config.method.copies * config.method.iterations
+    method = config.method
+    scored = (test + dev) * per_query * len(method.steps) * _readings_of_a_query(config)
+    read = per_shot * config.count * method.copies * method.iterations * method.orders
     chosen, known = _selection(runs, config, per_query, signals)
     tokens = jobs * (scored + read + chosen[0]) + chosen[1]
     per_token = mean(_per_token(run) for run in alike)
     return tokens, tokens * per_token * parameters, known
+
+
+def _readings_of_a_query(config: Config) -> int:
+    """How often the text of a query is read after one step."""
+    method = config.method
+    behind = len(config.task.labels) if method.direction == "channel" else 1
+    return method.orders * behind * (2 if method.query == "twice" else 1)
 
 
 def _alike(runs: Sequence[Run], config: Config) -> list[Run]:
@@ -161,10 +169,20 @@ def _alike(runs: Sequence[Run], config: Config) -> list[Run]:
         lambda run: run.task.partition("/")[0] == suite,
     )
     for same in nearer:
-        found = [run for run in runs if same(run) and experiments.parameters(run.model)]
+        found = [
+            run
+            for run in runs
+            if same(run) and experiments.parameters(run.model) and _reads_once(run)
+        ]
         if found:
             return found
     return []
+
+
+def _reads_once(run: Run) -> bool:
+    """Whether the run's tokens are those of queries that are read once."""
+    key = run.record.identity
+    return key.orders == 1 and key.query == "once" and key.direction == "direct"
 
 
 def _per_query(run: Run) -> float:

@@ -73,6 +73,23 @@ POSITIONS = (
     "the history that it attends to. These experiments cannot tell which of the two matters.\n"
 )
 
+RIVALS = (
+    "Everything below uses the same frozen model, the same test rows and, but for the nearest "
+    "demonstrations, the same demonstrations. Calibrated scores are those of batch calibration "
+    "with the bias of the unlabelled dev rows. `deepthink/report/costs.py` says which operations "
+    "are counted; the prices of the table are those of raw scores, and calibration adds the dev "
+    "rows once. In the figure a filled mark is calibrated, a hollow one raw, red squares are "
+    "thinking, and the line is the front: nothing cheaper has a higher mean. Where thinking stands "
+    "follows from a rule with intervals. It is "
+    '"ahead of all that cost no more" if it is significantly ahead of each of them, "behind" if '
+    'any of them is significantly ahead of it (95 %, Holm over all of them), else "undecided".\n'
+)
+
+STOPPING = (
+    "Rules that choose t against the best t on test. In the figure, the area of a mark is the part "
+    "of the draws in which a rule chose this t. {note}\n"
+)
+
 TABLES = (
     "The page leaves out models of the paper that have no record. The files {links} show every "
     "cell, and the command that fills it if it is empty. Beside each `.md` file there is a `.tex` "

@@ -7,7 +7,8 @@ from deepthink.config import overrides
 from deepthink.report import experiments, paper
 from deepthink.report.cells import Cell
 from deepthink.report.experiments import Setting
-from deepthink.report.layouts import LAYOUTS, Layout, Line
+from deepthink.report.layout import Layout, Line
+from deepthink.report.layouts import LAYOUTS
 from deepthink.report.measurements import Measured, Subject, subjects
 from deepthink.report.runs import Runs, Scale
 

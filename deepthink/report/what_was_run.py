@@ -49,7 +49,8 @@ def _counts(runs: Runs) -> Grid:
 
 def _operations(run: Run) -> int:
     flops = run.record.flops
-    return flops.selection + sum(flops.thinking) + flops.scoring * len(run.steps)
+    at_steps = (flops.scoring + flops.left_out) * len(run.steps)
+    return flops.selection + sum(flops.thinking) + at_steps
 
 
 def _sources(runs: Runs) -> str:

@@ -1,4 +1,7 @@
-"""The demonstrations of a job, in reading order: one group for all queries, or one for each."""
+"""The demonstrations of a job, in reading order: one group for all queries, or one for each.
+
+Where demonstrations are read in several orders, there is a group for each order.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +19,7 @@ from deepthink.selection.pool import Pool
 
 @dataclass(frozen=True)
 class Group:
-    """Demonstrations, and the queries that are read after them, by place in `pool.queries`."""
+    """Demonstrations in one order, and the queries read after them, by place in `pool.queries`."""
 
     selection: Selection
     queries: tuple[int, ...]
@@ -28,17 +31,31 @@ def choose(pool: Pool, config: Config) -> tuple[Group, ...]:
     A rule returns one choice for all queries, or a list of one for each query of the pool; queries
     with the same demonstrations in the same order make one group. Of given demonstrations, which
     are not chosen, the first `config.count` are shown to all.
+
+    With P = config.method.orders each choice makes P groups, one behind the other: those that
+    `order`, `order` + 1, … `order` + P - 1 read. Few demonstrations have few permutations. One that
+    comes twice is read twice, and counts twice, as it does in the mean over those runs.
     """
+    orders = range(config.order, config.order + config.method.orders)
+    return tuple(
+        Group(_permuted(selection, config.draw, order), queries)
+        for selection, queries in _chosen(pool, config)
+        for order in orders
+    )
+
+
+def _chosen(pool: Pool, config: Config) -> list[tuple[Selection, tuple[int, ...]]]:
+    """Each choice in the rule's own order, with the places of its queries."""
     check_count(len(pool), config.count)
     every = tuple(range(len(pool.queries)))
     if config.task.given:
-        return (Group(_permuted(Selection(list(range(config.count))), config), every),)
+        return [(Selection(list(range(config.count))), every)]
     select = RULES.load(config.method.selector, config.plugins)
     chosen = select(pool, config.count, np.random.default_rng([config.seed, 0]))
     if isinstance(chosen, Iterator):
         chosen = list(chosen)
     if not (isinstance(chosen, Sequence) and any(isinstance(c, Selection) for c in chosen)):
-        return (Group(_permuted(_checked(chosen, pool, config), config), every),)
+        return [(_checked(chosen, pool, config), every)]
     name = config.method.selector["name"]
     if len(chosen) != len(every):
         raise UserError(
@@ -47,9 +64,9 @@ def choose(pool: Pool, config: Config) -> tuple[Group, ...]:
         )
     groups: dict[tuple[int, ...], tuple[Selection, list[int]]] = {}
     for query, choice in enumerate(chosen):
-        selection = _permuted(_checked(choice, pool, config), config)
+        selection = _checked(choice, pool, config)
         groups.setdefault(tuple(selection.indices), (selection, []))[1].append(query)
-    return tuple(Group(selection, tuple(queries)) for selection, queries in groups.values())
+    return [(selection, tuple(queries)) for selection, queries in groups.values()]
 
 
 def _checked(choice: Any, pool: Pool, config: Config) -> Selection:
@@ -93,10 +110,10 @@ def _unwrapped(value: Any) -> Any:
     return [*map(_unwrapped, value)] if isinstance(value, list | tuple) else value
 
 
-def _permuted(chosen: Selection, config: Config) -> Selection:
-    if not config.order:
+def _permuted(chosen: Selection, draw: int, order: int) -> Selection:
+    if not order:
         return chosen
-    rng = np.random.default_rng([config.draw, config.order])
+    rng = np.random.default_rng([draw, order])
     places = rng.permutation(len(chosen.indices))
     values = chosen.values and [chosen.values[i] for i in places]
     return replace(chosen, indices=[chosen.indices[i] for i in places], values=values)

@@ -66,7 +66,8 @@ class Stage:
     """One part of a selection, and what it used.
 
     predicted: how many prompts it was expected to take, or, if `bound`, the most it might take.
-    seconds: its wall-clock time. The rest is as in `Usage`.
+    seconds: its wall-clock time. per_query: whether it serves single queries, so that each further
+    query takes one like it. The rest is as in `Usage`.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Stage:
     tokens: int
     shortened: int
     seconds: float
+    per_query: bool = False
 
 
 class Pool:
@@ -122,6 +124,16 @@ class Pool:
         """[n, d] float32: the input of the output layer at the zero-shot prompt's last token."""
         return self._zero_shot[0]
 
+    @cached_property
+    def query_hidden(self) -> Array:
+        """[Q, d] float32: the same of every query, read without its label."""
+        candidates = self.examples[0].candidates
+        asked = [Example(text, candidates, 0) for text in self.queries]
+        reader = self._labelled()
+        with self.stage("zero-shot states of the queries", len(asked), per_query=True):
+            hidden, _ = reader.zero_shot(asked, self._progress)
+        return _fixed(hidden)
+
     @property
     def scores(self) -> Array:
         """[n, C] float32: each label word's zero-shot score, of the kind that the job uses."""
@@ -157,14 +169,21 @@ class Pool:
 
     def features(self, center: Center) -> Array:
         """[n, d] float32: the hidden states as they are, less their mean, or standardised."""
+        return self._centered(self.hidden, center)
+
+    def query_features(self, center: Center) -> Array:
+        """[Q, d] float32: those of the queries, by the mean and the deviation of the pool."""
+        return self._centered(self.query_hidden, center)
+
+    def _centered(self, hidden: Array, center: Center) -> Array:
         if center == "none":
-            return self.hidden
-        wide = self.hidden.astype(np.float64)
-        wide -= wide.mean(axis=0)
+            return hidden
+        pool = self.hidden.astype(np.float64)
+        wide: Array = hidden - pool.mean(axis=0)
         if center == "zscore":
-            deviation = wide.std(axis=0)
+            deviation = pool.std(axis=0)
             wide /= np.where(deviation > 0, deviation, 1)
-        return wide.astype(np.float32)
+        return np.asarray(wide, np.float32)
 
     def gradients(self, center: Center) -> Outer:
         """Gradients of the gold label's cross-entropy at a C-way linear layer over [1; h].
@@ -190,10 +209,13 @@ class Pool:
         return self._labelled().after(shown, queries, self._progress)
 
     @contextmanager
-    def stage(self, name: str, predicted: int, bound: bool = False) -> Iterator[None]:
+    def stage(
+        self, name: str, predicted: int, bound: bool = False, per_query: bool = False
+    ) -> Iterator[None]:
         """Count everything that is read inside as one stage, and show its progress.
 
         predicted: how many prompts it will take, or, if `bound`, the most that it may take.
+        per_query: as in `Stage`.
         """
         usage = self._labelled().usage
         before, begin = replace(usage), perf_counter()
@@ -203,7 +225,9 @@ class Pool:
         self._counting = outside
         spent = {key: now - asdict(before)[key] for key, now in asdict(usage).items()}
         seconds = round(perf_counter() - begin, 3)
-        self.stages.append(Stage(name, predicted, bound, **spent, seconds=seconds))
+        self.stages.append(
+            Stage(name, predicted, bound, **spent, seconds=seconds, per_query=per_query)
+        )
 
     @cached_property
     def _zero_shot(self) -> tuple[Array, Array]:

@@ -54,7 +54,7 @@ class ModelReader:
         self.answer_score = config.answer_score
         self._lm = lm
         self._task = config.task
-        self._prompt = config.prompt
+        self._prompt, self._method = config.prompt, config.method
         self._budget = budget
         self._batch = batch
         identity = {
@@ -103,8 +103,14 @@ class ModelReader:
     ) -> Array:
         """Label scores [S, Q, C] from plain prompts (T = 1), as in `pool.Reader`, float32.
 
-        The demonstrations are written, and shortened, as in a job.
+        The demonstrations are written, and shortened, as in a job. UserError where a job reads them
+        in groups.
         """
+        if self._method.groups > 1:
+            raise UserError(
+                f"the rule {self._method.selector['name']} tries demonstrations as one prompt, not "
+                f"as {self._method.groups} groups: set method.groups=1, or take another rule"
+            )
         scorer = Scorer(self._lm.model, self.answer_score, self._budget, progress)
         size = max(1, self._batch // len(queries))
         questions = digest([*map(_words, queries)])

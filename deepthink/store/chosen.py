@@ -35,9 +35,10 @@ class Demonstrations(Part):
     tokens: StrictInt
     """L: the length of all copies in tokens."""
     groups: tuple[ShownGroup, ...] | None = None
-    """The groups, if queries had demonstrations of their own. Then `indices` and `labels` are those
-    of all groups together by their place in the pool, `kept` and `copies` are the fewest of a
-    group, `tokens` is the most, and `truncated` says whether any group was."""
+    """The groups, if queries had demonstrations of their own, or these were read in several orders;
+    then a query is in one group for each order. `indices` and `labels` are those of all groups
+    together by their place in the pool, `kept` and `copies` are the fewest of a group, `tokens` is
+    the most, and `truncated` says whether any group was."""
 
     @property
     def dropped(self) -> int:
@@ -68,6 +69,8 @@ class Stage(Part):
     """Sets of demonstrations from which some were dropped, to fit into the context."""
     seconds: StrictFloat
     """Wall-clock seconds."""
+    per_query: StrictBool = False
+    """Whether it serves single queries, each of which needs it anew."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Literal
 
-from pydantic import StrictInt, StrictStr
+from pydantic import StrictFloat, StrictInt, StrictStr
 
 from deepthink.store.parts import Part
 
@@ -34,11 +34,33 @@ class Point(Part):
     followed: StrictInt | None = None
     """How many predictions are the example's flipped label. Only jobs whose demonstrations show
     flipped labels have it."""
+    macro_f1: StrictFloat | None = None
+    """The mean of the labels' F1, 0 to 1, to six digits; see `deepthink.tasks.metrics`. Rows with
+    options of their own have none, nor have earlier records."""
+    log_likelihood: StrictFloat | None = None
+    """The mean of log softmax(scores) at the gold candidate, in nats, to six digits. The scores are
+    those that decide: corrected by the calibration. It is left out where scores are no
+    log-probabilities (`answer_score=probability`), where a gold candidate's score is -inf, and in
+    earlier records."""
+    calibration_error: StrictFloat | None = None
+    """The expected calibration error of the same softmax in ten bins, 0 to 1, to six digits. It is
+    left out where scores are no log-probabilities, and in earlier records."""
 
     @property
     def accuracy(self) -> float:
         """The fraction of right predictions."""
         return self.correct / self.count
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut(Part):
+    """How likely the demonstrations' own answers are behind the memory of the others."""
+
+    step: StrictInt
+    """t: after how many readings of the demonstrations."""
+    log_p: StrictFloat
+    """The mean log-probability of a token of their answers, in nats, to six digits, where each
+    demonstration stands behind the memory less its own slots."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +97,37 @@ def by_dev(curve: Sequence[Point]) -> Point | None:
         return None
     best = max(dev, key=lambda p: (p.correct, -p.step))
     return at_step(curve, "test", best.step)
+
+
+def by_log_likelihood(curve: Sequence[Point]) -> Point | None:
+    """The test point at the step where dev's gold candidates are likeliest, the earliest of equals.
+
+    None without dev, or where a dev point has no log-likelihood.
+
+    >>> def point(step, split, log_p=None):
+    ...     return Point(step=step, split=split, correct=1, count=1, predicted="0",
+    ...                  log_likelihood=log_p)
+    >>> curve = [point(1, "dev", -0.7), point(2, "dev", -0.5), point(1, "test"), point(2, "test")]
+    >>> by_log_likelihood(curve).step
+    2
+    """
+    dev = of_split(curve, "dev")
+    likely = [(p.log_likelihood, -p.step) for p in dev if p.log_likelihood is not None]
+    if not dev or len(likely) < len(dev):
+        return None
+    return at_step(curve, "test", -max(likely)[1])
+
+
+def by_left_out(left_out: Sequence[LeftOut]) -> int | None:
+    """The t after which the demonstrations' answers are likeliest, the earliest of equals.
+
+    No label is used but those that the demonstrations show. None where nothing was left out.
+
+    >>> by_left_out([LeftOut(step=1, log_p=-2.0), LeftOut(step=2, log_p=-1.5)])
+    2
+    """
+    best = max(left_out, key=lambda each: (each.log_p, -each.step), default=None)
+    return best.step if best else None
 
 
 def oracle(curve: Sequence[Point]) -> Point:

@@ -5,10 +5,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import StrictInt, StrictStr
 
 from deepthink.config.job import Config, ModelSpec
-from deepthink.plugins import CALIBRATIONS, REFINEMENTS, RULES
+from deepthink.plugins import CALIBRATIONS, READOUTS, REFINEMENTS, RULES
+from deepthink.store.identity_parts import ModelIdentity, Prompt, Thinking
 from deepthink.store.parts import Part
 from deepthink.store.settings import Settings
 from deepthink.store.task_identity import TaskIdentity, task_identity
@@ -32,53 +33,6 @@ IRRELEVANT = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelIdentity(Part):
-    """The model that gave the numbers: a repository's, a package's, or files of this machine."""
-
-    weights: StrictStr = ""
-    """SHA-256 of the files of a local model. It takes the place of the next three."""
-    hub_id: StrictStr = ""
-    """The repository on the hub."""
-    revision: StrictStr = ""
-    """The commit on the hub, or the name of the revision where no commit is known."""
-    package: StrictStr | None = ""
-    """The installed package that holds the weights. It is null for a model of the hub."""
-    dtype: StrictStr
-    """The dtype of the computation: "float32", "bfloat16" or "float16"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thinking(Part):
-    """How the memory was refined. At T = 1 it was not, and only `iterations` is written."""
-
-    iterations: StrictInt
-    """T: how often the demonstrations are read."""
-    refinement: dict[str, Any] | None = None
-    """A refinement other than `iterate`: its `name`, the values of its options, and `source`, the
-    SHA-256 of its file if it is a plugin's. The next four are then left out."""
-    step_size: StrictFloat | None = None
-    """η of Eq. 5."""
-    momentum: StrictFloat | None = None
-    """β: the factor by which the last step is repeated."""
-    positions: StrictStr | None = None
-    """The positions of rereading: "continued" takes L…2L, "aligned" takes 0…L."""
-    memory_dtype: StrictStr | None = None
-    """The dtype of the memory between two iterations: "float32" or "model"."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prompt(Part):
-    """How text became tokens; see `deepthink.tasks.prompts`."""
-
-    seam: StrictStr
-    """How demonstrations and query are tokenised: "apart" or "joint"."""
-    overflow: StrictStr
-    """What happens to demonstrations that do not fit: "drop", "truncate" or "error"."""
-    chat: StrictBool = False
-    """Whether the prompt is a chat, written by the tokenizer's chat template."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Identity(Part):
     """Everything that can change a number of the record, and nothing that cannot.
 
@@ -96,6 +50,9 @@ class Identity(Part):
     calibration: dict[str, Any] | None = None
     """How scores were corrected: the `name` and options of a calibration, and `source` as above. It
     is left out if they were not corrected."""
+    readout: dict[str, Any] | None = None
+    """How a memory became scores: the `name` and options of a readout other than `candidates`, and
+    `source` as above."""
     readings: tuple[dict[str, Any], ...] = ()
     """Calibrations whose texts were scored too: the `name` of each, by name, and `source` as above.
     They change what the file of scores holds, and not the curve."""
@@ -107,6 +64,15 @@ class Identity(Part):
     """Which labels the demonstrations show: "gold", "flipped" or "random"."""
     copies: StrictInt = 1
     """How many copies of the demonstrations the prompt was to have."""
+    groups: StrictInt = 1
+    """Into how many groups the demonstrations were shared out, each read by itself."""
+    orders: StrictInt = 1
+    """P: the demonstrations were read in so many orders, `order` the first of them."""
+    query: StrictStr = "once"
+    """Whether a query was written "once" or "twice"."""
+    direction: StrictStr = "direct"
+    """What was scored: the answer behind the text, "direct", or the text behind the answer,
+    "channel"."""
     prompt: Prompt
     answer_score: StrictStr
     """How the tokens of an answer become one score: "sum", "mean" or "probability"."""
@@ -144,18 +110,20 @@ def identity(
         weights: SHA-256 of a local model's files. It replaces their path.
         commit: that of the hub's repository. It replaces the revision of the config.
 
-    Raises UserError if the file of a rule, a refinement or a calibration is missing or wrong.
+    Raises UserError if the file of a rule, a refinement, a readout or a calibration is missing or
+    wrong.
     """
     return _key(config, _described(config), dtype, data, weights, commit)
 
 
 @dataclass(frozen=True)
 class _Method:
-    """The parts of an identity that name a rule, a refinement and calibrations."""
+    """The parts of an identity that name a rule, a refinement, a readout and calibrations."""
 
     selector: dict[str, Any]
     thinking: Thinking
     calibration: dict[str, Any] | None
+    readout: dict[str, Any] | None
     readings: tuple[dict[str, Any], ...]
 
 
@@ -175,11 +143,16 @@ def _key(
         selector={"name": "given"} if task.given else how.selector,
         thinking=how.thinking if method.iterations > 1 else Thinking(iterations=1),
         calibration=how.calibration,
+        readout=how.readout,
         readings=how.readings,
         scored=None if len(method.steps) == method.iterations else tuple(method.steps),
         demonstrations=config.count,
         labels=config.demonstrations.labels,
         copies=method.copies,
+        groups=method.groups,
+        orders=method.orders,
+        query=method.query,
+        direction=method.direction,
         prompt=Prompt(**asdict(config.prompt)),
         answer_score=config.answer_score,
         seed=config.draw,
@@ -196,10 +169,12 @@ def _described(config: Config) -> _Method:
         refining = REFINEMENTS.described(method.refining(plugins), plugins)
         thinking = Thinking(iterations=method.iterations, refinement=refining)
     corrects = config.calibration["name"] != "none"
+    reads = method.readout["name"] != "candidates"
     return _Method(
         selector=RULES.described(method.selector, plugins),
         thinking=thinking,
         calibration=CALIBRATIONS.described(config.calibration, plugins) if corrects else None,
+        readout=READOUTS.described(method.readout, plugins) if reads else None,
         readings=tuple(CALIBRATIONS.described(named, plugins) for named in _readings(config)),
     )
 
@@ -212,6 +187,7 @@ def _as_written(config: Config) -> _Method:
         selector=method.selector,
         thinking=Thinking(**method.thinking, refinement=other),
         calibration=config.calibration if config.calibration["name"] != "none" else None,
+        readout=method.readout if method.readout["name"] != "candidates" else None,
         readings=_readings(config),
     )
 

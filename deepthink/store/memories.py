@@ -1,7 +1,7 @@
 """The memories of a job, if they are kept: `<record>-t<t>.safetensors` beside its record.
 
-There is one for every scored iteration t. Where a job has several groups of demonstrations, each
-has its own, `<record>-group<g>-t<t>.safetensors`, counted from 0.
+There is one for every scored iteration t. Where a job has several groups of demonstrations, or
+several orders of them, each has its own, `<record>-group<g>-t<t>.safetensors`, counted from 0.
 """
 
 import shutil

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from deepthink.store.chosen import Demonstrations, Selection
-from deepthink.store.curves import Point
+from deepthink.store.curves import LeftOut, Point
 from deepthink.store.identity import Identity
 from deepthink.store.open_points import OpenPoint
 from deepthink.store.parts import Part
@@ -126,9 +126,13 @@ class Flops(Part):
     """Of each iteration, from t = 1 to T."""
     scoring: StrictInt
     """Of scoring dev and test once."""
+    anchors: StrictInt = 0
+    """Of whatever else a readout reads at each scored step, such as labelled rows of the pool."""
     texts: StrictInt = 0
     """Of scoring once what calibrations ask besides, that of the job and its `readings`. What
     stands without demonstrations is counted too, although it is scored at the first step alone."""
+    left_out: StrictInt = 0
+    """Of reading the demonstrations once for `left_out`, at each scored step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,11 +149,16 @@ class Seconds(Part):
     """Reading the demonstrations T times."""
     score: StrictFloat
     """Scoring dev and test after every scored iteration."""
+    anchors: StrictFloat = 0.0
+    """Whatever else a readout reads, after every scored iteration."""
+    left_out: StrictFloat = 0.0
+    """Asking for the demonstrations' own answers after every scored iteration."""
 
     @property
     def all(self) -> float:
         """The whole job."""
-        return self.load + self.select + self.tokenise + self.think + self.score
+        before = self.load + self.select + self.tokenise + self.think
+        return before + self.score + self.anchors + self.left_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +192,7 @@ class Record(Part):
     The file holds one more field, `checksum`: the SHA-256 of the canonical JSON of all others.
 
     Raises:
-        ValueError: the curve does not fit its gold labels or the drift.
+        ValueError: the curve does not fit its gold labels, the drift or `left_out`.
     """
 
     schema: StrictInt
@@ -220,6 +229,13 @@ class Record(Part):
     records do not have it, and their scores are not read."""
     open: tuple[OpenPoint, ...] = ()
     """One point for every scored iteration of an open task. Other tasks do not have it."""
+    readout: tuple[dict[str, Any], ...] = ()
+    """What a readout noted, such as the layer that it chose: an object for every scored iteration
+    and group, with `step` and names that the readout chose. Most readouts note nothing."""
+    left_out: tuple[LeftOut, ...] = ()
+    """One for every scored iteration. It is left out at T = 1, of open tasks, where queries have
+    demonstrations of their own, where fewer than two different demonstrations are left to ask
+    about, and in earlier records."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -245,6 +261,7 @@ class Record(Part):
             and len(scored) == len(set(scored)) > 0
             and [1, *moved] == scored
             and all(sorted(of) == scored for of in steps.values())
+            and sorted(each.step for each in self.left_out) in ([], scored)
         )
 
 

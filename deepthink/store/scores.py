@@ -8,7 +8,9 @@ themselves.
 
 `split` is "dev" or "test". If a calibration asked for the scores of texts, it is also "texts of
 NAME". `query` is then g·n + i for the i-th of its n texts behind the demonstrations of group g of
-the record's `demonstrations.groups` (0 where there is one group), and `label` is -1.
+the record's `demonstrations.groups` (0 where there is one group), and `label` is -1. Where
+demonstrations were read in several orders, a score is the log of the mean probability over these,
+for queries and for texts, and of each choice's groups there is one g.
 """
 
 from pathlib import Path

@@ -4,43 +4,49 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from deepthink.config.job import Config
-from deepthink.engine.flops import Costs, scoring_flops
+from deepthink.engine.flops import Costs, channel_flops, scoring_flops
 from deepthink.models import loading
 from deepthink.selection.pool import Pool
 from deepthink.store.chosen import Demonstrations, Selection, ShownGroup, Stage
 from deepthink.store.schema import Data, Flops, Rows, Seconds, Sizes, Tokens
 from deepthink.structures import Splits
+from deepthink.study.evaluation import Evaluated
 from deepthink.study.prompting import Prompts
 from deepthink.tasks.prompts import Encoded
 
 
 def operations(
-    lm: loading.LM, groups: Sequence[Prompts], thinking: Sequence[int], pool: Pool
+    lm: loading.LM, groups: Sequence[Prompts], evaluated: Evaluated, pool: Pool
 ) -> Flops:
-    """The operations of selection, of each iteration, and of scoring rows and texts once.
-
-    thinking: the counted operations of each iteration.
-    """
+    """The operations of selection, of each iteration, and of what each scored step takes."""
     return Flops(
         selection=Costs.of(lm.model).token * sum(stage.tokens for stage in pool.stages),
-        thinking=tuple(thinking),
-        scoring=scoring(lm, [group.encoded for group in groups]),
+        thinking=evaluated.thinking,
+        scoring=evaluated.spent.queries,
+        anchors=evaluated.spent.anchors,
         texts=scoring(lm, [*(group.texts for group in groups), groups[0].alone]),
+        left_out=evaluated.asking,
     )
 
 
 def scoring(lm: loading.LM, asked: Iterable[Encoded]) -> int:
     """The operations of scoring queries once behind their demonstrations."""
     costs = Costs.of(lm.model)
-    return sum(
-        scoring_flops(costs, len(part.demonstrations), part.queries, part.candidates)
-        for part in asked
-        if part.queries
-    )
+    return sum(_scoring(costs, part) for part in asked if part.queries)
+
+
+def _scoring(costs: Costs, encoded: Encoded) -> int:
+    length = len(encoded.demonstrations)
+    if encoded.direction == "channel":
+        return channel_flops(costs, length, encoded.queries, encoded.candidates[0])
+    return scoring_flops(costs, length, encoded.queries, encoded.candidates)
 
 
 def demonstrations(groups: Sequence[Prompts]) -> Demonstrations:
-    """Which demonstrations were shown; of several groups all different ones, and those of each."""
+    """Which demonstrations were shown; of several groups all different ones, and those of each.
+
+    Several orders of the same demonstrations are groups, too.
+    """
     labels = {
         index: example.label
         for group in groups
@@ -82,14 +88,18 @@ def _sizes(rows: Mapping[str, int]) -> Sizes:
     return Sizes(pool=rows["pool"], test=rows["test"])
 
 
-def tokens(groups: Sequence[Prompts]) -> Tokens:
-    """How many tokens there were to score, besides the demonstrations."""
+def tokens(groups: Sequence[Prompts], firsts: Sequence[Prompts]) -> Tokens:
+    """How many tokens there were to score, besides the demonstrations.
+
+    firsts: of each choice the group of its first order, by which queries and texts are counted.
+    """
     encoded = [group.encoded for group in groups]
+    once = [group.encoded for group in firsts]
     return Tokens(
         queries=sum(len(query) for part in encoded for query in part.queries),
         candidates=sum(len(ids) for part in encoded for row in part.candidates for ids in row),
-        beginnings=sum(part.beginnings for part in encoded),
-        looks_special=sum(part.looks_special for part in encoded),
+        beginnings=sum(part.beginnings for part in once),
+        looks_special=sum(part.looks_special for part in once),
     )
 
 
@@ -113,4 +123,6 @@ def seconds(laps: Mapping[str, float]) -> Seconds:
         tokenise=laps["tokenise"],
         think=laps["think"],
         score=laps["score"],
+        anchors=laps.get("anchors", 0.0),
+        left_out=laps.get("left_out", 0.0),
     )

@@ -1,9 +1,10 @@
 """From encoded prompts to scores: a curve over t, the drift of the memory, and every score."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,26 +12,30 @@ import pandas as pd
 from deepthink.config.job import Config
 from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.memory import Memory
-from deepthink.engine.scoring import Scorer
+from deepthink.engine.scoring import Progress
 from deepthink.engine.thinking import refined
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.errors import UserError
 from deepthink.models import loading
 from deepthink.plugins import REFINEMENTS
 from deepthink.progress import Watcher
-from deepthink.store.curves import Point
+from deepthink.store.curves import LeftOut, Point
 from deepthink.store.open_points import OpenPoint
 from deepthink.store.schema import Drift
 from deepthink.structures import Splits
 from deepthink.study import provenance
+from deepthink.study.asking import scored
+from deepthink.study.left_out import OwnAnswers
 from deepthink.study.open_scores import OpenScores
+from deepthink.study.points import point, rounded
 from deepthink.study.prompting import Prompts
 from deepthink.study.reading import Readings
+from deepthink.study.reading_out import Readout, Spent
 from deepthink.study.reuse import PlainReading, Scores
 from deepthink.study.step_scores import StepScores
 from deepthink.study.writing import answers
 from deepthink.tasks.labels import flipped
-from deepthink.tasks.prediction import hits, predictions, ties
+from deepthink.tasks.prediction import different, gold, hits, predictions, ties
 from deepthink.tasks.prompts import Encoded
 
 
@@ -40,16 +45,23 @@ class Evaluated:
 
     thinking: operations of each iteration, summed over the groups.
     reused: what an earlier job of this process had scored at t = 1.
+    spent: operations of what the readout asked at each scored step.
+    notes: those of the readout, of every scored step and group.
     scores: the table of `deepthink.store.scores`.
     open: the points of an open task, whose curve is empty.
+    left_out: one for each scored step, see `left_out.OwnAnswers`. asking: operations of each.
     """
 
     curve: tuple[Point, ...]
     drift: tuple[Drift, ...]
     thinking: tuple[int, ...]
     reused: tuple[Encoded, ...]
+    spent: Spent
+    notes: tuple[dict[str, Any], ...]
     scores: pd.DataFrame
     open: tuple[OpenPoint, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    asking: int = 0
 
 
 def evaluate(
@@ -73,9 +85,9 @@ def evaluate(
         UserError: scores are NaN, or a refinement or calibration cannot be used.
         torch.OutOfMemoryError: the memory or a forward pass does not fit.
     """
-    opened = config.task.open
+    opened, orders = config.task.open, config.method.orders
     scores: dict[int, StepScores | OpenScores] = {
-        step: OpenScores(splits.test, opened) if opened else StepScores(splits, readings)
+        step: OpenScores(splits.test, opened) if opened else StepScores(splits, readings, orders)
         for step in config.method.steps
     }
     written = opened.steps(config.method.steps) if opened else []
@@ -84,10 +96,18 @@ def evaluate(
     thinking = [0] * config.method.iterations
     refine = REFINEMENTS.load(config.method.refining(config.plugins), config.plugins)
     scoring = _Scoring(lm, config, budget, watch)
+    readout = Readout(lm, splits, config, budget, clock.lap, watch.advance)
+    own = OwnAnswers.of(lm.model, groups, config)
     for number, group in enumerate(groups):
         encoded, origin, before = group.encoded, None, 0
+        answers_left = [*filter(None, encoded.answers)]  # truncation may have taken the first
         shown = Demonstrations(
-            lm.model, encoded.demonstrations, encoded.spans, encoded.answers, config.draw
+            lm.model,
+            encoded.demonstrations,
+            encoded.spans,
+            answers_left,
+            config.draw,
+            encoded.sequences,
         )
         for memory in refined(shown, refine, config.method.iterations):
             thinking[memory.step - 1] += shown.operations - before
@@ -99,7 +119,8 @@ def evaluate(
             if keep is not None:
                 keep(memory, number)
                 clock.lap("keep")
-            rows = scoring.rows(memory, group)
+            rows = readout.rows(memory, group, partial(scoring.rows, memory, group))
+            check_numbers(rows, config.model.name, step)
             measured = scores[step]
             if isinstance(measured, StepScores):
                 measured.add(group, rows, scoring.texts(memory, group))
@@ -109,20 +130,24 @@ def evaluate(
                     watch.stage(f"{config.task.name}: answers after t={step}")
                     measured.keep(group, answers(lm, opened, memory, group))
             clock.lap("score")
+            if own:
+                own.ask(memory)
+                clock.lap("left_out")
             if step > 1:
                 drifts.setdefault(step, []).append(memory.drift(origin))
             if measured.complete:
                 points.add(step, measured)
-    drift = tuple(_mean_drift(step, parts) for step, parts in drifts.items())
-    tables = [table for step, rows in scores.items() for table in rows.tables(step)]
-    whole = pd.concat(tables, ignore_index=True)
     return Evaluated(
         curve=tuple(points.curve),
-        drift=drift,
+        drift=tuple(_mean_drift(step, parts) for step, parts in drifts.items()),
         thinking=tuple(thinking),
         reused=tuple(scoring.reused),
-        scores=whole,
+        spent=readout.spent.each(len(scores)),
+        notes=tuple(readout.notes),
+        scores=_table(scores),
         open=tuple(points.open),
+        left_out=own.all if own else (),
+        asking=own.operations if own else 0,
     )
 
 
@@ -141,9 +166,9 @@ class _Points:
             name = self._config.task.name
             self._watch.stage(f"{name}: t={step} log p {self.open[-1].log_p:.3f} per token")
             return
-        for point in _points(step, scores, self._config):
-            self.curve.append(point)
-            self._watch.step(step, point.split, point.accuracy)
+        for made in _points(step, scores, self._config):
+            self.curve.append(made)
+            self._watch.step(step, made.split, made.accuracy)
 
 
 def check_numbers(rows: Scores, model: str, step: int) -> None:
@@ -164,78 +189,76 @@ class _Scoring:
     def __init__(self, lm: loading.LM, config: Config, budget: TokenBudget, watch: Watcher) -> None:
         self.reused: list[Encoded] = []
         self._lm, self._config, self._budget, self._watch = lm, config, budget, watch
-        self._scorer = Scorer(lm.model, config.answer_score, budget, watch.advance)
-        self._quiet = Scorer(lm.model, config.answer_score, budget)  # no query of the job
         self._alone: Scores | None = None
 
     def rows(self, memory: Memory, group: Prompts) -> Scores:
-        """The scores of a group's queries; UserError if they are NaN."""
-        rows, known = self._at(memory, group.asked, self._scorer)
+        """The scores of the candidates of a group's queries (Eq. 1)."""
+        rows, known = self._at(memory, group.asked, self._watch.advance)
         if known:
             self.reused.append(group.encoded)
             self._watch.advance(len(rows))
-        return self._checked(rows, memory)
+        return rows
 
     def texts(self, memory: Memory, group: Prompts) -> Scores:
         """The scores of all texts, first of those behind the demonstrations; UserError if NaN."""
         rows: Scores = []
         if group.texts.queries:
-            rows, known = self._at(memory, group.texts, self._quiet)
+            rows, known = self._at(memory, group.texts, _ignored)  # no query of the job
             if known:
                 self.reused.append(group.texts)
         if self._alone is None:
-            queries, candidates = group.alone.queries, group.alone.candidates
-            self._alone = self._quiet.score(None, queries, candidates) if queries else []
-        return self._checked([*rows, *self._alone], memory)
-
-    def _checked(self, rows: Scores, memory: Memory) -> Scores:
+            self._alone = self._of(None, group.alone, _ignored)
+        rows = [*rows, *self._alone]
         check_numbers(rows, self._config.model.name, memory.step)
         return rows
 
-    def _at(self, memory: Memory, asked: Encoded, scorer: Scorer) -> tuple[Scores, bool]:
+    def _at(self, memory: Memory, asked: Encoded, progress: Progress) -> tuple[Scores, bool]:
         """The scores, and whether an earlier job had computed them."""
-        score = partial(scorer.score, memory, asked.queries, asked.candidates)
+        score = partial(self._of, memory, asked, progress)
         if memory.step > 1 or self._config.force:
             return score(), False
         plain = PlainReading(self._lm.model, asked, self._config.answer_score, self._budget)
         return plain.scores(score)
 
+    def _of(self, memory: Memory | None, asked: Encoded, progress: Progress) -> Scores:
+        how = self._config.answer_score, self._budget, progress
+        return scored(self._lm.model, memory, asked, *how)
+
+
+def _ignored(queries: int) -> None:
+    """No progress of the job."""
+
 
 def _points(step: int, scores: StepScores, config: Config) -> Iterator[Point]:
     """The points of a curve after one step, one for each split."""
     corrected = scores.corrected()
+    turned = config.demonstrations.labels == "flipped"
     for split, examples in scores.splits.scored():
         rows = corrected[split]
         predicted = predictions(examples, rows)
-        turned = config.demonstrations.labels == "flipped"
-        yield Point(
-            step=step,
-            split=split,
-            correct=hits(examples, predicted),
-            count=len(examples),
-            predicted=in_words(predicted),
-            ties=ties(examples, rows),
+        yield point(
+            step,
+            split,
+            [*map(different, examples, rows)],
+            [*map(gold, examples)],
+            predicted,
+            ties(examples, rows),
+            common=scores.common,
+            logs=config.answer_score != "probability",
             followed=hits([*map(flipped, examples)], predicted) if turned else None,
         )
+
+
+def _table(scores: Mapping[int, StepScores | OpenScores]) -> pd.DataFrame:
+    """Every score as the model gave it."""
+    tables = [table for step, rows in scores.items() for table in rows.tables(step)]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _mean_drift(step: int, parts: Sequence[Mapping[str, list[float]]]) -> Drift:
     """The drift of every layer, averaged over the groups."""
     keys, values = (
-        _rounded(np.mean([part[name] for part in parts], axis=0).tolist())
+        tuple(rounded(value, 4) for value in np.mean([part[name] for part in parts], axis=0))
         for name in ("keys", "values")
     )
     return Drift(step=step, keys=keys, values=values)
-
-
-def in_words(labels: Iterable[int]) -> str:
-    """Labels in one line, as records have them.
-
-    >>> in_words([0, 2, 1])
-    '0 2 1'
-    """
-    return " ".join(map(str, labels))
-
-
-def _rounded(values: Iterable[float]) -> tuple[float, ...]:
-    return tuple(float(f"{value:.4g}") for value in values)

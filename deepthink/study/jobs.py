@@ -59,8 +59,10 @@ class Job:
 
     @property
     def readings(self) -> int:
-        """How many queries will be scored, each counted once for every scored step."""
-        return len(self.config.method.steps) * (len(self.splits.dev) + len(self.splits.test))
+        """How many queries will be scored, each once for every scored step and every order."""
+        method = self.config.method
+        rows = len(self.splits.dev) + len(self.splits.test)
+        return len(method.steps) * method.orders * rows
 
 
 def prepare(config: Config, watch: Watcher) -> Job:

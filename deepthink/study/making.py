@@ -11,7 +11,7 @@ from deepthink.engine.out_of_memory import fitting
 from deepthink.engine.token_budget import TokenBudget
 from deepthink.models import loading
 from deepthink.models.devices import resolve_devices
-from deepthink.plugins import REFINEMENTS, RULES
+from deepthink.plugins import READOUTS, REFINEMENTS, RULES
 from deepthink.progress import Watcher
 from deepthink.selection.balance import check_count
 from deepthink.selection.choosing import choose
@@ -21,10 +21,12 @@ from deepthink.store import curves, memories, records
 from deepthink.store.schema import SCHEMA, Execution, Gold, Record
 from deepthink.store.settings import Settings
 from deepthink.study import accounts, provenance
-from deepthink.study.evaluation import Evaluated, evaluate, in_words
+from deepthink.study.evaluation import Evaluated, evaluate
 from deepthink.study.jobs import Job
+from deepthink.study.points import in_words
 from deepthink.study.prompting import Prompts, prompted
 from deepthink.study.reading import Readings
+from deepthink.study.reading_out import check_readout
 from deepthink.study.texts import Corpus
 from deepthink.tasks.prediction import gold
 from deepthink.tasks.written_answers import libraries
@@ -38,6 +40,8 @@ def check(job: Job) -> None:
     check_count(len(job.splits.pool), job.config.count)
     _readings(job)
     REFINEMENTS.load(job.config.method.refining(job.config.plugins), job.config.plugins)
+    READOUTS.load(job.config.method.readout, job.config.plugins)
+    check_readout(job.config, job.splits)
 
 
 def make(job: Job, watch: Watcher) -> tuple[Record, pd.DataFrame]:
@@ -115,21 +119,23 @@ def _record(
 ) -> Record:
     """The record of a job that was done."""
     best = curves.by_dev(evaluated.curve)
+    firsts = groups[:: job.config.method.orders]  # of each choice the group of the first order
     return Record(
         schema=SCHEMA,
         identity=job.key,
         config=Settings.of(job.config.resolved()),
         demonstrations=accounts.demonstrations(groups),
         data=accounts.data(job.splits, job.config),
-        tokens=accounts.tokens(groups),
-        selection=accounts.selection(groups, pool),
+        tokens=accounts.tokens(groups, firsts),
+        selection=accounts.selection(firsts, pool),
         gold=Gold(
-            dev=in_words(map(gold, job.splits.dev)), test=in_words(map(gold, job.splits.test))
+            dev=in_words([*map(gold, job.splits.dev)]),
+            test=in_words([*map(gold, job.splits.test)]),
         ),
         curve=evaluated.curve,
         step_by_dev=best.step if best else None,
         drift=evaluated.drift,
-        flops=accounts.operations(lm, groups, evaluated.thinking, pool),
+        flops=accounts.operations(lm, groups, evaluated, pool),
         seconds=accounts.seconds(clock.laps),
         peak_memory_bytes=clock.peak_memory(),
         execution=Execution(
@@ -142,4 +148,6 @@ def _record(
         code=provenance.code(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         open=evaluated.open,
+        readout=evaluated.notes,
+        left_out=evaluated.left_out,
     )

@@ -12,12 +12,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from deepthink.config.templates import Template
 from deepthink.engine.memory import Memory
 from deepthink.engine.out_of_memory import fitting
-from deepthink.engine.scoring import Scorer
 from deepthink.engine.thinking import think
-from deepthink.errors import UserError
+from deepthink.engine.token_budget import TokenBudget
+from deepthink.errors import UserError, unknown
 from deepthink.models.loading import positions_of
-from deepthink.settings import THINKING, Thinking, check_thinking
+from deepthink.settings import ANSWER_SCORES, THINKING, Thinking, check_thinking
 from deepthink.structures import Example
+from deepthink.study.asking import scored
 from deepthink.study.evaluation import check_numbers
 from deepthink.tasks.given import Labels, examples, label_words, queries
 from deepthink.tasks.prediction import predictions
@@ -39,6 +40,7 @@ def remember(
     overflow: str = "error",
     delimiter: str = " ",
     chat: bool = False,
+    direction: str = "direct",
 ) -> Memory:
     r"""The memory of labelled examples after T readings: for `predict`, `generate` or `save`.
 
@@ -67,6 +69,7 @@ def remember(
         thinks=iterations > 1,
         delimiter=delimiter,
         chat=chat,
+        direction=direction,
     )
     with fitting(f"the demonstrations of {len(prompt.demonstrations)} tokens do not fit"):
         (memory,) = _thought(model, prompt, every_step=False, thinking=thinking)
@@ -92,6 +95,8 @@ def predict(
     delimiter: str = " ",
     answer_score: str = "sum",
     chat: bool = False,
+    query: str = "once",
+    direction: str = "direct",
 ) -> pd.DataFrame:
     r"""Predict a label for each text, after the model has read the demonstrations T times.
 
@@ -114,8 +119,8 @@ def predict(
         demonstrations: a list of (text, label), of `Example`, or of {"text": …, "label": …}; or a
             pandas frame with the columns text and label. Where the template has other columns, rows
             have these, and a pair has a dict of them for its text. A memory of demonstrations in
-            the same template, from `remember`, `think` or `Memory.load`, may stand here too. It is
-            not thought over again.
+            the same template and direction, from `remember`, `think` or `Memory.load`, may stand
+            here too. It is not thought over again.
         texts: the texts to judge: a list, an array or a series, or a frame with the column text;
             or a list of dicts or a frame with the template's columns.
         labels: the label words; or, where labels are other values, each value with its word, such
@@ -134,6 +139,10 @@ def predict(
         answer_score: as in `deepthink.score`.
         chat: whether the prompt is a chat, written by the tokenizer's chat template, as in
             `deepthink.encode`. The assistant says the label words, without a delimiter.
+        query: "once", or "twice", which writes each text's prompt twice, as in `deepthink.encode`.
+        direction: "direct", or "channel", which chooses the label behind which the text is most
+            likely, as in `deepthink.encode`. Probabilities are then those of labels that are
+            equally likely beforehand.
 
     Returns:
         One row per text (with `every_step` one per t and text), in the order given:
@@ -147,6 +156,8 @@ def predict(
     thinking = Thinking(iterations, step_size, momentum, positions, memory_dtype)
     check_thinking(**asdict(thinking))
     _check_model(model, tokenizer)
+    if answer_score not in ANSWER_SCORES:
+        raise unknown("value of answer_score", answer_score, ANSWER_SCORES)
     words = label_words(labels, demonstrations)
     kept = demonstrations if isinstance(demonstrations, Memory) else None
     if kept is not None:
@@ -167,12 +178,14 @@ def predict(
         thinks=iterations > 1,
         delimiter=delimiter,
         chat=chat,
+        query=query,
+        direction=direction,
     )
-    scorer = Scorer(model, answer_score)
+    budget = TokenBudget.of(model)
     length = kept.length if kept else len(prompt.demonstrations)
     with fitting(f"the demonstrations of {length} tokens do not fit"):
         memories = [kept] if kept else _thought(model, prompt, every_step, thinking)
-        frames = [_frame(scorer, memory, prompt, asked, answer_score) for memory in memories]
+        frames = [_frame(model, memory, prompt, asked, answer_score, budget) for memory in memories]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -205,9 +218,14 @@ def _check_kept(thinking: Thinking, every_step: bool, seam: str) -> None:
 
 
 def _frame(
-    scorer: Scorer, memory: Memory, prompt: Encoded, asked: Sequence[Example], answer_score: str
+    model: PreTrainedModel,
+    memory: Memory,
+    prompt: Encoded,
+    asked: Sequence[Example],
+    answer_score: str,
+    budget: TokenBudget,
 ) -> pd.DataFrame:
-    rows = scorer.score(memory, prompt.queries, prompt.candidates)
+    rows = scored(model, memory, prompt, answer_score, budget)
     check_numbers(rows, "the model", memory.step)
     return _table(asked, rows, memory.step, answer_score)
 

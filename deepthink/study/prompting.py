@@ -91,10 +91,25 @@ def _prompts(
         for i in group.selection.indices
     )
     queries = [scored[place] for place in group.queries]
-    whole = _encoded(lm, config.task.parsed.prompt, shown, [*queries, *asked], config)
+    template, query = config.task.parsed.prompt, config.method.query
+    how = config, query, lm.positions, config.method.copies
+    whole = _encoded(lm, template, shown, [*queries, *asked], *how)
     encoded, texts = _part(whole, slice(len(queries))), _part(whole, slice(len(queries), None))
     fronts = _fronts(lm, queries, encoded, config.task)
     return Prompts(group.selection, shown, group.queries, encoded, texts, alone, fronts)
+
+
+def further(
+    lm: loading.LM, group: Prompts, examples: Sequence[Example], config: Config
+) -> prompts.Encoded:
+    """Further queries behind a group's demonstrations, whether they fit there or not.
+
+    Raises:
+        UserError: as `prompts.encode`.
+    """
+    shown = group.shown[len(group.shown) - group.encoded.kept :]
+    template, copies = config.task.parsed.prompt, group.encoded.copies
+    return _encoded(lm, template, shown, examples, config, config.method.query, None, copies)
 
 
 def _encoded(
@@ -103,7 +118,11 @@ def _encoded(
     shown: Sequence[Example],
     queries: Sequence[Example],
     config: Config,
+    query: str,
+    limit: int | None,
+    copies: int,
 ) -> prompts.Encoded:
+    """As `prompts.encode`, in the way of a job."""
     return prompts.encode(
         lm.tokenizer,
         template,
@@ -111,11 +130,14 @@ def _encoded(
         queries,
         config.prompt.seam,
         config.prompt.overflow,
-        lm.positions,
-        config.method.copies,
+        limit,
+        copies,
         config.method.iterations > 1,
         config.task.delimiter,
         config.prompt.chat,
+        groups=config.method.groups,
+        query=query,
+        direction=config.method.direction,
     )
 
 
@@ -132,7 +154,9 @@ def _alone(
     answers: list[list[list[int]]] = []
     for asked in readings.alone:
         template = f"{{text}}{asked.query}"
-        one = _encoded(lm, template, (), [Example("", candidates, 0)], config)
+        query = [Example("", candidates, 0)]
+        how = config, "once", lm.positions, config.method.copies
+        one = _encoded(lm, template, (), query, *how)
         queries.append([*one.demonstrations, *one.queries[0]])
         answers.append(one.candidates[0])
     return prompts.Encoded([], queries, answers, kept=0, truncated=False, copies=1)

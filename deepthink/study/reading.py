@@ -1,7 +1,8 @@
 """The calibrations of a job: the one that makes its curve, and those that are read later."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from deepthink.config.job import Config
 from deepthink.errors import UserError
@@ -31,6 +32,8 @@ class Readings:
         """
         plugins, seed = config.plugins, config.draw
         others = [{"name": name} for name in config.readings]
+        if config.method.direction == "channel":
+            _check_channel([config.calibration, *others], plugins)
         calibrations = [
             Calibration.of(named, plugins, corpus, seed) for named in (config.calibration, *others)
         ]
@@ -65,3 +68,14 @@ class Readings:
         """Raise UserError if any of them asks, and the scored examples differ in candidates."""
         for each in self.asking:
             each.check(scored)
+
+
+def _check_channel(calibrations: Iterable[Mapping[str, Any]], plugins: str | None) -> None:
+    """Raise UserError for a calibration that asks the model where texts are what is scored."""
+    for named in calibrations:
+        if CALIBRATIONS.part("texts", named, plugins):
+            raise UserError(
+                f"calibration {named['name']} asks for labels behind texts, but "
+                "method.direction=channel scores texts behind labels: leave it out (batch and "
+                "batch_dev go with it)"
+            )

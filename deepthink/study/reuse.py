@@ -36,7 +36,8 @@ class PlainReading:
     """Everything that the scores after a plain reading are a function of.
 
     model: in eval mode, with the weights that it has at this moment.
-    encoded: the token ids of the demonstrations, of the queries and of their candidates.
+    encoded: the token ids of the demonstrations, of the queries and of their candidates, into which
+        groups the demonstrations fall, and which of queries and candidates are scored.
     answer_score, budget: the scorer's, see `deepthink.engine.scoring.Scorer`.
     """
 
@@ -52,8 +53,9 @@ class PlainReading:
         meanwhile.
         """
         kept = KEPT.setdefault(self.model, Kept(LIMIT))
-        asked = self.encoded.demonstrations, self.encoded.queries, self.encoded.candidates
-        tokens, how = _digest(asked), self._how()
+        encoded = self.encoded
+        asked = (encoded.demonstrations, encoded.sequences, encoded.queries, encoded.candidates)
+        tokens, how = _digest((asked, encoded.direction)), self._how()
         digest = _digest((tokens, how))
         if (numbers := kept.find(digest)) is not None:
             rest = iter(numbers.tolist())

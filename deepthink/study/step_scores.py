@@ -5,6 +5,7 @@ from itertools import islice
 
 import numpy as np
 import pandas as pd
+from scipy.special import log_softmax, logsumexp
 
 from deepthink.store.scores import texts_of
 from deepthink.structures import Splits
@@ -19,14 +20,20 @@ NO_LABEL = -1
 
 
 class StepScores:
-    """The scores of all queries after one step. Each group adds those of its queries."""
+    """The scores of all queries after one step. Each group adds those of its queries.
 
-    def __init__(self, splits: Splits, readings: Readings) -> None:
+    common: whether all queries have the same candidates. orders: P, the number of groups that a
+    query belongs to, which are added one after the other. Of several, `mixed` makes one row.
+    """
+
+    def __init__(self, splits: Splits, readings: Readings, orders: int = 1) -> None:
         self.splits = splits
         self.readings = readings
+        self._orders = orders
         self._examples = [example for _, part in splits.scored() for example in part]
-        self._rows: list[list[float]] = [[]] * len(self._examples)
-        self._group = [0] * len(self._examples)
+        self.common = common_candidates(self._examples)
+        self._rows: list[list[list[float]]] = [[] for _ in self._examples]
+        self._choice = [0] * len(self._examples)
         self._answers: list[Mapping[Text, list[float]]] = []
 
     def add(
@@ -38,19 +45,19 @@ class StepScores:
         then of those that stand alone.
         """
         for place, row in zip(group.queries, rows, strict=True):
-            self._rows[place] = row
-            self._group[place] = len(self._answers)
+            self._rows[place].append(row)
+            self._choice[place] = len(self._answers) // self._orders
         texts = (*self.readings.behind, *self.readings.alone)
         self._answers.append(dict(zip(texts, answers, strict=True)))
 
     @property
     def complete(self) -> bool:
-        """Whether every query has its scores."""
-        return all(self._rows)
+        """Whether every query has its scores in every order."""
+        return all(len(rows) == self._orders for rows in self._rows)
 
     def by_split(self) -> dict[str, list[list[float]]]:
-        """Split → the scores of its queries, as the model gave them."""
-        rest = iter(self._rows)
+        """Split → the scores of its queries, as the model gave them, mixed over the orders."""
+        rest = map(mixed, self._rows)
         return {name: list(islice(rest, len(part))) for name, part in self.splits.scored()}
 
     def corrected(self) -> dict[str, list[list[float]]]:
@@ -58,22 +65,25 @@ class StepScores:
         calibration = self.readings.calibration
         answers: dict[str, Array] = {}
         if calibration.texts:
-            of_group, groups = self._of_texts(calibration.texts), iter(self._group)
+            of_choice, choices = self._of_texts(calibration.texts), iter(self._choice)
             answers = {
-                name: of_group[list(islice(groups, len(part)))]
+                name: of_choice[list(islice(choices, len(part)))]
                 for name, part in self.splits.scored()
             }
-        common = common_candidates(self._examples)
-        return calibration.corrected(self.by_split(), common, answers)
+        return calibration.corrected(self.by_split(), self.common, answers)
 
     def _of_texts(self, texts: Sequence[Text]) -> Array:
-        """[G, n, C] float64, the scores of these texts in each group."""
-        return np.array([[group[text] for text in texts] for group in self._answers])
+        """[G, n, C] float64, the scores of these texts behind each choice of demonstrations."""
+        every, size = self._answers, self._orders
+        choices = [every[begin : begin + size] for begin in range(0, len(every), size)]
+        return np.array(
+            [[mixed([order[text] for order in orders]) for text in texts] for orders in choices]
+        )
 
     def tables(self, step: int) -> list[pd.DataFrame]:
         """The tables of each split and of each calibration's texts; see `deepthink.store.scores`.
 
-        Every candidate has its score as the model gave it.
+        Every candidate has its score as `by_split` has it.
         """
         parts: dict[str, tuple[list[list[float]], list[int]]] = {}
         for (split, rows), (_, examples) in zip(
@@ -85,6 +95,22 @@ class StepScores:
             parts[texts_of(calibration.name)] = of_texts, [NO_LABEL] * len(of_texts)
         splits = [*dict.fromkeys(("dev", "test", *parts))]
         return [_table(step, split, *part, splits) for split, part in parts.items()]
+
+
+def mixed(rows: Sequence[Sequence[float]]) -> list[float]:
+    """The scores of one query in P orders [P][C] as one row: the log of the mean probability.
+
+        log( 1/P Σ_o p_oy ),  p_o the softmax of the scores in order o over the candidates
+
+    Of one order the scores stay as they are.
+
+    >>> [round(float(np.exp(nats)), 3) for nats in mixed([[0.0, 0.0], [-5.0, -5.0 - np.log(3)]])]
+    [0.625, 0.375]
+    """
+    if len(rows) == 1:
+        return list(rows[0])
+    logs = log_softmax(np.array(rows), axis=1)
+    return list((logsumexp(logs, axis=0) - np.log(len(rows))).tolist())
 
 
 def _table(

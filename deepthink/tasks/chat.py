@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from deepthink.errors import UserError, first_line, shown
 from deepthink.structures import Example
-from deepthink.tasks.templates import Shot, fill
+from deepthink.tasks.templates import SEPARATOR, Shot, fill
 from deepthink.tasks.tokens import special_texts
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Chat:
     """What a chat template writes around the turns of a chat, as drawn above.
 
     template: the task's, which makes the user's turns. lead: what the chat template puts in front
-    of an answer where it stands after `ask`, such as a space.
+    of an answer where it stands after `ask`, such as a space. repeats: how often a query stands in
+    its turn, with a blank line between.
 
     >>> from transformers import ByT5Tokenizer
     >>> tokenizer = ByT5Tokenizer()
@@ -77,9 +78,10 @@ class Chat:
     end: str
     ask: str
     lead: str
+    repeats: int = 1
 
     @classmethod
-    def of(cls, tokenizer: "PreTrainedTokenizerBase", template: str) -> "Chat":
+    def of(cls, tokenizer: "PreTrainedTokenizerBase", template: str, repeats: int = 1) -> "Chat":
         """The chat that a tokenizer's template writes.
 
         Raises:
@@ -100,7 +102,7 @@ class Chat:
         if not turn.startswith(end) or not front.endswith(user):
             end, user = turn, ""  # what begins the user's turn then ends the one before it
         lead = before_answer.removeprefix(ask) if before_answer.startswith(ask) else ""
-        return cls(template, front.removesuffix(user), user, between, end, ask, lead)
+        return cls(template, front.removesuffix(user), user, between, end, ask, lead, repeats)
 
     @property
     def before(self) -> str:
@@ -109,7 +111,7 @@ class Chat:
 
     def query(self, text: str) -> str:
         """A text as the turn that asks for an answer."""
-        return self.user + self._said(text) + self.ask
+        return self.user + self._asked(text) + self.ask
 
     def shot(self, example: Example) -> Shot:
         """A demonstration: a turn of the user, and one of the assistant, who says the answer."""
@@ -137,13 +139,16 @@ class Chat:
             for example in demonstrations
             for said in (self._said(example.text), example.candidates[example.label])
         ]
-        asked = [self._said(example.text) for example in queries]
+        asked = [self._asked(example.text) for example in queries]
         chats = [[*turns, asked[0]], *([said] for said in asked)]
         body = "".join(self.shot(example).text for example in demonstrations)
         ours = [self.query(example.text) for example in queries]
         wanted = [f"{self.front}{body}{ours[0]}", *(f"{self.front}{query}" for query in ours)]
         if _rendered(tokenizer, chats) != wanted:
             raise _otherwise("changes what the turns of these examples say")
+
+    def _asked(self, text: str) -> str:
+        return SEPARATOR.join([self._said(text)] * self.repeats)
 
     def _said(self, text: str) -> str:
         return fill(self.template, text).strip()

@@ -1,9 +1,41 @@
-"""Whether examples can be written as prompts, whoever made them."""
+"""Whether examples can be written as prompts, whoever made them, and in the way that was asked."""
 
 from collections.abc import Iterable, Mapping
 
-from deepthink.errors import UserError
+from deepthink.errors import UserError, shown, unknown
+from deepthink.settings import DIRECTIONS, OVERFLOWS, QUERIES, SEAMS, check_channel
 from deepthink.structures import Example, Tokens
+
+
+def check_settings(
+    template: object,
+    seam: str,
+    overflow: str,
+    copies: int,
+    query: str,
+    direction: str,
+    chat: bool,
+) -> None:
+    """Raise UserError for settings of `deepthink.encode` that do not exist or go together."""
+    if not isinstance(template, str):
+        raise UserError(f"the template is {shown(template)}: it must be a text with {{text}}")
+    settings = (
+        ("seam", seam, SEAMS),
+        ("overflow", overflow, OVERFLOWS),
+        ("query", query, QUERIES),
+        ("direction", direction, DIRECTIONS),
+    )
+    for name, value, valid in settings:
+        if value not in valid:
+            raise unknown(f"value of {name}", value, valid)
+    if "{text}" not in template:
+        raise UserError(
+            f"the template '{template}' has no {{text}}, where an example's text stands"
+        )
+    if copies < 1:
+        raise UserError(f"copies is {copies}: it must be 1 or more")
+    if direction == "channel":
+        check_channel(query, seam, chat)
 
 
 def checked(given: Iterable[Example]) -> tuple[Example, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from deepthink.errors import UserError
-from deepthink.structures import Example
+from deepthink.structures import Example, Tokens
 
 
 @dataclass(frozen=True)
@@ -118,3 +118,15 @@ def _does_not_fit(
         f"doubles, and {sizes.longest} of {query} do not fit the model's {limit} positions: "
         f"{', '.join(advice)}, or a model with more"
     )
+
+
+def query_sizes(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> list[int]:
+    """How many positions each query takes with its longest candidate, its last token not fed."""
+    rows = zip(queries, candidates, strict=True)
+    return [len(query) + max(map(len, words)) - 1 for query, words in rows]
+
+
+def holds_beginning(candidates: Sequence[Tokens]) -> bool:
+    """Whether the tokens of one candidate begin those of another."""
+    whole = {tuple(ids) for ids in candidates}
+    return any(ids[:end] in whole for ids in whole for end in range(1, len(ids)))

@@ -8,6 +8,7 @@ questions list two candidates with the same text: they are one answer, and the f
 
 import hashlib
 from collections.abc import Sequence
+from math import inf
 
 from deepthink.structures import Example
 
@@ -34,6 +35,17 @@ def gold(example: Example) -> int:
 def hits(examples: Sequence[Example], predicted: Sequence[int]) -> int:
     """How many predictions are the gold answer."""
     return sum(gold(e) == index for e, index in zip(examples, predicted, strict=True))
+
+
+def different(example: Example, scores: Sequence[float]) -> list[float]:
+    """The scores, with -inf for a candidate whose text an earlier one has: they are one answer.
+
+    >>> different(Example("which?", ("red", "blue", "red"), 2), [-0.5, -1.0, -0.5])
+    [-0.5, -1.0, -inf]
+    """
+    words = example.candidates
+    pairs = zip(words, scores, strict=True)
+    return [-inf if word in words[:place] else score for place, (word, score) in enumerate(pairs)]
 
 
 def _predicted(example: Example, scores: Sequence[float]) -> int:

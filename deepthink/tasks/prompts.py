@@ -8,7 +8,7 @@ With the template "Review: {text}\nSentiment:" a prompt reads
 
 Special tokens stand once, in front of the demonstrations. What looks like one in a text is text.
 An answer is the delimiter (here a space) and a candidate, in a demonstration and where it is
-scored.
+scored. In the noisy channel the candidate comes first, and the text is scored: see `channel`.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,14 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from deepthink.errors import UserError, shown, unknown
-from deepthink.settings import OVERFLOWS, SEAMS
-from deepthink.structures import Example, Tokens
+from deepthink.errors import UserError
+from deepthink.settings import QUERIES, check_groups
+from deepthink.structures import Example
+from deepthink.tasks.channel import Channel
 from deepthink.tasks.chat import Chat
-from deepthink.tasks.example_checks import check_different, checked
-from deepthink.tasks.fitting import Fit, Sizes, fit
+from deepthink.tasks.example_checks import check_different, check_settings, checked
+from deepthink.tasks.fitting import Fit, Sizes, fit, holds_beginning, query_sizes
+from deepthink.tasks.grouping import shared_out, side_by_side
 from deepthink.tasks.templates import Plain, Shot, Writing
 from deepthink.tasks.tokens import (
     continuations,
@@ -42,7 +44,8 @@ class Encoded:
     """A job's prompts as token ids.
 
     demonstrations: L ids; queries: Q lists of ids, in the order given; candidates: per query, the
-    ids of each of its candidates.
+    ids of each of its candidates. direction: "direct" if a candidate is scored behind the query,
+    "channel" if the query, its text alone, is scored behind a candidate, its part of the prompt.
     kept: how many demonstrations are left, counted from the end, after the overflow rule.
     truncated: whether the first kept one lost its beginning.
     copies: how often the demonstrations are written, one after the other.
@@ -50,8 +53,10 @@ class Encoded:
     spans: where each demonstration stands among the L ids, kept · copies ranges in reading order.
         They follow each other from the special tokens to the end. A token that merges the end of
         one with the beginning of the next belongs to the first.
-    answers: which of these ids are the answer's, the delimiter included, one range in each span. It
-        is empty where truncation took the answer.
+    answers: which of these ids are the answer's, the delimiter included, one range in each span (in
+        the noisy channel, the text's). It is empty where truncation took the answer.
+    sequences: where each group of demonstrations stands among the L ids, its special tokens
+        included, if there are several. Each is read by itself.
     """
 
     demonstrations: list[int]
@@ -63,11 +68,13 @@ class Encoded:
     looks_special: int = 0
     spans: tuple[range, ...] = ()
     answers: tuple[range, ...] = ()
+    sequences: tuple[range, ...] = ()
+    direction: str = "direct"
 
     @property
     def sizes(self) -> list[int]:
         """How many positions each query may take with its longest candidate fed."""
-        return _sizes(self.queries, self.candidates)
+        return query_sizes(self.queries, self.candidates)
 
     @property
     def longest(self) -> int:
@@ -76,8 +83,10 @@ class Encoded:
 
     @property
     def beginnings(self) -> int:
-        """In how many queries the tokens of a candidate begin those of another."""
-        return sum(map(_holds_beginning, self.candidates))
+        """In how many queries the tokens of a candidate that is scored begin those of another."""
+        if self.direction == "channel":
+            return 0
+        return sum(map(holds_beginning, self.candidates))
 
 
 def encode(
@@ -92,6 +101,9 @@ def encode(
     thinks: bool = False,
     delimiter: str = " ",
     chat: bool = False,
+    groups: int = 1,
+    query: str = "once",
+    direction: str = "direct",
 ) -> Encoded:
     r"""Encode demonstrations, queries and candidates so that they fit a model of `limit` positions.
 
@@ -122,27 +134,43 @@ def encode(
     chat: whether the prompt is a chat, written by the tokenizer's own chat template: each
         demonstration is a turn of the user and one of the assistant, who answers without a
         delimiter. See `deepthink.tasks.chat`.
+    groups: into how many groups of neighbours the demonstrations are shared out. Each is a prompt
+        of its own, which has to fit by itself, and a query stands behind the longest. See
+        `deepthink.tasks.grouping`; not with seam "joint", and not with copies.
+    query: "once", or "twice", which writes each query (in a chat, what its turn says) again behind
+        a blank line. Demonstrations are written once.
+    direction: "direct", or "channel", which writes the answer first and scores the text, see
+        `deepthink.tasks.channel`.
 
     Raises:
         UserError: nothing fits; an argument is no template or no example; the template holds a
             special token; the tokenizer does not know a candidate, cannot tell two label words
             apart, merges an answer with the template, or has no chat template that can be used.
     """
-    _check_settings(template, seam, overflow, copies)
+    check_settings(template, seam, overflow, copies, query, direction, chat)
+    check_groups(groups, seam, copies)
     demonstrations, queries = checked(demonstrations), checked(queries)
     if not queries:
         raise UserError("a prompt needs at least one query")
     looks_special = 0
-    writing: Writing = Plain(template, delimiter)
+    repeats = QUERIES.index(query) + 1
+    writing: Writing = Plain(template, delimiter, repeats)
     if chat:
-        writing = in_chat = Chat.of(tokenizer, template)
+        writing = in_chat = Chat.of(tokenizer, template, repeats)
         in_chat.check(tokenizer, demonstrations, queries)
     else:
         looks_special = count_special(tokenizer, template, (*demonstrations, *queries))
-    prompts = _prompts(tokenizer, writing, demonstrations, queries, seam == "joint")
-    shots = len(demonstrations)
-    shown = fit(prompts.measure, shots, queries, overflow, limit, copies, thinks)
-    return replace(prompts.encoded(shown), looks_special=looks_special)
+    if direction == "channel":
+        prompts = _of_channel(tokenizer, Channel(template, delimiter), demonstrations, queries)
+    else:
+        prompts = _prompts(tokenizer, writing, demonstrations, queries, seam == "joint")
+    parts = []
+    for shots in shared_out(prompts.shots, groups):
+        group = replace(prompts, shots=shots)
+        fits = fit(group.measure, len(shots), queries, overflow, limit, copies, thinks)
+        parts.append(group.encoded(fits))
+    whole = side_by_side(parts) if groups > 1 else parts[0]
+    return replace(whole, looks_special=looks_special, direction=direction)
 
 
 @dataclass(frozen=True)
@@ -168,7 +196,7 @@ class _Prompts:
         at_front = [0] if self.chat else []
         body, queries, places = self._tokenised([*self.shots[first:]] * copies, at_front)
         front = places[0] if places else len(self.special)
-        return Sizes(front, len(body), _sizes(queries, self.candidates))
+        return Sizes(front, len(body), query_sizes(queries, self.candidates))
 
     def encoded(self, shown: Fit) -> Encoded:
         """The prompts with these demonstrations, and where each of them stands."""
@@ -249,28 +277,21 @@ def _prompts(
     )
 
 
-def _check_settings(template: str, seam: str, overflow: str, copies: int) -> None:
-    if not isinstance(template, str):
-        raise UserError(f"the template is {shown(template)}: it must be a text with {{text}}")
-    if seam not in SEAMS:
-        raise unknown("value of seam", seam, SEAMS)
-    if overflow not in OVERFLOWS:
-        raise unknown("value of overflow", overflow, OVERFLOWS)
-    if "{text}" not in template:
-        raise UserError(
-            f"the template '{template}' has no {{text}}, where an example's text stands"
-        )
-    if copies < 1:
-        raise UserError(f"copies is {copies}: it must be 1 or more")
-
-
-def _sizes(queries: Sequence[Tokens], candidates: Sequence[Sequence[Tokens]]) -> list[int]:
-    """How many positions each query takes with its longest candidate, its last token not fed."""
-    rows = zip(queries, candidates, strict=True)
-    return [len(query) + max(map(len, words)) - 1 for query, words in rows]
-
-
-def _holds_beginning(candidates: Sequence[Tokens]) -> bool:
-    """Whether the tokens of one candidate begin those of another."""
-    whole = {tuple(ids) for ids in candidates}
-    return any(ids[:end] in whole for ids in whole for end in range(1, len(ids)))
+def _of_channel(
+    tokenizer: "PreTrainedTokenizerBase",
+    channel: Channel,
+    demonstrations: Sequence[Example],
+    queries: Sequence[Example],
+) -> _Prompts:
+    """The prompts of the noisy channel."""
+    texts, candidates = channel.tokenised(tokenizer, queries)
+    return _Prompts(
+        tokenizer,
+        channel.front,
+        [channel.shot(example) for example in demonstrations],
+        [example.text for example in queries],
+        candidates=candidates,
+        special=leading_special_ids(tokenizer, channel.part(queries[0].candidates[0])),
+        chat=False,
+        separate=texts,
+    )

@@ -85,10 +85,13 @@ class Plain:
 
     >>> Plain("{text}:", lead=" ").query("so dull")
     'so dull:'
+    >>> Plain("{text}:", lead=" ", repeats=2).query("so dull")
+    'so dull:\n\nso dull:'
     """
 
     template: str
     lead: str
+    repeats: int = 1
     front = ""
     end = SEPARATOR
 
@@ -98,8 +101,8 @@ class Plain:
         return anchor(self.template)
 
     def query(self, text: str) -> str:
-        """The filled template."""
-        return fill(self.template, text)
+        """The filled template, `repeats` times with a blank line between."""
+        return SEPARATOR.join([fill(self.template, text)] * self.repeats)
 
     def shot(self, example: Example) -> Shot:
         """The filled template with its answer."""

@@ -36,10 +36,11 @@ def main(words: Sequence[str]) -> None:
 
 def show(run: Run, console: Console) -> None:
     """Print one job: its curve, what was asked for, what it cost and how it was made."""
-    from deepthink.app import job_view
+    from deepthink.app import job_view, metrics_view
     from deepthink.study.jobs import Outcome  # slow to import: a mistyped word is reported before
 
     job_view.show_result(Outcome(run.path, run.record, None), console)
+    metrics_view.show(run.record, console)
     asked = f"asked for: {called()} {shlex.join(commands.words_of(run.record))}"
     for line in (asked, *_made(run.record)):
         console.print(line, highlight=False, soft_wrap=True)
@@ -56,6 +57,8 @@ def _made(record: Record) -> Iterator[str]:
         "thinking": seconds.think,
         "scoring": seconds.score,
     }
+    if seconds.left_out:
+        parts["leave-one-out"] = seconds.left_out
     spent = ", ".join(f"{name} {took:.1f}" for name, took in parts.items())
     yield f"{seconds.all:.1f} s ({spent}) on {record.execution.device}"
     steps = {point.step for point in record.curve} | {point.step for point in record.open}
@@ -63,6 +66,7 @@ def _made(record: Record) -> Iterator[str]:
         "selection": flops.selection,
         "thinking": sum(flops.thinking),
         "scoring": flops.scoring * len(steps),
+        "leave-one-out": flops.left_out * len(steps),
     }
     counted = ", ".join(f"{name} {count:.1e}" for name, count in work.items() if count)
     yield f"operations: {counted}; at most {record.peak_memory_bytes / 1e9:.1f} GB of memory"

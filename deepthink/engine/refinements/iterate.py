@@ -33,7 +33,7 @@ def refine(
     check_thinking(THINKING.iterations, step_size, momentum, positions, memory_dtype)
     dtype = shown.model.dtype if memory_dtype == "model" else None
     history = shown.read(dtype=dtype)
-    start = shown.length if positions == "continued" else 0
+    start = shown.begin if positions == "continued" else 0
     velocity: Memory | None = None
     while True:
         yield history

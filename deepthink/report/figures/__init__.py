@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from matplotlib import figure
 
 from deepthink.report import further
-from deepthink.report.figures import demonstrations, iterations, methods, sweeps
+from deepthink.report.figures import demonstrations, front, iterations, methods, stopping, sweeps
 from deepthink.report.figures.style import style
 from deepthink.report.further_tables import Swept
 from deepthink.report.measurements import Subject, subjects
@@ -39,8 +39,10 @@ FIGURES = (
     Figure("figure5", "figure5_seeds", demonstrations.spread),
     Figure("figure6", "figure6", iterations.step_sizes),
     Figure("positions", "positions", iterations.positions, section="positions"),
+    Figure("stopping", "stopping", stopping.chosen, section="stopping"),
     Figure("compute", "table1", methods.compute),
     Figure("drift", "positions", iterations.drift),
+    Figure("prices", "rivals", front.prices, section="rivals"),
 )
 
 

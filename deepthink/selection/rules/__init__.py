@@ -14,6 +14,9 @@ adds values and notes for the record. A list of one `Selection` for each of `poo
 order, gives each query demonstrations of its own. A rule sees the texts of the queries, and not
 their labels. It raises UserError for a pool from which it cannot choose.
 
+A rule that draws nothing, not even the reading order, says `SEEDED = False`. Jobs that differ in
+their seed alone are then one job.
+
 For example, this chooses the shortest examples:
 
     def select(pool, count, rng):

@@ -1,0 +1,127 @@
+"""The rivals on one page: a table with prices, and where thinking stands, in words."""
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from deepthink.report.layouts import TASKS
+from deepthink.report.measurements import subjects
+from deepthink.report.render import Grid, markdown
+from deepthink.report.rival_lines import METHODS
+from deepthink.report.rivals import EXPERIMENT, Entry, Place, Standings, place, standings
+from deepthink.report.runs import Runs
+from deepthink.report.words import MISSING, difference, interval, number
+
+NAME, TITLE = "prices", "Rivals: accuracy and price"
+HEADER = (
+    "method", "raw", "calibrated", "less vanilla, raw", "less vanilla, both calibrated",
+    "10⁹ operations before the first query", "per query", "seconds before", "per query",
+)  # fmt: skip
+
+
+def every(runs: Runs) -> list[Standings]:
+    """What was measured of the rivals on each subject on which vanilla was run."""
+    found = (standings(subject) for subject in subjects(runs, EXPERIMENT))
+    return [each for each in found if len(each.entries) > 1]
+
+
+def grid(of: Standings) -> Grid:
+    """One row for each method that has a number on every task."""
+    plain = {calibrated: of.find(METHODS[0], calibrated) for calibrated in (False, True)}
+    rows = []
+    for line in METHODS:
+        pair = {calibrated: of.find(line, calibrated) for calibrated in (False, True)}
+        entry = pair[False] or pair[True]
+        if entry is None:
+            continue
+        accuracies = [_accuracy(pair[calibrated]) for calibrated in (False, True)]
+        gains = [_gain(pair[calibrated], plain[calibrated]) for calibrated in (False, True)]
+        rows.append((line.label, *accuracies, *gains, *_price(entry)))
+    return Grid(HEADER, tuple(rows))
+
+
+def _accuracy(entry: Entry | None) -> str:
+    return MISSING if entry is None else interval(entry.estimate)
+
+
+def _gain(entry: Entry | None, plain: Entry | None) -> str:
+    if entry is None or plain is None or entry.line == plain.line:
+        return MISSING
+    return difference(entry.less(plain).estimates[-1])
+
+
+def _price(entry: Entry) -> tuple[str, ...]:
+    operations, seconds = entry.price, entry.seconds
+    giga = [number(value / 1e9) for value in (operations.before, operations.query)]
+    if seconds is None:
+        return (*giga, MISSING, MISSING)
+    return (*giga, number(seconds.before), number(seconds.query, digits=2))
+
+
+def heading(of: Standings) -> str:
+    """What the numbers are means of."""
+    tasks = ", ".join(TASKS[task] for task in of.tasks)
+    draws = sorted({entry.estimate.seeds for entry in of.entries})
+    count = "–".join(map(str, dict.fromkeys((draws[0], draws[-1]))))
+    return f"Means of {tasks}; {count} draws." if len(of.tasks) > 1 else f"{tasks}; {count} draws."
+
+
+def places(of: Standings) -> Iterator[str]:
+    """Where each setting of thinking stands among all that cost no more, one sentence each."""
+    for entry in of.entries:
+        if entry.line.label.startswith("Thinking"):
+            found = place(entry, of.entries)
+            if found is not None:
+                yield _sentence(entry, found, entry in of.front)
+
+
+def name(entry: Entry) -> str:
+    """A method with the treatment of its scores, such as "Vanilla, calibrated"."""
+    return f"{entry.line.label}, {'calibrated' if entry.calibrated else 'raw'}"
+
+
+def _sentence(entry: Entry, found: Place, on_front: bool) -> str:
+    front = "on" if on_front else "not on"
+    text = (
+        f"**{name(entry)}**: {found.standing}. It is {front} the front of the means, and "
+        f"significantly ahead of {found.worse} of the {found.cheaper} that cost no more"
+    )
+    if found.better:
+        best = max(found.better, key=lambda pair: pair[1].mean)
+        text += f"; {name(best[0])} is ahead of it by {difference(best[1])}"
+    return text + "."
+
+
+def section(of: Standings) -> Iterator[str]:
+    """The table of a subject, and the places of thinking."""
+    yield heading(of) + "\n"
+    yield markdown(grid(of)) + "\n"
+    if lines := [*places(of)]:
+        yield "\n".join(f"- {line}" for line in lines) + "\n"
+
+
+_COLUMNS = (
+    "model", "scale", "tasks", "method", "scores", "accuracy", "low", "high", "draws",
+    "operations_before", "operations_per_query", "seconds_before", "seconds_per_query", "front",
+)  # fmt: skip
+
+
+def long_form(found: Sequence[Standings]) -> str:
+    """As CSV, one line for each method with raw and with calibrated scores."""
+    lines: list[tuple[object, ...]] = []
+    for of in found:
+        front = of.front
+        for entry in of.entries:
+            estimate, price, seconds = entry.estimate, entry.price, entry.seconds
+            lines.append(
+                (
+                    of.subject.model, of.subject.scale, " ".join(of.tasks), entry.line.label,
+                    "batch_dev" if entry.calibrated else "raw",
+                    *(f"{value:.4f}" for value in (estimate.mean, estimate.low, estimate.high)),
+                    estimate.seeds, f"{price.before:.6g}", f"{price.query:.6g}",
+                    *(("", "") if seconds is None
+                      else (f"{seconds.before:.4g}", f"{seconds.query:.4g}")),
+                    entry in front,
+                )
+            )  # fmt: skip
+    return pd.DataFrame(lines, columns=_COLUMNS).to_csv(index=False, lineterminator="\n")
