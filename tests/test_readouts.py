@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,10 @@ ANCHORS, QUERIES = rows_of(8, 0, LABELS), rows_of(5, 1)
 DEV = Rows(QUERIES.queries[:3], QUERIES.candidates[:3], np.array([0, 1, 1]))
 
 
-@pytest.fixture
-def memory() -> Memory:
+@pytest.fixture(params=[False, True], ids=["", "gains"])
+def memory(request: pytest.FixtureRequest) -> Memory:
     *_, memory = think(MODEL, SHOWN, iterations=2, step_size=0.5)
-    return memory
+    return replace(memory, gains=torch.linspace(-1, 1, len(SHOWN))) if request.param else memory
 
 
 def ask_of(memory: Memory, anchors: Rows = ANCHORS, dev: Rows | None = DEV) -> Ask:
@@ -399,6 +400,30 @@ def test_each_query_may_have_a_memory_of_its_own(run: Command, tmp_path: Path) -
     assert len(record["demonstrations"]["groups"]) > 1
     code, _, err = run("method=knn", "method.readout.name=task_vector", *SMALL)
     assert_one_line(code, err, "chooses by the labels of dev rows")
+
+
+def test_each_order_has_anchors_behind_it(run: Command, tmp_path: Path) -> None:
+    """Of the same demonstrations in two orders both are read, and the votes are averaged."""
+    words = ("method=knn_prompting", "method.readout.anchors=6", "test_size=6", "pool_size=30")
+    for more in ((), ("method.orders=2", "prompt.seam=joint")):
+        assert run(*words, "dev_size=6", *more)[::2] == (0, "")
+    flops = {"method.orders=1": 0} | {
+        f"method.orders={record['identity'].get('orders', 1)}": record["flops"]["anchors"]
+        for _, record in stored(tmp_path)
+    }
+    assert flops["method.orders=2"] > 1.5 * flops["method.orders=1"] > 0
+
+
+def test_the_channel_has_the_price_of_its_texts(run: Command, tmp_path: Path) -> None:
+    """Scores of the default readout are counted by what is scored, whatever that is."""
+    for method in ("vanilla", "channel"):
+        words = (f"method={method}", "method.iterations=1", "test_size=6", "dev_size=6")
+        assert run(*words)[0] == 0
+    plain, channel = (
+        next(r["flops"]["scoring"] for path, r in stored(tmp_path) if path.parent.name == name)
+        for name in ("vanilla", "channel")
+    )
+    assert channel > 1.5 * plain  # a query's text is read behind each of two labels
 
 
 def test_a_reading_without_notes_is_its_scores() -> None:

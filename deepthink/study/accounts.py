@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from deepthink.config.job import Config
-from deepthink.engine.flops import Costs, channel_flops, scoring_flops
+from deepthink.engine.flops import Costs
 from deepthink.models import loading
 from deepthink.selection.pool import Pool
 from deepthink.store.chosen import Demonstrations, Selection, ShownGroup, Stage
 from deepthink.store.schema import Data, Flops, Rows, Seconds, Sizes, Tokens
 from deepthink.structures import Splits
+from deepthink.study.asking import scored_flops
 from deepthink.study.evaluation import Evaluated
 from deepthink.study.prompting import Prompts
 from deepthink.tasks.prompts import Encoded
@@ -32,14 +33,7 @@ def operations(
 def scoring(lm: loading.LM, asked: Iterable[Encoded]) -> int:
     """The operations of scoring queries once behind their demonstrations."""
     costs = Costs.of(lm.model)
-    return sum(_scoring(costs, part) for part in asked if part.queries)
-
-
-def _scoring(costs: Costs, encoded: Encoded) -> int:
-    length = len(encoded.demonstrations)
-    if encoded.direction == "channel":
-        return channel_flops(costs, length, encoded.queries, encoded.candidates[0])
-    return scoring_flops(costs, length, encoded.queries, encoded.candidates)
+    return sum(scored_flops(costs, part) for part in asked if part.queries)
 
 
 def demonstrations(groups: Sequence[Prompts]) -> Demonstrations:

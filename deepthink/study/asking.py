@@ -1,8 +1,9 @@
-"""The scores of prompts after a memory, whichever of query and candidate is scored."""
+"""Scores of prompts after a memory and their price, whichever of query and candidate is scored."""
 
 from transformers import PreTrainedModel
 
 from deepthink.engine.channel import score_texts
+from deepthink.engine.flops import Costs, channel_flops, scoring_flops
 from deepthink.engine.memory import Memory
 from deepthink.engine.scoring import Progress, score
 from deepthink.engine.token_budget import TokenBudget
@@ -26,3 +27,11 @@ def scored(
     if encoded.direction == "channel":
         return score_texts(model, memory, encoded.queries, encoded.candidates[0], *how)
     return score(model, memory, encoded.queries, encoded.candidates, *how)
+
+
+def scored_flops(costs: Costs, encoded: Encoded) -> int:
+    """The operations of `scored` behind the demonstrations."""
+    length = len(encoded.demonstrations)
+    if encoded.direction == "channel":
+        return channel_flops(costs, length, encoded.queries, encoded.candidates[0])
+    return scoring_flops(costs, length, encoded.queries, encoded.candidates)

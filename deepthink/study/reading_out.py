@@ -24,6 +24,7 @@ from deepthink.options import plain
 from deepthink.plugins import CALIBRATIONS, READOUTS
 from deepthink.structures import Splits, Tokens
 from deepthink.study.anchors import Rows, anchors
+from deepthink.study.asking import scored_flops
 from deepthink.study.calibrating import common_candidates
 from deepthink.study.prompting import Prompts
 from deepthink.tasks.prediction import gold
@@ -177,7 +178,7 @@ class Readout:
         self._read = READOUTS.load(config.method.readout, config.plugins)
         self._lm, self._splits, self._config = lm, splits, config
         self._budget, self._lap, self._advance = budget, lap, advance
-        self._drawn: dict[tuple[tuple[int, ...], int], Rows] = {}
+        self._drawn: dict[tuple[tuple[int, ...], tuple[int, ...], int], Rows] = {}
 
     def rows(self, memory: Memory, group: Prompts, score: Callable[[], Scores]) -> Scores:
         """The scores of a group's queries after a memory.
@@ -198,10 +199,7 @@ class Readout:
         def counted() -> Scores:
             scores = score()
             self.scored += 1
-            costs, shown = Costs.of(self._lm.model), group.encoded
-            self.spent.queries += scoring_flops(
-                costs, len(shown.demonstrations), shown.queries, shown.candidates
-            )
+            self.spent.queries += scored_flops(Costs.of(self._lm.model), group.encoded)
             return scores
 
         queries = Rows(group.asked.queries, group.asked.candidates)
