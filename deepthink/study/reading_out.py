@@ -178,7 +178,7 @@ class Readout:
         self._read = READOUTS.load(config.method.readout, config.plugins)
         self._lm, self._splits, self._config = lm, splits, config
         self._budget, self._lap, self._advance = budget, lap, advance
-        self._drawn: dict[tuple[tuple[int, ...], tuple[int, ...], int], Rows] = {}
+        self._drawn: dict[tuple[tuple[int, ...], int], Rows] = {}
 
     def rows(self, memory: Memory, group: Prompts, score: Callable[[], Scores]) -> Scores:
         """The scores of a group's queries after a memory.
