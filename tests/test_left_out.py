@@ -77,9 +77,8 @@ def prompts(
 ) -> Prompts:
     query = [Example("a fine day", WORDS, 1)]
     encoded = encode(tokenizer, TEMPLATE, shown, query, thinks=True, **options)
-    return Prompts(
-        Selection(list(range(len(shown)))), tuple(shown), (0,), encoded, encoded, encoded
-    )
+    choice = Selection(list(range(len(shown))))
+    return Prompts(choice, tuple(shown), (0,), encoded, encoded, encoded)
 
 
 def asked(model: PreTrainedModel, group: Prompts, memory: Memory) -> float:

@@ -298,6 +298,16 @@ def test_older_files_of_scores_are_read(tmp_path: Path) -> None:
     assert np.array_equal(score_files.of_rows(table)["score"], [-1.0, -2.0])
 
 
+@pytest.mark.parametrize("words", ["method.groups=2", "method.orders=3", "method.query=twice"])
+def test_texts_are_asked_about_behind_every_kind_of_prompt(
+    run: Command, tmp_path: Path, words: str
+) -> None:
+    """What stands alone has no demonstrations that could be grouped or ordered."""
+    assert run(*SMALL, "method.iterations=1", ALL, words)[0] == 0
+    (found,) = Runs.load(tmp_path / "results").all
+    assert all(reading(name).apply(found) is not None for name in ASKING)
+
+
 @pytest.mark.parametrize("words", [["readings=[domain]"], ["calibration=pmi"]])
 def test_rows_that_cannot_be_asked_about_are_refused_before_a_model_is_loaded(
     run: Command,

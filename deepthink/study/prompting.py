@@ -135,7 +135,7 @@ def _encoded(
         config.method.iterations > 1,
         config.task.delimiter,
         config.prompt.chat,
-        groups=config.method.groups,
+        groups=config.method.groups if shown else 1,
         query=query,
         direction=config.method.direction,
     )
