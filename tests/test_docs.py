@@ -190,6 +190,7 @@ def test_the_tables_name_every_config() -> None:
     elsewhere = {"vanilla", "deepthink", "deepthink_curve", "repeat"}  # in the text beside it
     elsewhere |= {"permutations", "query_twice", "channel", "knn_prompting", "task_vector"}
     elsewhere |= {"gain", "zero_tuning", "structured"}  # in method.md
+    elsewhere |= {"hidden_calibration"}
     methods = set(first_column(page("selection.md"), "`method=`")) - {"vanilla"}
     assert methods == configs("method") - elsewhere
     assert all(f"`{name}`" in page("selection.md") + page("method.md") for name in elsewhere)
