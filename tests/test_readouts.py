@@ -25,7 +25,7 @@ from deepthink.plugins import READOUTS
 from deepthink.structures import Example, Splits
 from deepthink.study.anchors import Rows, drawn
 from deepthink.study.reading_out import Ask, Reading, Spent, check_readout
-from deepthink.study.readouts import hidden_calibration, knn_prompting
+from deepthink.study.readouts import knn_prompting
 from deepthink.study.readouts.knn_prompting import kl, votes
 
 SMALL = ("test_size=6", "dev_size=6", "pool_size=30", "method.iterations=2")
@@ -211,32 +211,6 @@ def test_the_layer_is_chosen_on_dev_rows() -> None:
 # what it costs
 
 
-# hidden calibration
-
-
-def test_hidden_calibration_is_a_naive_loop() -> None:
-    """At t = 1 a memory is the prompt itself, so transformers reads whole prompts, one by one."""
-    (plain,) = think(MODEL, SHOWN, iterations=1)
-
-    def state(query: Sequence[int]) -> np.ndarray:
-        ids = torch.tensor([[*SHOWN, *query]])
-        with torch.no_grad():
-            hidden = MODEL.model(input_ids=ids).last_hidden_state
-        return np.asarray(hidden[0, -1].double().numpy())
-
-    known = np.stack([state(query) for query in ANCHORS.queries])
-    centres = [known[label == LABELS].mean(axis=0) for label in (0, 1)]
-    wanted = [[-np.linalg.norm(state(q) - c) for c in centres] for q in QUERIES.queries]
-    found = hidden_calibration.read(ask_of(plain), anchors=8)
-    np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-6)
-
-
-def test_a_label_without_an_anchor_has_no_centroid() -> None:
-    (plain,) = think(MODEL, SHOWN, iterations=1)
-    with pytest.raises(UserError, match="no anchor of label 1: raise its option anchors"):
-        hidden_calibration.read(ask_of(plain), anchors=2)
-
-
 def test_operations_are_those_of_what_is_read(memory: Memory) -> None:
     costs, spent = Costs.of(MODEL), Spent()
     ask = ask_of(memory)
@@ -287,7 +261,7 @@ def test_where_no_row_is_left_it_is_told(run: Command) -> None:
 # jobs
 
 
-@pytest.mark.parametrize("name", ["knn_prompting", "task_vector", "hidden_calibration"])
+@pytest.mark.parametrize("name", ["knn_prompting", "task_vector"])
 def test_a_job_of_it_runs_and_is_known_again(run: Command, tmp_path: Path, name: str) -> None:
     code, out, err = run(f"method={name}", "method.iterations=2", *SMALL[:3])
     assert (code, err) == (0, "")
