@@ -19,7 +19,7 @@ WITHIN = {
     *("states_only", "multiplies", "routed", "Forward", "Passed", "too_long", "another"),
     *("over_itself", "over_memory", "merge", "joined"),
     *("states_of", "scores_of", "share_beginning", "grown", "Packed", "QueryScores", "GroupStates"),
-    *("GroupLogs", "logs_of"),
+    *("GroupLogs", "logs_of", "in_batches"),
     *("Block", "Decoder", "decoder_of", "is_plain", "activated", "feed_forward"),
     *("gated_feed_forward", "same"),
 }

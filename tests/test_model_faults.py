@@ -853,9 +853,7 @@ def test_a_layer_of_zeros_drifts_by_nothing() -> None:
 def test_scores_that_are_no_numbers_are_no_record(
     run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        "deepthink.study.evaluation.Scorer.score", lambda *a: [[math.nan, 0.0]] * 48
-    )
+    monkeypatch.setattr("deepthink.study.asking.score", lambda *a: [[math.nan, 0.0]] * 48)
     code, _, err = run()
     assert_one_line(code, err, "gives scores that are no numbers (NaN) at t = 1")
     assert not stored(tmp_path)

@@ -396,6 +396,10 @@ def test_a_spread_job_gives_the_record_of_any_other(
     assert (code, err) == (0, "")
     ((again, record),) = stored(tmp_path)
     assert again == path
+    likelihoods = [[point.pop("log_likelihood") for point in r["curve"]] for r in (record, plain)]
+    assert likelihoods[0] == pytest.approx(likelihoods[1], abs=2e-6)  # rounded to six digits
+    errors = [[point.pop("calibration_error") for point in r["curve"]] for r in (record, plain)]
+    assert errors[0] == pytest.approx(errors[1], abs=2e-6)
     assert record["curve"] == plain["curve"]
     assert record["execution"]["device"] == held
     assert record["peak_memory_bytes"] == 14

@@ -411,7 +411,7 @@ def test_ties_are_counted_and_told(
 ) -> None:
     """A model whose scores are all equal: every prediction is a draw, for every t alike."""
     monkeypatch.setattr(
-        "deepthink.study.evaluation.Scorer.score",
+        "deepthink.study.asking.score",
         lambda _scorer, _memory, _queries, candidates: [[0.0] * len(row) for row in candidates],
     )
     _, out, _ = run()

@@ -161,7 +161,13 @@ def scores_replaced(
 
 
 def layers_of(model: PreTrainedModel) -> list[nn.Module]:
-    """The layers of a model's decoder, in their order; UserError where they stand in no list."""
+    """The layers of a model's decoder, in their order; UserError where they stand in no list.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> model = GPT2LMHeadModel(GPT2Config(n_layer=2, n_head=2, n_embd=8, vocab_size=11))
+    >>> [type(layer).__name__ for layer in layers_of(model)]
+    ['GPT2Block', 'GPT2Block']
+    """
     count: int = model.config.get_text_config().num_hidden_layers
     body: Any = model.get_decoder()
     for module in body.modules():

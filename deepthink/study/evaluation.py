@@ -85,13 +85,7 @@ def evaluate(
         UserError: scores are NaN, or a refinement or calibration cannot be used.
         torch.OutOfMemoryError: the memory or a forward pass does not fit.
     """
-    opened, orders = config.task.open, config.method.orders
-    scores: dict[int, StepScores | OpenScores] = {
-        step: OpenScores(splits.test, opened) if opened else StepScores(splits, readings, orders)
-        for step in config.method.steps
-    }
-    written = opened.steps(config.method.steps) if opened else []
-    points = _Points(config, watch)
+    steps = _Steps(lm, splits, config, readings, watch)
     drifts: dict[int, list[dict[str, list[float]]]] = {}
     thinking = [0] * config.method.iterations
     refine = REFINEMENTS.load(config.method.refining(config.plugins), config.plugins)
@@ -99,20 +93,12 @@ def evaluate(
     readout = Readout(lm, splits, config, budget, clock.lap, watch.advance)
     own = OwnAnswers.of(lm.model, groups, config)
     for number, group in enumerate(groups):
-        encoded, origin, before = group.encoded, None, 0
-        shown = Demonstrations(
-            lm.model,
-            encoded.demonstrations,
-            encoded.spans,
-            encoded.answers,
-            config.draw,
-            encoded.sequences,
-        )
+        shown, origin, before = _shown(lm, group, config), None, 0
         for memory in refined(shown, refine, config.method.iterations):
             thinking[memory.step - 1] += shown.operations - before
             before = shown.operations
             origin = origin or memory
-            if (step := memory.step) not in scores:
+            if (step := memory.step) not in steps.scores:
                 continue
             clock.lap("think")
             if keep is not None:
@@ -120,34 +106,79 @@ def evaluate(
                 clock.lap("keep")
             rows = readout.rows(memory, group, partial(scoring.rows, memory, group))
             check_numbers(rows, config.model.name, step)
-            measured = scores[step]
-            if isinstance(measured, StepScores):
-                measured.add(group, rows, scoring.texts(memory, group))
-            else:
-                measured.add(group, rows)
-                if opened and step in written:
-                    watch.stage(f"{config.task.name}: answers after t={step}")
-                    measured.keep(group, answers(lm, opened, memory, group))
+            steps.add(memory, group, rows, partial(scoring.texts, memory, group))
             clock.lap("score")
             if own:
                 own.ask(memory)
                 clock.lap("left_out")
             if step > 1:
                 drifts.setdefault(step, []).append(memory.drift(origin))
-            if measured.complete:
-                points.add(step, measured)
+            steps.close(step)
     return Evaluated(
-        curve=tuple(points.curve),
+        curve=tuple(steps.points.curve),
         drift=tuple(_mean_drift(step, parts) for step, parts in drifts.items()),
         thinking=tuple(thinking),
         reused=tuple(scoring.reused),
-        spent=readout.spent.each(len(scores)),
+        spent=readout.spent.each(len(steps.scores)),
         notes=tuple(readout.notes),
-        scores=_table(scores),
-        open=tuple(points.open),
+        scores=_table(steps.scores),
+        open=tuple(steps.points.open),
         left_out=own.all if own else (),
         asking=own.operations if own else 0,
     )
+
+
+def _shown(lm: loading.LM, group: Prompts, config: Config) -> Demonstrations:
+    """A group's demonstrations as a refinement reads them."""
+    encoded = group.encoded
+    return Demonstrations(
+        lm.model,
+        encoded.demonstrations,
+        encoded.spans,
+        encoded.answers,
+        config.draw,
+        encoded.sequences,
+    )
+
+
+class _Steps:
+    """What was scored after each scored step, and the points that this makes.
+
+    scores: by step, of all groups. points: those of the steps at which all groups were scored.
+    """
+
+    def __init__(
+        self, lm: loading.LM, splits: Splits, config: Config, readings: Readings, watch: Watcher
+    ) -> None:
+        opened, orders = config.task.open, config.method.orders
+        self.scores: dict[int, StepScores | OpenScores] = {
+            step: OpenScores(splits.test, opened)
+            if opened
+            else StepScores(splits, readings, orders)
+            for step in config.method.steps
+        }
+        self.points = _Points(config, watch)
+        self._written = opened.steps(config.method.steps) if opened else []
+        self._lm, self._task, self._watch = lm, config.task, watch
+
+    def add(
+        self, memory: Memory, group: Prompts, rows: Scores, texts: Callable[[], Scores]
+    ) -> None:
+        """Add the scores of a group, and of the texts of calibrations or the answers written."""
+        step, opened = memory.step, self._task.open
+        measured = self.scores[step]
+        if isinstance(measured, StepScores):
+            measured.add(group, rows, texts())
+            return
+        measured.add(group, rows)
+        if opened and step in self._written:
+            self._watch.stage(f"{self._task.name}: answers after t={step}")
+            measured.keep(group, answers(self._lm, opened, memory, group))
+
+    def close(self, step: int) -> None:
+        """Make the points of a step, if no group is missing."""
+        if self.scores[step].complete:
+            self.points.add(step, self.scores[step])
 
 
 class _Points:
