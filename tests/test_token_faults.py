@@ -412,7 +412,7 @@ def test_ties_are_counted_and_told(
     """A model whose scores are all equal: every prediction is a draw, for every t alike."""
     monkeypatch.setattr(
         "deepthink.study.asking.score",
-        lambda _scorer, _memory, _queries, candidates: [[0.0] * len(row) for row in candidates],
+        lambda _model, _memory, _queries, rows, *_how: [[0.0] * len(row) for row in rows],
     )
     _, out, _ = run()
     assert "the highest score was shared in 24 dev queries at t = 1" in out

@@ -203,7 +203,7 @@ LAYOUTS = (
         "Calibrations: one memory, and the ways to correct its scores",
         TASKS,
         {
-            line.label: [line, *(line.after(c) for c in calibrated.readings())]
+            line.label: [line, *(line.after(calibrated.reading(name)) for name in calibrated.NAMES)]
             for line in WITH_ALL_CALIBRATIONS
         },
         in_paper=False,
