@@ -1,5 +1,6 @@
 """What rivals cost, where thinking stands among them, and what the report says of it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,10 +206,21 @@ def test_the_page_the_table_and_the_figure_show_them(tmp_path: Path) -> None:
     texts = dict(page.texts(tmp_path, runs, drawn))
     text = texts["README.md"]
     assert "## Rivals: accuracy and price" in text
-    assert "**Thinking, the paper's setting, t = 5, raw**: behind." in text
+    assert "Vanilla has no calibrated scores here, so no place of thinking is named." in text
     assert "figures/prices-smollm2-135m-40-40-9-float32.png" in text
     lines = texts["tables/prices.csv"].splitlines()
     assert len(lines) == 1 + 5 and lines[0].startswith("model,scale,tasks,method")
+
+
+def test_with_calibrated_vanilla_each_setting_of_thinking_has_a_place(subject: Subject) -> None:
+    of = rivals.standings(subject)
+    plain = of.find(METHODS[0], calibrated=False)
+    assert plain is not None
+    both = replace(of, entries=(*of.entries, replace(plain, calibrated=True)))
+    first, *_ = rival_tables.places(both)
+    assert first.startswith("**Thinking, the paper's setting, t = 5, raw**: behind. It is not on")
+    assert "ahead of 3 of the 4" in first
+    assert "; Five orders averaged, raw is ahead of it by +37.5 [" in first
 
 
 def test_without_rivals_there_is_no_figure_and_no_section(tmp_path: Path) -> None:

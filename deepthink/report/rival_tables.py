@@ -67,7 +67,13 @@ def heading(of: Standings) -> str:
 
 
 def places(of: Standings) -> Iterator[str]:
-    """Where each setting of thinking stands among all that cost no more, one sentence each."""
+    """Where each setting of thinking stands among all that cost no more, one sentence each.
+
+    Nothing is said of a subject without calibrated vanilla, the cheapest rival.
+    """
+    if of.find(METHODS[0], calibrated=True) is None:
+        yield "Vanilla has no calibrated scores here, so no place of thinking is named."
+        return
     for entry in of.entries:
         if entry.line.label.startswith("Thinking"):
             found = place(entry, of.entries)
