@@ -98,7 +98,7 @@ class StepScores:
 
 
 def mixed(rows: Sequence[Sequence[float]]) -> list[float]:
-    """The scores of one query in P orders [P][C] as one row: the log of the mean probability.
+    """The scores of one query in P orders, [P, C], as one row: the log of the mean probability.
 
         log( 1/P Σ_o p_oy ),  p_o the softmax of the scores in order o over the candidates
 
