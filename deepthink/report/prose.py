@@ -76,7 +76,10 @@ POSITIONS = (
 RIVALS = (
     "Everything below uses the same frozen model, the same test rows and, but for the nearest "
     "demonstrations, the same demonstrations. Calibrated scores are those of batch calibration "
-    "with the bias of the unlabelled dev rows. `deepthink/report/costs.py` says which operations "
+    "with the bias of the unlabelled dev rows. Labels are a price too, which no operation counts: "
+    "kNN prompting and hidden calibration learn from 128 labelled rows of the pool, the nearest "
+    "demonstrations are chosen from all of it, and the task vector and every choice by dev use the "
+    "labels of dev. `deepthink/report/costs.py` says which operations "
     "are counted; the prices of the table are those of raw scores, and calibration adds the dev "
     "rows once. In the figure a filled mark is calibrated, a hollow one raw, red squares are "
     "thinking, and the line is the front: nothing cheaper has a higher mean. Where thinking stands "
