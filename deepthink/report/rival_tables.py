@@ -41,13 +41,13 @@ def grid(of: Standings) -> Grid:
 
 
 def _accuracy(entry: Entry | None) -> str:
-    return MISSING if entry is None else interval(entry.estimate)
+    return interval(None if entry is None else entry.estimate)
 
 
 def _gain(entry: Entry | None, plain: Entry | None) -> str:
     if entry is None or plain is None or entry.line == plain.line:
         return MISSING
-    return difference(entry.less(plain).estimates[-1])
+    return difference(entry.less(plain).average)
 
 
 def _price(entry: Entry) -> tuple[str, ...]:

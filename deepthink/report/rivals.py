@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Measured, Subject, average, shared
 from deepthink.report.readings import VANILLA
 from deepthink.report.rival_lines import METHODS
-from deepthink.report.statistics import Estimate, holm
+from deepthink.report.statistics import Estimate
+from deepthink.report.verdicts import significant_signs
 
 EXPERIMENT = "rivals"
 ANSWERS = 100
@@ -33,20 +34,20 @@ class Entry:
     calibrated: bool
     parts: tuple[Measured, ...]
 
-    @property
+    @cached_property
     def estimate(self) -> Estimate:
         """The mean accuracy over tasks, in per cent, from the draws that all tasks have."""
         draws = shared(*self.parts)
         return average([task for part in self.parts for task in part.of_draws(draws)])
 
-    @property
+    @cached_property
     def price(self) -> Price:
         """The operations of an answer, as a mean over tasks and draws."""
         found = _prices(self, seconds=False)
         assert found is not None
         return found
 
-    @property
+    @cached_property
     def seconds(self) -> Price | None:
         """The seconds of an answer; None if they are not known of any draw of a task."""
         return _prices(self, seconds=True)
@@ -73,7 +74,7 @@ class Standings:
         found = (e for e in self.entries if e.line == line and e.calibrated == calibrated)
         return next(found, None)
 
-    @property
+    @cached_property
     def front(self) -> tuple[Entry, ...]:
         """The entries that no other beats in accuracy at the same or a lower price."""
         ranked = sorted(self.entries, key=lambda e: (e.price.of(ANSWERS), -e.estimate.mean))
@@ -137,18 +138,12 @@ def place(entry: Entry, entries: Sequence[Entry]) -> Place | None:
     """Where an entry stands among others that cost no more; None if nothing can be tested."""
     limit = entry.price.of(ANSWERS)
     cheaper = [e for e in entries if e is not entry and e.price.of(ANSWERS) <= limit]
-    averages = [(other, _average(other.less(entry))) for other in cheaper]
+    averages = [(other, other.less(entry).average) for other in cheaper]
     tested = [(other, e) for other, e in averages if e is not None and e.p is not None]
     if not tested:
         return None
-    adjusted = holm([e.p for _, e in tested if e.p is not None])
-    sure = [(o, e) for (o, e), p in zip(tested, adjusted, strict=True) if p < 0.05]
-    better = tuple((other, e) for other, e in sure if e.mean > 0)
-    worse = len(sure) - len(better)
+    signs = significant_signs(e for _, e in tested)
+    better = tuple(pair for pair, sign in zip(tested, signs, strict=True) if sign > 0)
+    worse = signs.count(-1)
     standing = BEHIND if better else AHEAD if worse == len(cheaper) else OPEN
     return Place(standing, better, worse, len(cheaper))
-
-
-def _average(comparison: Comparison) -> Estimate | None:
-    """The difference over all tasks, or on the only one."""
-    return comparison.estimates[-1]

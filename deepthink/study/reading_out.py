@@ -27,10 +27,10 @@ from deepthink.study.anchors import Rows, anchors
 from deepthink.study.asking import scored_flops
 from deepthink.study.calibrating import common_candidates
 from deepthink.study.prompting import Prompts
+from deepthink.study.reuse import Scores
 from deepthink.tasks.prediction import gold
 
 Array = np.ndarray
-Scores = list[list[float]]
 
 
 @dataclass(frozen=True)
