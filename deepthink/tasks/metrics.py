@@ -8,6 +8,7 @@ probability 0, as if it were not there.
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import log_softmax
 
 BINS = 10
 """The bins of the calibration error."""
@@ -70,5 +71,4 @@ def _log_softmax(scores: Sequence[Sequence[float]]) -> np.ndarray:
     padded = np.full((len(scores), max(map(len, scores))), -np.inf)
     for line, row in zip(padded, scores, strict=True):
         line[: len(row)] = row
-    shifted = padded - padded.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+    return np.asarray(log_softmax(padded, axis=1))
