@@ -24,6 +24,8 @@ from deepthink.tasks import own
 
 PUBLISHED = Path("results")
 """The folder of the committed study. A user's own runs lie in `own_results()`."""
+EARLIER = PUBLISHED / "small-pools"
+"""The folder of the committed study before this one: parts of two data sets, without scores."""
 
 DRAWS = ("seed", "order")
 SIZES = ("test_size", "dev_size", "pool_size")
