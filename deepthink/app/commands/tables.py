@@ -1,8 +1,8 @@
 """Regenerate tables, figures and README.md of a results folder from the records in it.
 
 Without --results, the folders are results, which holds the published study, results/small-pools,
-which holds the one before it, and results/local if it has runs. No model is loaded and no network is used. The same records always give
-the same bytes.
+which holds the one before it, and results/local if it has runs. No model is loaded and no network
+is used. The same records always give the same bytes.
 """
 
 import argparse
