@@ -74,25 +74,28 @@ def fill(parts: Iterable[Measured]) -> list[tuple[str, list[Measured]]]:
     The parts are of one experiment and subject. A part that calibrates stored scores is left out,
     since the same runs without calibration name the command.
     """
-    alike: dict[tuple[str, ...], list[Measured]] = {}
+    alike: dict[tuple[tuple[str, ...], str | None], list[Measured]] = {}
     for part in parts:
         if part.missing and part.reading.calibration is None:
-            alike.setdefault(part.how, []).append(part)
-    return [filled for missing in alike.values() for filled in _fill(missing)]
+            alike.setdefault((part.how, _scored(part)), []).append(part)
+    return [filled for (_, scored), missing in alike.items() for filled in _fill(missing, scored)]
 
 
-def _fill(missing: Sequence[Measured]) -> Iterator[tuple[str, list[Measured]]]:
-    """As `fill`, of parts whose further runs need the same words."""
+def _scored(part: Measured) -> str | None:
+    """After which t the runs of a part were scored, if it is not as its scale has it."""
+    usual = experiments.scored_on(part.subject.scale)
+    found = {run.record.config.method.scored for runs in part.runs.values() for run in runs}
+    other = found.pop() if len(found) == 1 and usual is not None else None
+    return None if other == usual else other
+
+
+def _fill(missing: Sequence[Measured], scored: str | None) -> Iterator[tuple[str, list[Measured]]]:
+    """As `fill`, of parts whose further runs need the same words.
+
+    scored: the value of method.scored that they need, if it is not the scale's.
+    """
     first = missing[0]
     subject = first.subject
-    scored = {
-        run.record.config.method.scored
-        for part in missing
-        for runs in part.runs.values()
-        for run in runs
-    }
-    usual = experiments.scored_on(subject.scale)
-    other = scored.pop() if len(scored) == 1 and usual is not None else None
     for swept, draws in merged((part.setting, part.missing) for part in missing):
         values = dict(swept)
         completed = [
@@ -108,6 +111,6 @@ def _fill(missing: Sequence[Measured]) -> Iterator[tuple[str, list[Measured]]]:
             subject.model,
             subject.scale,
             first.how,
-            None if other == usual else other,
+            scored,
         )
         yield line, completed
