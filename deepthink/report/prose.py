@@ -59,6 +59,24 @@ VERDICTS = (
     "ones) needs more than one model and is not judged.\n"
 )
 
+CENTRAL = (
+    "Thinking in three settings: the paper's (η = 0.01, continued positions), that of the authors' "
+    "program (momentum 0.9 as well), and aligned positions at η = 0.1. Each row is thinking at a t "
+    "that was fixed beforehand, or chosen on dev. Each column is its accuracy less that of another "
+    "way, in points, on the same test rows and the same draws of demonstrations. Calibrated scores "
+    "are those of batch calibration from the unlabelled dev rows. Five orders averaged read the "
+    "demonstrations five times, as t = 5 does; gradient descent (CT-KV) trains the memory for 20 "
+    "epochs. n is the number of draws that both sides have. Holm's method corrects p over all "
+    "tests of one setting of thinking on one model and scale: its two readings of t, all columns, "
+    "five tasks and their mean. Bold means that the corrected p is below .05. "
+    "The [CSV file]({table}.csv) names the records behind every number.\n"
+)
+
+MANY_ROWS = (
+    "Runs of `experiment=central`: fewer methods, and so more test rows. All settings are read at "
+    "t = 5.\n"
+)
+
 PAYS = (
     "Each number is the accuracy of thinking over random demonstrations (η = 0.01, continued "
     "positions) less that of another way, which reads its demonstrations once. Choosing t by dev "
