@@ -21,6 +21,7 @@ from deepthink.report.rival_claims import SETTINGS
 from deepthink.report.rival_lines import METHODS
 from deepthink.report.rivals import FROM_DEV, Entry
 from deepthink.report.runs import Runs
+from deepthink.report.words import difference
 
 SEVEN = at(7)
 """The fixed t of the authors' setting."""
@@ -119,6 +120,28 @@ class Compared:
     def wanted(self) -> int:
         """How many draws the experiment asks for."""
         return max(len(part.wanted) for side in self.sides for part in side)
+
+    @property
+    def standing(self) -> int | None:
+        """1 or -1 if the mean over tasks is significant, 0 if not; None if it is not tested."""
+        return None if self.comparison.adjusted[-1] is None else self.comparison.ahead("average")
+
+    def in_words(self, rival: str) -> str:
+        """The mean over tasks with its interval, and what the test says of it.
+
+        rival: what the rival is called.
+        """
+        estimate = self.comparison.average
+        if estimate is None:
+            return "there is no number on all five tasks"
+        told = {
+            None: "too few draws to test",
+            1: f"significantly ahead of {rival}",
+            -1: f"significantly behind {rival}",
+            0: f"not told apart from {rival}",
+        }[self.standing]
+        short = f" of {self.wanted}" if estimate.seeds < self.wanted else ""
+        return f"{difference(estimate)}{short}, {told}"
 
 
 @dataclass(frozen=True)
