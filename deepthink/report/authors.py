@@ -106,7 +106,8 @@ def protocol(subject: Subject, setting: str) -> Protocol:
 def best(right: Array) -> Array:
     """The gain of the best t over t = 1: right [S, T, I] of 0 and 1 to [S, I] of -1, 0 and 1."""
     chosen = right.sum(axis=2).argmax(axis=1)
-    return right[np.arange(len(right)), chosen].astype(float) - right[:, 0]
+    gain: Array = right[np.arange(len(right)), chosen].astype(float) - right[:, 0]
+    return gain
 
 
 def halved(right: Array, splits: int = SPLITS) -> Array:
@@ -210,7 +211,8 @@ _HEADER = ("thinking in", "t", *TASKS.values(), "mean", "n")
 
 def grid(found: Sequence[Protocol]) -> Grid:
     """The gains over t = 1, one row for each setting and way to choose t."""
-    rows, rules = [], []
+    rows: list[tuple[str, ...]] = []
+    rules = []
     for of in found:
         rules.append(len(rows))
         label = of.setting

@@ -126,31 +126,31 @@ class Compared:
         """1 or -1 if the mean over tasks is significant, 0 if not; None if it is not tested."""
         return None if self.comparison.adjusted[-1] is None else self.comparison.ahead("average")
 
-    def in_words(self, rival: str) -> str:
+    def in_words(self, rival: str = "") -> str:
         """The mean over tasks with its interval, and what the test says of it.
 
-        rival: what the rival is called.
+        rival: what the rival is called; empty where that is clear.
         """
         estimate = self.comparison.average
         if estimate is None:
-            return "there is no number on all five tasks"
+            return "no number on all five tasks"
         told = {
             None: "too few draws to test",
-            1: f"significantly ahead of {rival}",
-            -1: f"significantly behind {rival}",
-            0: f"not told apart from {rival}",
+            1: f"significantly ahead of {rival}" if rival else "significantly ahead",
+            -1: f"significantly behind {rival}" if rival else "significantly behind",
+            0: f"not told apart from {rival}" if rival else "not told apart",
         }[self.standing]
-        short = f" of {self.wanted}" if estimate.seeds < self.wanted else ""
-        return f"{difference(estimate)}{short}, {told}"
+        of = f" of {self.wanted}" if estimate.seeds < self.wanted else ""
+        return f"{difference(estimate)}{of}, {told}"
 
 
 @dataclass(frozen=True)
 class Block:
     """Every comparison of a design on one subject.
 
-    rows: p is corrected by Holm's method over all tests of one setting of thinking: its readings
-        of t, its rivals, the tasks and their means. entries: the accuracies, of methods that have
-        one on every task.
+    rows: p is corrected by Holm's method over all tests of one question, which is one setting of
+        thinking against one rival: its readings of t, the tasks and their mean. entries: the
+        accuracies, of methods that have one on every task.
     """
 
     subject: Subject
@@ -177,6 +177,11 @@ class Block:
     def plain(self) -> Line:
         """Vanilla in-context learning."""
         return self.design.contrasts[0].rival
+
+    @property
+    def fixed(self) -> list[Line]:
+        """The ways to think whose t was fixed beforehand, one for each setting."""
+        return [line for line in self.design.thinking if line.reading.fixed]
 
     @cached_property
     def measured(self) -> bool:
@@ -237,11 +242,12 @@ def _compared(ours: Entry, theirs: Entry, contrast: Contrast) -> Compared:
 
 
 def _corrected(rows: Sequence[Compared]) -> Iterator[Compared]:
-    """The rows in their order, with p corrected over all rows of one setting of thinking."""
-    families: dict[str, list[Compared]] = {}
+    """The rows with p corrected over those of the same setting of thinking and the same rival."""
     for row in rows:
-        families.setdefault(row.line.axes["method"], []).append(row)
-    for family in families.values():
-        corrected = verdicts.corrected([row.comparison for row in family])
-        for row, comparison in zip(family, corrected, strict=True):
-            yield replace(row, comparison=comparison)
+        family = [
+            one for one in rows
+            if one.contrast == row.contrast
+            and one.line.axes["method"] == row.line.axes["method"]
+        ]  # fmt: skip
+        corrected = verdicts.corrected([one.comparison for one in family])
+        yield replace(row, comparison=corrected[family.index(row)])

@@ -96,7 +96,7 @@ def by_task(block: Block, bold: bool = True) -> Grid:
     A number of draws stands in the cell of a task that has more draws than the mean. bold: whether
     significant differences are marked, in Markdown.
     """
-    rows = []
+    rows: list[tuple[str, ...]] = []
     rules = []
     for line in block.design.thinking:
         rules.append(len(rows))

@@ -67,8 +67,8 @@ CENTRAL = (
     "are those of batch calibration from the unlabelled dev rows. Five orders averaged read the "
     "demonstrations five times, as t = 5 does; gradient descent (CT-KV) trains the memory for 20 "
     "epochs. n is the number of draws that both sides have. Holm's method corrects p over all "
-    "tests of one setting of thinking on one model and scale: its two readings of t, all columns, "
-    "five tasks and their mean. Bold means that the corrected p is below .05. "
+    "tests of one question: one setting of thinking against one other way, at its readings of t, "
+    "on five tasks and their mean. Bold means that the corrected p is below .05. "
     "The [CSV file]({table}.csv) names the records behind every number.\n"
 )
 
