@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from deepthink.report import comparisons, experiments, rival_claims, statistics
+from deepthink.report import authors, comparisons, experiments, rival_claims, statistics
 from deepthink.report import sensitivity_claims as sensitivity
 from deepthink.report.comparisons import compare
 from deepthink.report.experiments import Setting
@@ -221,6 +221,7 @@ CLAIMS = (
     Claim("Dev and test agree over t", "Figure 6", "figure6", sensitivity.dev_and_test),
     Claim("Thinking is more than repeating the demonstrations", "", "repetition", _repetition),
     Claim("Aligned positions are better than continued ones", "", "positions", _aligned),
+    Claim("The authors' program beats vanilla", "", "authors", authors.gains),
     Claim("Thinking is more than calibration", "", "rivals", rival_claims.calibration),
     Claim(
         "Calibrated, it is more than repeating the demonstrations",

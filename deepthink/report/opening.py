@@ -234,7 +234,8 @@ def _untested(found: Sequence[Answer]) -> str:
     if any(not of.fixed.subject.scale.whole for of in found):
         parts.append("whole test sets and pools: the rows are subsets")
     for of in found:
-        for block in dict.fromkeys(filter(None, (of.fixed, of.deciding))):
+        blocks = [block for block in (of.fixed, of.deciding) if block is not None]
+        for block in {block.subject: block for block in blocks}.values():
             parts += _gaps(block)
     return f"{'; '.join(parts)}." if parts else "Nothing that the comparison asks for."
 
