@@ -198,11 +198,13 @@ def share(of: Protocol) -> str:
     shown, left, choice = (of.mean(row) for row in (BEST, HALVES, CHOICE))
     if shown is None or left is None or choice is None:
         return ""
+    if left.mean > 0:
+        so = f"{number(choice.mean)} of the {number(shown.mean)} points are the choice itself"
+    else:
+        so = "the choice itself makes all of it"
     return (
         f"With {of.setting}, the best t on test shows {difference(shown)} over vanilla. Chosen on "
-        f"one half of the test rows and read on the other, it shows {difference(left)}: "
-        f"{number(choice.mean, signed=True)} of the {number(shown.mean, signed=True)} points are "
-        "the choice itself."
+        f"one half of the test rows and read on the other, it shows {difference(left)}: {so}."
     )
 
 

@@ -122,26 +122,29 @@ class Compared:
         return max(len(part.wanted) for side in self.sides for part in side)
 
     @property
+    def measured(self) -> bool:
+        """Whether there is a mean over tasks."""
+        return self.comparison.average is not None
+
+    @property
     def standing(self) -> int | None:
         """1 or -1 if the mean over tasks is significant, 0 if not; None if it is not tested."""
         return None if self.comparison.adjusted[-1] is None else self.comparison.ahead("average")
 
-    def in_words(self, rival: str = "") -> str:
+    def in_words(self, rival: str) -> str:
         """The mean over tasks with its interval, and what the test says of it.
 
-        rival: what the rival is called; empty where that is clear.
+        rival: what the rival is called.
         """
-        estimate = self.comparison.average
-        if estimate is None:
+        if self.comparison.average is None:
             return "no number on all five tasks"
         told = {
             None: "too few draws to test",
-            1: f"significantly ahead of {rival}" if rival else "significantly ahead",
-            -1: f"significantly behind {rival}" if rival else "significantly behind",
-            0: f"not told apart from {rival}" if rival else "not told apart",
+            1: f"significantly ahead of {rival}",
+            -1: f"significantly behind {rival}",
+            0: f"not told apart from {rival}",
         }[self.standing]
-        of = f" of {self.wanted}" if estimate.seeds < self.wanted else ""
-        return f"{difference(estimate)}{of}, {told}"
+        return f"{difference(self.comparison.average)}, {told}"
 
 
 @dataclass(frozen=True)

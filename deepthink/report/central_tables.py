@@ -10,8 +10,8 @@ from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Measured, average
 from deepthink.report.render import Grid, latex, markdown
 from deepthink.report.rivals import Entry
-from deepthink.report.statistics import LEVEL, Estimate
-from deepthink.report.words import MISSING, interval, probability
+from deepthink.report.statistics import Estimate
+from deepthink.report.words import MISSING, bold, interval, probability
 
 NAME, TITLE = "central", "The comparison that decides"
 _HEADER = ("thinking", "compared", *TASKS.values(), "mean", "p of the mean", "n")
@@ -48,7 +48,7 @@ def texts(blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
     for block in blocks:
         parts += [f"### {block.subject}\n", *_block(block)]
     yield f"tables/{NAME}.md", "\n".join(parts)
-    grids = [(str(block.subject), by_task(block, bold=False)) for block in blocks]
+    grids = [(str(block.subject), by_task(block, mark=False)) for block in blocks]
     notes = ("Differences in points, with 95 % intervals over draws and test examples.",)
     yield f"tables/{NAME}.tex", latex(NAME, TITLE, notes, _HEADER, grids)
     yield f"tables/{NAME}.csv", long_form(blocks)
@@ -87,13 +87,13 @@ def _mean(row: Compared) -> str:
     if estimate is None:
         return MISSING
     aside = f", {probability(p)}" if p is not None else ""
-    return f"{_bold(estimate, p)}<br>n={estimate.seeds} of {row.wanted}{aside}"
+    return f"{bold(estimate, p)}<br>n={estimate.seeds} of {row.wanted}{aside}"
 
 
-def by_task(block: Block, bold: bool = True) -> Grid:
+def by_task(block: Block, mark: bool = True) -> Grid:
     """One row for each way to think and comparison: every task and their mean.
 
-    A number of draws stands in the cell of a task that has more draws than the mean. bold: whether
+    A number of draws stands in the cell of a task that has more draws than the mean. mark: whether
     significant differences are marked, in Markdown.
     """
     rows: list[tuple[str, ...]] = []
@@ -105,7 +105,7 @@ def by_task(block: Block, bold: bool = True) -> Grid:
             estimates, ps = row.comparison.estimates, row.comparison.adjusted
             n = estimates[-1].seeds if estimates[-1] else 0
             found = [
-                _of_task(estimate, p if bold else None, n)
+                _of_task(estimate, p if mark else None, n)
                 for estimate, p in zip(estimates, ps, strict=True)
             ]
             rows.append(
@@ -119,13 +119,7 @@ def _of_task(estimate: Estimate | None, p: float | None, n: int) -> str:
     if estimate is None:
         return MISSING
     aside = f" n={estimate.seeds}" if estimate.seeds != n else ""
-    return _bold(estimate, p) + aside
-
-
-def _bold(estimate: Estimate, p: float | None) -> str:
-    """A difference with its interval, bold where it is significant."""
-    mean, rest = interval(estimate, signed=True).split(" ", 1)
-    return f"**{mean}** {rest}" if p is not None and p < 1 - LEVEL else f"{mean} {rest}"
+    return bold(estimate, p) + aside
 
 
 def _short(label: str) -> str:

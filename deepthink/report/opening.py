@@ -4,13 +4,12 @@ Every number is one of `tables/central.csv`, `tables/authors.csv` or `tables/pri
 word about a difference follows from its corrected test.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from deepthink.config import overrides
 from deepthink.installation import IN_CHECKOUT
-from deepthink.report import central_tables, experiments
-from deepthink.report.authors import Protocol, share
+from deepthink.report import central_tables, untested
+from deepthink.report.authors import BEST, HALVES, Protocol
 from deepthink.report.central import (
     ACROSS,
     BOTH,
@@ -20,22 +19,28 @@ from deepthink.report.central import (
     ORDERS,
     RAW,
     Block,
+    Compared,
 )
 from deepthink.report.layout import Line
 from deepthink.report.rival_claims import SETTINGS
 from deepthink.report.rival_tables import name
 from deepthink.report.rivals import Standings, place
-from deepthink.report.runs import Scale
-from deepthink.report.words import difference, interval
+from deepthink.report.words import bold, difference, number
 
 MOST = 4
 """How many models have a line of their own: with the other six it makes ten."""
 
 QUESTION = (
-    "**The question.** A frozen language model may read its demonstrations several times before it "
-    "answers (*thinking*, t readings). Is it more often right than if it reads them once "
-    "(*vanilla*, t = 1)? Every number is a mean over five text classification tasks, in % or in "
-    "points, with its 95 % interval; n counts draws of demonstrations."
+    "**The question.** Is a frozen language model more often right if it reads its demonstrations "
+    "t times before it answers (*thinking*) than if it reads them once (*vanilla*)? Differences "
+    "are means over five text classification tasks in points, with 95 % intervals, bold where "
+    "significant after correction. n counts draws of demonstrations. Calibrated scores are "
+    "batch-calibrated from unlabelled dev rows."
+)
+FAVOURED = "Thinking is shown in its setting with the largest raw gain, which favours it."
+ORACLE = (
+    "Over vanilla, the authors' program shows at the best t on test, and if t is chosen on one "
+    "half of the test rows and read on the other:"
 )
 
 
@@ -76,7 +81,8 @@ def answers(
     for model in dict.fromkeys(block.subject.model for block in blocks):
         of = [block for block in blocks if block.subject.model == model]
         deciding = next((block for block in of if block.design == DECIDING), None)
-        fixed = next((block for block in of if block.design == MANY_ROWS), of[0])
+        many = (block for block in of if block.design == MANY_ROWS)
+        fixed = next((block for block in many if any(row.measured for row in block.rows)), of[0])
         subject = (deciding or fixed).subject
         protocol = next((one for one in protocols if one.subject == subject), None)
         places = next((one for one in standings if one.subject == subject), None)
@@ -95,58 +101,80 @@ def lines(found: Sequence[Answer]) -> Iterator[str]:
     shown = found[:MOST]
     yield QUESTION
     yield from map(_answer, shown)
-    yield f"**Thinking and calibration.** {' '.join(map(_calibration, shown))}"
+    yield f"**What decides it.** {FAVOURED} {' '.join(map(_calibration, shown))}"
     yield f"**Other ways.** {' '.join(map(_others, shown))}"
-    yield f"**The best t on test.** {' '.join(map(_oracle, shown))}"
-    yield f"**Not tested.** {_untested(found)}"
+    yield f"**The best t on test.** {ORACLE} {' '.join(map(_oracle, shown))}"
+    missing = untested.sentence([of.model for of in found], _blocks(found))
+    yield f"**What was not tested.** {missing}"
     yield _links(len(found) - len(shown))
 
 
 def _answer(of: Answer) -> str:
     """The answer for one model, and the differences behind it."""
-    raw, calibrated = (
-        {
-            _setting(line): of.fixed.find(line, treated, of.fixed.plain)
-            for line in of.fixed.fixed
-        }
-        for treated in (RAW, BOTH)
-    )  # fmt: skip
-    ahead, still = (
-        [name for name, row in rows.items() if row.standing == 1] for rows in (raw, calibrated)
-    )
-    tested = [any(row.standing is not None for row in rows.values()) for rows in (raw, calibrated)]
-    if still:
-        told = f"thinking pays, on calibrated scores too ({', '.join(still)})"
-    elif ahead and tested[1]:
-        told = f"thinking pays only while scores are not calibrated ({', '.join(ahead)})"
-    elif ahead:
-        told = f"thinking pays on raw scores ({', '.join(ahead)}); calibrated ones are not tested"
-    elif all(tested):
-        told = "no setting of thinking is significantly ahead of vanilla, raw or calibrated"
-    elif tested[0]:
-        told = "no setting of thinking is significantly ahead of vanilla on raw scores"
-    else:
-        told = "nothing is tested yet"
+    block = of.fixed
+    pairs = {
+        _setting(line): [block.find(line, treated, block.plain) for treated in (RAW, BOTH)]
+        for line in block.fixed
+    }
+    counts = {e.seeds for rows in pairs.values() for row in rows if (e := row.comparison.average)}
+    n = counts.pop() if len(counts) == 1 else None
+    same = f", n={n}" if n else ""
     parts = (
-        f"{words}: {'; '.join(f'{name} {row.in_words()}' for name, row in rows.items())}"
-        for words, rows in (
-            ("Thinking less vanilla, raw", raw),
-            ("Both calibrated", calibrated),
-        )
+        f"{name} raw {_brief(raw, n)}, calibrated {_brief(calibrated, n)}"
+        for name, (raw, calibrated) in pairs.items()
     )
-    return f"**{of.model}: {told}.** On {_rows(of.fixed.subject.scale)}. {'. '.join(parts)}."
+    return (
+        f"**{of.model}: {_told(pairs)}.** {untested.rows(block.subject.scale)}{same}. "
+        f"Less vanilla: {'; '.join(parts)}."
+    )
+
+
+def _told(pairs: Mapping[str, Sequence[Compared]]) -> str:
+    """What the tests say of thinking against vanilla, both raw and both calibrated.
+
+    pairs: by the name of a setting its comparisons with raw and with calibrated scores.
+    """
+    standings = {name: [row.standing for row in rows] for name, rows in pairs.items()}
+    ahead, still, behind = (
+        [name for name, found in standings.items() if found[at] == sign]
+        for at, sign in ((0, 1), (1, 1), (0, -1))
+    )
+    tested, calibrated = (
+        any(found[at] is not None for found in standings.values()) for at in (0, 1)
+    )
+    if not tested:
+        return "nothing is tested yet"
+    if still:
+        told = f"thinking pays, on calibrated scores too ({'; '.join(still)})"
+    elif ahead and calibrated:
+        told = f"thinking pays only while scores are not calibrated ({'; '.join(ahead)})"
+    elif ahead:
+        told = (
+            f"thinking pays on raw scores ({'; '.join(ahead)}), and no calibrated ones are tested"
+        )
+    else:
+        told = "no setting of thinking is significantly ahead of vanilla"
+    if behind:
+        told += f". On raw scores it is significantly behind ({'; '.join(behind)})"
+    return told
+
+
+def _brief(row: Compared, n: int | None = None) -> str:
+    """The mean over tasks with its interval, bold where it is significant.
+
+    n: the number of draws that is told elsewhere.
+    """
+    estimate = row.comparison.average
+    if estimate is None:
+        return "not run on all five tasks"
+    text = bold(estimate, row.comparison.adjusted[-1])
+    return text if estimate.seeds == n else f"{text} n={estimate.seeds}"
 
 
 def _setting(line: Line) -> str:
     """A way to think by its setting and t, such as "the paper's setting (t = 5)"."""
     label = line.label.removeprefix("Thinking, ")
     return f"{label.removesuffix(f', {line.reading.name}')} ({line.reading.name})"
-
-
-def _rows(scale: Scale) -> str:
-    if scale.test < 0:
-        return "all test rows of each task"
-    return f"{scale.test} test rows of each task"
 
 
 def _calibration(of: Answer) -> str:
@@ -157,21 +185,18 @@ def _calibration(of: Answer) -> str:
     four = [block.entry(one, way) for one in (block.plain, line) for way in (False, True)]
     if any(entry is None for entry in four):
         return f"{of.model}: no calibrated scores on all five tasks."
-    plain, calibrated, thought, both = (interval(entry.estimate) for entry in four if entry)
+    plain, corrected, thought, both = (number(entry.estimate.mean) for entry in four if entry)
     across, last = (block.find(line, way, block.plain) for way in (ACROSS, BOTH))
-    if last.standing is None:
-        so = "Too few draws to say more"
-    elif last.standing > 0:
-        so = "Thinking adds to calibration"
-    elif last.standing < 0:
-        so = "Thinking takes away from what calibration gives"
-    else:
-        so = "Nothing is seen that thinking adds to calibration"
+    so = {
+        None: "Too few draws to test whether thinking adds to calibration",
+        1: "Thinking adds to calibration",
+        -1: "Thinking takes away from what calibration gives",
+        0: "Nothing is seen that thinking adds to calibration",
+    }[last.standing]
     return (
-        f"{of.model}: vanilla has {plain} raw and {calibrated} calibrated from unlabelled dev "
-        f"rows; thinking has {thought} and {both} ({_setting(line)}, the setting with the largest "
-        "gain, which favours thinking). "
-        f"Raw thinking less calibrated vanilla: {across.in_words()}. {so}."
+        f"{of.model}: vanilla {plain} % raw, {corrected} % calibrated; thinking ({_setting(line)}) "
+        f"{thought} % raw, {both} % calibrated. Raw thinking less calibrated vanilla "
+        f"{_brief(across)}. {so}."
     )
 
 
@@ -179,14 +204,15 @@ def _others(of: Answer) -> str:
     """The same setting against the rivals, and what costs no more and is ahead of thinking."""
     parts = []
     if of.deciding is not None and of.best is not None:
-        block = of.deciding
-        line = next(one for one in block.fixed if _same_setting(one, of.best))
-        for rival, called in ((ORDERS, "five orders averaged"), (DESCENT, "gradient descent")):
-            row = block.find(line, RAW, rival)
-            if row.comparison.average is not None:
-                parts.append(f"less {called} {row.in_words()}")
-        if parts:
-            parts = [f"{_setting(line)}, raw, {' and '.join(parts)}"]
+        best = of.best
+        line = next(one for one in of.deciding.fixed if _same_setting(one, best))
+        rivals = {
+            called: of.deciding.find(line, RAW, rival)
+            for rival, called in ((ORDERS, "five orders averaged"), (DESCENT, "gradient descent"))
+        }
+        found = [f"less {called} {_brief(row)}" for called, row in rivals.items() if row.measured]
+        if found:
+            parts.append(f"thinking ({_setting(line)}), raw, {', '.join(found)}")
     if of.standings is not None and (text := _cheaper(of.standings)):
         parts.append(text)
     return f"{of.model}: {'. '.join(parts) if parts else 'no rival was run on all five tasks'}."
@@ -206,54 +232,31 @@ def _cheaper(standings: Standings) -> str:
     found = place(best, standings.entries)
     if found is None:
         return ""
-    text = f"Of {found.cheaper} ways that cost no more than {name(best)}, "
-    text += f"{len(found.better) or 'none'} {'are' if len(found.better) > 1 else 'is'} ahead of it"
+    ahead = len(found.better)
+    text = (
+        f"Of {found.cheaper} ways that cost no more than {name(best)}, {ahead or 'none'} "
+        f"{'are' if ahead > 1 else 'is'} significantly ahead of it"
+    )
     if found.better:
-        first = max(found.better, key=lambda pair: pair[1].mean)
-        text += f", by most {name(first[0])} ({difference(first[1])})"
-    return f"{text}, and it is ahead of {found.worse}"
+        first, by = max(found.better, key=lambda pair: pair[1].mean)
+        text += f", by most {name(first)}, {difference(by)}"
+    return text
 
 
 def _oracle(of: Answer) -> str:
-    """What the best t on test shows in the authors' program, and how much is the choice."""
-    text = share(of.protocol) if of.protocol else ""
-    return f"{of.model}: {text[0].lower()}{text[1:]}" if text else f"{of.model}: not run."
+    """What the best t on test shows in the authors' program, and what is left of it."""
+    if of.protocol is None:
+        return f"{of.model}: not run."
+    shown, left = (of.protocol.mean(row) for row in (BEST, HALVES))
+    if shown is None or left is None:
+        return f"{of.model}: not run on all five tasks."
+    return f"{of.model}: {difference(shown)} and {difference(left)}."
 
 
-def _untested(found: Sequence[Answer]) -> str:
-    """The paper's models without a record, the sizes, the rows and the draws that are missing."""
-    papers = {m for t in ("table1", "table2", "table3") for m in overrides.axes(t)["model"]}
-    models = [of.model for of in found]
-    absent = sorted(papers - {*models})
-    parts = []
-    if absent:
-        parts.append(
-            f"{len(absent)} of the paper's {len(papers)} models ({', '.join(absent)}): the largest "
-            f"model here has {_largest(models)} parameters, the largest of those {_largest(absent)}"
-        )
-    if any(not of.fixed.subject.scale.whole for of in found):
-        parts.append("whole test sets and pools: the rows are subsets")
-    for of in found:
-        blocks = [block for block in (of.fixed, of.deciding) if block is not None]
-        for block in {block.subject: block for block in blocks}.values():
-            parts += _gaps(block)
-    return f"{'; '.join(parts)}." if parts else "Nothing that the comparison asks for."
-
-
-def _largest(models: Sequence[str]) -> str:
-    """The most parameters of these models, such as "0.27·10⁹"."""
-    return f"{max(experiments.parameters(model) or 0 for model in models) / 1e9:.2g}·10⁹"
-
-
-def _gaps(block: Block) -> Iterator[str]:
-    """How many jobs of a block are missing."""
-    asked = {id(part.setting): part for part in block.parts}.values()
-    wanted, missing = (
-        sum(map(len, lists))
-        for lists in ([p.wanted for p in asked], [p.missing for p in asked])
-    )  # fmt: skip
-    if missing:
-        yield f"{missing} of {wanted} runs of {block.subject.model} on {_rows(block.subject.scale)}"
+def _blocks(found: Sequence[Answer]) -> list[Block]:
+    """The blocks that the answers rest on."""
+    both = (block for of in found for block in (of.fixed, of.deciding) if block is not None)
+    return [*{block.subject: block for block in both}.values()]
 
 
 def _links(others: int) -> str:

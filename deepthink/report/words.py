@@ -4,7 +4,7 @@ from pathlib import Path
 
 from deepthink.report.comparisons import Comparison
 from deepthink.report.layouts import TASKS
-from deepthink.report.statistics import Estimate
+from deepthink.report.statistics import LEVEL, Estimate
 
 MISSING = "–"
 
@@ -27,6 +27,12 @@ def interval(estimate: Estimate | None, signed: bool = False) -> str:
         return MISSING
     ends = ", ".join(number(end, signed) for end in (estimate.low, estimate.high))
     return f"{number(estimate.mean, signed)} [{ends}]"
+
+
+def bold(estimate: Estimate, p: float | None) -> str:
+    """A difference with its interval in Markdown, bold where p is below .05."""
+    mean, rest = interval(estimate, signed=True).split(" ", 1)
+    return f"**{mean}** {rest}" if p is not None and p < 1 - LEVEL else f"{mean} {rest}"
 
 
 def spread(estimate: Estimate, signed: bool = False, digits: int = 1) -> str:
