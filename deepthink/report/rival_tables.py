@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from deepthink.report.chance import NAMES
 from deepthink.report.comparisons import Comparison
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import subjects
@@ -11,7 +12,15 @@ from deepthink.report.render import Grid, markdown
 from deepthink.report.rival_lines import METHODS
 from deepthink.report.rivals import EXPERIMENT, Entry, Place, Standings, place, standings
 from deepthink.report.runs import Runs
-from deepthink.report.words import MISSING, difference, interval, number, probability
+from deepthink.report.words import (
+    MISSING,
+    above_chance,
+    difference,
+    interval,
+    level_rows,
+    number,
+    probability,
+)
 
 NAME, TITLE = "prices", "Rivals: accuracy and price"
 HEADER = (
@@ -29,7 +38,8 @@ def every(runs: Runs) -> list[Standings]:
 def grid(of: Standings) -> Grid:
     """One row for each method that has a number on every task."""
     plain = {calibrated: of.find(METHODS[0], calibrated) for calibrated in (False, True)}
-    rows = []
+    levels = of.entries[0].levels
+    rows = level_rows((levels, levels), after=[""] * (len(HEADER) - 3))
     for line in METHODS:
         pair = {calibrated: of.find(line, calibrated) for calibrated in (False, True)}
         entry = pair[False] or pair[True]
@@ -42,7 +52,7 @@ def grid(of: Standings) -> Grid:
 
 
 def _accuracy(entry: Entry | None) -> str:
-    return interval(None if entry is None else entry.estimate)
+    return MISSING if entry is None else interval(entry.estimate) + above_chance(entry.above)
 
 
 def _gain(of: Standings, entry: Entry | None, plain: Entry | None) -> str:
@@ -123,7 +133,8 @@ def section(of: Standings) -> Iterator[str]:
 _COLUMNS = (
     "model", "scale", "tasks", "method", "scores", "accuracy", "low", "high", "draws",
     "operations_before", "operations_per_query", "seconds_before", "seconds_per_query", "front",
-    "less_vanilla", "less_vanilla_low", "less_vanilla_high", "p", "p_holm",
+    "less_vanilla", "less_vanilla_low", "less_vanilla_high", "p", "p_holm", "above_chance",
+    "number_of_tasks",
 )  # fmt: skip
 
 
@@ -132,18 +143,21 @@ def long_form(found: Sequence[Standings]) -> str:
     lines: list[tuple[object, ...]] = []
     for of in found:
         front = of.front
+        place = (of.subject.model, of.subject.scale, " ".join(of.tasks))
+        for name, field in NAMES.items():
+            if (value := getattr(of.entries[0].levels, field)) is not None:
+                lines.append((*place, name, "", f"{value:.4f}", *[""] * (len(_COLUMNS) - 6)))
         for entry in of.entries:
             estimate, price, seconds = entry.estimate, entry.price, entry.seconds
             lines.append(
                 (
-                    of.subject.model, of.subject.scale, " ".join(of.tasks), entry.line.label,
+                    *place, entry.line.label,
                     "batch_dev" if entry.calibrated else "raw",
                     *(f"{value:.4f}" for value in (estimate.mean, estimate.low, estimate.high)),
                     estimate.seeds, f"{price.before:.6g}", f"{price.query:.6g}",
                     *(("", "") if seconds is None
                       else (f"{seconds.before:.4g}", f"{seconds.query:.4g}")),
-                    entry in front,
-                    *_tested(of, entry),
+                    entry in front, *_tested(of, entry), *(entry.above or ("", "")),
                 )
             )  # fmt: skip
     return pd.DataFrame(lines, columns=_COLUMNS).to_csv(index=False, lineterminator="\n")

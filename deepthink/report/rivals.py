@@ -6,7 +6,8 @@ from functools import cache, cached_property, partial
 
 import numpy as np
 
-from deepthink.report import calibrated, costs
+from deepthink.report import calibrated, chance, costs
+from deepthink.report.chance import Levels
 from deepthink.report.comparisons import Comparison, compare, corrected
 from deepthink.report.costs import Price
 from deepthink.report.layout import Line
@@ -14,6 +15,7 @@ from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Measured, Subject, average, shared
 from deepthink.report.readings import VANILLA
 from deepthink.report.rival_lines import METHODS
+from deepthink.report.runs import Array
 from deepthink.report.statistics import Estimate
 
 EXPERIMENT = "rivals"
@@ -36,8 +38,25 @@ class Entry:
     @cached_property
     def estimate(self) -> Estimate:
         """The mean accuracy over tasks, in per cent, from the draws that all tasks have."""
+        return average(self._outcomes)
+
+    @cached_property
+    def _outcomes(self) -> list[Array]:
+        """Of each task [S, I], over the draws that all tasks have."""
         draws = shared(*self.parts)
-        return average([task for part in self.parts for task in part.of_draws(draws)])
+        return [task for part in self.parts for task in part.of_draws(draws)]
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Chance and majority, as means over tasks."""
+        return chance.mean(chance.of_parts(self.parts))
+
+    @property
+    def above(self) -> tuple[int, int] | None:
+        """How many tasks are above chance, and of how many; None for a single one."""
+        of_tasks = chance.of_parts(self.parts)
+        above = chance.above(self._outcomes, of_tasks)
+        return (above, len(of_tasks)) if len(of_tasks) > 1 else None
 
     @cached_property
     def price(self) -> Price:

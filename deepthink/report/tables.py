@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from deepthink.config import overrides
 from deepthink.report import experiments, paper
 from deepthink.report.cells import Cell
+from deepthink.report.chance import Levels
 from deepthink.report.experiments import Setting
 from deepthink.report.layout import Layout, Line
 from deepthink.report.layouts import LAYOUTS
@@ -44,6 +45,15 @@ class Block:
     def rows(self) -> Iterator[Row]:
         """The rows of all sections."""
         return (row for section in self.sections for row in section.rows)
+
+    def levels(self, section: Section) -> tuple[Levels | None, ...]:
+        """Chance and majority of each column, averaged as the cells of a section are."""
+        pooled = section.rows[0].cells[0].pooled if section.rows else False
+        alike = [row.cells for row in self.rows if row.cells[0].pooled == pooled]
+        return tuple(
+            next((cell.levels for cell in cells if cell.levels), None)
+            for cells in zip(*alike, strict=True)
+        )
 
     @property
     def measured(self) -> bool:
