@@ -19,18 +19,22 @@ class Cell:
     paper: the number that the paper prints there, in per cent. None if the paper prints nothing
         there, or does not have the model. context: the paper's number for another model.
     pooled: True averages a suite over all questions, weighing each member by the number of
-        questions in its data. False weighs all members the same.
+        questions in its data. False weighs all members the same. within_budget: whether a budget
+        gave some part fewer draws than its experiment asks for.
     """
 
     parts: tuple[Measured, ...]
     paper: float | None = None
     context: float | None = None
     pooled: bool = False
+    within_budget: bool = False
 
     @property
     def wanted(self) -> int:
-        """How many draws the experiment asks for."""
-        return max(len(part.wanted) for part in self.parts)
+        """How many draws all parts are to have. What no seed changes has those of all seeds."""
+        most = max((part.wanted for part in self.parts), key=len)
+        settings = [part.setting for part in self.parts]
+        return sum(all(of.reached(draw) in of.draws for of in settings) for draw in most)
 
     @property
     def seeds(self) -> int:

@@ -65,11 +65,13 @@ TIES_COUNTED = "Of {count:,} predictions whose ties were counted, {ties:,} were 
 VERDICTS = (
     "Not run on any of: {models}. A verdict follows from the numbers by a rule "
     '(`deepthink/report/verdicts.py`). It is "holds" if every part of the claim is significant '
-    "after Holm's correction over all tests of the claim (its tasks and their average, under each "
-    'reading and setting that it names), "in part" if some parts are or only the average is, and '
-    '"not here" if no part is. The rule cannot say "false", because an interval that contains zero '
-    "may be wide. Claims about orders of t and about spreads are judged by the tests named beside "
-    "them. What the paper says across models (gains in every model, the largest in small "
+    'after correction, "in part" if some parts are or only the average is, and "not here" if no part '
+    "is. A difference that a table below shows has the p of that table; other differences are "
+    "corrected by Holm's method over all differences of their claim. Where a claim holds thinking "
+    "against something other than vanilla on the same demonstrations, a part counts only if thinking "
+    'is ahead of that vanilla too. The rule cannot say "false", because an interval that contains '
+    "zero may be wide. Claims about orders of t and about spreads are judged by the tests named "
+    "beside them. What the paper says across models (gains in every model, the largest in small "
     "ones) needs more than one model and is not judged.\n"
 )
 
@@ -99,7 +101,8 @@ RIVALS = (
     "thinking, and the line is the front: nothing cheaper has a higher mean. Where thinking stands "
     "follows from a rule with intervals. It is "
     '"ahead of all that cost no more" if it is significantly ahead of each of them, "behind" if '
-    'any of them is significantly ahead of it (95 %, Holm over all of them), else "undecided".\n'
+    'any of them is significantly ahead of it, else "undecided". Each of them is a question of its '
+    "own, with the one correction that the end of this page describes.\n"
 )
 
 STOPPING = (
@@ -152,11 +155,26 @@ METHODS = """## How the numbers are made
   demonstrations; then the draws of both sides add to the spread. Differences are in points. "6:3 of
   10" means that the first is ahead in 6 of 10 paired draws and behind in 3, and that the others are
   equal. d is the mean difference over its standard deviation across draws (Cohen's d_z with Hedges'
-  correction). The p of a task is corrected over the five tasks of its row by Holm's method; the p
-  of the average is not corrected. Bold means p < .05. Nothing is tested with one to three of
-  several draws; the interval is then shown without a p. The tables do not correct over rows or
-  readings: of twenty true zeros, one will look significant. The verdicts and the opening correct
-  over all tests of their claim.
+  correction). Nothing is tested with one to three of several draws; the interval is then shown
+  without a p.
+- *One correction.* Every p on this page is corrected by Holm's method over all tests of its
+  question. A question is whether one method is ahead of another. Its tests are those of each task
+  and of their average, at t = 5 and with t by dev: twelve tests where all five tasks were run. A
+  rival that is read at other t has the tests of its own readings. t = 15, which stands under
+  positions alone, is a question of its own with six tests. Raw and calibrated scores are two
+  questions. Bold means that the corrected p is below .05, and sentences and verdicts that name the
+  same difference rest on the same p. `tables/comparisons.csv` has the p before the correction too.
+  Nothing is corrected over questions: of twenty questions in which nothing differs, one will have
+  a bold number by chance.
+- *Credit.* Thinking can be ahead of something only because that is worse than vanilla, such as
+  vanilla with more demonstrations, a selection rule or repetition. A claim of this kind counts only
+  where thinking is also significantly ahead of vanilla on the same demonstrations. The evidence
+  shows both differences.
+- *Chance.* The test rows of a task give two levels without a model: a uniform guess among the
+  candidates, and the most frequent gold label for every row. A task is above chance if the lower
+  end of its 95 % interval is above the larger of the two. An average says of how many tasks this is
+  true. Of MMLU and BBH the levels are computed for each member and averaged as the row is.
 - A cell is shown when every draw that its experiment asks for is there. Until then its number
-  stands under "so far".
+  stands under "so far". A costly method can have a budget of fewer draws, which the notes of its
+  table state. Its cells are final with these, and n stands beside them.
 """

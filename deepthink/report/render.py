@@ -53,18 +53,28 @@ def _lines(row: Row, block: Block) -> Iterator[tuple[str, ...]]:
     if any(value is not None for value in printed):
         yield label, "paper" if block.published else "paper, other model", *map(number, printed), ""
         label = ""
-    counts = {(cell.seeds, cell.wanted) for cell in row.cells if cell.wanted}
-    least, wanted = min(counts)
-    n = str(wanted) if least == wanted else f"{least}/{wanted}"
-    yield label, "ours", *(_number(cell, cell.estimate) for cell in row.cells), n
+    yield label, "ours", *(_number(c, c.estimate, c.within_budget) for c in row.cells), _count(row)
     if any(cell.difference is not None for cell in row.cells):
         apart = (number(cell.difference, signed=True) for cell in row.cells)
         yield "", "difference", *apart, ""
 
 
-def _number(cell: Cell, estimate: Estimate | None) -> str:
-    """A cell's number, and of an average how many of its tasks are above chance."""
-    return interval(estimate) + ("" if estimate is None else above_chance(cell.above))
+def _count(row: Row) -> str:
+    """How many draws the cells of a row have, and were to have where some are missing."""
+    counts = {(cell.seeds, cell.wanted) for cell in row.cells if cell.wanted}
+    least, wanted = min(counts)
+    if least < wanted:
+        return f"{least}/{wanted}"
+    most = max(counts)[0]
+    return f"{least}–{most}" if least < most else str(most)
+
+
+def _number(cell: Cell, estimate: Estimate | None, with_n: bool = False) -> str:
+    """A cell's number, its n if wanted, and of an average how many tasks are above chance."""
+    if estimate is None:
+        return interval(None)
+    n = f" n={cell.seeds}" if with_n else ""
+    return interval(estimate) + n + above_chance(cell.above)
 
 
 def gaps(block: Block) -> list[str]:
@@ -101,7 +111,7 @@ def so_far(table: Table, block: Block) -> Grid | None:
     for label, row in _labelled(block):
         cells = [
             "" if cell.complete or cell.so_far is None
-            else f"{_number(cell, cell.so_far)} n={cell.seeds}"
+            else _number(cell, cell.so_far, with_n=True)
             for cell in row.cells
         ]  # fmt: skip
         if any(cells):
