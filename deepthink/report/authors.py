@@ -21,7 +21,7 @@ import numpy as np
 
 from deepthink.report import prose, statistics
 from deepthink.report.central import DECIDING, PLAIN, RAW, SEVEN, Block
-from deepthink.report.comparisons import compare
+from deepthink.report.comparisons import compare, corrected
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Measured, Subject, percent, shared, subjects
 from deepthink.report.readings import BY_DEV, FIVE, ORACLE, VANILLA, Reading
@@ -153,11 +153,13 @@ def _right(part: Measured, draws: Sequence[Draw]) -> Array:
 def gains(subject: Subject) -> Judged:
     """Judge the claim that the authors' program beats vanilla, at its fixed t and by dev."""
     plain = subject.measure_tasks(EXPERIMENT, VANILLA, TASKS)
-    pairs = (
-        (reading.name, compare("", subject.measure_tasks(EXPERIMENT, reading, TASKS), plain, True))
-        for reading in (SEVEN, BY_DEV)
-    )
-    return judge(pairs, 2)
+    readings = (SEVEN, BY_DEV)
+    found = [
+        compare("", subject.measure_tasks(EXPERIMENT, reading, TASKS), plain, tested=True)
+        for reading in readings
+    ]
+    names = (reading.name for reading in readings)
+    return judge(zip(names, corrected(found), strict=True), 2)
 
 
 def section(found: Sequence[Protocol], blocks: Sequence[Block]) -> Iterator[str]:

@@ -6,20 +6,19 @@ calibrated ones. The runs are those of `experiment=rivals`. Runs of `experiment=
 test rows and fewer methods, and stand in a block of their own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 
-from deepthink.report import verdicts
-from deepthink.report.comparisons import Comparison
+from deepthink.report.comparisons import Comparison, corrected
 from deepthink.report.layout import Line
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Measured, Subject, shared, subjects
-from deepthink.report.readings import BY_DEV, FIVE, VANILLA, Reading, at
+from deepthink.report.readings import BY_DEV, FIVE, TESTED, VANILLA, Reading, at
 from deepthink.report.rival_claims import SETTINGS
 from deepthink.report.rival_lines import METHODS
-from deepthink.report.rivals import FROM_DEV, Entry
+from deepthink.report.rivals import FROM_DEV, Entry, less
 from deepthink.report.runs import Runs
 from deepthink.report.words import difference
 
@@ -151,9 +150,8 @@ class Compared:
 class Block:
     """Every comparison of a design on one subject.
 
-    rows: p is corrected by Holm's method over all tests of one question, which is one setting of
-        thinking against one rival: its readings of t, the tasks and their mean. entries: the
-        accuracies, of methods that have one on every task.
+    rows: p is corrected by Holm's method over all tests of one question, see `rivals.less`.
+    entries: the accuracies, of methods that have one on every task.
     """
 
     subject: Subject
@@ -219,38 +217,53 @@ def _built(of: Iterable[Subject], design: Design) -> list[Block]:
 
 def build(subject: Subject, design: Design) -> Block:
     """Every comparison of a design on one subject, run or not."""
-    lines = {c.rival.label: c.rival for c in design.contrasts}
-    lines |= {line.label: line for line in design.thinking}
-    entries = {
-        (label, calibrated): Entry(line, calibrated, _parts(subject, design, line, calibrated))
-        for (label, line), calibrated in product(lines.items(), (False, True))
-    }
+    sides = _Sides(subject, design)
     rows = []
     for line, contrast in product(design.thinking, design.contrasts):
         ours, theirs = contrast.calibrated
-        pair = entries[line.label, ours], entries[contrast.rival.label, theirs]
-        rows.append(_compared(*pair, contrast))
-    whole = tuple(entry for entry in entries.values() if shared(*entry.parts))
-    return Block(subject, design, tuple(_corrected(rows)), whole)
+        pair = sides.find(line, ours), sides.find(contrast.rival, theirs)
+        comparison = replace(sides.tested(*pair), label=contrast.name)
+        rows.append(Compared(line, contrast, comparison, (pair[0].parts, pair[1].parts)))
+    rivals = {contrast.rival.label: contrast.rival for contrast in design.contrasts}
+    entries = (
+        sides.find(line, calibrated)
+        for line, calibrated in product((*rivals.values(), *design.thinking), (False, True))
+    )
+    return Block(subject, design, tuple(rows), tuple(e for e in entries if shared(*e.parts)))
 
 
-def _parts(subject: Subject, design: Design, line: Line, calibrated: bool) -> tuple[Measured, ...]:
-    reading = line.reading.after(FROM_DEV) if calibrated else line.reading
-    return tuple(subject.measure_tasks(design.experiment, reading, TASKS, **line.axes))
+@dataclass(frozen=True)
+class _Sides:
+    """The two sides of every comparison on one subject, each measured and compared once."""
 
+    subject: Subject
+    design: Design
+    entries: dict[tuple[str, bool], Entry] = field(default_factory=dict)
+    differences: dict[tuple[int, int], Comparison] = field(default_factory=dict)
 
-def _compared(ours: Entry, theirs: Entry, contrast: Contrast) -> Compared:
-    comparison = replace(ours.less(theirs), label=contrast.name)
-    return Compared(ours.line, contrast, comparison, (ours.parts, theirs.parts))
+    def find(self, line: Line, calibrated: bool) -> Entry:
+        """What was measured of a line on each task."""
+        if (line.label, calibrated) not in self.entries:
+            reading = line.reading.after(FROM_DEV) if calibrated else line.reading
+            experiment = self.design.experiment
+            parts = self.subject.measure_tasks(experiment, reading, TASKS, **line.axes)
+            self.entries[line.label, calibrated] = Entry(line, calibrated, tuple(parts))
+        return self.entries[line.label, calibrated]
 
+    def less(self, first: Entry, second: Entry) -> Comparison:
+        """One entry less another, with the p of this pair alone."""
+        pair = id(first), id(second)
+        if pair not in self.differences:
+            self.differences[pair] = first.less(second)
+        return self.differences[pair]
 
-def _corrected(rows: Sequence[Compared]) -> Iterator[Compared]:
-    """The rows with p corrected over those of the same setting of thinking and the same rival."""
-    for row in rows:
-        family = [
-            one for one in rows
-            if one.contrast == row.contrast
-            and one.line.axes["method"] == row.line.axes["method"]
-        ]  # fmt: skip
-        corrected = verdicts.corrected([one.comparison for one in family])
-        yield replace(row, comparison=corrected[family.index(row)])
+    def tested(self, first: Entry, second: Entry) -> Comparison:
+        """The same with p corrected over all tests of their question.
+
+        A design without t by dev has as many tests as one with it: what it does not ask for is
+        undecided, so that its p are those of `comparisons.question`.
+        """
+        if first.line in METHODS:
+            return less(first, second, self.find, self.less)
+        (alone,) = corrected([self.less(first, second)], len(TESTED) * (len(TASKS) + 1))
+        return alone

@@ -229,7 +229,7 @@ def _cheaper(standings: Standings) -> str:
     if not thinking:
         return ""
     best = max(thinking, key=lambda entry: entry.estimate.mean)
-    found = place(best, standings.entries)
+    found = place(best, standings)
     if found is None:
         return ""
     ahead = len(found.better)

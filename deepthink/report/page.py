@@ -161,6 +161,7 @@ def _page(
     yield from sections.rivals_section(found.standings, drawn)
     yield from sections.positions_section(found.compared, drawn)
     yield from sections.stopping_section(asked, drawn)
+    yield from sections.options_section(found.compared)
     yield from sections.tables_section(results, asked, built)
     yield from others
     yield from what_was_run.section(asked)

@@ -82,8 +82,8 @@ CENTRAL = (
     "are those of batch calibration from the unlabelled dev rows. Five orders averaged read the "
     "demonstrations five times, as t = 5 does; gradient descent (CT-KV) trains the memory for 20 "
     "epochs. n is the number of draws that both sides have. Holm's method corrects p over all "
-    "tests of one question: one setting of thinking against one other way, at its readings of t, "
-    "on five tasks and their mean. Bold means that the corrected p is below .05. "
+    "tests of one question: one setting of thinking against one other way, at all their readings "
+    "of t, on five tasks and their mean. Bold means that the corrected p is below .05. "
     "The [CSV file]({table}.csv) names the records behind every number.\n"
 )
 
@@ -131,6 +131,13 @@ RIVALS = (
     '"ahead of all that cost no more" if it is significantly ahead of each of them, "behind" if '
     'any of them is significantly ahead of it, else "undecided". Each of them is a question of its '
     "own, with the one correction that the end of this page describes.\n"
+)
+
+OPTIONS = (
+    "Flipped demonstrations show each label's next one. If a model learns the mapping that it is "
+    "shown, its accuracy against the gold labels falls, and more of its answers are the labels "
+    "that were shown. A joint seam tokenises demonstrations and query as one text. Momentum is 0.9 "
+    "in the authors' program and is not in Eq. 4.\n"
 )
 
 STOPPING = (

@@ -13,6 +13,7 @@ from deepthink.report import (
     further,
     further_tables,
     open_tables,
+    options,
     paper,
     prose,
     regrets,
@@ -118,7 +119,7 @@ def rivals_section(found: Sequence[Standings], drawn: Sequence[Drawn]) -> Iterat
 
 def positions_section(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Iterator[str]:
     """Aligned against continued positions: the results in words, the figure and the tables."""
-    rows = [row for row in compared if row.question != comparison_tables.THINKING and row.measured]
+    rows = [row for row in compared if row.question.startswith("positions") and row.measured]
     if not rows:
         return
     yield "## Aligned or continued positions\n"
@@ -128,6 +129,19 @@ def positions_section(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn])
         if text := sentences.on_positions(subject):
             yield text + "\n"
         yield from _images("positions", drawn, subject)
+        yield from comparison_tables.markdown(rows, subject)
+
+
+def options_section(compared: Sequence[ComparisonRow]) -> Iterator[str]:
+    """What flipped labels, a joint seam and momentum change."""
+    rows = [row for row in compared if row.question == options.QUESTION and row.measured]
+    if not rows:
+        return
+    yield "## Three options\n"
+    yield prose.OPTIONS
+    for subject in dict.fromkeys(row.subject for row in rows):
+        yield f"### {subject}\n"
+        yield "\n".join(f"- {sentence}" for sentence in options.sentences(subject)) + "\n"
         yield from comparison_tables.markdown(rows, subject)
 
 
