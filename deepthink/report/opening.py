@@ -39,8 +39,8 @@ QUESTION = (
 )
 FAVOURED = "Thinking is shown in its setting with the largest raw gain, which favours it."
 ORACLE = (
-    "Over vanilla, the authors' program shows at the best t on test, and if t is chosen on one "
-    "half of the test rows and read on the other:"
+    "The first number is what the authors' program gains over vanilla at the best t on test, the "
+    "second its gain if t is chosen on one half of the test rows and read on the other."
 )
 
 
