@@ -240,8 +240,8 @@ def findings(results: Path) -> list[str]:
         "many points of accuracy thinking gains over reading the same demonstrations once, "
         "averaged over the tasks, with 95 % intervals over draws and test examples:",
         table(["", *READINGS], rows),
-        "No interval is corrected for there being several. After Holm's correction over all tests "
-        f"of a claim, {whole} of {len(verdicts)} claims of the paper hold here in full and {part} "
+        "No interval is corrected for there being several. After Holm's "
+        f"correction, {whole} of {len(verdicts)} claims of the paper hold here in full and {part} "
         "in part; the others are undecided or go the other way. The dev rows are worth more "
         "elsewhere: choosing among ten random sets of demonstrations, which are read once, is "
         f"ahead of the paper's setting with t chosen on dev by {rival} points.",

@@ -7,7 +7,7 @@ their labels, since the texts that decide by lot otherwise are not stored; the p
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -63,12 +63,29 @@ def _applied(name: str, run: Run) -> Run | None:
         return None
     if key.answer_score == "probability" or (name == "batch_dev" and not run.has_dev):
         return None
-    table = _table(run.folder / run.path, record.scores)
-    if table is None or not _common(table, record):
+    curve = _curve(_Scored(name, run.folder / run.path, record.scores, record))
+    return None if curve is None else replace(run, record=replace(record, curve=curve))
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A calibration and the scores of a record; equal if they are of the same file."""
+
+    name: str
+    path: Path
+    digest: str
+    record: Record = field(compare=False)
+
+
+@lru_cache(maxsize=4096)
+def _curve(of: _Scored) -> tuple[Point, ...] | None:
+    """The calibrated curve, kept because many tables read it; None if the scores do not give it."""
+    table = _table(of.path, of.digest)
+    if table is None or not _common(table, of.record):
         return None
-    if name not in FREE and not (table["split"] == scores.texts_of(name)).any():
+    if of.name not in FREE and not (table["split"] == scores.texts_of(of.name)).any():
         return None
-    return replace(run, record=replace(record, curve=tuple(_points(name, table, record))))
+    return tuple(_points(of.name, table, of.record))
 
 
 @lru_cache(maxsize=4)

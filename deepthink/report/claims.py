@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from deepthink.report import comparisons, experiments, rival_claims, statistics
+from deepthink.report import authors, comparisons, experiments, rival_claims, statistics
 from deepthink.report import sensitivity_claims as sensitivity
 from deepthink.report.comparisons import compare
 from deepthink.report.experiments import Setting
@@ -14,7 +14,16 @@ from deepthink.report.readings import BY_DEV, FIVE, LAST, TESTED, VANILLA, Readi
 from deepthink.report.runs import Runs, Scale
 from deepthink.report.statistics import Estimate
 from deepthink.report.tables import categories
-from deepthink.report.verdicts import HOLDS, NOT_RUN, PART, Judged, judge, judge_gains
+from deepthink.report.verdicts import (
+    HOLDS,
+    NOT_RUN,
+    PART,
+    Judged,
+    averages,
+    judge,
+    judge_gains,
+    tested,
+)
 
 
 @dataclass(frozen=True)
@@ -80,16 +89,18 @@ def _vanilla(reading: Reading) -> Callable[[Subject], Judged]:
 
 def _repetition(subject: Subject) -> Judged:
     """Judge the claim that thinking beats repeated demonstrations on every task."""
-    rivals = ((r.name, comparisons.thinking(subject, r)["repetition"]) for r in TESTED)
-    return judge(rivals, len(TESTED))
+    against = {reading.name: comparisons.thinking(subject, reading) for reading in TESTED}
+    parts = [(name, of["repetition"]) for name, of in against.items()]
+    return judge(parts, len(TESTED), [of["vanilla"] for of in against.values()])
 
 
 def _selectors(subject: Subject) -> Judged:
     """Judge the claim that thinking is ahead of every selection rule on average over tasks."""
     against = comparisons.thinking(subject, FIVE)
-    averages = {label: against[label].average for label in RULES.values()}
-    gains = {label: average for label, average in averages.items() if average is not None}
-    verdict, evidence = judge_gains(gains, len(RULES))
+    gains = averages({label: against[label] for label in RULES.values()})
+    over = averages({"vanilla": against["vanilla"]})
+    beside = {label: ("", over["vanilla"]) for label in RULES.values() if over}
+    verdict, evidence = judge_gains(gains, len(RULES), beside)
     return verdict, f"average over tasks: {evidence}" if evidence else ""
 
 
@@ -115,7 +126,7 @@ def _suites(subject: Subject) -> Judged:
         name: _gain(subject, experiments.setting("table3", task=suite))
         for suite, name in SUITES.items()
     }
-    return judge_gains({name: gain for name, gain in gains.items() if gain}, len(SUITES))
+    return judge_gains(tested(gains), len(SUITES))
 
 
 def _gain(subject: Subject, setting: Setting, members: Sequence[int] = ()) -> Estimate | None:
@@ -136,10 +147,10 @@ def _categories(subject: Subject) -> Judged:
         category: _gain(subject, setting, members)
         for category, members in categories(setting).items()
     }
-    gains = {category: gain for category, gain in by_category.items() if gain is not None}
+    gains = tested(by_category)
     if not gains:
         return NOT_RUN, ""
-    most = max(gains, key=lambda category: gains[category].mean)
+    most = max(gains, key=lambda category: gains[category].estimate.mean)
     verdict, evidence = judge_gains(gains)
     if verdict == HOLDS and most != "STEM":
         verdict = PART
@@ -221,6 +232,7 @@ CLAIMS = (
     Claim("Dev and test agree over t", "Figure 6", "figure6", sensitivity.dev_and_test),
     Claim("Thinking is more than repeating the demonstrations", "", "repetition", _repetition),
     Claim("Aligned positions are better than continued ones", "", "positions", _aligned),
+    Claim("The authors' program beats vanilla", "", "authors", authors.gains),
     Claim("Thinking is more than calibration", "", "rivals", rival_claims.calibration),
     Claim(
         "Calibrated, it is more than repeating the demonstrations",

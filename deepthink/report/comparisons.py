@@ -1,12 +1,13 @@
 """Comparisons of two methods on the same test examples: the difference and how sure it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from deepthink.report import statistics
 from deepthink.report.layouts import PAPERS_STEP_SIZE, RULES, TASKS
 from deepthink.report.measurements import Measured, Subject, percent, shared
-from deepthink.report.readings import VANILLA, Reading
+from deepthink.report.readings import TESTED, VANILLA, Reading
 from deepthink.report.runs import Array
 from deepthink.report.statistics import FEWEST, Estimate
 
@@ -17,10 +18,9 @@ class Comparison:
 
     tasks: each task, then "average" if there are several.
     estimates: one for each of `tasks`; None if one of the two methods was not run there.
-    adjusted: p-values, one for each of `tasks`. Those of tasks are corrected by Holm's method over
-        all tasks, where a missing task counts as undecided; that of the average stands as it is.
-        None if nothing is tested: under an upper bound, or with fewer than `FEWEST` draws although
-        the experiment asks for more.
+    adjusted: p-values, one for each of `tasks`, corrected over the tests of one question, see
+        `question`; straight from `compare` over its own tests. None if nothing is tested: under an
+        upper bound, or with fewer than `FEWEST` draws although the experiment asks for more.
     """
 
     label: str
@@ -32,6 +32,11 @@ class Comparison:
     def average(self) -> Estimate | None:
         """The difference over all tasks."""
         return self.estimates[-1]
+
+    @property
+    def ahead_overall(self) -> int:
+        """As `ahead`, for the difference over all tasks."""
+        return self.ahead(self.tasks[-1])
 
     def ahead(self, task: str) -> int:
         """1 or -1 where the difference is significant after correction, else 0."""
@@ -73,11 +78,44 @@ def compare(
         )
         average = _difference(a, b, tested=all(testable), paired=paired) if draws else None
         estimates.append(average)
-    tested_ps = [None if e is None else e.p for e in estimates[: len(pairs)]]
-    adjusted = statistics.holm([1.0 if p is None else p for p in tested_ps])
-    kept = [None if p is None else q for p, q in zip(tested_ps, adjusted, strict=True)]
-    kept += [None if e is None else e.p for e in estimates[len(pairs) :]]
-    return Comparison(label, tuple(tasks), tuple(estimates), tuple(kept))
+    (own,) = corrected([Comparison(label, tuple(tasks), tuple(estimates), ())])
+    return own
+
+
+def corrected(comparisons: Sequence[Comparison], tests: int = 0) -> list[Comparison]:
+    """The comparisons with p corrected by Holm's method over all their tasks and averages together.
+
+    What was not tested counts as a test that is undecided. tests: how many tests the question has,
+    if that is more than the comparisons have places.
+    """
+    raw = [None if e is None else e.p for each in comparisons for e in each.estimates]
+    undecided = [1.0] * (tests - len(raw))
+    adjusted = iter(statistics.holm([*(1.0 if p is None else p for p in raw), *undecided]))
+    return [
+        replace(
+            each,
+            adjusted=tuple(
+                None if e is None or e.p is None else p
+                for e, p in zip(each.estimates, adjusted, strict=False)
+            ),
+        )
+        for each in comparisons
+    ]
+
+
+def question(
+    reading: Reading, of: Callable[[Reading], Comparison], family: Sequence[Reading] = TESTED
+) -> Comparison:
+    """A comparison under one reading, corrected over all tests of its question.
+
+    The question is whether the first method is ahead of the second. Its tests are those of every
+    task and of the average, under each reading of the family. A reading outside the family is a
+    question of its own. All that the page says of the two methods rests on these p-values.
+
+    of: the comparison under a reading. family: the readings that are tested together.
+    """
+    readings = family if reading in family else (reading,)
+    return corrected([of(each) for each in readings])[readings.index(reading)]
 
 
 def _difference(
@@ -112,17 +150,18 @@ def thinking(subject: Subject, reading: Reading) -> dict[str, Comparison]:
 
     Thinking is paired by seed with vanilla and repetition, and not with selection rules.
     """
-    ours = subject.measure_tasks("table1", reading, TASKS, method="deepthink_curve")
-    return {
-        label: compare(
+
+    def against(label: str, reading: Reading) -> Comparison:
+        experiment, axes = RIVALS[label]
+        return compare(
             label,
-            ours,
+            subject.measure_tasks("table1", reading, TASKS, method="deepthink_curve"),
             subject.measure_tasks(experiment, VANILLA, TASKS, **axes),
             tested=not reading.upper_bound,
             paired=label in SAME_DEMONSTRATIONS,
         )
-        for label, (experiment, axes) in RIVALS.items()
-    }
+
+    return {label: question(reading, partial(against, label)) for label in RIVALS}
 
 
 def measure_positions(
@@ -135,18 +174,24 @@ def measure_positions(
 
 def positions(subject: Subject, step_size: str, reading: Reading) -> list[Comparison]:
     """Aligned against continued positions at one η, each against vanilla, and the paper's η too."""
-
-    def measure(positions: str, reading: Reading, step_size: str = step_size) -> list[Measured]:
-        return measure_positions(subject, step_size, positions, reading)
-
-    aligned, continued = measure("aligned", reading), measure("continued", reading)
-    pairs = {
-        "aligned − continued": (aligned, continued),
-        "aligned − vanilla": (aligned, measure("aligned", VANILLA)),
-        "continued − vanilla": (continued, measure("continued", VANILLA)),
+    vanilla = VANILLA.name
+    sides = {
+        "aligned − continued": ("aligned", "continued", step_size),
+        "aligned − vanilla": ("aligned", vanilla, step_size),
+        "continued − vanilla": ("continued", vanilla, step_size),
     }
     if step_size != PAPERS_STEP_SIZE:
-        papers = measure("continued", reading, PAPERS_STEP_SIZE)
-        pairs[f"aligned − continued at η = {PAPERS_STEP_SIZE}"] = (aligned, papers)
-    tested = not reading.upper_bound
-    return [compare(label, *pair, tested) for label, pair in pairs.items()]
+        label = f"aligned − continued at η = {PAPERS_STEP_SIZE}"
+        sides[label] = ("aligned", "continued", PAPERS_STEP_SIZE)
+
+    def pair(label: str, reading: Reading) -> Comparison:
+        first, second, size = sides[label]
+        ours = measure_positions(subject, step_size, first, reading)
+        theirs = (
+            measure_positions(subject, step_size, first, VANILLA)
+            if second == vanilla
+            else measure_positions(subject, size, second, reading)
+        )
+        return compare(label, ours, theirs, tested=not reading.upper_bound)
+
+    return [question(reading, partial(pair, label)) for label in sides]

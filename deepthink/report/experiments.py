@@ -247,17 +247,15 @@ def command(
 def as_run(runs: Runs, model: str, scale: Scale, suite: str) -> tuple[str, ...]:
     """The words that make a further run of a task belong to the same number as existing runs.
 
-    Beyond experiment, scale and dtype they name the model, the place of the data, the treatment of
-    overlapping pool rows, and the folder of results. If the task has no run, they follow the runs
-    of other tasks.
+    Beyond experiment, scale and dtype they name the model, the treatment of overlapping pool rows,
+    and the folder of results. If the task has no run, they follow the runs of other tasks. They
+    name no folder of data: where the rows came from stands in "What was run", and a reader's copy
+    of them lies elsewhere.
     """
     alike = runs.at(model, scale, suite)
     words: dict[str, str | None] = _other_model(alike[0], model) if alike else {}
     if {run.overlap for run in alike} == {"keep"}:
         words["pool.overlap"] = "keep"
-    roots = {run.record.config.data_root for run in alike}
-    if len(roots) == 1 and (root := roots.pop()):
-        words["data_root"] = root
     return (*(word(key, value) for key, value in words.items()), *kept_in(runs))
 
 

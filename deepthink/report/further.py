@@ -5,20 +5,21 @@
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from typing import Any
 
-from deepthink.report import experiments
+from deepthink.report import chance, experiments
+from deepthink.report.chance import NAMES, Levels
 from deepthink.report.measurements import Subject, average, outcomes
 from deepthink.report.method import Method
 from deepthink.report.readings import BY_DEV, VANILLA, Reading, at
 from deepthink.report.render import Grid
 from deepthink.report.runs import Draw, Run, Runs, one_per_draw
 from deepthink.report.statistics import Estimate
-from deepthink.report.words import interval
+from deepthink.report.words import MISSING, above_chance, interval, number
 from deepthink.store.identity import digest, family
 from deepthink.structures import flattened
 
@@ -74,6 +75,22 @@ class FurtherRow:
             column: average(outcomes(self.runs, reading))
             for column, reading in self.readings.items()
         }
+
+    @cached_property
+    def _of_members(self) -> list[Levels]:
+        return chance.of_members(self.runs.values())
+
+    @property
+    def levels(self) -> Levels | None:
+        """Chance and majority; every member of a suite weighs the same. None without runs."""
+        return chance.mean(self._of_members) if self._of_members else None
+
+    def above(self, column: str) -> tuple[int, int] | None:
+        """How many members are above chance under a reading, and of how many; None for a task."""
+        if len(self._of_members) < 2:
+            return None
+        found = outcomes(self.runs, self.readings[column])
+        return chance.above(found, self._of_members), len(found)
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -189,25 +206,46 @@ def shown(value: object) -> str:
     return str(value) if plain else json.dumps(value, ensure_ascii=False)
 
 
-def grid(rows: Iterable[FurtherRow]) -> Grid:
-    """The rows with their intervals and the number of draws."""
-    lines = (
-        (
-            *row.place,
-            *(interval(row.estimates.get(column)) for column in READINGS),
-            str(len(row.runs)),
-        )
+def _levels(rows: Iterable[FurtherRow]) -> Iterator[tuple[tuple[str, ...], float]]:
+    """The words that name chance and majority of every subject and task, and their values."""
+    of_tasks: dict[tuple[Subject, str], FurtherRow] = {}
+    for row in rows:
+        of_tasks.setdefault((row.subject, row.task), row)
+    for (subject, task), row in of_tasks.items():
+        for name, field in NAMES.items():
+            if (value := getattr(row.levels, field, None)) is not None:
+                rest = [""] * (len(_PLACE) - 4)
+                yield (subject.model, str(subject.scale), task, name, *rest), value
+
+
+def grid(rows: Sequence[FurtherRow]) -> Grid:
+    """Chance and majority of each task, then the rows with their intervals and number of draws."""
+    levels = [(*place, *[number(value)] * len(READINGS), "") for place, value in _levels(rows)]
+    lines = [
+        (*row.place, *(accuracy(row, column) for column in READINGS), str(len(row.runs)))
         for row in rows
-    )
-    return Grid((*_PLACE, *READINGS, "n"), tuple(lines))
+    ]
+    return Grid((*_PLACE, *READINGS, "n"), (*levels, *lines), (len(levels),) if levels else ())
 
 
-def long_form(rows: Iterable[FurtherRow]) -> str:
-    """As CSV, one line for each row and reading, with the records behind it."""
+def accuracy(row: FurtherRow, column: str) -> str:
+    """A number with its interval, and of a suite how many members are above chance."""
+    if column not in row.estimates:
+        return MISSING
+    return interval(row.estimates[column]) + above_chance(row.above(column))
+
+
+def long_form(rows: Sequence[FurtherRow]) -> str:
+    """As CSV, one line for each row and reading, with the records behind it.
+
+    The lines of chance and majority name no reading and no record.
+    """
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     numbers = ("reading", "accuracy", "low", "high", "draws", "examples", "records")
     writer.writerow([*_PLACE, *numbers])
+    for place, value in _levels(rows):
+        writer.writerow([*place, "", f"{value:.4f}", *[""] * (len(numbers) - 2)])
     for row in rows:
         runs = (run for members in row.runs.values() for run in members)
         identifiers = " ".join(run.path.stem.rpartition("-")[2] for run in runs)

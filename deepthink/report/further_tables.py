@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deepthink.report.further import READINGS, FurtherRow, shown
+from deepthink.report.chance import Levels
+from deepthink.report.further import READINGS, FurtherRow, accuracy, shown
 from deepthink.report.measurements import Subject
 from deepthink.report.render import Grid
-from deepthink.report.words import MISSING, interval, printable
+from deepthink.report.words import MISSING, level_rows, printable
 
 SYMBOLS = {"iterations": "T", "demonstrations": "k", "thinking.step_size": "η"}
 """Settings with a symbol. They are named wherever methods differ in them, whatever their labels."""
@@ -42,8 +43,9 @@ class Swept:
 
     @property
     def grid(self) -> Grid:
-        """A line for each method and reading of t, a column for each task."""
-        rows: list[tuple[str, ...]] = []
+        """Chance and majority, then a line for each method and reading of t."""
+        levels = [self._levels(column) for column in self.columns]
+        rows = level_rows(levels, before=("",), after=("",))
         rules: list[int] = []
         for line, name in self.names.items():
             found = [self.cells.get((line, column)) for column in self.columns]
@@ -52,14 +54,21 @@ class Swept:
             for reading in READINGS:
                 estimates = [row.estimates.get(reading) if row else None for row in found]
                 if any(estimates):
+                    numbers = [accuracy(row, reading) if row else MISSING for row in found]
                     t = str(next(row.iterations for row in found if row))
                     counts = sorted({e.seeds for e in estimates if e is not None})
                     n = "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
-                    rows.append((label, reading.replace("T", t), *map(interval, estimates), n))
+                    rows.append((label, reading.replace("T", t), *numbers, n))
                     label = ""
             if label:
                 rows.append((label, "", *[MISSING] * len(found), "0"))
-        return Grid(("method", "", *self.columns.values(), "n"), tuple(rows), tuple(rules[1:]))
+        rules = rules if any(levels) else rules[1:]
+        return Grid(("method", "", *self.columns.values(), "n"), tuple(rows), tuple(rules))
+
+    def _levels(self, column: str) -> Levels | None:
+        """Chance and majority of a task; None if nothing was run on it."""
+        rows = (row for (_, task), row in self.cells.items() if task == column)
+        return next((row.levels for row in rows if row.levels), None)
 
 
 def groups(rows: Sequence[FurtherRow]) -> list[Swept]:

@@ -1,8 +1,21 @@
 """What a table is made of: its rows, and the runs and readings behind each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from deepthink.report.readings import Calibration, Reading
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many draws a costly line gets on one scale, where its experiment asks for more.
+
+    Its cells are final with these draws. scale: the name of a file of conf/scale. draws: by task; a
+    task without a number has all draws of the experiment.
+    """
+
+    scale: str
+    draws: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -13,7 +26,7 @@ class Line:
     published: the columns and values that single out the paper's row in its CSV, apart from task
         and model; None if the paper has no such row.
     pooled: as in `Cell`. chooses: whether the method chooses demonstrations of its own, so that its
-        draws have nothing to do with those of another.
+        draws have nothing to do with those of another. budget: None gives the line every draw.
     """
 
     label: str
@@ -22,6 +35,7 @@ class Line:
     published: dict[str, str] | None = None
     pooled: bool = False
     chooses: bool = False
+    budget: Budget | None = None
 
     def after(self, calibration: Calibration) -> "Line":
         """The same line with calibrated scores, which has no row in the paper."""

@@ -7,8 +7,7 @@ against the gold labels, and as the share of predictions that are the label whic
 from collections.abc import Iterator
 from dataclasses import replace
 
-from deepthink.report import verdicts
-from deepthink.report.comparisons import Comparison, compare
+from deepthink.report.comparisons import Comparison, compare, corrected
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Measured, Subject
 from deepthink.report.readings import FIVE, VANILLA, Reading
@@ -71,8 +70,8 @@ def every(subject: Subject, reading: Reading) -> Iterator[Comparison]:
 def sentences(subject: Subject) -> Iterator[str]:
     """Where each option is ahead or behind, after Holm's correction over all of them."""
     read = [(reading, one) for reading in (VANILLA, FIVE) for one in every(subject, reading)]
-    corrected = verdicts.corrected([one for _, one in read])
-    for (reading, _), one in zip(read, corrected, strict=True):
+    both = corrected([one for _, one in read])
+    for (reading, _), one in zip(read, both, strict=True):
         if any(one.estimates):
             first, _, second = one.label.partition(" less ")
             yield f"{first}, {reading.name}: {standing(one, second)}."

@@ -1,14 +1,16 @@
 """The page results/README.md, and every table and figure beside it."""
 
 import csv
-import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from deepthink.config import overrides
-from deepthink.installation import CONF, IN_CHECKOUT
+from deepthink.installation import IN_CHECKOUT
 from deepthink.report import (
+    authors,
+    central,
+    central_tables,
     claims,
     comparison_tables,
     data_tables,
@@ -18,21 +20,17 @@ from deepthink.report import (
     further_tables,
     layouts,
     open_tables,
-    options,
-    paper,
+    opening,
     prose,
     regrets,
     rival_tables,
-    sentences,
+    sections,
     tables,
-    verdicts,
     what_was_run,
 )
 from deepthink.report.comparison_tables import ComparisonRow
 from deepthink.report.figures import Drawn
-from deepthink.report.further import FurtherRow
-from deepthink.report.measurements import Subject
-from deepthink.report.render import Grid, gaps, grid, header, latex, long_form, markdown, so_far
+from deepthink.report.render import Grid, grid, header, latex, long_form, markdown
 from deepthink.report.rivals import Standings
 from deepthink.report.runs import Runs
 from deepthink.report.writer import Writer
@@ -41,6 +39,7 @@ EXPERIMENTS = frozenset(
     {layout.name for layout in layouts.LAYOUTS}
     | {figure.experiment for figure in figures.FIGURES}
     | {claim.experiment for claim in claims.CLAIMS}
+    | {central.MANY_ROWS.experiment}
 )
 """The experiments that the page is about. Runs that none of them asks for: see `further`."""
 
@@ -81,7 +80,10 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     asked = studied(runs)
     built = tables.every(asked)
     for table in built:
-        yield f"tables/{table.name}.md", "\n".join(_table(asked, table, table.blocks))
+        yield (
+            f"tables/{table.name}.md",
+            "\n".join(sections.table_section(asked, table, table.blocks)),
+        )
         shown = [block for block in table.blocks if block.measured] or table.blocks
         blocks = [(str(block.subject), grid(table, block)) for block in shown]
         notes = (prose.ACCURACY, *table.notes)
@@ -95,15 +97,39 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
         for name, text in _plain(further.NAME, further.TITLE, further.grid(others)):
             yield name, further.long_form(others) if name.endswith(".csv") else text
     yield from open_tables.texts(runs)
-    found = rival_tables.every(asked)
-    if found:
-        yield f"tables/{rival_tables.NAME}.csv", rival_tables.long_form(found)
+    found = Found.of(asked)
+    if found.standings:
+        yield f"tables/{rival_tables.NAME}.csv", rival_tables.long_form(found.standings)
     yield from regrets.texts(asked)
-    compared = list(comparison_tables.every(asked))
-    yield "tables/comparisons.csv", comparison_tables.long_form(compared)
-    beside = _further(further.beside(runs, others), drawn)
-    parts = _page(results, asked, built, compared, found, beside, drawn)
-    yield "README.md", "\n".join(parts)
+    yield from central_tables.texts(found.blocks)
+    yield from authors.texts(found.protocols)
+    yield "tables/comparisons.csv", comparison_tables.long_form(found.compared)
+    beside = sections.further_section(further.beside(runs, others), drawn)
+    yield "README.md", "\n".join(_page(results, asked, built, found, beside, drawn))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What several sections and files show.
+
+    compared: thinking against its rivals, and positions. standings: the rivals. blocks: the central
+    comparison. protocols: the authors' protocol.
+    """
+
+    compared: list[ComparisonRow]
+    standings: list[Standings]
+    blocks: list[central.Block]
+    protocols: list[authors.Protocol]
+
+    @classmethod
+    def of(cls, runs: Runs) -> "Found":
+        """From the runs that the page's experiments ask for."""
+        return cls(
+            [*comparison_tables.every(runs)],
+            rival_tables.every(runs),
+            central.blocks(runs),
+            authors.every(runs),
+        )
 
 
 def _plain(name: str, title: str, content: Grid) -> Iterator[tuple[str, str]]:
@@ -114,180 +140,32 @@ def _plain(name: str, title: str, content: Grid) -> Iterator[tuple[str, str]]:
     yield f"tables/{name}.tex", latex(name, title, (), content.header, [("", content)])
 
 
-def _table(runs: Runs, table: tables.Table, blocks: Sequence[tables.Block]) -> Iterator[str]:
-    """These blocks of a table as Markdown, with what is missing in each."""
-    yield f"## {table.title}\n"
-    yield f"{' '.join([prose.ACCURACY, *table.notes])}\n"
-    if not table.blocks:
-        yield f"Not run: `{experiments.whole_command(runs, table.name)}`\n"
-    for block in blocks:
-        yield f"### {block.subject}\n"
-        yield markdown(grid(table, block)) + "\n"
-        if (partial := so_far(table, block)) is not None:
-            yield markdown(partial) + "\n"
-        if lines := gaps(block):
-            yield "\n".join(f"- missing: {line}" for line in lines) + "\n"
-
-
 def _page(
     results: Path,
     asked: Runs,
     built: Sequence[tables.Table],
-    compared: Sequence[ComparisonRow],
-    found: Sequence[Standings],
+    found: Found,
     others: Iterator[str],
     drawn: Sequence[Drawn],
 ) -> Iterator[str]:
     """The text of results/README.md, part by part. others: the part on further runs."""
-    yield prose.HEAD.format(command="make tables" if IN_CHECKOUT else "deepthink tables")
-    for model in asked.models:
-        if opening := list(sentences.opening(asked, model)):
-            yield f"## {model} in short\n"
-            yield "\n".join(f"- {sentence}" for sentence in opening) + "\n"
-    yield from what_was_run.section(asked)
-    yield from _verdicts(asked)
-    yield from _thinking(compared, drawn)
-    yield from _rivals(found, drawn)
-    yield from _positions(compared, drawn)
-    yield from _stopping(asked, drawn)
-    yield from _options(compared)
-    yield from _tables(results, asked, built)
+    yield prose.HEAD
+    answers = opening.answers(found.blocks, found.protocols, found.standings)
+    if items := [*opening.lines(answers)]:
+        yield "\n".join(f"- {item}" for item in items) + "\n"
+    yield prose.GENERATED.format(command="make tables" if IN_CHECKOUT else "deepthink tables")
+    yield from central_tables.section(found.blocks)
+    yield from authors.section(found.protocols, found.blocks)
+    yield from sections.claims_section(asked)
+    yield from sections.thinking_section(found.compared, drawn)
+    yield from sections.rivals_section(found.standings, drawn)
+    yield from sections.positions_section(found.compared, drawn)
+    yield from sections.stopping_section(asked, drawn)
+    yield from sections.options_section(found.compared)
+    yield from sections.tables_section(results, asked, built)
     yield from others
+    yield from what_was_run.section(asked)
     yield "## Figures\n"
     yield prose.FIGURES
-    yield from (_image(each) for each in drawn if not each.figure.section)
+    yield from (sections.image(each) for each in drawn if not each.figure.section)
     yield prose.METHODS
-
-
-def _further(rows: Sequence[FurtherRow], drawn: Sequence[Drawn]) -> Iterator[str]:
-    """The further runs: for each model and scale a table and the curves of its tasks.
-
-    rows: those of further runs, and of all others of the same tasks.
-    """
-    if not rows:
-        return
-    yield f"## {further.TITLE}\n"
-    yield f"{prose.ACCURACY} {prose.FURTHER}\n"
-    for group in further_tables.groups(rows):
-        yield f"### {group.subject}\n"
-        yield markdown(group.grid) + "\n"
-        yield from (sentence + "\n" for sentence in further_tables.differences(group))
-        yield from _images(further.NAME, drawn, group.subject)
-    if sentence := further_tables.left_out(rows):
-        yield sentence + "\n"
-
-
-def _image(drawn: Drawn) -> str:
-    return f"![{drawn.figure.name}, {drawn.subject.model}](figures/{drawn.file}.png)\n"
-
-
-def _images(section: str, drawn: Sequence[Drawn], subject: Subject) -> Iterator[str]:
-    """The figures of a subject that this section shows."""
-    for each in drawn:
-        if each.figure.section == section and each.subject == subject:
-            yield _image(each)
-
-
-def _verdicts(runs: Runs) -> Iterator[str]:
-    """The claims, one table for each model on which any was tested."""
-    yield "## Claims\n"
-    header = ("claim", "in", "verdict", "evidence (points, 95 % intervals)")
-    for model in runs.models:
-        judged = claims.verdicts(runs, model)
-        if all(verdict.verdict == verdicts.NOT_RUN for verdict in judged):
-            continue
-        rows = tuple((v.claim, v.where or "ours", f"**{v.verdict}**", v.evidence) for v in judged)
-        yield f"### {model}\n"
-        yield markdown(Grid(header, rows)) + "\n"
-    papers = {m for t in ("table1", "table2", "table3") for m in overrides.axes(t)["model"]}
-    if models := sorted(papers - set(runs.models)):
-        yield prose.VERDICTS.format(models=", ".join(models))
-
-
-def _thinking(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Iterator[str]:
-    """Thinking against everything else, one table for each reading of t."""
-    yield "## Does thinking pay?\n"
-    rows = [row for row in compared if row.question == comparison_tables.THINKING and row.measured]
-    for subject in dict.fromkeys(row.subject for row in rows):
-        yield f"### {subject}\n"
-        yield prose.PAYS
-        yield from _images("thinking", drawn, subject)
-        yield from comparison_tables.markdown(rows, subject)
-
-
-def _rivals(found: Sequence[Standings], drawn: Sequence[Drawn]) -> Iterator[str]:
-    """Every rival with its price, and where thinking stands among them."""
-    if not found:
-        return
-    yield f"## {rival_tables.TITLE}\n"
-    yield prose.RIVALS
-    for of in found:
-        yield f"### {of.subject}\n"
-        yield from _images("rivals", drawn, of.subject)
-        yield from rival_tables.section(of)
-
-
-def _positions(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Iterator[str]:
-    """Aligned against continued positions: the results in words, the figure and the tables."""
-    rows = [row for row in compared if row.question.startswith("positions") and row.measured]
-    if not rows:
-        return
-    yield "## Aligned or continued positions\n"
-    yield prose.POSITIONS
-    for subject in dict.fromkeys(row.subject for row in rows):
-        yield f"### {subject}\n"
-        if text := sentences.on_positions(subject):
-            yield text + "\n"
-        yield from _images("positions", drawn, subject)
-        yield from comparison_tables.markdown(rows, subject)
-
-
-def _options(compared: Sequence[ComparisonRow]) -> Iterator[str]:
-    """What flipped labels, a joint seam and momentum change."""
-    rows = [row for row in compared if row.question == options.QUESTION and row.measured]
-    if not rows:
-        return
-    yield "## Three options\n"
-    yield prose.OPTIONS
-    for subject in dict.fromkeys(row.subject for row in rows):
-        yield f"### {subject}\n"
-        yield "\n".join(f"- {sentence}" for sentence in options.sentences(subject)) + "\n"
-        yield from comparison_tables.markdown(rows, subject)
-
-
-def _stopping(runs: Runs, drawn: Sequence[Drawn]) -> Iterator[str]:
-    """When to stop: where every rule was read, the figure and the table of regrets."""
-    grids = [*regrets.grids_of([*regrets.every(runs)], complete=True)]
-    if not grids:
-        return
-    yield "## When to stop\n"
-    yield prose.STOPPING.format(note=regrets.NOTE)
-    for subject, content in grids:
-        yield f"### {subject}\n"
-        yield from _images("stopping", drawn, subject)
-        yield markdown(content) + "\n"
-
-
-def _tables(results: Path, runs: Runs, built: Sequence[tables.Table]) -> Iterator[str]:
-    """Links to all tables, and the first of them as far as they were run."""
-    yield "## Tables\n"
-    titles = {table.name: table.title for table in built}
-    titles |= {open_tables.NAME: open_tables.TITLE, regrets.NAME: regrets.TITLE}
-    links = ", ".join(f"[{title}](tables/{name}.md)" for name, title in titles.items())
-    yield prose.TABLES.format(links=links, notes=_notes(results))
-    for table in built:
-        measured = [block for block in table.blocks if block.measured]
-        if table.front and measured:
-            yield from _table(runs, table, measured)
-    if runs.open:
-        yield from open_tables.page(runs, open_tables.blocks(runs))
-
-
-def _notes(results: Path) -> str:
-    """The audit of the paper, with a link from pages of the same checkout."""
-    root = CONF.parent
-    name = paper.NOTES.relative_to(root).as_posix()
-    if not results.resolve().is_relative_to(root):
-        return f"`{name}`"
-    path = Path(os.path.relpath(paper.NOTES, results.resolve()))
-    return f"[{name}]({path.as_posix()})"

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from io import StringIO
 
 from deepthink.report.cells import Cell, fill
-from deepthink.report.tables import Block, Row, Table
-from deepthink.report.words import interval, number
+from deepthink.report.chance import NAMES, Levels
+from deepthink.report.statistics import Estimate
+from deepthink.report.tables import Block, Row, Section, Table
+from deepthink.report.words import above_chance, interval, level_rows, number
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,20 @@ class Grid:
 
 
 def grid(table: Table, block: Block) -> Grid:
-    """A block in the paper's layout: for each method the paper's row, ours and the difference."""
+    """A block in the paper's layout: for each method the paper's row, ours and the difference.
+
+    Chance and majority stand at its head, and again where a section is averaged in another way.
+    """
     rows: list[tuple[str, ...]] = []
     rules = []
+    shown: tuple[Levels | None, ...] = ()
     for section in block.sections:
         rules.append(len(rows))
         if section.title:
             rows.append((f"*{section.title}*", *[""] * (len(table.columns) + 2)))
+        if (levels := block.levels(section)) != shown:
+            rows += level_rows(levels, before=("",), after=("",))
+            shown = levels
         for row in section.rows:
             rows += _lines(row, block)
     return Grid(header(table), tuple(rows), tuple(rules[1:]))
@@ -44,13 +53,28 @@ def _lines(row: Row, block: Block) -> Iterator[tuple[str, ...]]:
     if any(value is not None for value in printed):
         yield label, "paper" if block.published else "paper, other model", *map(number, printed), ""
         label = ""
-    counts = {(cell.seeds, cell.wanted) for cell in row.cells if cell.wanted}
-    least, wanted = min(counts)
-    n = str(wanted) if least == wanted else f"{least}/{wanted}"
-    yield label, "ours", *(interval(cell.estimate) for cell in row.cells), n
+    yield label, "ours", *(_number(c, c.estimate, c.within_budget) for c in row.cells), _count(row)
     if any(cell.difference is not None for cell in row.cells):
         apart = (number(cell.difference, signed=True) for cell in row.cells)
         yield "", "difference", *apart, ""
+
+
+def _count(row: Row) -> str:
+    """How many draws the cells of a row have, and were to have where some are missing."""
+    counts = {(cell.seeds, cell.wanted) for cell in row.cells if cell.wanted}
+    least, wanted = min(counts)
+    if least < wanted:
+        return f"{least}/{wanted}"
+    most = max(counts)[0]
+    return f"{least}–{most}" if least < most else str(most)
+
+
+def _number(cell: Cell, estimate: Estimate | None, with_n: bool = False) -> str:
+    """A cell's number, its n if wanted, and of an average how many tasks are above chance."""
+    if estimate is None:
+        return interval(None)
+    n = f" n={cell.seeds}" if with_n else ""
+    return interval(estimate) + n + above_chance(cell.above)
 
 
 def gaps(block: Block) -> list[str]:
@@ -87,7 +111,7 @@ def so_far(table: Table, block: Block) -> Grid | None:
     for label, row in _labelled(block):
         cells = [
             "" if cell.complete or cell.so_far is None
-            else f"{interval(cell.so_far)} n={cell.seeds}"
+            else _number(cell, cell.so_far, with_n=True)
             for cell in row.cells
         ]  # fmt: skip
         if any(cells):
@@ -177,7 +201,7 @@ def latex(
 
 _COLUMNS = (
     "table", "model", "scale", "section", "row", "column", "paper", "ours", "low", "high",
-    "difference", "draws", "wanted", "examples", "records", "command",
+    "difference", "draws", "wanted", "examples", "above_chance", "tasks", "records", "command",
 )  # fmt: skip
 
 
@@ -188,6 +212,8 @@ def long_form(table: Table) -> str:
     writer.writerow(_COLUMNS)
     for block in table.blocks:
         for section in block.sections:
+            for line in _level_lines(table, block, section):
+                writer.writerow(line)
             for row in section.rows:
                 for column, cell in zip(table.columns, row.cells, strict=True):
                     subject = block.subject
@@ -195,6 +221,16 @@ def long_form(table: Table) -> str:
                     place = (table.name, subject.model, subject.scale, *titles)
                     writer.writerow([*place, *_values(cell)])
     return out.getvalue()
+
+
+def _level_lines(table: Table, block: Block, section: Section) -> Iterator[list[object]]:
+    """A line for chance and one for majority in each column, where they are known."""
+    subject = block.subject
+    for name, field in NAMES.items():
+        for column, levels in zip(table.columns, block.levels(section), strict=True):
+            if (value := getattr(levels, field, None)) is not None:
+                place = (table.name, subject.model, subject.scale, section.title, name, column)
+                yield [*place, "", f"{value:.4f}", *[""] * (len(_COLUMNS) - len(place) - 2)]
 
 
 def _values(cell: Cell) -> list[object]:
@@ -210,6 +246,7 @@ def _values(cell: Cell) -> list[object]:
         cell.seeds,
         cell.wanted,
         estimate.examples if estimate else "",
+        *((estimate and cell.above) or ("", "")),
         " ".join(dict.fromkeys(identifiers)) if len(cell.parts) == 1 else "",
         "; ".join(line for line, _ in fill(cell.parts)),
     ]

@@ -1,21 +1,22 @@
 """Every rival beside thinking: accuracy, raw and calibrated, and its price, as means over tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 
 import numpy as np
 
-from deepthink.report import calibrated, costs
-from deepthink.report.comparisons import Comparison, compare
+from deepthink.report import calibrated, chance, costs
+from deepthink.report.chance import Levels
+from deepthink.report.comparisons import Comparison, compare, corrected
 from deepthink.report.costs import Price
 from deepthink.report.layout import Line
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Measured, Subject, average, shared
 from deepthink.report.readings import VANILLA
 from deepthink.report.rival_lines import METHODS
+from deepthink.report.runs import Array
 from deepthink.report.statistics import Estimate
-from deepthink.report.verdicts import significant_signs
 
 EXPERIMENT = "rivals"
 ANSWERS = 100
@@ -37,8 +38,25 @@ class Entry:
     @cached_property
     def estimate(self) -> Estimate:
         """The mean accuracy over tasks, in per cent, from the draws that all tasks have."""
+        return average(self._outcomes)
+
+    @cached_property
+    def _outcomes(self) -> list[Array]:
+        """Of each task [S, I], over the draws that all tasks have."""
         draws = shared(*self.parts)
-        return average([task for part in self.parts for task in part.of_draws(draws)])
+        return [task for part in self.parts for task in part.of_draws(draws)]
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Chance and majority, as means over tasks."""
+        return chance.mean(chance.of_parts(self.parts))
+
+    @property
+    def above(self) -> tuple[int, int] | None:
+        """How many tasks are above chance, and of how many; None for a single one."""
+        of_tasks = chance.of_parts(self.parts)
+        above = chance.above(self._outcomes, of_tasks)
+        return (above, len(of_tasks)) if len(of_tasks) > 1 else None
 
     @cached_property
     def price(self) -> Price:
@@ -53,9 +71,43 @@ class Entry:
         return _prices(self, seconds=True)
 
     def less(self, other: "Entry") -> Comparison:
-        """How far this is ahead of another entry, on the same test examples."""
+        """How far this is ahead of another entry, on the same test examples.
+
+        Its p-values are those of this pair alone: the page shows those of `less`.
+        """
         paired = not (self.line.chooses or other.line.chooses)
         return compare(self.line.label, self.parts, other.parts, tested=True, paired=paired)
+
+
+def less(
+    first: Entry,
+    second: Entry,
+    find: Callable[[Line, bool], Entry | None],
+    compared: Callable[[Entry, Entry], Comparison] = Entry.less,
+) -> Comparison:
+    """How far a first entry is ahead of a second, corrected over all tests of their question.
+
+    The question is whether the first's method is ahead of the second's, each with its treatment of
+    scores. Its tests are those of each task and of the average, under all their readings of t; what
+    was not run counts as undecided. With vanilla as the second these are the tests of
+    `comparisons.question`.
+
+    find: the entry of a line with raw or calibrated scores; None without a number.
+    """
+    pairs = [(a, b) for a in _readings(first.line) for b in _readings(second.line)]
+    found = [(find(a, first.calibrated), find(b, second.calibrated)) for a, b in pairs]
+    there = [(a, b) for a, b in found if a is not None and b is not None]
+    place = next(
+        i for i, (a, b) in enumerate(there) if a.line == first.line and b.line == second.line
+    )
+    return corrected([compared(a, b) for a, b in there], len(pairs) * (len(TASKS) + 1))[place]
+
+
+def _readings(line: Line) -> list[Line]:
+    """The lines of the same method with every reading of t. Vanilla is a method of its own."""
+    if line == METHODS[0]:
+        return [line]
+    return [each for each in METHODS[1:] if each.axes == line.axes]
 
 
 @dataclass(frozen=True)
@@ -73,6 +125,17 @@ class Standings:
         """The entry of a line; None if it has no number on some task."""
         found = (e for e in self.entries if e.line == line and e.calibrated == calibrated)
         return next(found, None)
+
+    def less(self, first: Entry, second: Entry) -> Comparison:
+        """As the function `less`, for two of the entries."""
+        return less(first, second, self.find, self._compared)
+
+    @cached_property
+    def _compared(self) -> Callable[[Entry, Entry], Comparison]:
+        """`Entry.less` of each pair, computed once."""
+        of = {id(entry): entry for entry in self.entries}
+        compared = cache(lambda first, second: of[first].less(of[second]))
+        return lambda first, second: compared(id(first), id(second))
 
     @cached_property
     def front(self) -> tuple[Entry, ...]:
@@ -122,8 +185,8 @@ class Place:
     """The place of an entry among those that cost no more.
 
     standing: "ahead of all that cost no more" if it is significantly ahead of each of them,
-    "behind" if any of them is significantly ahead of it, else "undecided". Significance is at the
-    95 % level of the mean over tasks, after Holm's correction over all of them.
+    "behind" if any of them is significantly ahead of it, else "undecided". Significance is that of
+    the mean over tasks, see `less`.
     better: those that are significantly ahead, with how far. worse: how many it is ahead of, of
     `cheaper`.
     """
@@ -134,16 +197,15 @@ class Place:
     cheaper: int
 
 
-def place(entry: Entry, entries: Sequence[Entry]) -> Place | None:
+def place(entry: Entry, of: Standings) -> Place | None:
     """Where an entry stands among others that cost no more; None if nothing can be tested."""
     limit = entry.price.of(ANSWERS)
-    cheaper = [e for e in entries if e is not entry and e.price.of(ANSWERS) <= limit]
-    averages = [(other, other.less(entry).average) for other in cheaper]
-    tested = [(other, e) for other, e in averages if e is not None and e.p is not None]
+    cheaper = [e for e in of.entries if e is not entry and e.price.of(ANSWERS) <= limit]
+    compared = [(other, of.less(other, entry)) for other in cheaper]
+    tested = [(other, c, e) for other, c in compared if (e := c.average) and e.p is not None]
     if not tested:
         return None
-    signs = significant_signs(e for _, e in tested)
-    better = tuple(pair for pair, sign in zip(tested, signs, strict=True) if sign > 0)
-    worse = signs.count(-1)
+    better = tuple((other, e) for other, c, e in tested if c.ahead_overall > 0)
+    worse = sum(c.ahead_overall < 0 for _, c, _ in tested)
     standing = BEHIND if better else AHEAD if worse == len(cheaper) else OPEN
     return Place(standing, better, worse, len(cheaper))

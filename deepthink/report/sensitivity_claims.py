@@ -6,18 +6,18 @@ from itertools import pairwise
 import numpy as np
 
 from deepthink.config import overrides
-from deepthink.report import statistics
+from deepthink.report import comparisons, statistics
 from deepthink.report.comparisons import compare
 from deepthink.report.layouts import PAPERS_STEP_SIZE, TASKS
 from deepthink.report.measurements import Measured, Subject, percent, shared
 from deepthink.report.readings import BY_DEV, FIVE, LAST, ORACLE, VANILLA, Reading
 from deepthink.report.runs import Array
 from deepthink.report.statistics import FEWEST, LEVEL, Estimate
-from deepthink.report.verdicts import NOT, NOT_RUN, Judged, all_of, judge_gains
+from deepthink.report.verdicts import NOT, NOT_RUN, Gain, Judged, all_of, judge_gains, tested
 from deepthink.report.words import number, probability
 
 RESAMPLES = 1000
-Gains = dict[str, Estimate]
+Estimates = dict[str, Estimate]
 
 
 def _counts() -> list[str]:
@@ -36,7 +36,7 @@ def _with_count(subject: Subject, count: str, reading: Reading) -> list[Measured
     return subject.measure_tasks("figure4", reading, _tasks(), **axes)
 
 
-def _gains(firsts: Sequence[Measured], seconds: Sequence[Measured]) -> Gains:
+def _gains(firsts: Sequence[Measured], seconds: Sequence[Measured]) -> Estimates:
     """How far the first is ahead of the second on each task of Figure 4 that both have."""
     pairs = zip(_tasks(), firsts, seconds, strict=True)
     by_task = {TASKS[task]: compare("", [a], [b], tested=True).estimates[0] for task, a, b in pairs}
@@ -44,32 +44,52 @@ def _gains(firsts: Sequence[Measured], seconds: Sequence[Measured]) -> Gains:
 
 
 def any_count(subject: Subject) -> Judged:
-    """Judge the claim that t = 5 is ahead of t = 1 with every number of demonstrations."""
-    gains: Gains = {}
+    """Judge the claim that t = 5 is ahead of t = 1 with every number of demonstrations.
+
+    The differences that Table 1's comparison with vanilla shows too have its p.
+    """
+    gains: Estimates = {}
+    shown: dict[str, Gain] = {}
+    known = comparisons.thinking(subject, FIVE)["vanilla"]
     for count in _counts():
         late, early = (_with_count(subject, count, reading) for reading in (FIVE, VANILLA))
         gains |= {f"{task} with {count}": gain for task, gain in _gains(late, early).items()}
-    return judge_gains(gains, len(_counts()) * len(_tasks()))
+        for task in _tasks():
+            name, estimate = f"{TASKS[task]} with {count}", known.estimates[known.tasks.index(task)]
+            if estimate is not None and estimate == gains.get(name):
+                shown[name] = Gain(estimate, known.ahead(task))
+    return judge_gains({**tested(gains), **shown}, len(_counts()) * len(_tasks()))
 
 
 def more_demonstrations(subject: Subject) -> Judged:
     """Judge the claim that the most demonstrations beat the fewest, at t = 1 and at t = 5."""
     fewest, *_, most = _counts()
-    gains: Gains = {}
+    gains: Estimates = {}
     for name, reading in (("vanilla", VANILLA), (FIVE.name, FIVE)):
         few, many = (_with_count(subject, count, reading) for count in (fewest, most))
         gains |= {f"{task}, {name}": gain for task, gain in _gains(many, few).items()}
     if not gains:
         return NOT_RUN, ""
-    verdict, evidence = judge_gains(gains, 2 * len(_tasks()))
+    verdict, evidence = judge_gains(tested(gains), 2 * len(_tasks()))
     return verdict, f"{most} less {fewest}: {evidence}"
 
 
 def fewer_demonstrations(subject: Subject) -> Judged:
-    """Judge the claim that t = 5 with the fewest demonstrations beats t = 1 with the most."""
+    """Judge the claim that t = 5 with the fewest demonstrations beats t = 1 with the most.
+
+    Vanilla may be worse with more demonstrations, so t = 5 must beat it with the fewest as well.
+    """
     fewest, *_, most = _counts()
-    few, many = _with_count(subject, fewest, FIVE), _with_count(subject, most, VANILLA)
-    return judge_gains(_gains(few, many), len(_tasks()))
+    few, same, many = (
+        _with_count(subject, count, reading)
+        for count, reading in ((fewest, FIVE), (fewest, VANILLA), (most, VANILLA))
+    )
+    gains = _gains(few, many)
+    plain = {f"{task} with {fewest}": gain for task, gain in _gains(few, same).items()}
+    both = tested({**gains, **plain})
+    over = {name: (key, both[key]) for name in gains if (key := f"{name} with {fewest}") in both}
+    verdict, evidence = judge_gains({name: both[name] for name in gains}, len(_tasks()), over)
+    return verdict, evidence and f"{fewest} less vanilla with {most}: {evidence}"
 
 
 def spread(outcomes: Array) -> float:
@@ -142,16 +162,13 @@ def best_step_size(subject: Subject) -> Judged:
         for size, part in parts.items()
     ]
     differences = {
-        size: compare(size, [parts[PAPERS_STEP_SIZE]], [part], tested=True).estimates[0]
+        f"{PAPERS_STEP_SIZE} against {size}": compare(
+            size, [parts[PAPERS_STEP_SIZE]], [part], tested=True
+        ).estimates[0]
         for size, part in parts.items()
         if size != PAPERS_STEP_SIZE
     }
-    gains = {
-        f"{PAPERS_STEP_SIZE} against {size}": gain
-        for size, gain in differences.items()
-        if gain is not None
-    }
-    verdict, evidence = judge_gains(gains, len(differences))
+    verdict, evidence = judge_gains(tested(differences), len(differences))
     return verdict, f"t by dev: {'; '.join([*accuracies, evidence])}"
 
 
@@ -217,7 +234,7 @@ def dev_and_test(subject: Subject) -> Judged:
     gain = percent(statistics.difference(chosen.outcomes[0], test.mean(axis=1)))
     best = subject.measure("figure6", ORACLE, **axes).outcomes[0].mean()
     bound = 100 * float(best - chosen.outcomes[0].mean())
-    verdict, evidence = judge_gains({"t by dev less the mean over t, on test:": gain})
+    verdict, evidence = judge_gains(tested({"t by dev less the mean over t, on test:": gain}))
     curves = [part.mean(axis=(0, 2)) for part in (dev, test)]
     if min(map(np.ptp, curves)) > 0:
         r = f"{np.corrcoef(*curves)[0, 1]:.2f}".replace("-", "−")

@@ -37,11 +37,10 @@ def _thinking(subject: Subject) -> Iterator[str]:
     """The paper's setting against vanilla and repetition."""
     against = [comparisons.thinking(subject, reading) for reading in TESTED]
     for rival in comparisons.SAME_DEMONSTRATIONS:
-        both = verdicts.corrected([by_rival[rival] for by_rival in against])
         parts = [
-            f"{reading.name}: {standing(comparison, rival)}"
-            for reading, comparison in zip(TESTED, both, strict=True)
-            if any(comparison.estimates)
+            f"{reading.name}: {standing(by_rival[rival], rival)}"
+            for reading, by_rival in zip(TESTED, against, strict=True)
+            if any(by_rival[rival].estimates)
         ]
         if parts:
             yield f"**Thinking in {PAPERS} against {rival}.** {'. '.join(parts)}."
@@ -59,16 +58,12 @@ def _selection(subject: Subject) -> Iterator[str]:
         if rules:
             parts.append(f"{reading.name}: {_counted(rules)}")
     if parts:
-        yield (
-            f"**Against selection rules**, on average over the tasks. {'. '.join(parts)} "
-            "(corrected over the rules)."
-        )
+        yield f"**Against selection rules**, on average over the tasks. {'. '.join(parts)}."
 
 
 def _counted(rules: Sequence[Comparison]) -> str:
     """How many rules thinking is significantly ahead of and behind."""
-    averages = [rule.average for rule in rules if rule.average is not None]
-    signs = verdicts.significant_signs(averages)
+    signs = [rule.ahead("average") for rule in rules]
     ahead, behind = signs.count(1), signs.count(-1)
     return f"significantly ahead of {ahead} and behind {behind} of {len(rules)}"
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from deepthink.config import overrides
-from deepthink.report import experiments, paper
+from deepthink.report import budgets, experiments, paper
 from deepthink.report.cells import Cell
+from deepthink.report.chance import Levels
 from deepthink.report.experiments import Setting
 from deepthink.report.layout import Layout, Line
 from deepthink.report.layouts import LAYOUTS
@@ -18,10 +19,11 @@ WHOLE = Scale(-1, -1, -1, "bfloat16")
 
 @dataclass(frozen=True)
 class Row:
-    """A method under a reading, one cell for each column."""
+    """A method under a reading, one cell for each column. note: on its budget, if it has one."""
 
     label: str
     cells: tuple[Cell, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ class Block:
     def rows(self) -> Iterator[Row]:
         """The rows of all sections."""
         return (row for section in self.sections for row in section.rows)
+
+    def levels(self, section: Section) -> tuple[Levels | None, ...]:
+        """Chance and majority of each column, averaged as the cells of a section are."""
+        pooled = section.rows[0].cells[0].pooled if section.rows else False
+        alike = [row.cells for row in self.rows if row.cells[0].pooled == pooled]
+        return tuple(
+            next((cell.levels for cell in cells if cell.levels), None)
+            for cells in zip(*alike, strict=True)
+        )
 
     @property
     def measured(self) -> bool:
@@ -78,8 +89,9 @@ def build(runs: Runs, layout: Layout) -> Table:
         notes = (*notes, _stated_gains())
     elif len(columns) > 2:
         columns = (*columns, "Average")
-    blocks = (_block(layout, *subject) for subject in _subjects(runs, layout))
-    return Table(layout.name, layout.title, columns, _shown(blocks), notes, layout.front)
+    blocks = _shown(_block(layout, *subject) for subject in _subjects(runs, layout))
+    notes = (*notes, *(row.note for block in blocks for row in block.rows if row.note))
+    return Table(layout.name, layout.title, columns, blocks, notes, layout.front)
 
 
 def _stated_gains() -> str:
@@ -130,22 +142,25 @@ def _row(layout: Layout, subject: Subject, published: bool, section: str, line: 
     paper_model = subject.model if published else layout.reference
 
     def cell(place: str, *parts: Measured) -> Cell:
+        within = any(part.setting.axes["task"] in cut for part in parts)
         if line.published is None or paper_model is None:
-            return Cell(parts, pooled=line.pooled)
+            return Cell(parts, pooled=line.pooled, within_budget=within)
         column = "task" if layout.places else "category"
         where = {**line.published, "model": paper_model, column: place}
         if layout.reference:
             where["section"] = section
         printed = paper.value(layout.name, **where)
         if published:
-            return Cell(parts, paper=printed, pooled=line.pooled)
-        return Cell(parts, context=printed, pooled=line.pooled)
+            return Cell(parts, printed, pooled=line.pooled, within_budget=within)
+        return Cell(parts, context=printed, pooled=line.pooled, within_budget=within)
 
     parts = _parts(layout, subject, line)
+    cut = budgets.cut(line.budget, subject.scale)
+    parts |= {task: budgets.within(parts[task], most) for task, most in cut.items()}
     cells = [cell(place, part) for place, part in parts.items()]
     if len(layout.places) > 2:
         cells.append(cell("average", *parts.values()))
-    return Row(line.label, tuple(cells))
+    return Row(line.label, tuple(cells), budgets.note(line.label, subject, parts, cut))
 
 
 def _parts(layout: Layout, subject: Subject, line: Line) -> dict[str, Measured]:

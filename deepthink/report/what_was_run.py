@@ -20,7 +20,8 @@ def section(runs: Runs) -> Iterator[str]:
         yield prose.NOTHING_YET.format(command=experiments.whole_command(runs, "table1"))
         return
     yield markdown(_counts(runs)) + "\n"
-    yield _sources(runs) + _sizes(runs) + _steps(runs) + _origins(runs) + "\n"
+    yield _sources(runs) + _steps(runs) + _origins(runs) + "\n"
+    yield _rows(runs) + _sizes(runs) + "\n"
     yield from rules(runs)
 
 
@@ -71,6 +72,23 @@ def _commits(runs: Iterable[Run]) -> str:
     return ", ".join(sorted(names))
 
 
+def _rows(runs: Runs) -> str:
+    """Where the rows came from, and how a command reads a copy of them."""
+    places: dict[str, set[str]] = {}
+    for run in runs.all:
+        data = run.record.data
+        local = run.record.config.data_root is not None
+        kind = "copy" if local else "hub" if data.commit else "package"
+        commit = f" at {data.commit[:8]}" if data.commit and not local else ""
+        places.setdefault(kind, set()).add(f"{data.repository}{commit}")
+    parts = [
+        text.format(places=", ".join(sorted(places[kind])))
+        for kind, text in prose.ROWS_FROM.items()
+        if kind in places
+    ]
+    return " ".join([*parts, *([prose.COPIES] if "copy" in places else [])]) + " "
+
+
 def _sizes(runs: Runs) -> str:
     """Which data sets differ in size from the published ones."""
     differing = {
@@ -95,7 +113,7 @@ def _steps(runs: Runs) -> str:
     last = max(run.iterations for run in runs.all)
     scored = sorted({run.steps for run in runs.all if run.iterations == last})
     names = " or ".join(", ".join(map(str, steps)) for steps in scored)
-    return f" Runs of T = {last} were scored after t = {names}."
+    return f"Runs of T = {last} were scored after t = {names}."
 
 
 def _origins(runs: Runs) -> str:

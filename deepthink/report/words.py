@@ -1,10 +1,12 @@
 """The formats of numbers and names in tables and sentences."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from deepthink.report.chance import NAMES, Levels
 from deepthink.report.comparisons import Comparison
 from deepthink.report.layouts import TASKS
-from deepthink.report.statistics import Estimate
+from deepthink.report.statistics import LEVEL, Estimate
 
 MISSING = "–"
 
@@ -27,6 +29,36 @@ def interval(estimate: Estimate | None, signed: bool = False) -> str:
         return MISSING
     ends = ", ".join(number(end, signed) for end in (estimate.low, estimate.high))
     return f"{number(estimate.mean, signed)} [{ends}]"
+
+
+def bold(estimate: Estimate, p: float | None) -> str:
+    """A difference with its interval in Markdown, bold where p is below .05."""
+    mean, rest = interval(estimate, signed=True).split(" ", 1)
+    return f"**{mean}** {rest}" if p is not None and p < 1 - LEVEL else f"{mean} {rest}"
+
+
+def above_chance(counts: tuple[int, int] | None) -> str:
+    """How many of several tasks are above chance, after a number; empty for None.
+
+    >>> above_chance((4, 5))
+    '; 4 of 5 tasks above chance'
+    """
+    return "" if counts is None else f"; {counts[0]} of {counts[1]} tasks above chance"
+
+
+def level_rows(
+    columns: Sequence[Levels | None], before: Sequence[str] = (), after: Sequence[str] = ()
+) -> list[tuple[str, ...]]:
+    """The rows "Chance" and "Majority" of a table; none if no column has levels.
+
+    before: the cells between a row's name and its numbers. after: those behind them.
+    """
+    if not any(columns):
+        return []
+    return [
+        (name, *before, *(number(getattr(each, field, None)) for each in columns), *after)
+        for name, field in NAMES.items()
+    ]
 
 
 def spread(estimate: Estimate, signed: bool = False, digits: int = 1) -> str:

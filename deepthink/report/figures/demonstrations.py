@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepthink.config import overrides
+from deepthink.report import chance
+from deepthink.report.figures.levels import levels
 from deepthink.report.figures.style import (
     BLUE,
     ORANGE,
@@ -45,6 +47,7 @@ def counts(subject: Subject) -> Figure | None:
             drawn += run.values()
             if run:
                 line(axes, list(run), [part.outcomes for part in run.values()], label, **look)
+        levels(axes, chance.of_task(*parts.values()))
         axes.set_xscale("log", base=2)
         axes.set_xticks([int(count) for count in numbers], numbers)
         axes.minorticks_off()
@@ -68,6 +71,7 @@ def spread(subject: Subject) -> Figure | None:
         if draws := shared(*pair):
             drawn = True
             _pair_of_boxes(axes, [part.of_draws(draws)[0] for part in pair])
+            levels(axes, chance.of_task(*pair))
             axes.set_title(f"{kind}, n = {len(draws)}")
         else:
             axes.set_axis_off()

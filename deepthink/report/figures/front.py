@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepthink.report import rivals
+from deepthink.report.figures.levels import levels
 from deepthink.report.figures.style import BLUE, RED, panels, title
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Subject
@@ -29,6 +30,7 @@ def prices(subject: Subject) -> Figure | None:
     for entry in of.entries:
         _point(axes, entry, lines.index(entry.line) + 1)
     _front(axes, of)
+    levels(axes, of.entries[0].levels)
     axes.set_xscale("log")
     axes.set_xlabel(f"operations for {ANSWERS} answers, all that comes before them included")
     axes.set_ylabel("accuracy, %")

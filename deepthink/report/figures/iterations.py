@@ -5,6 +5,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deepthink.config import overrides
+from deepthink.report import chance
+from deepthink.report.figures.levels import levels
 from deepthink.report.figures.style import (
     LOOKS,
     curve,
@@ -24,13 +26,13 @@ def step_sizes(subject: Subject) -> Figure | None:
     """Step sizes over t, and dev beside test at the paper's η, as in the paper's Figure 6."""
     figure, (row,) = panels(1, 2)
     by_size, by_split = row
-    drawn = False
+    drawn: list[Measured] = []
     sizes = sorted(overrides.axes("figure6")["method.step_size"], key=float)
     for size, look in zip(sizes, LOOKS, strict=False):
         part = subject.measure("figure6", LAST, **{"method.step_size": size})
         if not part.runs:
             continue
-        drawn = True
+        drawn.append(part)
         line(by_size, *curve(part), f"η = {size} (n = {len(part.runs)})", **look)
         if size == PAPERS_STEP_SIZE:
             for split, look_of_split in (("test", LOOKS[0]), ("dev", LOOKS[2])):
@@ -41,6 +43,7 @@ def step_sizes(subject: Subject) -> Figure | None:
     by_size.set_title("step size")
     by_split.set_title(f"η = {PAPERS_STEP_SIZE}: dev and test")
     for axes in row:
+        levels(axes, chance.of_task(*drawn))
         axes.set_xlabel("iterations t")
         legend(axes)
     title(figure, "Step size η and iterations t", subject)
@@ -61,6 +64,7 @@ def positions(subject: Subject) -> Figure | None:
                 if part.runs:
                     drawn.append(part)
                     line(axes, *curve(part), name, **look)
+            levels(axes, chance.of_task(*drawn[before:]))
             axes.set_title(f"{TASKS[task]}, η = {size}")
             if len(drawn) == before:
                 axes.set_yticks([])

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from deepthink.report import comparisons, experiments
+from deepthink.report import chance, comparisons, experiments
 from deepthink.report.comparisons import RIVALS, Comparison
+from deepthink.report.figures.levels import levels
 from deepthink.report.figures.style import (
     BLUE,
     GREEN,
@@ -52,6 +53,12 @@ def by_category(subject: Subject) -> Figure | None:
             yerr=np.hstack([reach(e) for e in estimates]), label=label, color=colour, hatch=hatch,
             capsize=2, edgecolor="white", error_kw={"linewidth": 0.8},
         )  # fmt: skip
+    of_members = chance.of_parts(pair[:1])
+    for x, members in enumerate(places.values()):
+        weights = [sizes(setting)[i] for i in members]
+        levels(
+            axes, chance.mean([of_members[i] for i in members], weights), span=(x - 0.4, x + 0.4)
+        )
     axes.set_xticks(range(len(places)), list(places))
     axes.set_ylabel("accuracy, %")
     axes.grid(axis="x", visible=False)
@@ -108,10 +115,13 @@ def compute(subject: Subject) -> Figure | None:
     }
     looks = _looks(methods)
     for axes, task in zip(places, TASKS, strict=True):
+        parts = []
         for name, (experiment, chosen, reading) in methods.items():
             part = subject.measure(experiment, reading, task=task, **chosen)
+            parts.append(part)
             if part.runs:
                 _cost(axes, part, name, looks[name])
+        levels(axes, chance.of_task(*parts))
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())

@@ -6,6 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from deepthink.report import chance
+from deepthink.report.figures.levels import levels
 from deepthink.report.figures.style import BLUE, curve, draws_of, line, not_run, panels, title
 from deepthink.report.layouts import STOPPING_SETTINGS, TASKS
 from deepthink.report.measurements import Measured, Subject
@@ -57,6 +59,7 @@ def _panel(
 ) -> Measured:
     """One task in one setting; returns the runs of its curve."""
     part = subject.measure("stopping", LAST, task=task, **where)
+    levels(above, chance.of_task(part))
     if part.runs:
         line(above, *curve(part), "accuracy", color=BLUE, marker="o")
     else:

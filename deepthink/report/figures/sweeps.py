@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from deepthink.report.figures.levels import levels
 from deepthink.report.figures.style import MORE_LOOKS, line, panels, reach, title
 from deepthink.report.further import FurtherRow, shown
 from deepthink.report.further_tables import SYMBOLS
@@ -47,6 +48,7 @@ def curves(subject: Subject, task: str, lines: Lines) -> Figure | None:
         for (name, row), look in zip(rows.items(), MORE_LOOKS, strict=False):
             if steps := _steps(row, split):
                 _line(axes, row, split, steps, f"{name} (n = {len(row.runs)})", look)
+        levels(axes, next(iter(rows.values())).levels if split == "test" else None)
         axes.set_title(split)
         axes.set_xlabel("iterations t")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -78,6 +80,7 @@ def _points(subject: Subject, text: str, rows: Lines) -> Figure:
             estimate.mean, -place, xerr=reach(estimate), capsize=2,
             color=look["color"], marker=look["marker"],
         )  # fmt: skip
+    levels(axes, next(iter(rows.values())).levels, horizontal=False)
     names = [f"{name} (n = {len(row.runs)})" for name, row in rows.items()]
     axes.set_yticks([-place for place in range(len(rows))], names)
     axes.set_xlabel("test accuracy, %")
