@@ -114,6 +114,19 @@ def sentences(text: str) -> Iterator[tuple[Key, int]]:
                                 yield (model, scale, family, reading, contrast, task), sign
 
 
+def opening(text: str) -> Iterator[tuple[str, str, str, str, int]]:
+    """What the lines on thinking against a rival say: model, reading, rival, task, sign."""
+    for part in re.split(r"^## ", text, flags=re.MULTILINE):
+        model = part.partition(" in short\n")[0]
+        for rival, told in re.findall(r"\*\*Thinking in [^*]* against (\w+)\.\*\* (.*)\.", part):
+            plain = re.sub(r"(?<=\d)\.(?=\d)", "·", told)
+            for sentence in plain.split(". "):
+                reading, _, words = sentence.partition(": ")
+                for task, sign in standing(words).items():
+                    if task != "any":
+                        yield model, reading, rival, task, sign
+
+
 def evidence(text: str) -> Iterator[tuple[str, str, str, str, int]]:
     """What the evidence of claims says: model, claim, the part's name, task, sign."""
     claims = text.partition("## Claims\n")[2].partition("\n## ")[0]
@@ -150,15 +163,19 @@ def check(text: str, comparisons_csv: str) -> tuple[int, int, int]:
         assert is_bold == (known[key][0] != 0), key
     for key, sign in words:
         assert sign == known[key][0], key
+    for model, reading, rival, task, sign in opening(text):
+        place = (model, THINKING, reading, rival, task)
+        signs = {known[k][0] for k in known if (k[0], *k[2:]) == place}
+        assert sign in signs, (reading, rival, task)
     for model, claim, name, task, sign in evidence(text):
         if claim not in OF_CLAIMS:
             continue
-        reading, contrast = OF_CLAIMS[claim]
+        named, contrast = OF_CLAIMS[claim]
         family, of_name = THINKING, name.replace("·", ".")
         if of_name.startswith("η"):
             size, _, of_name = of_name.partition(", ")
             family = f"positions, {size}"
-        place = (model, family, reading or of_name, contrast, task)
+        place = (model, family, named or of_name, contrast, task)
         signs = {known[k][0] for k in known if (k[0], *k[2:]) == place}
         assert sign in signs, (claim, name, task)
         told += 1
