@@ -3,12 +3,15 @@
 import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
 from deepthink.config import overrides
 from deepthink.installation import CONF, IN_CHECKOUT
 from deepthink.report import (
+    choosing,
+    choosing_tables,
     claims,
     comparison_tables,
     data_tables,
@@ -17,6 +20,8 @@ from deepthink.report import (
     further,
     further_tables,
     layouts,
+    mechanism,
+    mechanism_tables,
     open_tables,
     paper,
     prose,
@@ -40,6 +45,7 @@ EXPERIMENTS = frozenset(
     {layout.name for layout in layouts.LAYOUTS}
     | {figure.experiment for figure in figures.FIGURES}
     | {claim.experiment for claim in claims.CLAIMS}
+    | {choosing.EXPERIMENT}
 )
 """The experiments that the page is about. Runs that none of them asks for: see `further`."""
 
@@ -98,10 +104,14 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     if found:
         yield f"tables/{rival_tables.NAME}.csv", rival_tables.long_form(found)
     yield from regrets.texts(asked)
+    explained = mechanism.every(asked)
+    yield from mechanism_tables.texts(asked, explained)
+    choices = choosing.every(asked)
+    yield from choosing_tables.texts(asked, choices)
     compared = list(comparison_tables.every(asked))
     yield "tables/comparisons.csv", comparison_tables.long_form(compared)
     beside = _further(further.beside(runs, others), drawn)
-    parts = _page(results, asked, built, compared, found, beside, drawn)
+    parts = _page(results, asked, built, compared, found, explained, choices, beside, drawn)
     yield "README.md", "\n".join(parts)
 
 
@@ -134,6 +144,8 @@ def _page(
     built: Sequence[tables.Table],
     compared: Sequence[ComparisonRow],
     found: Sequence[Standings],
+    explained: Sequence[mechanism.Curves],
+    choices: Sequence[choosing.Choices],
     others: Iterator[str],
     drawn: Sequence[Drawn],
 ) -> Iterator[str]:
@@ -148,7 +160,9 @@ def _page(
     yield from _thinking(compared, drawn)
     yield from _rivals(found, drawn)
     yield from _positions(compared, drawn)
+    yield from mechanism_tables.section(explained, partial(_images, "mechanism", drawn))
     yield from _stopping(asked, drawn)
+    yield from choosing_tables.section(choices)
     yield from _tables(results, asked, built)
     yield from others
     yield "## Figures\n"
@@ -258,6 +272,7 @@ def _tables(results: Path, runs: Runs, built: Sequence[tables.Table]) -> Iterato
     yield "## Tables\n"
     titles = {table.name: table.title for table in built}
     titles |= {open_tables.NAME: open_tables.TITLE, regrets.NAME: regrets.TITLE}
+    titles |= {module.NAME: module.TITLE for module in (mechanism_tables, choosing_tables)}
     links = ", ".join(f"[{title}](tables/{name}.md)" for name, title in titles.items())
     yield prose.TABLES.format(links=links, notes=_notes(results))
     for table in built:
