@@ -33,11 +33,11 @@ def put(
     splits: tuple[tuple[Split, Scores], ...] = (("dev", dev), ("test", test))
     curve = tuple(
         point(
-            step, split, rows.tolist(), gold[split].tolist(), rows.argmax(axis=1).tolist(), 0,
-            common=True, logs=True,
+            step, split, of[step].tolist(), gold[split].tolist(), of[step].argmax(axis=1).tolist(),
+            ties=0, common=True, logs=True,
         )
         for step in test
-        for split, rows in ((split, of[step]) for split, of in splits)
+        for split, of in splits
     )  # fmt: skip
     steps = dict.fromkeys(test, 0)
     record = made(here, steps, steps, rows=len(gold["test"]), left_out=left_out)
@@ -45,7 +45,14 @@ def put(
     path = records.path_of(here, record.identity)
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = score_files.write(path, table(splits, gold))
-    whole = replace(record, curve=curve, gold=Gold(**words), scores=digest)
+    rows = replace(record.data.rows, dev=len(gold["dev"]))
+    whole = replace(
+        record,
+        curve=curve,
+        gold=Gold(**words),
+        scores=digest,
+        data=replace(record.data, rows=rows),
+    )
     path.write_text(records.as_text(whole), encoding="utf-8")
     return path
 

@@ -62,15 +62,7 @@ def log_scores(run: Run) -> dict[int, dict[str, np.ndarray]] | None:
     when the job ran, where scores are no log-probabilities, or where rows differ in candidates.
     """
     stored = _stored(run)
-    table = None if stored is None else _table(stored)
-    if table is None:
-        return None
-    rows = scores.of_rows(table)
-    return {
-        int(step): {split: np.array(part) for split, part in _by_split(of).items()}
-        for step in table["step"].unique()
-        if len(of := rows[rows["step"] == step])
-    }
+    return None if stored is None else _log_scores(stored)
 
 
 def _applied(name: str, run: Run) -> Run | None:
@@ -111,6 +103,20 @@ def _curve(name: str, stored: _Stored) -> tuple[Point, ...] | None:
     if name not in FREE and not (table["split"] == scores.texts_of(name)).any():
         return None
     return tuple(_points(name, table, stored.record))
+
+
+@lru_cache(maxsize=1024)
+def _log_scores(stored: _Stored) -> dict[int, dict[str, np.ndarray]] | None:
+    """As `log_scores`."""
+    table = _table(stored)
+    if table is None:
+        return None
+    rows = scores.of_rows(table)
+    return {
+        int(step): {split: np.array(part) for split, part in _by_split(of).items()}
+        for step in table["step"].unique()
+        if len(of := rows[rows["step"] == step])
+    }
 
 
 @lru_cache(maxsize=4)

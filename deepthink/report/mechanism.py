@@ -15,8 +15,8 @@ whose size is given as the root mean square of b_t(y) - mean_y b_t(y), in nats. 
 mean probability of all labels is the same.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -79,6 +79,7 @@ class Curves:
     tasks: those that have runs (K of them). steps: the scored t that all runs have. bias: [S, K, T]
     label bias in points. sizes: [S, K, T] size of the bias vector in nats. raw, calibrated: for
     each task [T, S, I] of 0 and 1, right or wrong on test, before and after calibration from dev.
+    tokens: [S, K] of the demonstrations.
     """
 
     subject: Subject
@@ -89,6 +90,15 @@ class Curves:
     sizes: Array
     raw: tuple[Array, ...]
     calibrated: tuple[Array, ...]
+    tokens: Array
+
+    def of_task(self, place: int) -> "Curves":
+        """The same of one task alone, by its place among the tasks."""
+        one = slice(place, place + 1)
+        return replace(
+            self, tasks=self.tasks[one], bias=self.bias[:, one], sizes=self.sizes[:, one],
+            raw=self.raw[one], calibrated=self.calibrated[one], tokens=self.tokens[:, one],
+        )  # fmt: skip
 
     @property
     def seeds(self) -> int:
@@ -122,7 +132,7 @@ class Curves:
     @cached_property
     def bias_change(self) -> Estimate | None:
         """How far the label bias is higher at t = 5 than at t = 1, in points."""
-        return self._over_draws(-self._fall)
+        return self._over_draws(-self.fall)
 
     @cached_property
     def raw_change(self) -> Estimate:
@@ -139,7 +149,7 @@ class Curves:
         return statistics.tested(percent(statistics.average_difference(late, early)))
 
     @cached_property
-    def _fall(self) -> Array:
+    def fall(self) -> Array:
         """[S, K] points by which the label bias is lower at t = 5 than at t = 1."""
         fall: Array = self.bias[:, :, self.at(EARLY)] - self.bias[:, :, self.at(LATE)]
         return fall
@@ -160,12 +170,12 @@ class Curves:
     @cached_property
     def correlation(self) -> Estimate | None:
         """Pearson's r of the fall of the label bias and the raw gain, over draws and tasks."""
-        return self._bootstrap(over_draws.correlation, self._fall, self.gains)
+        return self._bootstrap(over_draws.correlation, self.fall, self.gains)
 
     @cached_property
     def slope(self) -> Estimate | None:
         """Points of raw gain for a point of fall: the least-squares line over draws and tasks."""
-        return self._bootstrap(over_draws.slope, self._fall, self.gains)
+        return self._bootstrap(over_draws.slope, self.fall, self.gains)
 
     @cached_property
     def gone(self) -> Estimate | None:
@@ -175,35 +185,32 @@ class Curves:
         """
         if self.raw_change.low <= 0 <= self.raw_change.high:
             return None
-        return self._bootstrap(
-            lambda raw, left: 1 - left.mean() / raw.mean() if raw.mean() else np.nan,
-            self.gains,
-            self._gains(self.calibrated),
-        )
+        return self._bootstrap(over_draws.lost, self.gains, self._gains(self.calibrated))
 
     def _bootstrap(
         self, statistic: over_draws.OfTwo, first: Array, second: Array
     ) -> Estimate | None:
-        return over_draws.bootstrap(
-            lambda draws: statistic(first[draws], second[draws]), self.seeds, self.examples
-        )
+        return over_draws.bootstrap(statistic, first, second, self.examples)
 
 
-def start_and_gain(found: Sequence[Curves]) -> Estimate | None:
-    """Pearson's r of the label bias at t = 1 and the raw gain, over draws, tasks and models.
+def across(found: Sequence[Curves], values: Callable[[Curves], Array]) -> Estimate | None:
+    """Pearson's r of values [S, K] and the raw gain, over draws, tasks and models.
 
     The bootstrap takes the same draws of every model. None with fewer than two models, or if they
     differ in their numbers of draws.
     """
-    seeds = {each.seeds for each in found}
-    if len(found) < 2 or len(seeds) > 1:
+    if len(found) < 2 or len({each.seeds for each in found}) > 1:
         return None
-    start = np.concatenate([each.bias[:, :, each.at(EARLY)] for each in found], axis=1)
+    first = np.concatenate([values(each) for each in found], axis=1)
     gains = np.concatenate([each.gains for each in found], axis=1)
     examples = sum(each.examples for each in found)
-    return over_draws.bootstrap(
-        lambda draws: over_draws.correlation(start[draws], gains[draws]), len(gains), examples
-    )
+    return over_draws.bootstrap(over_draws.correlation, first, gains, examples)
+
+
+def start(curves: Curves) -> Array:
+    """[S, K] the label bias at t = 1, in points."""
+    first: Array = curves.bias[:, :, curves.at(EARLY)]
+    return first
 
 
 def every(runs: Runs) -> list[Curves]:
@@ -240,6 +247,7 @@ def measured(subject: Subject, setting: str) -> Curves | None:
         np.array([[_sizes(run, steps) for run in each] for each in runs]).swapaxes(0, 1),
         tuple(_outcomes(each, steps) for each in runs),
         tuple(_outcomes(each, steps) for each in after),
+        np.array([[run.record.demonstrations.tokens for run in each] for each in runs]).T,
     )  # fmt: skip
 
 

@@ -156,8 +156,9 @@ def section(found: Sequence[Curves], images: Callable[[Subject], Iterator[str]])
         return
     yield "## What thinking changes\n"
     yield f"{NOTE}\n"
-    if text := on_models(found):
-        yield f"{text}\n"
+    for scale in dict.fromkeys(each.subject.scale for each in found):
+        if text := on_models([each for each in found if each.subject.scale == scale]):
+            yield f"{text}\n"
     for subject in dict.fromkeys(each.subject for each in found):
         mine = [each for each in found if each.subject == subject]
         yield f"### {subject}\n"
@@ -168,41 +169,63 @@ def section(found: Sequence[Curves], images: Callable[[Subject], Iterator[str]])
 
 
 def on_models(found: Sequence[Curves]) -> str:
-    """Whether models that have less bias at t = 1 gain less, with aligned positions."""
+    """What tells models of one scale that aligned thinking helps from those that it does not.
+
+    Empty with one model, or where the models differ in their numbers of draws.
+    """
     alike = [each for each in found if each.setting == mechanism.ALIGNED]
-    r = mechanism.start_and_gain(alike)
-    if r is None:
+    first = mechanism.across(alike, mechanism.start)
+    fall = mechanism.across(alike, lambda each: each.fall)
+    if first is None or fall is None:
         return ""
-    starts = ", ".join(f"{each.subject.model} {interval(each.bias_at(EARLY))}" for each in alike)
-    gains = ", ".join(f"{each.subject.model} {_signed(each.raw_change)}" for each in alike)
+    models = (
+        f"{each.subject.model} {interval(each.bias_at(EARLY))}, then {_signed(each.bias_change)} "
+        f"(raw accuracy {_signed(each.raw_change)}, calibrated {_signed(each.calibrated_change)}; "
+        f"demonstrations of {each.tokens.min()} to {each.tokens.max()} tokens)"
+        for each in alike
+    )
     return (
-        f"**Is there less bias to remove where thinking does not help?** {mechanism.ALIGNED}, "
-        f"label bias at t = {EARLY}: {starts}; raw gain at t = {LATE}: {gains}. Over draws, tasks "
-        f"and models, bias at t = {EARLY} and gain go together with r = {_digits(r, 2)}."
+        f"**Why one model gains and another loses.** {mechanism.ALIGNED}, label bias at "
+        f"t = {EARLY} and its change to t = {LATE}: {'; '.join(models)}. Over draws, tasks and "
+        f"models the fall of the bias and the gain have r = {_digits(fall, 2)}, the bias at "
+        f"t = {EARLY} and the gain r = {_digits(first, 2)}: {_more_to_remove(first)}"
     )
 
 
+def _more_to_remove(r: Estimate) -> str:
+    if r.low > 0:
+        return "where there is more bias to remove, thinking gains more."
+    if r.high < 0:
+        return "where there is more bias to remove, thinking gains less."
+    return "how much bias there is to remove does not tell where thinking gains."
+
+
 _COLUMNS = (
-    "model", "scale", "setting", "tasks", "quantity", "t", "value", "low", "high", "draws",
+    "model", "scale", "setting", "task", "quantity", "t", "value", "low", "high", "draws",
 )  # fmt: skip
 
 
 def long_form(found: Sequence[Curves]) -> str:
-    """As CSV, one line for each quantity and t; t is "1-5" for a change and what relates changes.
+    """As CSV, one line for each task, quantity and t, then for the average over tasks.
 
-    Biases are in points, accuracies in per cent, sizes in nats. A number without interval, of one
-    draw, has none of its ends.
+    t is "1-5" for a change and for what relates changes. Biases are in points, accuracies in per
+    cent, sizes in nats. What has no interval, such as a bias of one draw, is left out.
     """
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for each in found:
-        place = (each.subject.model, each.subject.scale, each.setting, " ".join(each.tasks))
-        for quantity, t, e in _quantities(each):
-            if e is not None:
-                ends = (f"{value:.4f}" for value in (e.mean, e.low, e.high))
-                writer.writerow([*place, quantity, t, *ends, e.seeds])
+        for task, part in (*_by_task(each), ("average", each)):
+            place = (each.subject.model, each.subject.scale, each.setting, task)
+            for quantity, t, e in _quantities(part):
+                if e is not None:
+                    ends = (f"{value:.4f}" for value in (e.mean, e.low, e.high))
+                    writer.writerow([*place, quantity, t, *ends, e.seeds])
     return out.getvalue()
+
+
+def _by_task(each: Curves) -> Iterator[tuple[str, Curves]]:
+    return ((task, each.of_task(place)) for place, task in enumerate(each.tasks))
 
 
 def _quantities(each: Curves) -> Iterator[tuple[str, object, Estimate | None]]:
@@ -234,7 +257,9 @@ def texts(runs: Runs, found: Sequence[Curves]) -> Iterator[tuple[str, str]]:
     for subject in measurements.subjects(runs, mechanism.EXPERIMENT):
         text += f"\n### {subject}\n\n"
         if subject in by_subject:
-            text += f"{markdown(grid(by_subject[subject]))}\n"
+            mine = by_subject[subject]
+            alone = [part for each in mine for _, part in _by_task(each)]
+            text += f"{markdown(grid(mine))}\n\nTask by task:\n\n{markdown(grid(alone))}\n"
         if commands := [line for line, _ in fill(_parts(subject))]:
             text += "\n" + "\n".join(f"- missing: `{line}`" for line in commands) + "\n"
     yield f"tables/{NAME}.md", text

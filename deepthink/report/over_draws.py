@@ -13,8 +13,8 @@ from scipy import stats
 
 from deepthink.report.statistics import FEWEST, LEVEL, Array, Estimate
 
-OfTwo = Callable[[Array, Array], float]
-"""A statistic of two arrays of one shape, such as a correlation."""
+OfTwo = Callable[[Array, Array], Array]
+"""A statistic over the last two axes of two arrays [..., S, K], such as a correlation."""
 
 RESAMPLES = 2000
 """How often the bootstrap draws the draws again."""
@@ -44,46 +44,69 @@ def mean(values: Array, examples: int, level: float = LEVEL) -> Estimate | None:
 
 
 def bootstrap(
-    statistic: Callable[[Array], float], seeds: int, examples: int, level: float = LEVEL
+    statistic: OfTwo, first: Array, second: Array, examples: int, level: float = LEVEL
 ) -> Estimate | None:
-    """A statistic of the draws with the percentile interval of their bootstrap (Efron 1979).
+    """A statistic of two arrays [S, K] with the percentile interval of a bootstrap (Efron 1979).
 
-    statistic: from the places of draws, [S] int with repeats, to a number. It is NaN where it is
-    not defined, and such resamples are left out. The resamples are the same at every call. None
-    with fewer than `FEWEST` draws, or if the statistic is not defined of the draws themselves.
+    The S draws are drawn again, each with its K tasks; the resamples are the same at every call.
+    Where the statistic of a resample is NaN, not defined, the resample is left out. None with fewer
+    than `FEWEST` draws, or if the statistic of the arrays themselves is not defined.
 
-    >>> values = np.arange(10.0)
-    >>> found = bootstrap(lambda draws: values[draws].mean(), seeds=10, examples=1)
-    >>> found.mean, found.low > 2, found.high < 7
-    (4.5, True, True)
+    >>> values = np.arange(10.0)[:, None]
+    >>> found = bootstrap(lost, 1 + values, 0 * values, examples=1)
+    >>> found.mean, found.low, found.high
+    (1.0, 1.0, 1.0)
     """
-    whole = statistic(np.arange(seeds))
+    seeds = len(first)
+    whole = float(statistic(first, second))
     if seeds < FEWEST or np.isnan(whole):
         return None
-    places = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, seeds))
-    found = np.array([statistic(draws) for draws in places])
+    draws = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, seeds))
+    found = statistic(first[draws], second[draws])
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(whole), float(low), float(high), seeds, examples)
+    return Estimate(whole, float(low), float(high), seeds, examples)
 
 
-def correlation(first: Array, second: Array) -> float:
-    """Pearson's r of two arrays of one shape; NaN if either has no spread.
+def correlation(first: Array, second: Array) -> Array:
+    """Pearson's r over draws and tasks of arrays [..., S, K]; NaN where either has no spread.
 
-    >>> round(correlation(np.array([1.0, 2.0, 3.0]), np.array([6.0, 4.0, 2.0])), 6)
+    >>> float(correlation(np.array([[1.0], [2.0], [3.0]]), np.array([[6.0], [4.0], [2.0]])))
     -1.0
     """
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return float("nan")
-    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+    x, y = _centred(first), _centred(second)
+    spread = np.sqrt((x * x).sum(axis=_BOTH) * (y * y).sum(axis=_BOTH))
+    return _ratio((x * y).sum(axis=_BOTH), spread)
 
 
-def slope(first: Array, second: Array) -> float:
+def slope(first: Array, second: Array) -> Array:
     """The slope of the least-squares line of the second on the first; NaN if that has no spread.
 
-    >>> slope(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
+    >>> float(slope(np.array([[1.0], [2.0], [3.0]]), np.array([[2.0], [4.0], [6.0]])))
     2.0
     """
-    if np.ptp(first) == 0:
-        return float("nan")
-    x = (first - first.mean()).ravel()
-    return float((x * second.ravel()).sum() / (x * x).sum())
+    x = _centred(first)
+    return _ratio((x * second).sum(axis=_BOTH), (x * x).sum(axis=_BOTH))
+
+
+def lost(first: Array, second: Array) -> Array:
+    """The part of the first's mean that the second's lacks; NaN where the first's is zero.
+
+    >>> float(lost(np.array([[4.0]]), np.array([[1.0]])))
+    0.75
+    """
+    whole = first.mean(axis=_BOTH)
+    return _ratio(whole - second.mean(axis=_BOTH), whole)
+
+
+_BOTH = (-2, -1)
+
+
+def _centred(values: Array) -> Array:
+    centred: Array = values - values.mean(axis=_BOTH, keepdims=True)
+    return centred
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """NaN where what stands below is zero, but for rounding."""
+    zero = np.abs(below) < 1e-9
+    return np.where(zero, np.nan, above / np.where(zero, 1.0, below))
