@@ -55,42 +55,75 @@ def reading(name: str) -> Calibration:
     return Calibration(NAMES[name], partial(_applied, name), dev=name == "batch_dev")
 
 
+def log_scores(run: Run) -> dict[int, dict[str, np.ndarray]] | None:
+    """The scores stored beside a run as the model gave them: t → split → [Q, C] float64, in nats.
+
+    None where no calibration can be read: without a file of scores, where a calibration was applied
+    when the job ran, where scores are no log-probabilities, or where rows differ in candidates.
+    """
+    stored = _stored(run)
+    return None if stored is None else _log_scores(stored)
+
+
 def _applied(name: str, run: Run) -> Run | None:
     """The run with the curve that its calibrated scores give, see `readings.Calibration`."""
-    record = run.record
-    key = record.identity
-    if run.folder is None or not record.scores or key.calibration is not None:
+    stored = _stored(run)
+    if stored is None or (name == "batch_dev" and not run.has_dev):
         return None
-    if key.answer_score == "probability" or (name == "batch_dev" and not run.has_dev):
-        return None
-    curve = _curve(_Scored(name, run.folder / run.path, record.scores, record))
-    return None if curve is None else replace(run, record=replace(record, curve=curve))
+    curve = _curve(name, stored)
+    return None if curve is None else replace(run, record=replace(run.record, curve=curve))
 
 
 @dataclass(frozen=True)
-class _Scored:
-    """A calibration and the scores of a record; equal if they are of the same file."""
+class _Stored:
+    """A file of scores beside a record at `path`. The digest of the file says what is in it."""
 
-    name: str
     path: Path
     digest: str
     record: Record = field(compare=False)
 
 
+def _stored(run: Run) -> _Stored | None:
+    """Where the scores of a run are; None if it has none that a calibration may correct."""
+    record = run.record
+    key = record.identity
+    if run.folder is None or not record.scores or key.calibration is not None:
+        return None
+    if key.answer_score == "probability":
+        return None
+    return _Stored(run.folder / run.path, record.scores, record)
+
+
 @lru_cache(maxsize=4096)
-def _curve(of: _Scored) -> tuple[Point, ...] | None:
-    """The calibrated curve, kept because many tables read it; None if the scores do not give it."""
-    table = _table(of.path, of.digest)
-    if table is None or not _common(table, of.record):
+def _curve(name: str, stored: _Stored) -> tuple[Point, ...] | None:
+    """The calibrated curve, kept since many readings of one run ask for it; None without scores."""
+    table = _table(stored)
+    if table is None:
         return None
-    if of.name not in FREE and not (table["split"] == scores.texts_of(of.name)).any():
+    if name not in FREE and not (table["split"] == scores.texts_of(name)).any():
         return None
-    return tuple(_points(of.name, table, of.record))
+    return tuple(_points(name, table, stored.record))
+
+
+@lru_cache(maxsize=1024)
+def _log_scores(stored: _Stored) -> dict[int, dict[str, np.ndarray]] | None:
+    """As `log_scores`."""
+    table = _table(stored)
+    if table is None:
+        return None
+    rows = scores.of_rows(table)
+    return {
+        int(step): {split: np.array(part) for split, part in _by_split(of).items()}
+        for step in table["step"].unique()
+        if len(of := rows[rows["step"] == step])
+    }
 
 
 @lru_cache(maxsize=4)
-def _table(path: Path, digest: str) -> pd.DataFrame | None:
-    return scores.read(path, digest)
+def _table(stored: _Stored) -> pd.DataFrame | None:
+    """The table of scores; None if the file is missing or its rows differ in their candidates."""
+    table = scores.read(stored.path, stored.digest)
+    return None if table is None or not _common(table, stored.record) else table
 
 
 def _common(table: pd.DataFrame, record: Record) -> bool:

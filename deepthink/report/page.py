@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from deepthink.report import (
     authors,
     central,
     central_tables,
+    choosing,
+    choosing_tables,
     claims,
     comparison_tables,
     data_tables,
@@ -19,6 +22,8 @@ from deepthink.report import (
     further,
     further_tables,
     layouts,
+    mechanism,
+    mechanism_tables,
     open_tables,
     opening,
     prose,
@@ -39,7 +44,7 @@ EXPERIMENTS = frozenset(
     {layout.name for layout in layouts.LAYOUTS}
     | {figure.experiment for figure in figures.FIGURES}
     | {claim.experiment for claim in claims.CLAIMS}
-    | {central.MANY_ROWS.experiment}
+    | {central.MANY_ROWS.experiment, choosing.EXPERIMENT}
 )
 """The experiments that the page is about. Runs that none of them asks for: see `further`."""
 
@@ -103,6 +108,8 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     yield from regrets.texts(asked)
     yield from central_tables.texts(found.blocks)
     yield from authors.texts(found.protocols)
+    yield from mechanism_tables.texts(asked, found.explained)
+    yield from choosing_tables.texts(asked, found.choices)
     yield "tables/comparisons.csv", comparison_tables.long_form(found.compared)
     beside = sections.further_section(further.beside(runs, others), drawn)
     yield "README.md", "\n".join(_page(results, asked, built, found, beside, drawn))
@@ -113,13 +120,16 @@ class Found:
     """What several sections and files show.
 
     compared: thinking against its rivals, and positions. standings: the rivals. blocks: the central
-    comparison. protocols: the authors' protocol.
+    comparison. protocols: the authors' protocol. explained: label bias over t. choices: rules for η
+    and t.
     """
 
     compared: list[ComparisonRow]
     standings: list[Standings]
     blocks: list[central.Block]
     protocols: list[authors.Protocol]
+    explained: list[mechanism.Curves]
+    choices: list[choosing.Choices]
 
     @classmethod
     def of(cls, runs: Runs) -> "Found":
@@ -129,6 +139,8 @@ class Found:
             rival_tables.every(runs),
             central.blocks(runs),
             authors.every(runs),
+            mechanism.every(runs),
+            choosing.every(runs),
         )
 
 
@@ -156,6 +168,9 @@ def _page(
     yield prose.GENERATED.format(command="make tables" if IN_CHECKOUT else "deepthink tables")
     yield from central_tables.section(found.blocks)
     yield from authors.section(found.protocols, found.blocks)
+    images = partial(sections.images, "mechanism", drawn)
+    yield from mechanism_tables.section(found.explained, images)
+    yield from choosing_tables.section(found.choices)
     yield from sections.claims_section(asked)
     yield from sections.thinking_section(found.compared, drawn)
     yield from sections.rivals_section(found.standings, drawn)

@@ -7,11 +7,15 @@ from pathlib import Path
 from deepthink.config import overrides
 from deepthink.installation import CONF
 from deepthink.report import (
+    authors,
+    central_tables,
+    choosing_tables,
     claims,
     comparison_tables,
     experiments,
     further,
     further_tables,
+    mechanism_tables,
     open_tables,
     options,
     paper,
@@ -59,7 +63,7 @@ def further_section(rows: Sequence[FurtherRow], drawn: Sequence[Drawn]) -> Itera
         yield f"### {group.subject}\n"
         yield markdown(group.grid) + "\n"
         yield from (sentence + "\n" for sentence in further_tables.differences(group))
-        yield from _images(further.NAME, drawn, group.subject)
+        yield from images(further.NAME, drawn, group.subject)
     if sentence := further_tables.left_out(rows):
         yield sentence + "\n"
 
@@ -69,7 +73,7 @@ def image(drawn: Drawn) -> str:
     return f"![{drawn.figure.name}, {drawn.subject.model}](figures/{drawn.file}.png)\n"
 
 
-def _images(section: str, drawn: Sequence[Drawn], subject: Subject) -> Iterator[str]:
+def images(section: str, drawn: Sequence[Drawn], subject: Subject) -> Iterator[str]:
     """The figures of a subject that this section shows."""
     for each in drawn:
         if each.figure.section == section and each.subject == subject:
@@ -101,7 +105,7 @@ def thinking_section(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) 
     for subject in dict.fromkeys(row.subject for row in rows):
         yield f"### {subject}\n"
         yield prose.PAYS
-        yield from _images("thinking", drawn, subject)
+        yield from images("thinking", drawn, subject)
         yield from comparison_tables.markdown(rows, subject)
 
 
@@ -113,7 +117,7 @@ def rivals_section(found: Sequence[Standings], drawn: Sequence[Drawn]) -> Iterat
     yield prose.RIVALS
     for of in found:
         yield f"### {of.subject}\n"
-        yield from _images("rivals", drawn, of.subject)
+        yield from images("rivals", drawn, of.subject)
         yield from rival_tables.section(of)
 
 
@@ -128,7 +132,7 @@ def positions_section(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn])
         yield f"### {subject}\n"
         if text := sentences.on_positions(subject):
             yield text + "\n"
-        yield from _images("positions", drawn, subject)
+        yield from images("positions", drawn, subject)
         yield from comparison_tables.markdown(rows, subject)
 
 
@@ -154,7 +158,7 @@ def stopping_section(runs: Runs, drawn: Sequence[Drawn]) -> Iterator[str]:
     yield prose.STOPPING.format(note=regrets.NOTE)
     for subject, content in grids:
         yield f"### {subject}\n"
-        yield from _images("stopping", drawn, subject)
+        yield from images("stopping", drawn, subject)
         yield markdown(content) + "\n"
 
 
@@ -162,7 +166,8 @@ def tables_section(results: Path, runs: Runs, built: Sequence[tables.Table]) -> 
     """Links to all tables, and the first of them as far as they were run."""
     yield "## Tables\n"
     titles = {table.name: table.title for table in built}
-    titles |= {open_tables.NAME: open_tables.TITLE, regrets.NAME: regrets.TITLE}
+    others = (open_tables, regrets, central_tables, authors, mechanism_tables, choosing_tables)
+    titles |= {module.NAME: module.TITLE for module in others}
     links = ", ".join(f"[{title}](tables/{name}.md)" for name, title in titles.items())
     yield prose.TABLES.format(links=links, notes=_notes(results))
     for one in built:

@@ -224,6 +224,11 @@ def _error_of_one(outcomes: Array, sizes: Sequence[int]) -> tuple[float, float]:
     return sqrt(sum(squares)), sum(squares) ** 2 / spread if spread else 1.0
 
 
+def tested(estimate: Estimate, testable: bool = True) -> Estimate:
+    """The estimate, without p if it is not testable or of fewer than `FEWEST` draws."""
+    return estimate if testable and estimate.seeds >= FEWEST else replace(estimate, p=None)
+
+
 def pitman_morgan(first: Array, second: Array) -> float:
     """Two-sided p that two paired samples [S] have one variance (Pitman 1939, Morgan 1939).
 

@@ -166,11 +166,18 @@ def _ahead_on(comparison: Comparison) -> str:
 def tested(estimates: Mapping[str, Estimate | None]) -> dict[str, Gain]:
     """The differences that there are, corrected by Holm's method over all of them."""
     there = {name: estimate for name, estimate in estimates.items() if estimate is not None}
-    adjusted = statistics.holm([1.0 if e.p is None else e.p for e in there.values()])
-    return {
-        name: Gain(e, 0 if p >= 1 - LEVEL else 1 if e.mean > 0 else -1)
-        for (name, e), p in zip(there.items(), adjusted, strict=True)
-    }
+    signs = significant_signs(there.values())
+    return {name: Gain(e, sign) for (name, e), sign in zip(there.items(), signs, strict=True)}
+
+
+def significant_signs(estimates: Iterable[Estimate]) -> list[int]:
+    """1 or -1 for differences that are significant after correction over all of them, else 0."""
+    differences = list(estimates)
+    adjusted = statistics.holm([1.0 if e.p is None else e.p for e in differences])
+    return [
+        0 if p >= 1 - LEVEL else 1 if e.mean > 0 else -1
+        for e, p in zip(differences, adjusted, strict=True)
+    ]
 
 
 def averages(comparisons: Mapping[str, Comparison]) -> dict[str, Gain]:

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from matplotlib import figure
 
 from deepthink.report import further
-from deepthink.report.figures import demonstrations, front, iterations, methods, stopping, sweeps
+from deepthink.report.figures import (
+    demonstrations,
+    front,
+    iterations,
+    mechanism,
+    methods,
+    stopping,
+    sweeps,
+)
 from deepthink.report.figures.style import style
 from deepthink.report.further_tables import Swept
 from deepthink.report.measurements import Subject, subjects
@@ -42,6 +50,7 @@ FIGURES = (
     Figure("stopping", "stopping", stopping.chosen, section="stopping"),
     Figure("compute", "table1", methods.compute),
     Figure("drift", "positions", iterations.drift),
+    Figure("mechanism", "mechanism", mechanism.label_bias, section="mechanism"),
     Figure("prices", "rivals", front.prices, section="rivals"),
 )
 
