@@ -55,7 +55,7 @@ def main(words: Sequence[str]) -> None:
 def _summary(judgement: Judgement) -> str:
     found = f"{_counted(judgement.errors, 'error')}, "
     found += _counted(len(judgement.findings) - judgement.errors, "note")
-    of_scores = f"{judgement.scored} of them with scores" if judgement.scored else "none with scores"
+    of_scores = f"{judgement.scored or 'none'} with scores"
     verdict = "it fails" if judgement.errors else "it passes"
     return f"{verdict}: {_counted(judgement.records, 'record')}, {of_scores}, {found}"
 

@@ -38,12 +38,19 @@ def judge(results: Path, complete: bool, stage: Callable[[str], object]) -> Judg
     runs = Runs.load(results)
     every = (*runs.all, *runs.open)
     scored = sum(bool(run.record.scores) for run in every)
-    return Judgement((*_findings(results, runs, complete, stage),), len(every), scored)
+    found = [*of_records(results, runs, stage)]
+    stage("experiments")
+    missing = draws.check(runs)
+    found += missing if complete else notes(missing)
+    stage("tables")
+    found += tables.check(results, runs)
+    return Judgement(tuple(found), len(every), scored)
 
 
-def _findings(
-    results: Path, runs: Runs, complete: bool, stage: Callable[[str], object]
+def of_records(
+    results: Path, runs: Runs, stage: Callable[[str], object] = lambda _: None
 ) -> Iterator[Finding]:
+    """Everything that is wrong with the records and their scores, whatever was asked for."""
     every = (*runs.all, *runs.open)
     if not every:
         todo = "name the folder of results, in which records lie in a folder `records`"
@@ -56,8 +63,3 @@ def _findings(
         yield from curves.check(run)
         yield from score_files.check(results, run)
     yield from mixing.check(every)
-    stage("experiments")
-    missing = draws.check(runs)
-    yield from missing if complete else notes(missing)
-    stage("tables")
-    yield from tables.check(results, runs)

@@ -49,7 +49,9 @@ def _others(results: Path, known: set[Path]) -> Iterator[Finding]:
                 continue
             elif path.suffix == ".parquet" and ".json.broken" not in name:
                 if scores.place(place).with_suffix(".json") not in known:
-                    yield Finding(place, "holds scores of no record", "add the record, or delete it")
+                    yield Finding(
+                        place, "holds scores of no record", "add the record, or delete it"
+                    )
             elif ".json.broken" in name:
                 yield Finding(place, "was set aside as broken", "delete it", error=False)
             else:

@@ -1,4 +1,4 @@
-"""Mixing: whether the draws of one number come from one model, one dtype, one data set, one code."""
+"""Mixing: whether the draws of one number come from one model, dtype, data set and code."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations
@@ -58,8 +58,7 @@ def _mixed(first: tuple[object, list[Run]], second: tuple[object, list[Run]], na
     more, fewer = sorted((first, second), key=lambda part: -len(part[1]))
     run = fewer[1][0]
     wrong = (
-        f"is of {fewer[0]}, but {_draws(more[1])} of the same number is of {more[0]} "
-        f"(mixed {name})"
+        f"is of {fewer[0]}, but {_draws(more[1])} of the same number is of {more[0]} (mixed {name})"
     )
     todo = f"run the jobs of {_draws(fewer[1])} again as the others were run"
     return Finding(run.path, wrong, todo)

@@ -51,10 +51,7 @@ def _against_the_curve(place: Path, table: pd.DataFrame, record: Record) -> Iter
     if record.identity.calibration is not None:
         yield from _calibrated(place, table, record)
         return
-    parts = {
-        key: part
-        for key, part in scores.of_rows(table).groupby(["step", "split"], observed=True)
-    }
+    parts = dict(iter(scores.of_rows(table).groupby(["step", "split"], observed=True)))
     for point in record.curve:
         part = parts.pop((point.step, point.split), None)
         where = f"on {point.split} at t = {point.step}"

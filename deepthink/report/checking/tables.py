@@ -28,8 +28,8 @@ def check(results: Path, runs: Runs) -> Iterator[Finding]:
             yield Finding(Path(name), "is missing, though other tables are there", redraw)
         elif (wrong := _differs(path, text)) is not None:
             yield Finding(Path(name), wrong, redraw)
-    for name in there:
-        yield Finding(name, "is no table that the records give", f"delete it, or {redraw}")
+    for other in there:
+        yield Finding(other, "is no table that the records give", f"delete it, or {redraw}")
 
 
 def _differs(path: Path, text: str) -> str | None:
