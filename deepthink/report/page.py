@@ -9,6 +9,7 @@ from pathlib import Path
 from deepthink.config import overrides
 from deepthink.installation import CONF, IN_CHECKOUT
 from deepthink.report import (
+    card,
     claims,
     comparison_tables,
     data_tables,
@@ -103,6 +104,7 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     beside = _further(further.beside(runs, others), drawn)
     parts = _page(results, asked, built, compared, found, beside, drawn)
     yield "README.md", "\n".join(parts)
+    yield card.NAME, "\n".join(card.text(results, runs))
 
 
 def _plain(name: str, title: str, content: Grid) -> Iterator[tuple[str, str]]:
