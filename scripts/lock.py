@@ -1,4 +1,4 @@
-"""Writes requirements/base.lock, cuda.lock and one for each extra from pyproject.toml, and eee.lock.
+"""Writes requirements/base.lock, cuda.lock, eee.lock and one for each extra from pyproject.toml.
 
 Run it with ``make lock`` (it needs uv). Versions that are locked already stay as they are unless
 pyproject.toml rules them out; ``make lock ARGS=--upgrade`` takes the newest of everything.
