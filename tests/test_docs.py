@@ -96,6 +96,7 @@ def test_documented_commands_compose(
 ) -> None:
     text = (ROOT / name).read_text()
     write_extensions(tmp_path)
+    write_extensions(tmp_path, "add-your-method.md")
     monkeypatch.chdir(tmp_path)
     ray = importlib.util.find_spec("hydra_plugins.hydra_ray_launcher") is not None
     seen: set[str] = set()
@@ -230,11 +231,11 @@ def test_the_api_shows_every_room_and_every_file_of_the_ground_floor() -> None:
     assert set(re.findall(r"\]\((\w+)\.md\)", page("api/index.md"))) == rooms | {"ground"}
 
 
-def write_extensions(folder: Path) -> list[Path]:
-    """The files that the page on extending shows, each under the path that it begins with."""
+def write_extensions(folder: Path, source: str = "extend.md") -> list[Path]:
+    """The files that a page shows, each under the path that it begins with."""
     written = []
     for language in ("python", "yaml"):
-        for text in fences(page("extend.md"), language):
+        for text in fences(page(source), language):
             name, _, rest = text.partition("\n")
             path = folder / name.removeprefix("# ")
             path.parent.mkdir(parents=True, exist_ok=True)

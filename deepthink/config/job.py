@@ -282,11 +282,18 @@ class Config:
         >>> compose(["method=deepthink", "demonstrations.labels=flipped"]).label
         'deepthink-flipped'
         """
-        labels, calibration = self.demonstrations.labels, self.calibration["name"]
-        shown_labels = labels if labels != "gold" else ""
-        corrected = calibration if calibration != "none" else ""
-        return "-".join(filter(None, (self.method.label, shown_labels, corrected)))
+        return label_of(self.method, self.demonstrations.labels, self.calibration["name"])
 
     def resolved(self) -> dict[str, Any]:
         """The whole config as dicts, lists and plain values, for the record."""
         return asdict(self)
+
+
+def label_of(method: MethodSpec, labels: str, calibration: str) -> str:
+    """The name of a method in paths and tables.
+
+    labels: those of the demonstrations. calibration: its name.
+    """
+    shown_labels = labels if labels != "gold" else ""
+    corrected = calibration if calibration != "none" else ""
+    return "-".join(filter(None, (method.label, shown_labels, corrected)))

@@ -102,7 +102,7 @@ def _curve(name: str, stored: _Stored) -> tuple[Point, ...] | None:
         return None
     if name not in FREE and not (table["split"] == scores.texts_of(name)).any():
         return None
-    return tuple(_points(name, table, stored.record))
+    return tuple(points(name, table, stored.record))
 
 
 @lru_cache(maxsize=1024)
@@ -135,8 +135,11 @@ def _common(table: pd.DataFrame, record: Record) -> bool:
     return rows.groupby(["step", "split", "query"], observed=True).size().nunique() == 1
 
 
-def _points(name: str, table: pd.DataFrame, record: Record) -> Iterator[Point]:
-    """The points of the calibrated curve, in the order of the record's."""
+def points(name: str, table: pd.DataFrame, record: Record) -> Iterator[Point]:
+    """The points of the calibrated curve, in the order of the record's.
+
+    name: one of `NAMES`. table: the record's scores, with those of the calibration's texts.
+    """
     calibration = calibrating.Calibration.of({"name": name})
     corrected = {}
     for step, part in table.groupby("step", sort=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 from deepthink.installation import IN_CHECKOUT
 from deepthink.report import (
     authors,
+    card,
     central,
     central_tables,
     choosing,
@@ -113,6 +114,7 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     yield "tables/comparisons.csv", comparison_tables.long_form(found.compared)
     beside = sections.further_section(further.beside(runs, others), drawn)
     yield "README.md", "\n".join(_page(results, asked, built, found, beside, drawn))
+    yield card.NAME, "\n".join(card.text(results, runs))
 
 
 @dataclass(frozen=True)
