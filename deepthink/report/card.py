@@ -147,7 +147,8 @@ def _by(
 def _known() -> dict[str, tuple[str, str]]:
     """Repository → its terms, and the page that states them."""
     table = pd.read_csv(Path(__file__).with_name("terms.csv"))
-    return {row.name: (row.terms, row.link) for row in table.itertuples(index=False)}
+    columns = (table[name].astype(str) for name in ("name", "terms", "link"))
+    return {name: (terms, link) for name, terms, link in zip(*columns, strict=True)}
 
 
 def _terms(repository: str) -> str:
