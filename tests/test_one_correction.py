@@ -66,7 +66,8 @@ def bold(text: str) -> Iterator[tuple[Key, bool]]:
             heading = rows[0][0].replace(" (upper bound)", "")
             of_rivals = heading.endswith(": less")
             size, _, reading = heading.partition(", ")
-            family = "thinking less" if of_rivals else f"positions, {size}"
+            kind = "positions" if size.startswith("η") else "options"
+            family = "thinking less" if of_rivals else f"{kind}, {size}"
             reading = heading.removesuffix(": less") if of_rivals else reading
             for row in rows[2:]:
                 for name, cell in zip(rows[0][1:], row[1:], strict=True):
