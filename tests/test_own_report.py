@@ -109,6 +109,8 @@ def test_a_task_of_ones_own_has_a_table_of_methods_and_readings(tmp_path: Path) 
     assert group.grid.header == ("method", "", "moods", "tones", "n")
     rows = [*group.grid.rows]
     names = [row[0] for row in rows if row[0]]
+    assert [row[:3] for row in rows[:2]] == [("Chance", "", "50.0"), ("Majority", "", "100.0")]
+    del names[:2]
     assert names == [
         "by_length (T = 3, η = 0.01)",
         "deepthink (T = 3, η = 0.01)",
@@ -136,18 +138,18 @@ def test_runs_of_experiments_stand_beside_ones_own(tmp_path: Path) -> None:
     (other,) = jobs("method=deepthink_curve", *sizes, "demonstrations.count=3")
     put(tmp_path, other, curve, dev)
     (group,) = groups(tmp_path)
-    names = {row[0] for row in group.grid.rows} - {""}
+    names = {row[0] for row in group.grid.rows} - {"", "Chance", "Majority"}
     label = "deepthink+all" if not names else next(iter(names)).partition(" (")[0]
     assert names == {f"{label} (k = 3)", f"{label} (k = the task's)"}
     (table,) = [text for name, text in texts(tmp_path).items() if name == "tables/further.md"]
-    assert table.count("| sst2 |") == 1  # the experiment's run has its place elsewhere
+    assert table.count("| sst2 |") == 1 + 2  # the experiment's run has its place elsewhere
 
 
 def test_another_t_than_an_experiment_asks_for_is_shown(tmp_path: Path) -> None:
     (config,) = jobs("task=sst2", "method=deepthink", "method.iterations=8")
     put(tmp_path, config, dict.fromkeys(range(1, 9), 3))
     assert [row[1] for (group,) in [groups(tmp_path)] for row in group.grid.rows] == [
-        "t = 1", "t = 8"
+        "", "", "t = 1", "t = 8"
     ]  # fmt: skip
 
 
@@ -189,6 +191,7 @@ def test_many_methods_are_drawn_in_parts_and_none_is_left_out(tmp_path: Path) ->
         line.get_label()
         for _, drawing in found
         for line in drawing.axes[0].lines
+        if not str(line.get_label()).startswith("_")  # chance and majority
     ]  # fmt: skip
     assert labels == [f"deepthink (η = {float(size):g}) (n = 1)" for size in sizes]
     assert [drawing.get_suptitle()[:19] for _, drawing in found] == [

@@ -114,10 +114,10 @@ def test_a_missing_seed_makes_the_cell_missing_and_names_the_command(tmp_path: P
     )
 
 
-def test_the_command_names_the_mirror_the_others_were_read_from(tmp_path: Path) -> None:
+def test_the_command_names_no_folder_that_rows_were_read_from(tmp_path: Path) -> None:
     curve(tmp_path, "data_root=/mirror")
     ((command, _),) = fill(cell(tmp_path, FIVE).parts)
-    assert command.endswith(f"seed=1,2,3,4,5,6,7,8,9 data_root=/mirror results={tmp_path}")
+    assert command.endswith(f"seed=1,2,3,4,5,6,7,8,9 results={tmp_path}")
 
 
 def test_commands_join_what_is_missing_alike() -> None:
@@ -371,7 +371,7 @@ def test_rules_refinements_and_calibrations_of_others_have_rows_of_their_own(
     assert "## Further runs" in after["README.md"]
     lines = list(csv.DictReader(StringIO(after["tables/further.csv"])))
     ids = [key for line in lines for key in line["records"].split()]
-    assert len(lines) == 4 * 3
+    assert len(lines) == 4 * 3 + 2  # and two levels, which no record is behind
     assert len(ids) == 3 * len(set(ids)) == 3 * 4 * 4
     assert all(len(list(tmp_path.rglob(f"*-{key}.json"))) == 1 for key in ids)
 
@@ -465,13 +465,15 @@ def test_an_average_that_is_ahead_alone_is_a_claim_in_part() -> None:
 
 
 def test_a_claims_tests_are_one_family() -> None:
-    """Six settings of one claim are six chances; a task that is missing was a chance too."""
+    """Six differences of one claim are six chances; a task that is missing was a chance too."""
     found = statistics.Estimate(1.0, 0.1, 1.9, 10, 100, 0.03)
     one = comparisons.Comparison("", ("sst2",), (found,), (0.03,))
     none = comparisons.Comparison("", ("sst2",), (None,), (None,))
     assert verdicts.judge([("", one)])[0] == "holds"
-    assert verdicts.judge([("a", one), ("b", none)], 2)[0] == "not here"
-    assert verdicts.corrected([one, none])[0].adjusted == (0.06,)
+    both = comparisons.corrected([one, none])
+    assert both[0].adjusted == (0.06,)
+    assert verdicts.judge(zip("ab", both, strict=True), 2)[0] == "not here"
+    assert [gain.sign for gain in verdicts.tested({"a": found, "b": found}).values()] == [0, 0]
 
 
 def test_what_is_significantly_the_other_way_is_told() -> None:
@@ -479,7 +481,7 @@ def test_what_is_significantly_the_other_way_is_told() -> None:
         name: statistics.Estimate(mean, mean - 1, mean + 1, 10, 100, p)
         for name, mean, p in (("up", 3, 0.001), ("down", -3, 0.001), ("even", 0.1, 0.9))
     }
-    verdict, told = verdicts.judge_gains(gains)
+    verdict, told = verdicts.judge_gains(verdicts.tested(gains))
     assert verdict == "in part"
     assert told.endswith("significantly the other way: down")
 

@@ -181,13 +181,13 @@ def entry(of: rivals.Standings, label: str) -> rivals.Entry:
 
 def test_a_place_is_named_by_significant_differences(subject: Subject) -> None:
     of = rivals.standings(subject)
-    best = rivals.place(entry(of, "Five orders averaged"), of.entries)
+    best = rivals.place(entry(of, "Five orders averaged"), of)
     assert best is not None and best.standing == rivals.AHEAD
     assert (best.worse, best.cheaper) == (2, 2)
-    five = rivals.place(entry(of, "Thinking, the paper's setting, t = 5"), of.entries)
+    five = rivals.place(entry(of, "Thinking, the paper's setting, t = 5"), of)
     assert five is not None and (five.standing, five.cheaper) == (rivals.BEHIND, 3)
     assert labels(tuple(other for other, _ in five.better)) == ["Five orders averaged"]
-    assert rivals.place(entry(of, "Vanilla"), of.entries) is None  # nothing costs less
+    assert rivals.place(entry(of, "Vanilla"), of) is None  # nothing costs less
 
 
 def test_rows_of_the_table_say_what_is_missing(subject: Subject) -> None:
@@ -195,7 +195,8 @@ def test_rows_of_the_table_say_what_is_missing(subject: Subject) -> None:
     orders = rows["Five orders averaged"]
     assert orders[1].startswith("87.5 [")
     assert orders[2] == "–"  # no scores are stored, so nothing can be calibrated
-    assert orders[3].startswith("+62.5 [")
+    assert orders[1].endswith("]; 0 of 2 tasks above chance")  # every row has the same gold label
+    assert orders[3].startswith("**+62.5** [")
     assert rows["Vanilla"][3] == "–"
 
 
@@ -209,7 +210,8 @@ def test_the_page_the_table_and_the_figure_show_them(tmp_path: Path) -> None:
     assert "Vanilla has no calibrated scores here, so no place of thinking is named." in text
     assert "figures/prices-smollm2-135m-40-40-9-float32.png" in text
     lines = texts["tables/prices.csv"].splitlines()
-    assert len(lines) == 1 + 5 and lines[0].startswith("model,scale,tasks,method")
+    assert len(lines) == 1 + 2 + 5 and lines[0].startswith("model,scale,tasks,method")
+    assert [line.split(",")[-16] for line in lines[1:3]] == ["Chance", "Majority"]
 
 
 def test_with_calibrated_vanilla_each_setting_of_thinking_has_a_place(subject: Subject) -> None:
