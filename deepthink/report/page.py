@@ -156,6 +156,7 @@ def _page(
     yield prose.GENERATED.format(command="make tables" if IN_CHECKOUT else "deepthink tables")
     yield from central_tables.section(found.blocks)
     yield from authors.section(found.protocols, found.blocks)
+    yield from sections.short_section(asked)
     yield from sections.claims_section(asked)
     yield from sections.thinking_section(found.compared, drawn)
     yield from sections.rivals_section(found.standings, drawn)

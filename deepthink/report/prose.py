@@ -64,12 +64,12 @@ TIES_COUNTED = "Of {count:,} predictions whose ties were counted, {ties:,} were 
 VERDICTS = (
     "Not run on any of: {models}. A verdict follows from the numbers by a rule "
     '(`deepthink/report/verdicts.py`). It is "holds" if every part of the claim is significant '
-    'after correction, "in part" if some parts are or only the average is, and "not here" if no part '
-    "is. A difference that a table below shows has the p of that table; other differences are "
+    'after correction, "in part" if some parts are or only the average is, and "not here" if no '
+    "part is. A difference that a table below shows has the p of that table; other differences are "
     "corrected by Holm's method over all differences of their claim. Where a claim holds thinking "
-    "against something other than vanilla on the same demonstrations, a part counts only if thinking "
-    'is ahead of that vanilla too. The rule cannot say "false", because an interval that contains '
-    "zero may be wide. Claims about orders of t and about spreads are judged by the tests named "
+    "against something other than vanilla on the same demonstrations, a part counts only if "
+    'thinking is ahead of that vanilla too. The rule cannot say "false", because an interval that '
+    "contains zero may be wide. Claims about orders of t and about spreads are judged by the tests named "
     "beside them. What the paper says across models (gains in every model, the largest in small "
     "ones) needs more than one model and is not judged.\n"
 )
