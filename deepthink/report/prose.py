@@ -70,8 +70,8 @@ VERDICTS = (
     "against something other than vanilla on the same demonstrations, a part counts only if "
     'thinking is ahead of that vanilla too. The rule cannot say "false", because an interval that '
     "contains zero may be wide. Claims about orders of t and about spreads are judged by the tests "
-    "named beside them. What the paper says across models (gains in every model, the largest in small "
-    "ones) needs more than one model and is not judged.\n"
+    "named beside them. What the paper says across models (gains in every model, the largest in "
+    "small ones) needs more than one model and is not judged.\n"
 )
 
 CENTRAL = (
