@@ -263,7 +263,7 @@ class _Sides:
         A design without t by dev has as many tests as one with it: what it does not ask for is
         undecided, so that its p are those of `comparisons.question`.
         """
-        if first.line in METHODS:
+        if self.design == DECIDING:
             return less(first, second, self.find, self.less)
         (alone,) = corrected([self.less(first, second)], len(TESTED) * (len(TASKS) + 1))
         return alone

@@ -173,6 +173,7 @@ def _page(
     images = partial(sections.images, "mechanism", drawn)
     yield from mechanism_tables.section(found.explained, images)
     yield from choosing_tables.section(found.choices)
+    yield from sections.short_section(asked)
     yield from sections.claims_section(asked)
     yield from sections.thinking_section(found.compared, drawn)
     yield from sections.rivals_section(found.standings, drawn)

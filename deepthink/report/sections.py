@@ -80,8 +80,16 @@ def images(section: str, drawn: Sequence[Drawn], subject: Subject) -> Iterator[s
             yield image(each)
 
 
+def short_section(runs: Runs) -> Iterator[str]:
+    """The results on each model in short, as far as the paper's tables were run on it."""
+    for model in runs.models:
+        if lines := [*sentences.opening(runs, model)]:
+            yield f"## {model} in short\n"
+            yield "\n".join(f"- {sentence}" for sentence in lines) + "\n"
+
+
 def claims_section(runs: Runs) -> Iterator[str]:
-    """The claims: for each model on which any was tested, its results in short and a table."""
+    """The claims, one table for each model on which any was tested."""
     yield "## Claims\n"
     header = ("claim", "in", "verdict", "evidence (points, 95 % intervals)")
     for model in runs.models:
@@ -90,8 +98,6 @@ def claims_section(runs: Runs) -> Iterator[str]:
             continue
         rows = tuple((v.claim, v.where or "ours", f"**{v.verdict}**", v.evidence) for v in judged)
         yield f"### {model}\n"
-        if short := [*sentences.opening(runs, model)]:
-            yield "\n".join(f"- {sentence}" for sentence in short) + "\n"
         yield markdown(Grid(header, rows)) + "\n"
     papers = {m for t in ("table1", "table2", "table3") for m in overrides.axes(t)["model"]}
     if models := sorted(papers - set(runs.models)):
