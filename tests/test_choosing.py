@@ -147,7 +147,11 @@ def test_rules_without_labels_choose_by_the_scores(tmp_path: Path) -> None:
             p = np.exp(rows) / np.exp(rows).sum(axis=1, keepdims=True)
             mean = p.mean(axis=0)
             values[size, step] = -(mean * np.log(mean)).sum()
-    assert EVEN.choose(options(tmp_path, "trec", 2), False) == max(values, key=lambda k: values[k])
+    every = options(tmp_path, "trec", 2)
+    for option in every:
+        wanted = {step: values[option.step_size, step] for step in STEPS}
+        assert EVEN.values(option, False) == pytest.approx(wanted)
+    assert EVEN.choose(every, False) == max(values, key=lambda place: values[place])
 
 
 def permuted(run: Run) -> Run:

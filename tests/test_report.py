@@ -627,7 +627,7 @@ def test_everything_is_written(written: Path) -> None:
     drawn = {name.partition("-")[0] for name in names if name.endswith(".png")}
     assert (
         drawn
-        == {figure.name for figure in FIGURES}
+        == {figure.name for figure in FIGURES} - {"mechanism"}  # which needs stored scores
         == {n.partition("-")[0] for n in names if "pdf" in n}
     )
     text = (written / "README.md").read_text()

@@ -27,6 +27,12 @@ NOTE = (
     "calibrated from dev. Numbers are means over tasks; gains are over t = 1, treated alike, in "
     "points, with 95 % intervals over draws and test rows. The oracle is never tested."
 )
+_QUESTION = (
+    "Can η and t be chosen without labels, and does one rule serve two models? A rule serves every "
+    "model if its gain over vanilla is significant on each and no task is significantly behind; it "
+    "does not if a model or a task is significantly behind; else this is undecided. "
+    f"[The tables](tables/{NAME}.md) define the rules and have the gain at every η and t."
+)
 _HEADER = (
     "rule", "labels it sees", "raw", "less vanilla", "calibrated", "less vanilla, calibrated",
     "chosen on raw scores",
@@ -116,7 +122,7 @@ def section(found: Sequence[Choices]) -> Iterator[str]:
     if not found:
         return
     yield "## Which step size, and when to stop\n"
-    yield f"{NOTE}\n"
+    yield f"{_QUESTION}\n"
     yield from choosing_answers.section(found)
     for subject, mine in choosing.by_subject(found):
         yield f"### {subject}\n"

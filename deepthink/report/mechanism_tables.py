@@ -27,6 +27,15 @@ NOTE = (
     "interval of the raw change holds zero. Intervals of accuracies are over draws and test rows, "
     "those of the bias over draws, and those of r, slope and part from a bootstrap of the draws."
 )
+_QUESTION = (
+    "Does thinking remove a bias towards labels, as a calibration does, or does it add something? "
+    "The label bias is the least error, in points, that predictions must make because some labels "
+    "are predicted more often than they are gold. In the figure its curve stands above raw "
+    "accuracy (hollow marks) and accuracy calibrated from dev (filled marks). A cause is named by "
+    f"the signs of the changes from t = {EARLY} to t = {LATE}, where they are significant after "
+    "Holm's correction over all settings of the model. "
+    f"[The table of every task](tables/{NAME}.md) defines each number."
+)
 _HEADER = (
     "setting", f"label bias at t = {EARLY}", "its change", "raw accuracy", "calibrated accuracy",
     "r", "slope", "gone, %", "tasks", "n",
@@ -155,7 +164,7 @@ def section(found: Sequence[Curves], images: Callable[[Subject], Iterator[str]])
     if not found:
         return
     yield "## What thinking changes\n"
-    yield f"{NOTE}\n"
+    yield f"{_QUESTION}\n"
     for scale in dict.fromkeys(each.subject.scale for each in found):
         if text := on_models([each for each in found if each.subject.scale == scale]):
             yield f"{text}\n"

@@ -46,8 +46,9 @@ def label_bias(subject: Subject) -> Figure | None:
             ends = partial(each.accuracy_at, tasks)
             _curve(below, each, means, ends, label, {**look, **style})
         below.legend()
-        below.set_xlabel("iterations t")
         below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in grid[1]:
+        axes.set_xlabel("iterations t")
     grid[0][0].set_ylabel("label bias, points")
     grid[1][0].set_ylabel("accuracy, %")
     title(figure, "Label bias and accuracy over t, means over tasks", subject)
