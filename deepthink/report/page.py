@@ -104,7 +104,8 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     beside = _further(further.beside(runs, others), drawn)
     parts = _page(results, asked, built, compared, found, beside, drawn)
     yield "README.md", "\n".join(parts)
-    yield card.NAME, "\n".join(card.text(results, runs))
+    if about := "\n".join(card.text(results, runs)):
+        yield card.NAME, about
 
 
 def _plain(name: str, title: str, content: Grid) -> Iterator[tuple[str, str]]:

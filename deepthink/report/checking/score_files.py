@@ -17,7 +17,8 @@ from deepthink.store.schema import Record
 from deepthink.study.points import point as scored
 
 _REDO = "put back the file that was written with the record, or run its job again with force=true"
-_COLUMNS = ["step", "split", "query", "candidate", "label", "score"]
+_NUMBERS = {"step": "iu", "query": "iu", "candidate": "iu", "label": "iu", "score": "f"}
+"""The columns beside `split`, and what NumPy calls the kinds of number that they hold."""
 
 METRICS = ("macro_f1", "log_likelihood", "calibration_error")
 _TOLERANCE = 2e-6
@@ -39,8 +40,10 @@ def check(results: Path, run: Run) -> Iterator[Finding]:
         return
     if table is None:
         yield Finding(run.path, f"names a file of scores, but {place.name} is missing", _REDO)
-    elif missing := [name for name in _COLUMNS if name not in table]:
+    elif missing := [name for name in ("split", *_NUMBERS) if name not in table]:
         yield Finding(place, f"lacks the column {missing[0]}", _REDO)
+    elif any(table[name].dtype.kind not in kinds for name, kinds in _NUMBERS.items()):
+        yield Finding(place, "has text where a table of scores has numbers", _REDO)
     elif table["score"].isna().any():
         yield Finding(place, "holds scores that are no numbers (NaN)", _REDO)
     elif not run.record.open:
