@@ -139,8 +139,8 @@ def scores_that_are_nan(folder: Path) -> None:
     forged(folder, lambda table: table.assign(score=np.nan))
 
 
-def scores_that_are_text(folder: Path) -> None:
-    forged(folder, lambda table: table.assign(score=table["score"].astype(str)))
+def labels_that_are_text(folder: Path) -> None:
+    forged(folder, lambda table: table.assign(label=table["label"].astype(str)))
 
 
 def scores_without_labels(folder: Path) -> None:
@@ -275,7 +275,7 @@ TAMPERED: dict[Callable[[Path], None], str] = {
     changed_scores: "is not the file that was written with its record",
     forged_scores: "other predictions than the record",
     scores_that_are_nan: "(NaN)",
-    scores_that_are_text: "has text where",
+    labels_that_are_text: "has a column of another type",
     scores_without_labels: "lacks the column label",
     no_table: "cannot be read as a table",
     labels_that_are_no_numbers: "has labels that are no numbers",

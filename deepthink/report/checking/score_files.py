@@ -20,7 +20,7 @@ _REDO = "put back the file that was written with the record, or run its job agai
 _NUMBERS = {"step": "iu", "query": "iu", "candidate": "iu", "label": "iu", "score": "f"}
 """The columns beside `split`, and what NumPy calls the kinds of number that they hold."""
 
-METRICS = ("macro_f1", "log_likelihood", "calibration_error")
+_METRICS = ("macro_f1", "log_likelihood", "calibration_error")
 _TOLERANCE = 2e-6
 """Metrics have six digits, and libraries of another version may round the last one otherwise."""
 
@@ -43,7 +43,7 @@ def check(results: Path, run: Run) -> Iterator[Finding]:
     elif missing := [name for name in ("split", *_NUMBERS) if name not in table]:
         yield Finding(place, f"lacks the column {missing[0]}", _REDO)
     elif any(table[name].dtype.kind not in kinds for name, kinds in _NUMBERS.items()):
-        yield Finding(place, "has text where a table of scores has numbers", _REDO)
+        yield Finding(place, "has a column of another type than a table of scores", _REDO)
     elif table["score"].isna().any():
         yield Finding(place, "holds scores that are no numbers (NaN)", _REDO)
     elif not run.record.open:
@@ -97,7 +97,7 @@ def _rows(part: pd.DataFrame) -> list[Array]:
 
 
 def _metrics(again: Point, point: Point) -> str:
-    for name in METRICS:
+    for name in _METRICS:
         stored, found = getattr(point, name), getattr(again, name)
         if stored is None:
             continue
