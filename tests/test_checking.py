@@ -139,6 +139,28 @@ def scores_that_are_nan(folder: Path) -> None:
     forged(folder, lambda table: table.assign(score=np.nan))
 
 
+def labels_that_are_text(folder: Path) -> None:
+    forged(folder, lambda table: table.assign(label=table["label"].astype(str)))
+
+
+def scores_without_labels(folder: Path) -> None:
+    forged(folder, lambda table: table.drop(columns="label"))
+
+
+def no_table(folder: Path) -> None:
+    path = paths(folder)[0]
+    scores.place(path).write_text("no table")
+    digest = content.digest(scores.place(path))
+    rewritten(path, lambda record: replace(record, scores=digest))
+
+
+def labels_that_are_no_numbers(folder: Path) -> None:
+    def other(record: Record) -> Record:
+        return of_last_point(record, predicted=" ".join(["a"] * record.curve[-1].count))
+
+    rewritten(paths(folder)[0], other)
+
+
 def fewer_scores(folder: Path) -> None:
     forged(folder, lambda table: table[table["query"] > 0])
 
@@ -253,6 +275,10 @@ TAMPERED: dict[Callable[[Path], None], str] = {
     changed_scores: "is not the file that was written with its record",
     forged_scores: "other predictions than the record",
     scores_that_are_nan: "(NaN)",
+    labels_that_are_text: "has a column of another type",
+    scores_without_labels: "lacks the column label",
+    no_table: "cannot be read as a table",
+    labels_that_are_no_numbers: "has labels that are no numbers",
     fewer_scores: "has other rows or gold labels",
     swapped_scores: "is not the file that was written with its record",
     swapped_names: "was changed after it was written",

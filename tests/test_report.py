@@ -657,7 +657,7 @@ def test_what_is_committed_is_what_the_committed_records_say(
     runs = page.load(committed)
     drawn = [one for one, _ in figures.every(runs, lambda _: None)]
     found = dict(page.texts(committed, runs, drawn))
-    files = [committed / "README.md", *(committed / "tables").iterdir()]
+    files = [committed / "README.md", committed / "CARD.md", *(committed / "tables").iterdir()]
     there = {path.relative_to(committed).as_posix(): path.read_text() for path in files}
     assert found == there, "run: make tables"
     names = {f"{one.file}.{kind}" for one in drawn for kind in ("pdf", "png")}

@@ -4,12 +4,11 @@ Its numbers are counted in the records. The terms of models and data stand in te
 page that states them.
 """
 
+import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-
-import pandas as pd
 
 from deepthink.installation import CONF, IN_CHECKOUT, usual
 from deepthink.report.render import Grid, markdown
@@ -146,9 +145,8 @@ def _by(
 @lru_cache
 def _known() -> dict[str, tuple[str, str]]:
     """Repository → its terms, and the page that states them."""
-    table = pd.read_csv(Path(__file__).with_name("terms.csv"))
-    columns = (table[name].astype(str) for name in ("name", "terms", "link"))
-    return {name: (terms, link) for name, terms, link in zip(*columns, strict=True)}
+    with Path(__file__).with_name("terms.csv").open(encoding="utf-8", newline="") as file:
+        return {row["name"]: (row["terms"], row["link"]) for row in csv.DictReader(file)}
 
 
 def _terms(repository: str) -> str:

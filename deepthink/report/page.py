@@ -114,7 +114,8 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
     yield "tables/comparisons.csv", comparison_tables.long_form(found.compared)
     beside = sections.further_section(further.beside(runs, others), drawn)
     yield "README.md", "\n".join(_page(results, asked, built, found, beside, drawn))
-    yield card.NAME, "\n".join(card.text(results, runs))
+    if about := "\n".join(card.text(results, runs)):
+        yield card.NAME, about
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from deepthink.store.schema import Record
 from deepthink.study.points import point as scored
 
 _REDO = "put back the file that was written with the record, or run its job again with force=true"
-_COLUMNS = ["step", "split", "query", "candidate", "label", "score"]
+_NUMBERS = {"step": "iu", "query": "iu", "candidate": "iu", "label": "iu", "score": "f"}
+"""The columns beside `split`, and what NumPy calls the kinds of number that they hold."""
 
-METRICS = ("macro_f1", "log_likelihood", "calibration_error")
+_METRICS = ("macro_f1", "log_likelihood", "calibration_error")
 _TOLERANCE = 2e-6
 """Metrics have six digits, and libraries of another version may round the last one otherwise."""
 
@@ -39,8 +40,10 @@ def check(results: Path, run: Run) -> Iterator[Finding]:
         return
     if table is None:
         yield Finding(run.path, f"names a file of scores, but {place.name} is missing", _REDO)
-    elif missing := [name for name in _COLUMNS if name not in table]:
+    elif missing := [name for name in ("split", *_NUMBERS) if name not in table]:
         yield Finding(place, f"lacks the column {missing[0]}", _REDO)
+    elif any(table[name].dtype.kind not in kinds for name, kinds in _NUMBERS.items()):
+        yield Finding(place, "has a column of another type than a table of scores", _REDO)
     elif table["score"].isna().any():
         yield Finding(place, "holds scores that are no numbers (NaN)", _REDO)
     elif not run.record.open:
@@ -94,7 +97,7 @@ def _rows(part: pd.DataFrame) -> list[Array]:
 
 
 def _metrics(again: Point, point: Point) -> str:
-    for name in METRICS:
+    for name in _METRICS:
         stored, found = getattr(point, name), getattr(again, name)
         if stored is None:
             continue
