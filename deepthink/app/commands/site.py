@@ -1,8 +1,8 @@
 """Write site/index.html, the page to question: every number of a results folder in one file.
 
 Without --results, the folder is results, which holds the published study, or results/local where no
-study is published. The page needs no server and no network. No model is loaded, and the same records
-always give the same bytes.
+study is published. The page needs no server and no network. No model is loaded, and the same
+records always give the same bytes.
 """
 
 import argparse
@@ -53,4 +53,6 @@ def write(results: Path) -> None:
     for path, why in runs.broken.items():
         print(f"left out: {printable(results / path)} {why}")
     size = len(text.encode()) / 1e6
-    print(f"{results / NAME}: {size:.1f} MB in {perf_counter() - begin:.0f} s; open it in a browser")
+    print(
+        f"{results / NAME}: {size:.1f} MB in {perf_counter() - begin:.0f} s; open it in a browser"
+    )

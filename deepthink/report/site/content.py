@@ -17,7 +17,6 @@ from deepthink.report.site.sources import Source, Sources
 from deepthink.report.site.subject import SubjectContent, content
 from deepthink.report.site.variants import METRICS
 
-
 NONE = "none: scores as the model gave them"
 SHORT = {
     name: f"calibrated ({'batch, from dev' if name == 'batch_dev' else name})"

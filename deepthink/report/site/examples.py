@@ -17,8 +17,8 @@ ROWS = 24
 class Shown:
     """The first test rows of one run.
 
-    labels: the candidates' words. gold: of each row. steps: the scored t. scores: of each row, after
-    each t, of each candidate, as the model gave it.
+    labels: the candidates' words. gold: of each row. steps: the scored t. scores: of each row,
+    after each t, of each candidate, as the model gave it.
     """
 
     record: str

@@ -31,7 +31,7 @@ def baseline(variant: Variant) -> bool:
 def every(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Variant, Comparison]]:
     """Every comparison that the page shows, each in one direction."""
     for first, second in combinations(variants, 2):
-        if stated(first) and stated(second) or baseline(first) or baseline(second):
+        if (stated(first) and stated(second)) or baseline(first) or baseline(second):
             yield first, second, less(first, second)
 
 

@@ -160,9 +160,7 @@ def _curves(
     }
 
 
-def _curve(
-    of: Variant, calibration: tuple[str, Calibration | None]
-) -> list[dict[str, Any] | None]:
+def _curve(of: Variant, calibration: tuple[str, Calibration | None]) -> list[dict[str, Any] | None]:
     """Of each column the scored t, and the numbers of every metric after each; None without runs.
 
     Only t that every run of the column has are there.

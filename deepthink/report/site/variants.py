@@ -96,7 +96,9 @@ class Variant:
         of = METRICS[metric]
         values = []
         for draw in draws:
-            found = [of.of(_point(part, part.runs[part.setting.reached(draw)][0])) for part in parts]
+            found = [
+                of.of(_point(part, part.runs[part.setting.reached(draw)][0])) for part in parts
+            ]
             known = [value for value in found if value is not None]
             if len(known) < len(found):
                 return None
