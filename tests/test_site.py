@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from made_records import jobs, put
 from made_scores import ROWS, put_scored
 
 from deepthink.app.commands import site as command
+from deepthink.config.overrides import requested
 from deepthink.errors import UserError
 from deepthink.installation import CONF
 from deepthink.report import page, render, tables
@@ -27,6 +29,7 @@ from deepthink.report.site import content, html
 from deepthink.report.site.content import Content
 from deepthink.report.site.methods import slug
 from deepthink.report.words import number
+from deepthink.store.identity import identity
 
 pytestmark = pytest.mark.slow
 
@@ -156,6 +159,23 @@ def test_a_difference_is_that_of_the_same_rows_and_draws(results: Path, built: C
         assert (won, lost) == ((draws > 1e-9).sum(), (draws < -1e-9).sum())
         assert count == 10
         assert 0 <= p <= 1
+
+
+def test_jobs_of_no_shown_experiment_have_the_command_of_their_own(tmp_path: Path) -> None:
+    """A T = 5 run fills the row at t = 5, though its experiment has T = 15."""
+    words = ("task=sst2", "method=deepthink", "model=smollm2-135m", *SMALL)
+    (config,) = jobs(*words, "data_root=/secret/place", "method.iterations=5")
+    for seed in (0, 3):
+        put_scored(tmp_path, replace(config, seed=seed), (1, 5))
+    (subject,) = (made := content.build(Runs.load(tmp_path), lambda _: None)).subjects
+    thinking = subject.variants["thinking-the-paper-s-setting|t-5|none"]
+    source = made.sources[thinking["source"][0]]
+    assert len(source.records) == 2
+    assert "data_root" not in source.command
+    sweep = source.command.removeprefix("python run.py -m ").removesuffix(" seed=0,3")
+    assert sweep != source.command
+    (job,) = requested(shlex.split(sweep)).jobs
+    assert identity(job, "float32", "data") == identity(config, "float32", "data")
 
 
 # in a browser
@@ -355,7 +375,7 @@ def test_differences_are_those_of_the_chosen_method(shown: Page, built: Content)
 
 def test_methods_that_lack_draws_or_runs_say_so(shown: Page) -> None:
     row = shown.find('tr[data-method="query-twice"]')
-    assert row.find_element("css selector", ".n").text == "5 of 10"
+    assert row.find_element("css selector", ".how").text == "reads once; 5 of 10 draws"
     assert "partial" in row.find_element("css selector", "td.cell").get_attribute("class")
     summary = shown.find("#missing summary")
     assert "have not been run" in summary.text
@@ -385,7 +405,7 @@ def test_the_address_brings_back_what_was_seen(shown: Page, built: Content) -> N
     shown.choose("column", "trec")
     shown.find('input[name="five-orders-averaged"]').click()
     shown.choose("first", "five-orders-averaged|t-1|none")
-    shown.choose("run", "vanilla|trec")
+    shown.choose("run", "query-twice|trec")
     shown.find('[data-row="3"]').click()
     address, seen = shown.driver.current_url, shown.find("body").text
     shown.driver.get("about:blank")

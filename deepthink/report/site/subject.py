@@ -10,7 +10,7 @@ import numpy as np
 
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Subject
-from deepthink.report.readings import Calibration, at
+from deepthink.report.readings import VANILLA, Calibration, at
 from deepthink.report.rivals import ANSWERS, Entry, standings
 from deepthink.report.site import examples, head, pairs
 from deepthink.report.site.examples import Shown
@@ -61,7 +61,7 @@ def content(
     tasks = tuple(
         task for at_, task in enumerate(TASKS) if any(each.parts[at_].runs for each in raw)
     )
-    run = {each.method.key for each in raw if each.there}
+    run = {method.key for method in methods if _was_run(subject, tasks, method)}
     found = [
         each
         for method in methods
@@ -91,6 +91,14 @@ def content(
             (each.method.label, commands(each.parts)) for each in raw if each.method.key not in run
         ],
     )  # fmt: skip
+
+
+def _was_run(subject: Subject, tasks: Sequence[str], method: Method) -> bool:
+    """Whether a method has a number after t = 1, which it shares with plain learning."""
+    readings = [r for r in method.readings.values() if r != VANILLA or not method.steps]
+    return any(
+        variant(subject, tasks, method, reading, ("none", None)).there for reading in readings
+    )
 
 
 def _chances(variants: Sequence[Variant], tasks: int) -> list[tuple[float, float]]:
@@ -129,8 +137,8 @@ def _variant(each: Variant, sources: Sources) -> dict[str, Any]:
         ],
         "t": [each.steps(column) for column in columns],
         "source": [
-            sources.add(parts) if any(part.runs for part in parts) else None
-            for parts in each.columns
+            sources.add(parts, cell.draws) if cell.draws else None
+            for parts, cell in zip(each.columns, each.cells, strict=True)
         ],
     }
 
@@ -231,6 +239,6 @@ def _examples(variants: Sequence[Variant]) -> dict[str, Shown]:
             key = f"{each.method.key}|{task}"
             if each.calibration == "none" and key not in found:
                 shown = examples.of(part)
-                if shown is not None:
+                if shown is not None and (each.method.steps or len(shown.steps) == 1):
                     found[key] = shown
     return found

@@ -42,12 +42,10 @@ function drawExample() {
   place("examples-result").replaceChildren(
     rowStrip(shown, row),
     make("p", { class: "finding", "aria-live": "polite" }, exampleFinding(shown, row)),
-    make(
-      "div",
-      { class: shown.steps.length > 1 ? "beside" : null },
-      shown.steps.length > 1 ? framed(candidatePlot(shown, row), `Probability of each candidate over t, row ${row}; the table has the values.`) : null,
-      scrolling(candidateTable(shown, row), "Probabilities of the candidates"),
-    ),
+    ...(shown.steps.length > 1
+      ? [framed(candidatePlot(shown, row), `Probability of each candidate over t, row ${row}; the table has the values.`)]
+      : []),
+    scrolling(candidateTable(shown, row), "Probabilities of the candidates"),
     make("p", { class: "small" }, `Record of seed ${shown.draw[0]}, order ${shown.draw[1]}. With the data at hand, this prints the row with its text:`),
     code(`import deepthink\nframe = deepthink.predictions("RESULTS/${shown.record}", texts=True)\nprint(frame[(frame.split == "test") & (frame["index"] == ${row})])`),
   );

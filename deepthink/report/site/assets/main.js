@@ -22,8 +22,8 @@ function fitBar() {
 function drawHead() {
   const themes = [["system", "as the system"], ["light", "light"], ["dark", "dark"]];
   place("theme").replaceChildren(chooser("Colours", "theme", themes, state.theme, (theme) => change({ theme })));
-  place("message").replaceChildren(...data.message.map((sentence) => make("p", {}, sentence)));
-  place("opening").replaceChildren(...data.opening.map((sentence) => make("p", {}, sentence)));
+  place("message").replaceChildren(...data.message.map(rich));
+  place("opening").replaceChildren(...data.opening.map(rich));
   const models = new Map(data.subjects.filter((each) => each.figures.length).toReversed().map((each) => [each.model, each]));
   const cards = [...models.values()].toReversed().map(card);
   place("headline").replaceChildren(...cards);

@@ -10,7 +10,7 @@ function drawTable() {
     make(
       "thead",
       {},
-      make("tr", { role: "row" }, make("th", { scope: "col" }, "Method"), columns().map(heading), make("th", { scope: "col", class: "n" }, "draws")),
+      make("tr", { role: "row" }, make("th", { scope: "col" }, "Method"), columns().map(heading)),
     ),
     groupsOf(shown),
     metric.key === "accuracy" ? chanceRows() : null,
@@ -36,7 +36,7 @@ function groupsOf(shown) {
       "tbody",
       {},
       names.length > 1
-        ? make("tr", { class: "group" }, make("th", { colspan: columns().length + 2, scope: "colgroup" }, data.groups[name]))
+        ? make("tr", { class: "group" }, make("th", { colspan: columns().length + 1, scope: "colgroup" }, data.groups[name]))
         : null,
       shown.filter((method) => method.group === name).map(methodRow),
     ),
@@ -51,9 +51,8 @@ function methodRow(method) {
   return make(
     "tr",
     { role: "row", "data-method": method.key, class: key === state.less ? "baseline" : null },
-    make("th", { scope: "row" }, method.label, make("span", { class: "how" }, reading ?? "no fixed t")),
+    make("th", { scope: "row" }, method.label, make("span", { class: "how" }, `${reading ?? "no fixed t"}${drawsOf(counts)}`)),
     columns().map((column, at) => cellOf(method, key, column, at, less?.[at])),
-    make("td", { class: "n" }, drawsOf(counts)),
   );
 }
 
@@ -76,14 +75,15 @@ function cellOf(method, key, column, at, difference) {
   );
 }
 
-// "10", "7 of 10" or "0–10 of 10".
+// "; 10 draws", "; 7 of 10 draws" or "; 0–10 of 10 draws".
 function drawsOf(counts) {
-  if (!counts.length) return "–";
+  if (!counts.length) return "";
   const seeds = counts.map(([seeds]) => seeds);
   const wanted = Math.max(...counts.map(([, wanted]) => wanted));
   const [low, high] = [Math.min(...seeds), Math.max(...seeds)];
   const text = low === high ? `${low}` : `${low}–${high}`;
-  return low === wanted ? text : `${text} of ${wanted}`;
+  if (low !== wanted) return `; ${text} of ${wanted} draws`;
+  return wanted === 1 ? "; 1 draw" : `; ${text} draws`;
 }
 
 function chanceRows() {
@@ -98,7 +98,6 @@ function chanceRows() {
         { role: "row" },
         make("th", { scope: "row" }, name),
         columns().map((column, at) => make("td", { class: column === "mean" ? "mean" : null }, number(chance[at][which], 1))),
-        make("td", { class: "n" }, ""),
       ),
     ),
   );
