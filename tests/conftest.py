@@ -33,6 +33,7 @@ from deepthink.study import reuse
 
 transformers_logging.disable_progress_bar()  # of what tests save, which is no job's output
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+WHOLE = SHARED.with_name("data-full")
 WORDS = (
     "Review Sentiment negative positive the kettle sings and leaks a fine dull day Type Question"
 )
@@ -56,6 +57,21 @@ def mirror() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no dataset mirror at {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def whole_mirror(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, where SST2 and AG News are whole."""
+    if not WHOLE.is_dir():
+        pytest.skip(f"no whole data sets at {WHOLE}")
+    root = tmp_path_factory.mktemp("data")
+    for source in (mirror, WHOLE):
+        for repository in (p for p in source.glob("*/*") if p.is_dir()):
+            place = root / repository.relative_to(source)
+            place.parent.mkdir(exist_ok=True)
+            place.unlink(missing_ok=True)
+            place.symlink_to(repository)
+    return root
 
 
 def byte_level_tokenizer() -> PreTrainedTokenizerFast:

@@ -94,7 +94,7 @@ def test_clearing_leaves_results_and_what_other_programs_use(
     assert run.exists()
     assert capsys.readouterr().out.splitlines() == [
         "300.0 kB freed (signals)",
-        "2.0 MB freed (converted weights, signals, downloads)",
+        "2.0 MB freed (converted weights, signals, experiments, downloads)",
     ]
 
 

@@ -20,7 +20,7 @@ from deepthink.app import closing_view, sharing
 from deepthink.app.journals import Tally, add
 from deepthink.app.sweep import taken_apart
 from deepthink.installation import CONF
-from deepthink.report import axes
+from deepthink.report import axes, experiments
 from deepthink.report.closing import Block, Closing, Line, build
 from deepthink.report.groups import COLUMNS, Cell
 from deepthink.report.runs import Run
@@ -29,6 +29,7 @@ from deepthink.store.open_points import OpenPoint
 from deepthink.store.schema import Record
 
 ROOT = CONF.parent
+STUDY = ROOT / experiments.EARLIER
 
 
 def run_of(record: Record, label: str, name: str = "record.json") -> Run:
@@ -146,13 +147,13 @@ def test_a_draw_alone_has_the_interval_of_wilson() -> None:
 
 @cache
 def published() -> dict[str, Run]:
-    """The records of the study, by their id."""
-    found = records.load_all(ROOT / "results").records
+    """The records of the study of ten draws by every rule, by their id."""
+    found = records.load_all(STUDY).records
     return {path.stem.rpartition("-")[2]: Run(path, record) for path, record in found}
 
 
 def rows_of(table: str, **wanted: str) -> list[dict[str, str]]:
-    with (ROOT / "results" / "tables" / f"{table}.csv").open(encoding="utf-8") as file:
+    with (STUDY / "tables" / f"{table}.csv").open(encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if wanted.items() <= row.items()]
 
 

@@ -18,6 +18,7 @@ from deepthink.config.job import Config
 from deepthink.config.overrides import compose, requested
 from deepthink.errors import UserError
 from deepthink.installation import CONF
+from deepthink.report import experiments
 from deepthink.settings import scored_steps
 from deepthink.store import curves, records
 from deepthink.store import identity as identities
@@ -272,7 +273,8 @@ def test_a_record_comes_back(stored: tuple[Path, Record], tmp_path: Path) -> Non
 
 
 def published() -> list[Path]:
-    return sorted((CONF.parent / "results" / "records").rglob("*.json"))
+    studies = (experiments.PUBLISHED, experiments.EARLIER)
+    return sorted(p for s in studies for p in (CONF.parent / s / "records").rglob("*.json"))
 
 
 def test_every_published_record_is_read_and_written_again_as_the_same_bytes() -> None:

@@ -647,11 +647,11 @@ def test_the_same_records_give_the_same_bytes(written: Path, tmp_path: Path) -> 
         assert path.read_bytes() == (written / path.relative_to(tmp_path)).read_bytes()
 
 
+@pytest.mark.parametrize("committed", [experiments.PUBLISHED, experiments.EARLIER], ids=str)
 def test_what_is_committed_is_what_the_committed_records_say(
-    monkeypatch: pytest.MonkeyPatch,
+    committed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(CONF.parent)
-    committed = experiments.PUBLISHED
     runs = page.load(committed)
     drawn = [one for one, _ in figures.every(runs, lambda _: None)]
     found = dict(page.texts(committed, runs, drawn))

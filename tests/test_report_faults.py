@@ -180,8 +180,8 @@ def test_a_users_runs_are_ignored_and_the_published_study_is_not() -> None:
 
 @pytest.fixture(scope="module")
 def study() -> Runs:
-    """The runs of the committed study that its page is about."""
-    return page.load(CONF.parent / experiments.PUBLISHED)
+    """The runs of the committed study of every rule that its page is about."""
+    return page.load(CONF.parent / experiments.EARLIER)
 
 
 def odd(run: Run, **identity: dict[str, str]) -> Run:

@@ -9,9 +9,11 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from deepthink import hub
+from deepthink.report import composed
 
 _WEIGHTS, _SIGNALS, _DOWNLOADS = "converted weights", "signals", "downloads"
-OURS = (_WEIGHTS, _SIGNALS, _DOWNLOADS)
+_EXPERIMENTS = "experiments"
+OURS = (_WEIGHTS, _SIGNALS, _EXPERIMENTS, _DOWNLOADS)
 """The caches of this package, which may be cleared: everything in them is made or fetched again."""
 
 
@@ -56,6 +58,7 @@ def every() -> list[Cache]:
     holds = (
         "GGUF files as transformers reads them",
         "what models said of pools: hidden states and scores",
+        "experiments as Hydra composed them",
         "files of tasks from GitHub",
     )
     mine = [
@@ -102,6 +105,8 @@ def _kind(path: Path) -> str:
     """What a file or folder in this package's cache is."""
     if path.name == "signals":
         return _SIGNALS
+    if path.name == composed.FOLDER:
+        return _EXPERIMENTS
     converted = (path / "CHECKSUM").is_file() or path.name.startswith("converting")
     return _WEIGHTS if converted or not path.is_dir() else _DOWNLOADS
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from deepthink.report import comparisons
+from deepthink.report import comparisons, options
 from deepthink.report.comparisons import Comparison
 from deepthink.report.layouts import STEP_SIZES, TASKS
 from deepthink.report.measurements import Subject, subjects
-from deepthink.report.readings import LAST, READINGS, Reading
+from deepthink.report.readings import FIVE, LAST, READINGS, VANILLA, Reading
 from deepthink.report.render import Grid
 from deepthink.report.render import markdown as as_markdown
 from deepthink.report.runs import Runs
@@ -35,7 +35,7 @@ class ComparisonRow:
 
 
 def every(runs: Runs) -> Iterator[ComparisonRow]:
-    """Thinking against its rivals, then aligned against continued positions at each η.
+    """Thinking against its rivals, aligned against continued positions at each η, the options.
 
     Rows of other data or another model are left out if they have no number.
     """
@@ -52,6 +52,11 @@ def _every(runs: Runs) -> Iterator[ComparisonRow]:
             for reading in (LAST, *READINGS):
                 for comparison in comparisons.positions(subject, size, reading):
                     yield ComparisonRow(subject, f"positions, η = {size}", reading, comparison)
+    of_options = (s for name in options.EXPERIMENTS for s in subjects(runs, name))
+    for subject in dict.fromkeys(of_options):
+        for reading in (VANILLA, FIVE):
+            for comparison in options.every(subject, reading):
+                yield ComparisonRow(subject, options.QUESTION, reading, comparison)
 
 
 def markdown(rows: Sequence[ComparisonRow], subject: Subject) -> Iterator[str]:

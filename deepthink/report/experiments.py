@@ -18,12 +18,15 @@ from deepthink.config.models import named_model
 from deepthink.config.overrides import axes, compose, requested, values
 from deepthink.config.tasks import SuiteSpec, TaskSpec
 from deepthink.installation import CONF, usual
+from deepthink.report import composed
 from deepthink.report.runs import Draw, Family, Run, Runs, Scale
 from deepthink.store.identity import identity
 from deepthink.tasks import own
 
 PUBLISHED = Path("results")
 """The folder of the committed study. A user's own runs lie in `own_results()`."""
+EARLIER = PUBLISHED / "small-pools"
+"""The folder of the committed study before this one: parts of two data sets, without scores."""
 
 DRAWS = ("seed", "order")
 SIZES = ("test_size", "dev_size", "pool_size")
@@ -70,6 +73,11 @@ def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
 
     overrides: words as on the command line, which replace values and axes of the experiment.
     """
+    return composed.kept(experiment, overrides, lambda: _composed(experiment, overrides))
+
+
+def _composed(experiment: str, overrides: Sequence[str]) -> tuple[Setting, ...]:
+    """As `settings`, with Hydra, each setting with its families."""
     swept = dict(axes(experiment))
     fixed = [f"experiment={experiment}"]
     for override in search.settled(overrides):
@@ -83,7 +91,7 @@ def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
         (int(seed), int(order))
         for seed, order in product(*(swept.pop(name, ["0"]) for name in DRAWS))
     )
-    composed = []
+    found = []
     for combination in product(*swept.values()):
         chosen = dict(zip(swept, combination, strict=True))
         words = [f"{key}={value}" for key, value in chosen.items()]
@@ -91,8 +99,10 @@ def settings(experiment: str, *overrides: str) -> tuple[Setting, ...]:
         configs = tuple(replace(job, task=own.resolved(job.task)) for job in jobs)
         asked = Setting(experiment, chosen, configs, draws)
         reached = dict.fromkeys(map(asked.reached, draws))
-        composed.append(replace(asked, draws=tuple(reached)))
-    return tuple(composed)
+        setting = replace(asked, draws=tuple(reached))
+        assert setting.families  # computed here, so that it is kept
+        found.append(setting)
+    return tuple(found)
 
 
 def setting(experiment: str, **axes: str) -> Setting:

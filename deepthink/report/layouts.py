@@ -187,6 +187,27 @@ LAYOUTS = (
         in_paper=False,
     ),
     Layout(
+        "flipped",
+        "Flipped labels: does a model learn labels that it is shown wrong?",
+        TASKS,
+        {
+            f"{labels} labels, {name}": _readings(
+                {"demonstrations.labels": labels, "method": method}
+            )
+            for name, method in (("the paper's setting", "deepthink_curve"), ("aligned", "aligned"))
+            for labels in ("gold", "flipped")
+        },
+        ("The accuracy is that against the gold labels, whatever the demonstrations show.",),
+        in_paper=False,
+    ),
+    Layout(
+        "seam",
+        "The seam: demonstrations and query tokenised apart, or as one text",
+        TASKS,
+        {f"{seam}": _readings({"prompt.seam": seam}) for seam in ("apart", "joint")},
+        in_paper=False,
+    ),
+    Layout(
         "rivals",
         "Rivals: what else a frozen model can do with demonstrations",
         TASKS,

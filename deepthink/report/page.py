@@ -18,6 +18,7 @@ from deepthink.report import (
     further_tables,
     layouts,
     open_tables,
+    options,
     paper,
     prose,
     regrets,
@@ -149,6 +150,7 @@ def _page(
     yield from _rivals(found, drawn)
     yield from _positions(compared, drawn)
     yield from _stopping(asked, drawn)
+    yield from _options(compared)
     yield from _tables(results, asked, built)
     yield from others
     yield "## Figures\n"
@@ -227,7 +229,7 @@ def _rivals(found: Sequence[Standings], drawn: Sequence[Drawn]) -> Iterator[str]
 
 def _positions(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Iterator[str]:
     """Aligned against continued positions: the results in words, the figure and the tables."""
-    rows = [row for row in compared if row.question != comparison_tables.THINKING and row.measured]
+    rows = [row for row in compared if row.question.startswith("positions") and row.measured]
     if not rows:
         return
     yield "## Aligned or continued positions\n"
@@ -237,6 +239,19 @@ def _positions(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Ite
         if text := sentences.on_positions(subject):
             yield text + "\n"
         yield from _images("positions", drawn, subject)
+        yield from comparison_tables.markdown(rows, subject)
+
+
+def _options(compared: Sequence[ComparisonRow]) -> Iterator[str]:
+    """What flipped labels, a joint seam and momentum change."""
+    rows = [row for row in compared if row.question == options.QUESTION and row.measured]
+    if not rows:
+        return
+    yield "## Three options\n"
+    yield prose.OPTIONS
+    for subject in dict.fromkeys(row.subject for row in rows):
+        yield f"### {subject}\n"
+        yield "\n".join(f"- {sentence}" for sentence in options.sentences(subject)) + "\n"
         yield from comparison_tables.markdown(rows, subject)
 
 

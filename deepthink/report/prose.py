@@ -88,6 +88,13 @@ RIVALS = (
     'any of them is significantly ahead of it (95 %, Holm over all of them), else "undecided".\n'
 )
 
+OPTIONS = (
+    "Flipped demonstrations show each label's next one. If a model learns the mapping that it is "
+    "shown, its accuracy against the gold labels falls, and more of its answers are the labels "
+    "that were shown. A joint seam tokenises demonstrations and query as one text. Momentum is 0.9 "
+    "in the authors' program and is not in Eq. 4.\n"
+)
+
 STOPPING = (
     "Rules that choose t against the best t on test. In the figure, the area of a mark is the part "
     "of the draws in which a rule chose this t. {note}\n"

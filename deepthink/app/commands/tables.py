@@ -1,8 +1,8 @@
 """Regenerate tables, figures and README.md of a results folder from the records in it.
 
-Without --results, the folders are results, which holds the published study, and results/local if it
-has runs. No model is loaded and no network is used. The same records always give
-the same bytes.
+Without --results, the folders are results, which holds the published study, results/small-pools,
+which holds the one before it, and results/local if it has runs. No model is loaded and no network
+is used. The same records always give the same bytes.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def folders(named: Path | None) -> list[Path]:
-    """The folders to redraw: the one that was named, else the published study's and the user's.
+    """The folders to redraw: the one that was named, else the published studies' and the user's.
 
     The user's is left out if it has no runs, unless no study is published.
 
@@ -55,7 +55,8 @@ def folders(named: Path | None) -> list[Path]:
                 "--results names another folder"
             )
         return [local]
-    return [published, local] if page.load(local).all else [published]
+    studies = [folder for folder in (published, experiments.EARLIER) if _has_records(folder)]
+    return [*studies, local] if page.load(local).all else studies
 
 
 def _has_records(folder: Path) -> bool:
