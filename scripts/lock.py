@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("bleu", "docs", "gemma", "lm-eval", "ray")
+EXTRAS = ("bleu", "browser", "docs", "gemma", "lm-eval", "ray")
 LOCKS = {name: ROOT / "requirements" / f"{name}.lock" for name in ("base", "cuda", *EXTRAS)}
 
 # A program in an environment of its own, since it needs a newer Python and other versions of our

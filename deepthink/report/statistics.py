@@ -27,7 +27,7 @@ Two methods may each choose their own demonstrations. Seed 3 of one then has not
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import nan, sqrt
 
 import numpy as np
 from scipy import stats
@@ -131,6 +131,24 @@ def average_accuracy(
     joined = _joined(corrects, _normed(corrects, weights))
     estimate = _estimated(joined, [joined], level, corrects)
     return replace(estimate, low=max(0.0, estimate.low), high=min(1.0, estimate.high), p=None)
+
+
+def over_draws(values: Sequence[float], level: float = LEVEL) -> Estimate:
+    """The mean of one number for each draw, with Student's interval over draws alone.
+
+    It says what other demonstrations would give on the same examples. With one draw there is no
+    interval, and its ends are NaN.
+
+    >>> estimate = over_draws([1.0, 2.0, 3.0])
+    >>> f"{estimate.mean:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    '2.00 [-0.48, 4.48]'
+    """
+    mean, count = float(np.mean(values)), len(values)
+    if count == 1:
+        return Estimate(mean, nan, nan, 1, 0)
+    error = float(np.std(values, ddof=1)) / sqrt(count)
+    reach = error * float(stats.t.ppf((1 + level) / 2, count - 1))
+    return Estimate(mean, mean - reach, mean + reach, count, 0)
 
 
 def _normed(tasks: Sequence[Array], weights: Sequence[float] | None) -> Array:

@@ -5,7 +5,10 @@ from importlib import import_module
 
 from deepthink.app import streams
 
-NAMES = ("tables", "plan", "prefetch", "show", "compare", "check", "export", "caches", "failures")
+NAMES = (
+    *("tables", "site", "plan", "prefetch", "show", "compare", "check", "export", "caches"),
+    "failures",
+)
 
 
 def run(name: str, words: Sequence[str]) -> None:
