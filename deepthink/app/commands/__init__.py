@@ -5,7 +5,7 @@ from importlib import import_module
 
 from deepthink.app import streams
 
-NAMES = ("tables", "plan", "prefetch", "show", "compare", "caches", "failures")
+NAMES = ("paper", "tables", "plan", "prefetch", "show", "compare", "caches", "failures")
 
 
 def run(name: str, words: Sequence[str]) -> None:
