@@ -447,7 +447,7 @@ def test_a_plan_is_of_the_folder_that_is_asked_for(
 @pytest.mark.parametrize(
     ("word", "hint"),
     [
-        ("results=one,two", "names 2 folders: a plan is of one"),
+        ("results=one,two", "names 2 folders: one command has one"),
         ("experiment=table2", "a plan is of one experiment, table1 here"),
     ],
 )

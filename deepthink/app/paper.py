@@ -5,6 +5,7 @@ command continues. Without launcher= this process does them all.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from deepthink.app import plan_view, streams
 from deepthink.app.cli import Session
@@ -31,7 +32,7 @@ class Paper(Session):
 
     def __init__(self, words: Sequence[str]) -> None:
         super().__init__([programme.NAME, *words])
-        self._results = planned.folder_of(words)
+        self._results = Path()
 
     def _do(self) -> None:
         _, *words = self._words
@@ -40,6 +41,7 @@ class Paper(Session):
             raise UserError(f"{flags[0]}: {called()} paper takes words such as model=gpt2-xl alone")
         sharing = Sharing.of(words) or Sharing.of(["launcher=basic", *words])
         assert sharing is not None
+        self._results = planned.folder_of(words)
         chosen = programme.programme(sharing.sweep)
         runs, others = planned.known_runs(words)
         works = plan.of_parts(runs, chosen.parts, others)

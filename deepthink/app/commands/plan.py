@@ -80,5 +80,5 @@ def folder_of(words: Sequence[str]) -> Path:
     """The folder that results= names, the user's by default; UserError if it names several."""
     named = [folder for word in words if word.startswith("results=") for folder in values(word)]
     if len(named) > 1:
-        raise UserError(f"results= names {len(named)} folders: a plan is of one")
+        raise UserError(f"results= names {len(named)} folders: one command has one")
     return Path(at_home(named[0])) if named else experiments.own_results()
