@@ -15,8 +15,8 @@ TORCH_NEEDS_CUDA := import re, sys; from importlib.metadata import requires; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run plan tables site readme docs notebooks test test-all lint format bench gpu scaling sync ray \
-	launchers stress lm-eval judge bleu gemma eee browser check-results export lock clean-cache clean
+.PHONY: help setup run plan paper rehearsal tables site readme docs notebooks test test-all lint format bench gpu \
+	scaling sync ray launchers stress lm-eval judge bleu gemma eee browser check-results export lock clean-cache clean
 
 help: ## List the targets
 	@echo 'Usage: make TARGET [PYTHON=python3] [VENV=.venv] [ARGS="..."]'
@@ -52,8 +52,14 @@ run: setup ## Think with a real 135M model (RUN="..." replaces the settings, ARG
 
 EXPERIMENT ?= table1
 
-plan: setup ## What an experiment still takes: EXPERIMENT=table1 ARGS="model=... scale=cpu"
+plan: setup ## What an experiment still takes: EXPERIMENT=table1, or paper, ARGS="model=... scale=cpu"
 	@$(BIN)/python scripts/plan.py $(EXPERIMENT) $(ARGS)
+
+paper: setup ## Every experiment of the paper that is still missing, then its tables: ARGS="model=..."
+	@$(BIN)/python run.py paper $(ARGS)
+
+rehearsal: setup ## The whole paper on tiny stand-ins of its models: scripts/rehearsal.py with ARGS
+	@$(BIN)/python scripts/rehearsal.py $(ARGS)
 
 tables: setup ## Redraw tables, figures and results/README.md from the records
 	@$(BIN)/python scripts/tables.py $(ARGS)

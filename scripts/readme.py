@@ -3,8 +3,8 @@
     make readme
 
 A passage stands between <!-- measured: NAME --> and <!-- end -->. Its figures are those of the file
-docs/measured/NAME.json, or for the passage `findings` those of the published tables under results/.
-The same files give the same text.
+docs/measured/NAME.json, or for the passages `findings` and `paper` those of the published study
+under results/. The same files give the same text.
 """
 
 import csv
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import gpu_page
+import paper_hours
 from wording import listed, seconds, table, tiny, wrapped
 
 from deepthink.files import atomically
@@ -287,10 +288,17 @@ def among(counts: Sequence[int]) -> str:
     return str(least) if least == most else f"{least}-{most}"
 
 
+PUBLISHED: dict[str, Callable[[Path], list[str]]] = {
+    "findings": findings,
+    "paper": paper_hours.parts,
+}
+"""The passages that rest on the published study."""
+
+
 def passage(name: str, measured: Path = MEASURED, results: Path = RESULTS) -> str:
     """The passage of this name: on a measurement, or on the published study."""
-    if name == "findings":
-        parts = findings(results)
+    if name in PUBLISHED:
+        parts = PUBLISHED[name](results)
     else:
         file = measured / f"{name}.json"
         if name == "gpu" and not file.exists():

@@ -23,7 +23,7 @@ from deepthink.engine.demonstrations import Demonstrations
 from deepthink.engine.thinking import refined
 from deepthink.installation import CONF
 from deepthink.plugins import READOUTS, REFINEMENTS, RULES
-from deepthink.report import experiments
+from deepthink.report import experiments, programme
 from deepthink.selection.pool import Pool
 from deepthink.structures import Example
 from deepthink.study.calibrating import Calibration
@@ -58,7 +58,8 @@ def commands(text: str) -> list[list[str]]:
     """
     lines = re.findall(r"python (?:run|scripts/prefetch)\.py +((?:[^\s#`]+ ?)+)", text)
     for name, words in re.findall(r'make plan EXPERIMENT=(\w+)(?: ARGS="([^"]*)")?', text):
-        lines.append(f"experiment={name} {words}")
+        if name != programme.NAME:
+            lines.append(f"experiment={name} {words}")
     rows = [[w for w in shlex.split(line) if not w.startswith("-")] for line in lines]
     return [row for row in rows if all("=" in w and "<" not in w and "..." not in w for w in row)]
 
@@ -107,6 +108,16 @@ def test_documented_commands_compose(
             if not seen.issuperset(job):  # every value once, not every combination
                 requested(job)
             seen.update(job)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_documented_commands_of_the_whole_paper_choose_what_there_is(name: str) -> None:
+    text = (ROOT / name).read_text()
+    for line in re.findall(r'(?:make paper|EXPERIMENT=paper) ARGS="([^"]*)"', text):
+        words = [w for w in shlex.split(line) if not w.startswith(("launcher=", "workers="))]
+        for part in programme.programme(words).parts:
+            about = (f"experiment={part.experiment}", f"model={part.model}", *part.words)
+            requested(expand(about)[0])
 
 
 def test_the_commands_of_the_pages_are_seen() -> None:

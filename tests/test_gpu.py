@@ -14,7 +14,7 @@ import torch
 from tiny_models import tiny
 
 from deepthink.installation import CONF
-from deepthink.report import gpu_rates, plan
+from deepthink.report import device_rates, gpu_rates, plan
 from deepthink.report.runs import Runs
 
 SCRIPTS = CONF.parent / "scripts"
@@ -266,12 +266,12 @@ def test_plans_take_the_share_of_the_peak_that_was_measured(
         {774_030_080: 150 / 989, 1_414_647_808: 250 / 989, 6_738_415_616: 350 / 989}
     )
     monkeypatch.setattr(gpu_rates, "measured", lambda: found)
-    (rate,) = plan.rates(Runs([]), set())
+    (rate,) = device_rates.rates(Runs([]), set())
     work = {
-        model: plan.Work(model, "sst2", "random", 0, 1, 1.0, 1e18, True)
+        model: plan.Work("table2", model, "sst2", "random", 0, 1, 1.0, 1e18, True)
         for model in ("gpt2-large", "pythia-1.4b", "llama2-13b", "opt-125m")
     }
-    peak = plan.A100_PEAK
+    peak = device_rates.A100_PEAK
     hours = {model: rate.hours(line) for model, line in work.items()}
     assert hours == pytest.approx(
         {
@@ -289,7 +289,7 @@ def test_plans_take_the_share_of_the_peak_that_was_measured(
 
 def test_plans_without_a_measurement_say_what_they_assume(tmp_path: Path) -> None:
     assert gpu_rates.measured(tmp_path / "gpu.json") is None
-    (rate,) = plan.rates(Runs([]), set())
+    (rate,) = device_rates.rates(Runs([]), set())
     assert rate.source == "an estimate at an assumed MFU of 35 %"
     unknown = measurement("NVIDIA L4")
     for name in SHAPES:

@@ -44,9 +44,10 @@ def test_the_pages_say_what_was_measured(readme: ModuleType) -> None:
     text = "".join(texts)
     assert {*readme.PASSAGES} == NAMES | {GPU}
     assert sorted(name for _, name, _ in readme.PASSAGE.findall(text)) == sorted(
-        NAMES | {GPU, "findings"}
+        NAMES | {GPU, *readme.PUBLISHED}
     )
-    assert text.count("<!-- measured: ") == text.count("<!-- end -->") == len(NAMES) + 2
+    passages = len(NAMES) + 1 + len(readme.PUBLISHED)
+    assert text.count("<!-- measured: ") == text.count("<!-- end -->") == passages
     for text in texts:
         assert readme.written(text) == text, "run: make readme"
 

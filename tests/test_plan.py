@@ -10,7 +10,7 @@ import pytest
 from made_records import jobs, put
 
 from deepthink.installation import CONF
-from deepthink.report import plan
+from deepthink.report import device_rates, plan
 from deepthink.report.runs import Runs
 from deepthink.store.schema import Execution
 
@@ -105,18 +105,18 @@ def test_a_task_without_records_has_no_estimate(tmp_path: Path) -> None:
 
 def test_rates_are_the_records_own_and_the_a100_is_assumed_until_then(tmp_path: Path) -> None:
     runs = curves(tmp_path, range(2))
-    first, second = plan.rates(runs, {"smollm2-135m"})
+    first, second = device_rates.rates(runs, {"smollm2-135m"})
     assert (first.device, first.records) == ("cpu test", 2)
     assert first.flops == pytest.approx(15e9 + 15 * 4e9)
-    assert (second.records, second.flops) == (0, plan.A100_PEAK * plan.A100_SHARE)
-    assert plan.rates(runs, {"gpt2-large"})[0].device == "NVIDIA A100"
+    assert (second.records, second.flops) == (0, device_rates.A100_PEAK * device_rates.A100_SHARE)
+    assert device_rates.rates(runs, {"gpt2-large"})[0].device == "NVIDIA A100"
 
 
 def test_operations_that_were_not_done_do_not_make_a_device_faster(tmp_path: Path) -> None:
     (config,) = jobs(*ASKED, "seed=0")
     execution = Execution(device="cpu test", token_budget=1024, reused=4 * 10**9)
     put(tmp_path, config, dict.fromkeys(range(1, 16), 3), execution=execution)
-    (rate,) = (r for r in plan.rates(Runs.load(tmp_path), {"smollm2-135m"}) if r.records)
+    (rate,) = (r for r in device_rates.rates(Runs.load(tmp_path), {"smollm2-135m"}) if r.records)
     assert rate.flops == pytest.approx(15e9 + 14 * 4e9)
 
 

@@ -24,7 +24,16 @@ from pydantic import ValidationError
 from deepthink.config.overrides import compose, expand
 from deepthink.errors import UserError
 from deepthink.installation import CONF
-from deepthink.report import claims, experiments, figures, page, plan, tables, what_was_run
+from deepthink.report import (
+    claims,
+    device_rates,
+    experiments,
+    figures,
+    page,
+    plan,
+    tables,
+    what_was_run,
+)
 from deepthink.report.cells import Cell, fill
 from deepthink.report.layouts import LAYOUTS
 from deepthink.report.measurements import Subject, subjects
@@ -437,7 +446,7 @@ def test_a_plan_is_of_the_folder_that_is_asked_for(
 @pytest.mark.parametrize(
     ("word", "hint"),
     [
-        ("results=one,two", "names 2 folders: a plan is of one"),
+        ("results=one,two", "names 2 folders: one command has one"),
         ("experiment=table2", "a plan is of one experiment, table1 here"),
     ],
 )
@@ -452,7 +461,7 @@ def test_a_plan_is_of_one_experiment_in_one_folder(
 
 def test_what_a_plan_calls_done_is_what_was_asked(tmp_path: Path) -> None:
     runs = Runs([])
-    assert plan.rates(runs, set())[0].device == "NVIDIA A100"
+    assert device_rates.rates(runs, set())[0].device == "NVIDIA A100"
     reseal(curve(tmp_path), lambda record: record["config"].pop("pool"))
     (record,) = (record for _, record in records.load_all(tmp_path).records)
     (config,) = jobs("task=sst2", "method=deepthink_curve", *SMALL, "pool.overlap=keep")
@@ -501,7 +510,7 @@ def test_the_page_is_made_whatever_a_record_lacks(study: Runs, null: bool) -> No
     runs = Runs([Run(whole.path, parse(record))])
     assert texts(study.folder, runs)["README.md"]
     assert list(figures.every(runs, lambda _: None))
-    assert plan.rates(runs, set())
+    assert device_rates.rates(runs, set())
 
 
 @pytest.mark.parametrize(

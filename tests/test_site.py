@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_records import jobs, put
 from drawn_scores import ROWS, put_scored
+from made_records import jobs, put
 
 from deepthink.app.commands import site as command
 from deepthink.config.overrides import requested

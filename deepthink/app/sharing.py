@@ -86,6 +86,16 @@ def share(sharing: Sharing, tell: Callable[[str], object]) -> Tally:
             workers go on.
     """
     expanded = overrides.expand(sharing.sweep)
+    return share_jobs(sharing, expanded, overrides.group(sharing.sweep), tell)
+
+
+def share_jobs(
+    sharing: Sharing, expanded: Sequence[Words], group: str, tell: Callable[[str], object]
+) -> Tally:
+    """As `share`, of jobs that are no combination of values.
+
+    expanded: the words of each job, of a suite as a whole. group: the name of their runs in W&B.
+    """
     engine = [f"launcher={sharing.launcher}", *sharing.engine]
     composed = overrides.composed([*expanded[0], *engine])
     request = parse(composed)
@@ -103,7 +113,7 @@ def share(sharing: Sharing, tell: Callable[[str], object]) -> Tally:
         workers=min(wanted, len(jobs)),
         local=sharing.launcher == "local",
         gpus=os.environ.get(worker.GPUS),
-        group=overrides.group(sharing.sweep),
+        group=group,
         cwd=str(Path.cwd()),
     )
     folder = sweep.write(results)

@@ -7,35 +7,31 @@ where it has records), operations per token, and operations per second of the ma
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import mean
 
 from deepthink.config.job import Config
 from deepthink.config.overrides import axes, values
 from deepthink.installation import called
-from deepthink.report import experiments, gpu_rates
+from deepthink.report import experiments
 from deepthink.report.experiments import Setting
-from deepthink.report.gpu_rates import Utilisation
+from deepthink.report.programme import Part
 from deepthink.report.runs import Draw, Run, Runs
 from deepthink.store.chosen import Stage
 from deepthink.store.identity import answered, asked
 
-A100_PEAK = 312e12
-"""bf16 operations per second of an A100's matrix units."""
-A100_SHARE = 0.35
-"""Of that, what is assumed until a record was made on one, or `make gpu` has measured a share."""
-
 
 @dataclass(frozen=True)
 class Work:
-    """The jobs of one model, task and method.
+    """The jobs of one experiment, model, task and method.
 
     tokens, flops: of the missing jobs; None where no record of the task says how long its texts
         are.
     known: whether all that the selector reads is counted, not the pool's signals alone.
-    commands: one for each missing job, or for each draw of which a suite lacks members.
+    jobs: the words of each job, of a suite as a whole, and whether any of it is missing.
     """
 
+    experiment: str
     model: str
     task: str
     method: str
@@ -44,7 +40,13 @@ class Work:
     tokens: float | None
     flops: float | None
     known: bool
-    commands: tuple[str, ...] = ()
+    jobs: Mapping[tuple[str, ...], bool] = field(default_factory=dict)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """One for each missing job, or for each draw of which a suite lacks members."""
+        called_as = shlex.split(called())
+        return tuple(shlex.join([*called_as, *words]) for words, left in self.jobs.items() if left)
 
 
 def work(
@@ -59,20 +61,23 @@ def work(
         (values(o) for o in overrides if o.startswith("model=")),
         axes(experiment)["model"],
     )
-    others = [o for o in overrides if not o.startswith("model=")]
+    others = tuple(o for o in overrides if not o.startswith("model="))
+    return of_parts(runs, [Part(experiment, model, others) for model in models], more)
+
+
+def of_parts(runs: Runs, parts: Sequence[Part], more: Sequence[Run] = ()) -> list[Work]:
+    """As `work`, of several experiments. A job that several of them have counts in the first."""
     finished: dict[str, set[str]] = {}
     for run in (*runs.all, *runs.open):
         request = answered(run.record.identity, run.record.config)
         finished.setdefault(request, set()).add(run.scale.dtype)
     known = [*runs.all, *runs.open, *more]
+    signals: set[tuple[str, str]] = set()
+    counted: set[str] = set()
     found = []
-    for model in models:
-        signals: set[str] = set()
-        swept = axes(experiment)
-        fixed = [o for o in others if o.partition("=")[0] not in (*swept, *experiments.DRAWS)]
-        words = [*shlex.split(called()), f"experiment={experiment}", f"model={model}", *fixed]
-        for setting in experiments.settings(experiment, f"model={model}", *others):
-            found.append(_work(known, finished, setting, signals, words))
+    for part in parts:
+        for setting in experiments.settings(part.experiment, f"model={part.model}", *part.words):
+            found.append(_work(known, finished, setting, signals, counted, part))
     return found
 
 
@@ -80,21 +85,26 @@ def _work(
     runs: Sequence[Run],
     finished: Mapping[str, set[str]],
     setting: Setting,
-    signals: set[str],
-    words: list[str],
+    signals: set[tuple[str, str]],
+    counted: set[str],
+    part: Part,
 ) -> Work:
     first = setting.configs[0]
     done = missing = 0
-    draws: dict[Draw, None] = {}
+    draws: dict[Draw, bool] = {}
     tokens: float | None = 0.0
     flops: float | None = 0.0
     known = True
     for config in setting.configs:
-        jobs = [replace(config, seed=seed, order=order) for seed, order in setting.draws]
-        left = [job for job in jobs if not _done(job, finished)]
+        every = (replace(config, seed=seed, order=order) for seed, order in setting.draws)
+        jobs = {request: job for job in every if (request := asked(job)) not in counted}
+        counted.update(jobs)
+        left = [job for job in jobs.values() if not _done(job, finished)]
         done += len(jobs) - len(left)
         missing += len(left)
-        draws.update(dict.fromkeys((job.seed, job.order) for job in left))
+        asks = {(job.seed, job.order): False for job in jobs.values()}
+        asks |= {(job.seed, job.order): True for job in left}
+        draws.update({draw: draws.get(draw, False) or new for draw, new in asks.items()})
         if left:
             estimate = _estimate(runs, config, len(left), signals)
             if estimate is None or tokens is None or flops is None:
@@ -103,6 +113,7 @@ def _work(
                 tokens, flops = tokens + estimate[0], flops + estimate[1]
                 known &= estimate[2]
     return Work(
+        part.experiment,
         first.model.name,
         first.task.name.partition("/")[0],
         ", ".join(value for key, value in setting.axes.items() if key != "task") or first.label,
@@ -111,17 +122,19 @@ def _work(
         tokens,
         flops,
         known,
-        tuple(
-            shlex.join(
-                [
-                    *words,
-                    *(f"{key}={value}" for key, value in setting.axes.items()),
-                    f"seed={seed}",
-                    f"order={order}",
-                ]
-            )
-            for seed, order in draws
-        ),
+        {_words(part, setting, draw): left for draw, left in draws.items()},
+    )
+
+
+def _words(part: Part, setting: Setting, draw: Draw) -> tuple[str, ...]:
+    """The words of the job of one draw, of a suite as a whole."""
+    own = (*setting.axes, *experiments.DRAWS)
+    return (
+        f"experiment={part.experiment}",
+        f"model={part.model}",
+        *(word for word in part.words if word.partition("=")[0] not in own),
+        *(f"{key}={value}" for key, value in setting.axes.items()),
+        *(f"{key}={number}" for key, number in zip(experiments.DRAWS, draw, strict=True)),
     )
 
 
@@ -132,7 +145,7 @@ def _done(config: Config, finished: Mapping[str, set[str]]) -> bool:
 
 
 def _estimate(
-    runs: Sequence[Run], config: Config, jobs: int, signals: set[str]
+    runs: Sequence[Run], config: Config, jobs: int, signals: set[tuple[str, str]]
 ) -> tuple[float, float, bool] | None:
     """Tokens and operations of so many jobs, and whether the selection is counted in full."""
     alike = _alike(runs, config)
@@ -203,7 +216,7 @@ def _per_token(run: Run) -> float:
 
 
 def _selection(
-    runs: Sequence[Run], config: Config, per_query: float, signals: set[str]
+    runs: Sequence[Run], config: Config, per_query: float, signals: set[tuple[str, str]]
 ) -> tuple[tuple[float, float], bool]:
     """Tokens of selection, per job and once for all jobs, and whether that is all of them."""
     name = config.method.selector["name"]
@@ -220,78 +233,13 @@ def _selection(
     if tried and any(stage.name != "zero-shot signals" for stage in _stages(tried[:1])):
         return (mean(sum(s.tokens for s in _stages([run])) for run in tried), 0.0), True
     known = name not in ("lens", "best_random")
-    if config.task.name in signals:
+    read = (config.model.name, config.task.name)
+    if read in signals:
         return (0.0, 0.0), known
-    signals.add(config.task.name)
+    signals.add(read)
     pool = min(config.pool_size or config.task.rows["pool"], config.task.rows["pool"])
     return (0.0, pool * per_query), known
 
 
 def _stages(runs: Iterable[Run]) -> list[Stage]:
     return [stage for run in runs for stage in run.record.selection.stages]
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Operations per second of a device, from so many records; 0 records: it is estimated.
-
-    flops: of the mean model. utilisation: what an estimate rests on; None: an assumed share.
-    """
-
-    device: str
-    flops: float
-    records: int
-    utilisation: Utilisation | None = None
-
-    def hours(self, work: Work) -> float | None:
-        """Hours that the missing jobs take; None where their operations are not known."""
-        if work.flops is None:
-            return None
-        if self.utilisation is None:
-            return work.flops / self.flops / 3600
-        share = self.utilisation.near(experiments.parameters(work.model))
-        return work.flops / (A100_PEAK * share) / 3600
-
-    @property
-    def source(self) -> str:
-        """In words, what the rate rests on."""
-        if self.records:
-            return f"{self.records} records"
-        if self.utilisation is None:
-            return f"an estimate at an assumed MFU of {A100_SHARE:.0%}".replace("%", " %")
-        low, high = (100 * f(self.utilisation.shares.values()) for f in (min, max))
-        return (
-            f"an estimate at the MFU that `make gpu` measured on {self.utilisation.gpu}, "
-            f"{low:.0f} to {high:.0f} % by the model"
-        )
-
-
-def rates(runs: Runs, models: set[str], more: Sequence[Run] = ()) -> list[Rate]:
-    """The rate of an A100, estimated if no record was made on one, and of devices with records.
-
-    The device with most records of these models comes first.
-    """
-    made: dict[str, list[Run]] = {}
-    for run in (*runs.all, *more):
-        if run.record.seconds.think + run.record.seconds.score > 0:
-            made.setdefault(run.record.execution.device, []).append(run)
-    found = [_rate(device, those) for device, those in sorted(made.items())]
-    if not any("A100" in rate.device for rate in found):
-        found.insert(0, _estimated(gpu_rates.measured()))
-    of_models = {d: sum(run.model in models for run in those) for d, those in made.items()}
-    return sorted(found, key=lambda rate: -of_models.get(rate.device, 0))
-
-
-def _estimated(utilisation: Utilisation | None) -> Rate:
-    share = A100_SHARE if utilisation is None else utilisation.near(None)
-    return Rate("NVIDIA A100", A100_PEAK * share, 0, utilisation)
-
-
-def _rate(device: str, made: Sequence[Run]) -> Rate:
-    total = clock = 0.0
-    for run in made:
-        seconds, flops = run.record.seconds, run.record.flops
-        total += sum(flops.thinking) + flops.scoring * len(run.steps)
-        total -= run.record.execution.reused
-        clock += seconds.think + seconds.score
-    return Rate(device, total / clock, len(made))

@@ -6,8 +6,8 @@ from importlib import import_module
 from deepthink.app import streams
 
 NAMES = (
-    *("tables", "site", "plan", "prefetch", "show", "compare", "check", "export", "caches"),
-    "failures",
+    *("paper", "tables", "site", "plan", "prefetch", "show", "compare", "check", "export"),
+    *("caches", "failures"),
 )
 
 

@@ -37,7 +37,7 @@ def main(words: Sequence[str]) -> None:
         _clear(results)
         return
     for failure in (found := failures.every(results)):
-        _tell(failure)
+        tell(failure)
     for path in (aside := failures.set_aside(results)):
         streams.tell(f"set aside: {printable(path)} (its job was done again, or will be)")
     if not found and not aside:
@@ -49,7 +49,7 @@ def main(words: Sequence[str]) -> None:
     )
 
 
-def _tell(failure: Failure) -> None:
+def tell(failure: Failure) -> None:
     """Print which job failed, when and why, and the command that runs it again."""
     config = failure.config or {}
     when = f" ({failure.when})" if failure.when else ""
