@@ -392,6 +392,9 @@ def test_a_table_that_the_records_do_not_give_is_found(folder: Path) -> None:
         (folder / name).write_text(text)
     assert [*tables.check(folder, runs)] == []
     table = folder / "tables" / "further.csv"
+    moved = shutil.move(folder, folder.with_name("moved"))
+    assert [*tables.check(Path(moved), Runs.load(Path(moved)))] == [], "in whatever folder it lies"
+    shutil.move(moved, folder)
     header, second, *rest = table.read_text().splitlines()
     table.write_text("\n".join([header, f"{second}1", *rest, ""]))
     (folder / "tables" / "best_t.csv").write_text("t\n")
@@ -399,4 +402,4 @@ def test_a_table_that_the_records_do_not_give_is_found(folder: Path) -> None:
     said = {str(f.path): f.wrong for f in tables.check(folder, runs)}
     assert set(said) == {f"tables/{name}.csv" for name in ("further", "best_t", "table1")}
     assert said["tables/best_t.csv"] == "is no table that the records give"
-    assert said["tables/further.csv"].endswith("first in line 2")
+    assert said["tables/further.csv"].endswith("first in row 2")

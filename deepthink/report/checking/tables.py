@@ -1,6 +1,9 @@
 """Tables: whether the numbers in a folder's CSV files are those that its records give."""
 
+import csv
 from collections.abc import Iterator
+from io import StringIO
+from itertools import zip_longest
 from pathlib import Path
 
 from deepthink.installation import called
@@ -13,7 +16,8 @@ def check(results: Path, runs: Runs) -> Iterator[Finding]:
     """A finding for each CSV file under `tables` that redrawing would change, add or remove.
 
     In them stands every number of the report, with the t that its reading chooses. So a number
-    whose t was chosen otherwise, on test for example, is found. The folder is left as it is.
+    whose t was chosen otherwise, on test for example, is found. Commands are not compared, since
+    they name the folder. The folder is left as it is.
     """
     folder = results / "tables"
     if not folder.is_dir():
@@ -33,14 +37,24 @@ def check(results: Path, runs: Runs) -> Iterator[Finding]:
 
 
 def _differs(path: Path, text: str) -> str | None:
-    """What differs first; None if the file holds this text."""
+    """Which row differs first; None if the file has the rows of this text."""
     try:
-        found = path.read_bytes()
+        found = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
-    if found == text.encode():
-        return None
-    lines = zip(found.decode(errors="replace").splitlines(), text.splitlines(), strict=False)
-    line = next((n for n, (a, b) in enumerate(lines, start=1) if a != b), None)
-    where = "in its last lines" if line is None else f"first in line {line}"
-    return f"is not what the records give, {where}"
+    rows = zip_longest(_rows(found), _rows(text))
+    number = next((n for n, (one, other) in enumerate(rows, start=1) if one != other), None)
+    return None if number is None else f"is not what the records give, first in row {number}"
+
+
+def _rows(text: str) -> list[list[str]]:
+    """The rows of a table, without the commands, which name the folder and the program."""
+    try:
+        rows = [*csv.reader(StringIO(text))]
+    except csv.Error:
+        return [[text]]
+    header = rows[0] if rows else []
+    if "command" not in header:
+        return rows
+    place = header.index("command")
+    return [[*row[:place], *row[place + 1 :]] for row in rows]
