@@ -9,6 +9,7 @@ from pathlib import Path
 from deepthink.config import overrides
 from deepthink.installation import CONF, IN_CHECKOUT
 from deepthink.report import (
+    captions,
     claims,
     comparison_tables,
     data_tables,
@@ -30,8 +31,16 @@ from deepthink.report import (
 from deepthink.report.comparison_tables import ComparisonRow
 from deepthink.report.figures import Drawn
 from deepthink.report.further import FurtherRow
-from deepthink.report.measurements import Subject
-from deepthink.report.render import Grid, gaps, grid, header, latex, long_form, markdown, so_far
+from deepthink.report.render import (
+    Grid,
+    gaps,
+    grid,
+    header,
+    latex,
+    long_form,
+    markdown,
+    so_far,
+)
 from deepthink.report.rivals import Standings
 from deepthink.report.runs import Runs
 from deepthink.report.writer import Writer
@@ -87,6 +96,8 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
         tex = latex(table.name, table.title, notes, header(table), blocks)
         yield f"tables/{table.name}.tex", tex
         yield f"tables/{table.name}.csv", long_form(table)
+    if drawn:
+        yield "figures/captions.md", captions.every(drawn)
     for name, title, content in data_tables.every(asked):
         yield from _plain(name, title, content)
     others = further.every(runs, EXPERIMENTS)
@@ -153,7 +164,7 @@ def _page(
     yield from others
     yield "## Figures\n"
     yield prose.FIGURES
-    yield from (_image(each) for each in drawn if not each.figure.section)
+    yield from (captions.image(each) for each in drawn if not each.figure.section)
     yield prose.METHODS
 
 
@@ -170,20 +181,9 @@ def _further(rows: Sequence[FurtherRow], drawn: Sequence[Drawn]) -> Iterator[str
         yield f"### {group.subject}\n"
         yield markdown(group.grid) + "\n"
         yield from (sentence + "\n" for sentence in further_tables.differences(group))
-        yield from _images(further.NAME, drawn, group.subject)
+        yield from captions.images(further.NAME, drawn, group.subject)
     if sentence := further_tables.left_out(rows):
         yield sentence + "\n"
-
-
-def _image(drawn: Drawn) -> str:
-    return f"![{drawn.figure.name}, {drawn.subject.model}](figures/{drawn.file}.png)\n"
-
-
-def _images(section: str, drawn: Sequence[Drawn], subject: Subject) -> Iterator[str]:
-    """The figures of a subject that this section shows."""
-    for each in drawn:
-        if each.figure.section == section and each.subject == subject:
-            yield _image(each)
 
 
 def _verdicts(runs: Runs) -> Iterator[str]:
@@ -209,7 +209,7 @@ def _thinking(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Iter
     for subject in dict.fromkeys(row.subject for row in rows):
         yield f"### {subject}\n"
         yield prose.PAYS
-        yield from _images("thinking", drawn, subject)
+        yield from captions.images("thinking", drawn, subject)
         yield from comparison_tables.markdown(rows, subject)
 
 
@@ -221,7 +221,7 @@ def _rivals(found: Sequence[Standings], drawn: Sequence[Drawn]) -> Iterator[str]
     yield prose.RIVALS
     for of in found:
         yield f"### {of.subject}\n"
-        yield from _images("rivals", drawn, of.subject)
+        yield from captions.images("rivals", drawn, of.subject)
         yield from rival_tables.section(of)
 
 
@@ -236,7 +236,7 @@ def _positions(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) -> Ite
         yield f"### {subject}\n"
         if text := sentences.on_positions(subject):
             yield text + "\n"
-        yield from _images("positions", drawn, subject)
+        yield from captions.images("positions", drawn, subject)
         yield from comparison_tables.markdown(rows, subject)
 
 
@@ -249,7 +249,7 @@ def _stopping(runs: Runs, drawn: Sequence[Drawn]) -> Iterator[str]:
     yield prose.STOPPING.format(note=regrets.NOTE)
     for subject, content in grids:
         yield f"### {subject}\n"
-        yield from _images("stopping", drawn, subject)
+        yield from captions.images("stopping", drawn, subject)
         yield markdown(content) + "\n"
 
 
