@@ -107,9 +107,10 @@ FURTHER = (
 
 FIGURES = (
     "A method has one colour and one mark in all figures. The mark of an accuracy is hollow where "
-    "scores are as the model gave them, and filled where they are calibrated. Two intervals that overlap may still differ "
-    "significantly, since methods are compared in pairs (see the tables of differences). Each "
-    "figure is also a PDF for papers, and [captions.md](figures/captions.md) has all captions.\n"
+    "scores are as the model gave them, and filled where they are calibrated. Two intervals that "
+    "overlap may still differ significantly, since methods are compared in pairs (see the tables "
+    "of differences). Each figure is also a PDF for papers, and "
+    "[captions.md](figures/captions.md) has all captions.\n"
 )
 
 CAPTIONS = (

@@ -102,16 +102,13 @@ def spread(subject: Subject) -> Picture | None:
     if not row[0].lines and not row[1].lines:
         return None
     (row[0] if row[0].lines else row[1]).set_ylabel("SST2 accuracy, %")
-    sd = (
-        f" From vanilla to thinking the standard deviation (SD) goes {' and '.join(words)} points."
-        if words
-        else ""
-    )
+    sd = " and ".join(words)
+    moved = f" From vanilla to thinking the standard deviation (SD) goes {sd} points." if sd else ""
     text = (
         "A mark is one draw of demonstrations (left) or one order of the same demonstrations "
         "(right), and a line joins the same demonstrations. Boxes, from five draws on, are "
         "quartiles, and whiskers reach at most 1.5 times as far beyond them."
-        f"{sd} {paper.shows('figure5')}"
+        f"{moved} {paper.shows('figure5')}"
     )
     return Picture(figure, "The spread of SST2 accuracy over draws and over orders", text)
 

@@ -93,7 +93,7 @@ def prices(subject: Subject) -> Picture | None:
 
 def choices(subject: Subject) -> Picture | None:
     """As `prices`, for the ways to choose demonstrations, and thinking over random ones."""
-    of = _ways(subject)
+    of = ways(subject)
     if len(of.entries) < 2:
         return None
     figure, ((axes,),) = panels(1, 1, 3.4)
@@ -116,7 +116,7 @@ def choices(subject: Subject) -> Picture | None:
     return Picture(figure, "Accuracy against the price of choosing demonstrations", text)
 
 
-def _ways(subject: Subject) -> Standings:
+def ways(subject: Subject) -> Standings:
     """Vanilla and thinking over random demonstrations, repetition, and every rule that chooses."""
     ways = [(RIVALS["vanilla"][0], line) for line in METHODS[:3]]
     ways += [
