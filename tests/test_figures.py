@@ -281,7 +281,9 @@ def test_raw_and_calibrated_scores_have_a_panel_each(
     assert picture is not None
     raw, calibrated = picture.figure.axes
     for axes, face in ((raw, "white"), (calibrated, LOOKS[Thing.OTHER].color)):
-        marks = [line for line in axes.lines if line.get_marker() == "p" and np.size(line.get_xdata())]
+        marks = [
+            line for line in axes.lines if line.get_marker() == "p" and np.size(line.get_xdata())
+        ]
         assert marks and {line.get_markerfacecolor() for line in marks} == {face}
     assert "With raw scores these are on it: " in picture.text
     assert "With scores calibrated from dev these are on it: " in picture.text
