@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from deepthink.report import budgets, chance, layouts, page, render, tables
 from deepthink.report.cells import Cell
 from deepthink.report.chance import Levels
-from deepthink.report.figures import levels as drawn_levels
+from deepthink.report.figures.chance_lines import chance_lines
 from deepthink.report.layout import Budget
 from deepthink.report.measurements import Subject
 from deepthink.report.readings import FIVE, VANILLA
@@ -185,14 +185,14 @@ def test_above_chance_is_above_the_larger_level() -> None:
 
 def test_figures_have_a_line_for_each_level() -> None:
     axes = Figure().subplots()
-    drawn_levels.levels(axes, Levels(25.0, 40.0))
+    chance_lines(axes, Levels(25.0, 40.0))
     assert [float(np.ravel(line.get_ydata())[0]) for line in axes.lines] == [25.0, 40.0]
     assert [text.get_text() for text in axes.texts] == ["chance 25", "majority 40"]
     same = Figure().subplots()
-    drawn_levels.levels(same, Levels(50.0, 50.0), horizontal=False)
+    chance_lines(same, Levels(50.0, 50.0), horizontal=False)
     assert [text.get_text() for text in same.texts] == ["chance, majority 50"]
     nothing = Figure().subplots()
-    drawn_levels.levels(nothing, None)
+    chance_lines(nothing, None)
     assert not nothing.lines
 
 

@@ -92,9 +92,9 @@ def texts(results: Path) -> dict[str, str]:
 
 
 def drawn(results: Path) -> dict[str, str]:
-    """The title of each figure of further runs, by its file."""
+    """The title of each figure of further runs and what it is of, by its file."""
     found = figures.of_further(groups(results), lambda _: None)
-    return {one.file: drawing.get_suptitle() for one, drawing in found}
+    return {one.file: f"{one.title}\n{one.subject}" for one, _ in found}
 
 
 def test_a_task_of_ones_own_has_a_table_of_methods_and_readings(tmp_path: Path) -> None:
@@ -161,13 +161,13 @@ def test_every_task_has_a_figure_that_says_what_was_swept(tmp_path: Path) -> Non
     own(tmp_path, "demonstrations.count=3", task="tones", label="by_length", change=by_length)
     assert drawn(tmp_path) == {
         f"curves-moods-step_size-{MODEL}-float32": (
-            f"moods: η 0.01, 0.1\n{MODEL}, all test rows, float32"
+            f"moods: η 0.01, 0.1\n{MODEL}: all test rows, float32"
         ),
         f"curves-tones-method-k-{MODEL}-float32": (
-            f"tones: by_length, deepthink; k 3, 8\n{MODEL}, all test rows, float32"
+            f"tones: by_length, deepthink; k 3, 8\n{MODEL}: all test rows, float32"
         ),
         f"curves-tones-{MODEL}-6-all-all-float32": (
-            f"tones: deepthink\n{MODEL}, 6 test rows, float32"
+            f"tones: deepthink\n{MODEL}: 6 test rows, float32"
         ),
     }
 
@@ -194,7 +194,7 @@ def test_many_methods_are_drawn_in_parts_and_none_is_left_out(tmp_path: Path) ->
         if not str(line.get_label()).startswith("_")  # chance and majority
     ]  # fmt: skip
     assert labels == [f"deepthink (η = {float(size):g}) (n = 1)" for size in sizes]
-    assert [drawing.get_suptitle()[:19] for _, drawing in found] == [
+    assert [one.title[:19] for one, _ in found] == [
         "moods, part 1 of 2:", "moods, part 2 of 2:"
     ]  # fmt: skip
 

@@ -38,7 +38,7 @@ from deepthink.report import (
 )
 from deepthink.report.cells import Cell, fill
 from deepthink.report.comparisons import Comparison
-from deepthink.report.figures import FIGURES, methods
+from deepthink.report.figures import FIGURES
 from deepthink.report.further import FurtherRow
 from deepthink.report.measurements import Subject
 from deepthink.report.readings import BY_DEV, FIVE, ORACLE, VANILLA, Calibration, Reading, at
@@ -575,14 +575,6 @@ def test_a_claim_of_several_parts_holds_only_if_none_is_missing() -> None:
     assert verdicts.all_of([], 3) == "not run"
 
 
-def test_compute_counts_selection_and_the_iterations_that_were_read(tmp_path: Path) -> None:
-    flops = {"selection": 5, "thinking": [1, 10, 100, 1000], "scoring": 10**6}
-    path = curve(tmp_path, flops=flops)
-    (run_,) = Runs.load(tmp_path).all
-    assert run_.path == path.relative_to(tmp_path)
-    assert [methods.operations(run_, step) for step in (1, 3)] == [6, 116]
-
-
 # files
 
 
@@ -658,9 +650,10 @@ def test_what_is_committed_is_what_the_committed_records_say(
     drawn = [one for one, _ in figures.every(runs, lambda _: None)]
     found = dict(page.texts(committed, runs, drawn))
     files = [committed / "README.md", committed / "CARD.md", *(committed / "tables").iterdir()]
+    files += (committed / "figures").glob("*.md")
     there = {path.relative_to(committed).as_posix(): path.read_text() for path in files}
     assert found == there, "run: make tables"
-    names = {f"{one.file}.{kind}" for one in drawn for kind in ("pdf", "png")}
+    names = {f"{one.file}.{kind}" for one in drawn for kind in ("pdf", "png")} | {"captions.md"}
     assert names == {path.name for path in (committed / "figures").iterdir()}, "run: make tables"
 
 

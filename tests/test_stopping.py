@@ -215,9 +215,9 @@ def test_without_runs_the_table_names_its_command(tmp_path: Path) -> None:
 
 
 def test_the_figure_marks_how_often_each_t_was_chosen(complete: Path) -> None:
-    figure = stopping.chosen(subject(complete))
-    assert figure is not None
-    below = figure.axes[5]  # of SST2, in the second row
+    picture = stopping.chosen(subject(complete))
+    assert picture is not None
+    below = picture.figure.axes[5]  # of SST2, in the second row
     assert below.get_title() == ""
     marks = below.collections
     assert len(marks) == len(stopping.RULES)

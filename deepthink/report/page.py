@@ -10,6 +10,7 @@ from pathlib import Path
 from deepthink.installation import IN_CHECKOUT
 from deepthink.report import (
     authors,
+    captions,
     card,
     central,
     central_tables,
@@ -96,6 +97,8 @@ def texts(results: Path, runs: Runs, drawn: Sequence[Drawn]) -> Iterator[tuple[s
         tex = latex(table.name, table.title, notes, header(table), blocks)
         yield f"tables/{table.name}.tex", tex
         yield f"tables/{table.name}.csv", long_form(table)
+    if drawn:
+        yield "figures/captions.md", captions.every(drawn)
     for name, title, content in data_tables.every(asked):
         yield from _plain(name, title, content)
     others = further.every(runs, EXPERIMENTS)
@@ -171,7 +174,7 @@ def _page(
     yield prose.GENERATED.format(command="make tables" if IN_CHECKOUT else "deepthink tables")
     yield from central_tables.section(found.blocks)
     yield from authors.section(found.protocols, found.blocks)
-    images = partial(sections.images, "mechanism", drawn)
+    images = partial(captions.images, "mechanism", drawn)
     yield from mechanism_tables.section(found.explained, images)
     yield from choosing_tables.section(found.choices)
     yield from sections.short_section(asked)
@@ -186,5 +189,5 @@ def _page(
     yield from what_was_run.section(asked)
     yield "## Figures\n"
     yield prose.FIGURES
-    yield from (sections.image(each) for each in drawn if not each.figure.section)
+    yield from (captions.image(each) for each in drawn if not each.figure.section)
     yield prose.METHODS

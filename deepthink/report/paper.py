@@ -34,3 +34,16 @@ def value(name: str, **where: str) -> float | None:
         frame = frame[frame[column] == wanted]
     numbers = frame["value"].dropna()
     return float(numbers.iloc[0]) if len(numbers) else None
+
+
+def stated_gains() -> str:
+    """The sentence on the only numbers of Figure 3 that the paper states."""
+    gains = read("figure3").query("method == 'gain'")
+    stated = ", ".join(f"{row.category} +{row.value:g}" for row in gains.itertuples())
+    return f"The paper plots four models and states only LLaMA2-7B's gains: {stated}."
+
+
+def shows(figure: str) -> str:
+    """What the paper's figure of this name shows, in our words."""
+    frame = read("figures").set_index("figure")
+    return str(frame.loc[figure, "shows"])

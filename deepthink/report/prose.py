@@ -125,9 +125,7 @@ RIVALS = (
     "demonstrations are chosen from all of it, and the task vector and every choice by dev use the "
     "labels of dev. `deepthink/report/costs.py` says which operations "
     "are counted; the prices of the table are those of raw scores, and calibration adds the dev "
-    "rows once. In the figure a filled mark is calibrated, a hollow one raw, red squares are "
-    "thinking, and the line is the front: nothing cheaper has a higher mean. Where thinking stands "
-    "follows from a rule with intervals. It is "
+    "rows once. Where thinking stands follows from a rule with intervals. It is "
     '"ahead of all that cost no more" if it is significantly ahead of each of them, "behind" if '
     'any of them is significantly ahead of it, else "undecided". Each of them is a question of its '
     "own, with the one correction that the end of this page describes.\n"
@@ -140,10 +138,7 @@ OPTIONS = (
     "in the authors' program and is not in Eq. 4.\n"
 )
 
-STOPPING = (
-    "Rules that choose t against the best t on test. In the figure, the area of a mark is the part "
-    "of the draws in which a rule chose this t. {note}\n"
-)
+STOPPING = "Rules that choose t against the best t on test. {note}\n"
 
 TABLES = (
     "The page leaves out models of the paper that have no record. The files {links} show every "
@@ -163,10 +158,16 @@ FURTHER = (
 )
 
 FIGURES = (
-    "Bands and bars are 95 % intervals of each mean over draws and test examples. Two intervals "
-    "that overlap may still differ significantly, since methods are compared in pairs (see the "
-    "tables of differences). In figure 5, boxes are quartiles, whiskers reach 1.5 times as far, "
-    "and dots are draws. The drift is a mean over draws. Each figure is also a PDF for papers.\n"
+    "A method has one colour and one mark in all figures. The mark of an accuracy is hollow where "
+    "scores are as the model gave them, and filled where they are calibrated. Two intervals that "
+    "overlap may still differ significantly, since methods are compared in pairs (see the tables "
+    "of differences). Each figure is also a PDF for papers, and "
+    "[captions.md](figures/captions.md) has all captions.\n"
+)
+
+CAPTIONS = (
+    "What each figure of this folder shows. The mark of an accuracy is hollow where scores are as "
+    "the model gave them, and filled where they are calibrated.\n"
 )
 
 METHODS = """## How the numbers are made

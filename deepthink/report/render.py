@@ -126,6 +126,11 @@ def markdown(grid: Grid) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def escaped(text: str) -> str:
+    """Text as it is in Markdown, whatever marks of Markdown it has."""
+    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", text)
+
+
 _ESCAPES = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -148,9 +153,9 @@ _ESCAPES = {
 }
 
 
-def _escaped(text: str) -> str:
+def _in_latex(text: str) -> str:
     if text.startswith("*") and text.endswith("*"):
-        return rf"\emph{{{_escaped(text[1:-1])}}}"
+        return rf"\emph{{{_in_latex(text[1:-1])}}}"
     return "".join(_ESCAPES.get(letter, letter) for letter in text)
 
 
@@ -179,20 +184,20 @@ def latex(
         r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{"
         rf"\begin{{tabular}}{{ll{'r' * (width - 2)}}}",
         r"\toprule",
-        " & ".join(map(_escaped, header)) + r" \\",
+        " & ".join(map(_in_latex, header)) + r" \\",
     ]
     for heading, grid in grids:
         lines.append(r"\midrule")
         if heading:
-            lines += [rf"\multicolumn{{{width}}}{{l}}{{{_escaped(heading)}}} \\", r"\midrule"]
+            lines += [rf"\multicolumn{{{width}}}{{l}}{{{_in_latex(heading)}}} \\", r"\midrule"]
         for at, row in enumerate(grid.rows):
             if at in grid.rules:
                 lines.append(r"\midrule")
-            lines.append(" & ".join(map(_escaped, row)) + r" \\")
+            lines.append(" & ".join(map(_in_latex, row)) + r" \\")
     lines += [
         r"\bottomrule",
         r"\end{tabular}}",
-        rf"\caption{{{_escaped(caption)}}}",
+        rf"\caption{{{_in_latex(caption)}}}",
         rf"\label{{tab:{name.replace('_', '-')}}}",
         r"\end{table*}",
     ]

@@ -1,6 +1,6 @@
 """Every rival beside thinking: accuracy, raw and calibrated, and its price, as means over tasks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 
@@ -13,7 +13,7 @@ from deepthink.report.costs import Price
 from deepthink.report.layout import Line
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Measured, Subject, average, shared
-from deepthink.report.readings import VANILLA
+from deepthink.report.readings import VANILLA, Reading
 from deepthink.report.rival_lines import METHODS
 from deepthink.report.runs import Array
 from deepthink.report.statistics import Estimate
@@ -148,17 +148,31 @@ class Standings:
         return tuple(front)
 
 
+def tasks_of(subject: Subject) -> tuple[str, ...]:
+    """The tasks that vanilla in-context learning was run on."""
+    vanilla = partial(subject.measure, EXPERIMENT, VANILLA, **METHODS[0].axes)
+    return tuple(task for task in TASKS if vanilla(task=task).runs)
+
+
+def entry(
+    subject: Subject, experiment: str, line: Line, reading: Reading, tasks: Sequence[str]
+) -> Entry | None:
+    """A line of an experiment under a reading; None if no draw was run on all of these tasks."""
+    parts = tuple(subject.measure_tasks(experiment, reading, tasks, **line.axes))
+    if not parts or not shared(*parts):
+        return None
+    return Entry(line, reading.calibration is not None, parts)
+
+
 def standings(subject: Subject) -> Standings:
     """Everything that was measured of the rivals on one subject."""
-    measure = partial(subject.measure, EXPERIMENT)
-    tasks = tuple(task for task in TASKS if measure(VANILLA, task=task, **METHODS[0].axes).runs)
-    entries = []
-    for line in METHODS:
-        for reading in (line.reading, line.reading.after(FROM_DEV)):
-            parts = tuple(measure(reading, task=task, **line.axes) for task in tasks)
-            if parts and shared(*parts):
-                entries.append(Entry(line, reading.calibration is not None, parts))
-    return Standings(subject, tasks, tuple(entries))
+    tasks = tasks_of(subject)
+    found = (
+        entry(subject, EXPERIMENT, line, reading, tasks)
+        for line in METHODS
+        for reading in (line.reading, line.reading.after(FROM_DEV))
+    )
+    return Standings(subject, tasks, tuple(each for each in found if each is not None))
 
 
 def _prices(entry: Entry, seconds: bool) -> Price | None:

@@ -8,6 +8,7 @@ from deepthink.config import overrides
 from deepthink.installation import CONF
 from deepthink.report import (
     authors,
+    captions,
     central_tables,
     choosing_tables,
     claims,
@@ -29,7 +30,6 @@ from deepthink.report import (
 from deepthink.report.comparison_tables import ComparisonRow
 from deepthink.report.figures import Drawn
 from deepthink.report.further import FurtherRow
-from deepthink.report.measurements import Subject
 from deepthink.report.render import Grid, gaps, grid, markdown, so_far
 from deepthink.report.rivals import Standings
 from deepthink.report.runs import Runs
@@ -63,21 +63,9 @@ def further_section(rows: Sequence[FurtherRow], drawn: Sequence[Drawn]) -> Itera
         yield f"### {group.subject}\n"
         yield markdown(group.grid) + "\n"
         yield from (sentence + "\n" for sentence in further_tables.differences(group))
-        yield from images(further.NAME, drawn, group.subject)
+        yield from captions.images(further.NAME, drawn, group.subject)
     if sentence := further_tables.left_out(rows):
         yield sentence + "\n"
-
-
-def image(drawn: Drawn) -> str:
-    """A figure on the page."""
-    return f"![{drawn.figure.name}, {drawn.subject.model}](figures/{drawn.file}.png)\n"
-
-
-def images(section: str, drawn: Sequence[Drawn], subject: Subject) -> Iterator[str]:
-    """The figures of a subject that this section shows."""
-    for each in drawn:
-        if each.figure.section == section and each.subject == subject:
-            yield image(each)
 
 
 def short_section(runs: Runs) -> Iterator[str]:
@@ -111,7 +99,7 @@ def thinking_section(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn]) 
     for subject in dict.fromkeys(row.subject for row in rows):
         yield f"### {subject}\n"
         yield prose.PAYS
-        yield from images("thinking", drawn, subject)
+        yield from captions.images("thinking", drawn, subject)
         yield from comparison_tables.markdown(rows, subject)
 
 
@@ -123,7 +111,7 @@ def rivals_section(found: Sequence[Standings], drawn: Sequence[Drawn]) -> Iterat
     yield prose.RIVALS
     for of in found:
         yield f"### {of.subject}\n"
-        yield from images("rivals", drawn, of.subject)
+        yield from captions.images("rivals", drawn, of.subject)
         yield from rival_tables.section(of)
 
 
@@ -138,7 +126,7 @@ def positions_section(compared: Sequence[ComparisonRow], drawn: Sequence[Drawn])
         yield f"### {subject}\n"
         if text := sentences.on_positions(subject):
             yield text + "\n"
-        yield from images("positions", drawn, subject)
+        yield from captions.images("positions", drawn, subject)
         yield from comparison_tables.markdown(rows, subject)
 
 
@@ -164,7 +152,7 @@ def stopping_section(runs: Runs, drawn: Sequence[Drawn]) -> Iterator[str]:
     yield prose.STOPPING.format(note=regrets.NOTE)
     for subject, content in grids:
         yield f"### {subject}\n"
-        yield from images("stopping", drawn, subject)
+        yield from captions.images("stopping", drawn, subject)
         yield markdown(content) + "\n"
 
 

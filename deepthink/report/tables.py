@@ -86,18 +86,12 @@ def build(runs: Runs, layout: Layout) -> Table:
     if not layout.places:
         (setting,) = experiments.settings(layout.name)
         columns = tuple(categories(setting))
-        notes = (*notes, _stated_gains())
+        notes = (*notes, paper.stated_gains())
     elif len(columns) > 2:
         columns = (*columns, "Average")
     blocks = _shown(_block(layout, *subject) for subject in _subjects(runs, layout))
     notes = (*notes, *(row.note for block in blocks for row in block.rows if row.note))
     return Table(layout.name, layout.title, columns, blocks, notes, layout.front)
-
-
-def _stated_gains() -> str:
-    gains = paper.read("figure3").query("method == 'gain'")
-    stated = ", ".join(f"{row.category} +{row.value:g}" for row in gains.itertuples())
-    return f"The paper plots four models and states only LLaMA2-7B's gains: {stated}."
 
 
 def categories(setting: Setting) -> dict[str, list[int]]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from deepthink.files import atomically
 
-_FOLDERS = {"tables": (".md", ".tex", ".csv"), "figures": (".pdf", ".png")}
+_FOLDERS = {"tables": (".md", ".tex", ".csv"), "figures": (".pdf", ".png", ".md")}
 """The folders of generated files, and the endings of their names."""
 
 

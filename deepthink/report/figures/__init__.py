@@ -1,14 +1,14 @@
 """The paper's figures and this study's own, from stored runs alone.
 
 Bands and bars are 95 % intervals. Each drawing takes one subject and returns None if nothing was
-run.
+run. A figure has no title of its own: what it shows stands in the caption, and panels have names.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from matplotlib import figure
+from matplotlib.figure import Figure as MadeFigure
 
 from deepthink.report import further
 from deepthink.report.figures import (
@@ -20,7 +20,7 @@ from deepthink.report.figures import (
     stopping,
     sweeps,
 )
-from deepthink.report.figures.style import style
+from deepthink.report.figures.style import Picture, style
 from deepthink.report.further_tables import Swept
 from deepthink.report.measurements import Subject, subjects
 from deepthink.report.runs import Runs
@@ -36,7 +36,7 @@ class Figure:
 
     name: str
     experiment: str
-    draw: Callable[[Subject], figure.Figure | None]
+    draw: Callable[[Subject], Picture | None]
     section: str = ""
 
 
@@ -48,7 +48,7 @@ FIGURES = (
     Figure("figure6", "figure6", iterations.step_sizes),
     Figure("positions", "positions", iterations.positions, section="positions"),
     Figure("stopping", "stopping", stopping.chosen, section="stopping"),
-    Figure("compute", "table1", methods.compute),
+    Figure("compute", "table1", front.choices),
     Figure("drift", "positions", iterations.drift),
     Figure("mechanism", "mechanism", mechanism.label_bias, section="mechanism"),
     Figure("prices", "rivals", front.prices, section="rivals"),
@@ -57,10 +57,25 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that was drawn, and the subject that it shows."""
+    """A figure that was drawn, the subject that it shows, and what a reader is told of it.
+
+    title: what it shows, in a few words. text: the rest of the caption.
+    """
 
     figure: Figure
     subject: Subject
+    title: str
+    text: str
+
+    @property
+    def alt(self) -> str:
+        """What stands for the image where it is not seen."""
+        return f"{self.title}, {self.subject.model}"
+
+    @property
+    def caption(self) -> str:
+        """The title, the model and its scale, and the sentences on marks and on what is seen."""
+        return f"{self.title} ({self.subject}). {self.text}"
 
     @property
     def file(self) -> str:
@@ -79,19 +94,19 @@ def _file_name(model: str) -> str:
     return plain if plain == model else f"{plain}-{digest(model)[:8]}"
 
 
-def every(runs: Runs, stage: Callable[[str], object]) -> Iterator[tuple[Drawn, figure.Figure]]:
+def every(runs: Runs, stage: Callable[[str], object]) -> Iterator[tuple[Drawn, MadeFigure]]:
     """All figures that have anything to show. stage: called with the name of what comes next."""
     for each in FIGURES:
         for subject in subjects(runs, each.experiment):
             stage(f"{each.name}: {subject.model}")
             with style():
-                if (drawing := each.draw(subject)) is not None:
-                    yield Drawn(each, subject), drawing
+                if (picture := each.draw(subject)) is not None:
+                    yield Drawn(each, subject, picture.title, picture.text), picture.figure
 
 
 def of_further(
     groups: Sequence[Swept], stage: Callable[[str], object]
-) -> Iterator[tuple[Drawn, figure.Figure]]:
+) -> Iterator[tuple[Drawn, MadeFigure]]:
     """The curves of every task of these groups, as many figures as there are lines for.
 
     stage: called with the name of what comes next.
@@ -107,21 +122,17 @@ def of_further(
                 if len(parts) > 1:
                     words.append(str(number))
                     about += f", part {number} of {len(parts)}"
-                drawn = _curves(words, group.subject, about, part)
-                if drawn.file.lower() in taken:  # another task's name in the same letters
-                    drawn = _curves(
-                        [*words, digest([heading, number])[:8]], group.subject, about, part
-                    )
-                taken.add(drawn.file.lower())
                 with style():
-                    if (drawing := drawn.figure.draw(group.subject)) is not None:
-                        yield drawn, drawing
+                    picture = sweeps.curves(about, part)
+                    drawn = _curves(words, group.subject, picture)
+                    if drawn.file.lower() in taken:  # another task's name in the same letters
+                        words.append(digest([heading, number])[:8])
+                        drawn = _curves(words, group.subject, picture)
+                    taken.add(drawn.file.lower())
+                    yield drawn, picture.figure
 
 
-def _curves(words: Sequence[str], subject: Subject, task: str, lines: sweeps.Lines) -> Drawn:
-    """A figure of a task's curves, named by these words."""
-
-    def draw(subject: Subject) -> figure.Figure | None:
-        return sweeps.curves(subject, task, lines)
-
-    return Drawn(Figure("-".join(words), "", draw, section=further.NAME), subject)
+def _curves(words: Sequence[str], subject: Subject, picture: Picture) -> Drawn:
+    """The figure of a task's curves, named by these words."""
+    figure = Figure("-".join(words), "", lambda _: picture, section=further.NAME)
+    return Drawn(figure, subject, picture.title, picture.text)

@@ -1,37 +1,30 @@
-"""Figures that set methods beside each other: bars, differences, accuracy against operations."""
+"""Figures that set methods beside each other: accuracies by category, and differences."""
 
-from collections.abc import Sequence
-from itertools import cycle
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from deepthink.report import chance, comparisons, experiments
-from deepthink.report.comparisons import RIVALS, Comparison
-from deepthink.report.figures.levels import levels
+from deepthink.report import chance, comparisons, experiments, paper
+from deepthink.report.comparisons import Comparison
+from deepthink.report.figures.chance_lines import chance_lines
 from deepthink.report.figures.style import (
-    BLUE,
-    GREEN,
-    LOOKS,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
+    WIDTH,
+    Picture,
+    Thing,
+    legend,
+    look,
     panels,
     reach,
-    title,
 )
-from deepthink.report.layouts import TASKS
-from deepthink.report.measurements import Measured, Subject, average, sizes
-from deepthink.report.readings import FIVE, LAST, READINGS, VANILLA, Reading
-from deepthink.report.runs import Run
+from deepthink.report.measurements import Subject, average, sizes
+from deepthink.report.readings import FIVE, READINGS, VANILLA, Reading
 from deepthink.report.tables import categories
+from deepthink.report.words import number
 
 
-def by_category(subject: Subject) -> Figure | None:
+def by_category(subject: Subject) -> Picture | None:
     """MMLU by category, vanilla beside thinking, as in the paper's Figure 3."""
     (setting,) = experiments.settings("figure3")
     pair = [subject.measure_setting(setting, reading) for reading in (VANILLA, FIVE)]
@@ -40,34 +33,43 @@ def by_category(subject: Subject) -> Figure | None:
     places = categories(setting)
     figure, ((axes,),) = panels(1, 1, 2.3)
     figure.set_figwidth(5)
-    for side, (part, label, colour, hatch) in enumerate(
-        zip(pair, ("vanilla", "Deep-Thinking, t = 5"), (SKY, ORANGE), ("", "//"), strict=True)
+    means = []
+    for side, (part, thing, label) in enumerate(
+        zip(pair, (Thing.VANILLA, Thing.THINKING), ("vanilla", "thinking, t = 5"), strict=True)
     ):
         estimates = [
             average([part.outcomes[i] for i in members], [sizes(setting)[i] for i in members])
             for members in places.values()
         ]
-        xs = np.arange(len(places)) + (side - 0.5) * 0.38
-        axes.bar(
-            xs, np.array([e.mean for e in estimates]), 0.36,
-            yerr=np.hstack([reach(e) for e in estimates]), label=label, color=colour, hatch=hatch,
-            capsize=2, edgecolor="white", error_kw={"linewidth": 0.8},
+        xs = np.arange(len(places)) + (side - 0.5) * 0.2
+        axes.errorbar(
+            xs, [e.mean for e in estimates], yerr=np.hstack([reach(e) for e in estimates]),
+            label=label, capsize=2, elinewidth=0.8, **look(thing) | {"linestyle": ""},
         )  # fmt: skip
+        means.append([e.mean for e in estimates])
     of_members = chance.of_parts(pair[:1])
     for x, members in enumerate(places.values()):
         weights = [sizes(setting)[i] for i in members]
-        levels(
-            axes, chance.mean([of_members[i] for i in members], weights), span=(x - 0.4, x + 0.4)
-        )
+        found = chance.mean([of_members[i] for i in members], weights)
+        chance_lines(axes, found, span=(x - 0.4, x + 0.4))
     axes.set_xticks(range(len(places)), list(places))
+    axes.set_xlim(-0.5, len(places) - 0.5)
     axes.set_ylabel("accuracy, %")
     axes.grid(axis="x", visible=False)
-    axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 0.98))
-    title(figure, "MMLU by category, intervals over questions", subject)
-    return figure
+    legend(figure, [axes], 2)
+    gains = ", ".join(
+        f"{category} {number(after - before, signed=True)}"
+        for category, before, after in zip(places, *means, strict=True)
+    )
+    text = (
+        "Marks are means over questions, bars are their 95 % intervals. The demonstrations are "
+        f"given, so n = 1. Thinking less vanilla: {gains} points. "
+        f"{paper.shows('figure3')} {paper.stated_gains()}"
+    )
+    return Picture(figure, "MMLU accuracy by category", text)
 
 
-def thinking(subject: Subject) -> Figure | None:
+def thinking(subject: Subject) -> Picture | None:
     """How far thinking is ahead of every rival, averaged over tasks, for each reading of t."""
     by_reading = {reading: comparisons.thinking(subject, reading) for reading in READINGS}
     five = by_reading[FIVE].values()
@@ -78,15 +80,38 @@ def thinking(subject: Subject) -> Figure | None:
     labels = [name if n == most else f"{name} (n = {n})" for name, n in seeds.items()]
     height = 0.5 + 0.2 * len(labels)
     figure, (row,) = panels(1, len(by_reading), height, sharex=True, sharey=True)
-    figure.set_figwidth(7.2)
-    for axes, (reading, rivals), look in zip(row, by_reading.items(), LOOKS, strict=False):
-        _differences(axes, [rivals[name] for name in seeds], look)
+    figure.set_figwidth(WIDTH)
+    for axes, (reading, rivals) in zip(row, by_reading.items(), strict=True):
+        thing = Thing.ORACLE if reading.upper_bound else Thing.THINKING
+        _differences(axes, [rivals[name] for name in seeds], look(thing))
         bound = " (upper bound)" if reading.upper_bound else ""
         axes.set_title(f"{reading.name}{bound}")
     row[0].set_yticks([-i for i in range(len(labels))], labels)
-    text = "How far thinking over random demonstrations (η = 0.01) is ahead of …"
-    title(figure, text, subject)
-    return figure
+    row[0].set_ylabel("thinking less …")
+    text = (
+        f"Marks are means over tasks and draws (n = {most} unless a name says another), bars are "
+        "95 % intervals without a correction for their number. Right of the line thinking is "
+        f"ahead. {' '.join(_counted(by_reading, [*seeds]))} The oracle chooses t on test: it is an "
+        "upper bound and no result."
+    )
+    title = "Thinking over random demonstrations (η = 0.01, continued) less every other way"
+    return Picture(figure, title, text)
+
+
+def _counted(
+    by_reading: Mapping[Reading, Mapping[str, Comparison]], names: Sequence[str]
+) -> list[str]:
+    """For each reading that is no upper bound: how many intervals lie on either side of zero."""
+    words = []
+    for reading, rivals in by_reading.items():
+        found = [e for name in names if (e := rivals[name].average) is not None]
+        if found and not reading.upper_bound:
+            above, below = sum(e.low > 0 for e in found), sum(e.high < 0 for e in found)
+            words.append(
+                f"With {reading.name}, {above} of {len(found)} intervals lie wholly to the right "
+                f"and {below} wholly to the left."
+            )
+    return words
 
 
 def _differences(axes: Axes, rows: Sequence[Comparison], look: dict[str, Any]) -> None:
@@ -96,79 +121,7 @@ def _differences(axes: Axes, rows: Sequence[Comparison], look: dict[str, Any]) -
         if comparison.average is not None:
             axes.errorbar(
                 comparison.average.mean, -place, xerr=reach(comparison.average), capsize=2,
-                elinewidth=0.9, color=look["color"], marker=look["marker"],
+                elinewidth=0.9, **look,
             )  # fmt: skip
     axes.set_xlabel("points, mean of tasks")
     axes.grid(axis="y", visible=False)
-
-
-def compute(subject: Subject) -> Figure | None:
-    """Accuracy against the operations of choosing and reading the demonstrations."""
-    figure, grid = panels(2, 3, 2.0)
-    *places, last = grid.flat
-    methods: dict[str, tuple[str, dict[str, str], Reading]] = {
-        **{name: (*where, VANILLA) for name, where in RIVALS.items()},
-        **{
-            f"Deep-Thinking, {reading.name}": ("table1", {"method": "deepthink_curve"}, reading)
-            for reading in (FIVE, LAST)
-        },
-    }
-    looks = _looks(methods)
-    for axes, task in zip(places, TASKS, strict=True):
-        parts = []
-        for name, (experiment, chosen, reading) in methods.items():
-            part = subject.measure(experiment, reading, task=task, **chosen)
-            parts.append(part)
-            if part.runs:
-                _cost(axes, part, name, looks[name])
-        levels(axes, chance.of_task(*parts))
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_title(TASKS[task])
-    handles: dict[str, Any] = {}
-    for axes in places:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
-    if not handles:
-        return None
-    last.set_axis_off()
-    last.legend(list(handles.values()), list(handles), loc="center", fontsize=6, ncols=2)
-    for axes in places[2:]:
-        axes.set_xlabel("operations: selection + thinking")
-    for axes in (places[0], places[3]):
-        axes.set_ylabel("accuracy, %")
-    figure.set_figwidth(7.2)
-    title(figure, "Accuracy against compute before the first query", subject)
-    return figure
-
-
-def _looks(methods: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """A marker and a colour for each method."""
-    marks = cycle("osv^<>DPX*hdp")
-    colours = cycle((BLUE, ORANGE, GREEN, PURPLE, SKY, "0.4"))
-
-    def colour(name: str) -> str:
-        if name.startswith("Deep"):
-            return RED
-        return "black" if name == "vanilla" else next(colours)
-
-    return {name: {"marker": next(marks), "color": colour(name)} for name in methods}
-
-
-def _cost(axes: Axes, part: Measured, label: str, look: dict[str, Any]) -> None:
-    """One method's accuracy at the mean of its operations."""
-    runs = [run for (run,) in part.runs.values()]
-    cost = float(np.mean([operations(run, part.reading.fixed or 1) for run in runs]))
-    estimate = average(part.outcomes)
-    bars = reach(estimate) if estimate.seeds > 2 else None
-    axes.errorbar(
-        cost, estimate.mean, yerr=bars, linestyle="", elinewidth=0.5, markersize=4.5,
-        label=label, **look,
-    )  # fmt: skip
-
-
-def operations(run: Run, step: int) -> int:
-    """The operations of selection, and of reading the demonstrations `step` times."""
-    flops = run.record.flops
-    return flops.selection + sum(flops.thinking[:step])

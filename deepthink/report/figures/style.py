@@ -1,40 +1,74 @@
-"""The look that all figures share, and the parts of drawings that several of them use."""
+"""The look that all figures share: one colour, mark and dash for one thing, and parts of drawings.
 
-from collections.abc import Sequence
+A hollow mark is of scores as the model gave them, a filled one of calibrated scores.
+"""
+
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
+import matplotlib.colors
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from deepthink.report.measurements import Measured, Subject, average
+from deepthink.report.measurements import Measured, average
 from deepthink.report.runs import Array
 from deepthink.report.statistics import Estimate
 
-# The palette of Okabe and Ito, which is readable with any colour vision. Line styles differ too.
-BLUE, ORANGE, GREEN, PURPLE, SKY, RED = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-)
-LOOKS: tuple[dict[str, Any], ...] = (
-    {"color": BLUE, "marker": "o", "linestyle": "-"},
-    {"color": RED, "marker": "s", "linestyle": "--"},
-    {"color": GREEN, "marker": "^", "linestyle": "-."},
-    {"color": PURPLE, "marker": "D", "linestyle": ":"},
-)
-MORE_LOOKS: tuple[dict[str, Any], ...] = (
-    *LOOKS,
-    {"color": ORANGE, "marker": "v", "linestyle": "-"},
-    {"color": SKY, "marker": "P", "linestyle": "--"},
-    {"color": "0.4", "marker": "X", "linestyle": "-."},
-    {"color": "black", "marker": "d", "linestyle": ":"},
-)
+
+class Thing(StrEnum):
+    """What has a look of its own, with the name that a legend gives it."""
+
+    VANILLA = "vanilla"
+    THINKING = "thinking, the paper's setting"
+    ALIGNED = "thinking, aligned positions"
+    ROTATED = "thinking, rotated back"
+    AUTHORS = "thinking, the authors' program"
+    REPETITION = "repetition"
+    PERMUTATIONS = "five orders averaged"
+    GRADIENT = "gradient descent (CT-KV)"
+    SELECTION = "a rule that chooses demonstrations"
+    OTHER = "another method"
+    DEV = "dev"
+    LIKELIHOOD = "dev log-likelihood"
+    LEFT_OUT = "leave-one-out"
+    ORACLE = "oracle (upper bound)"
+
+
+@dataclass(frozen=True)
+class Look:
+    """A colour, a matplotlib mark and a matplotlib dash."""
+
+    color: str
+    marker: str
+    linestyle: str | tuple[int, tuple[int, ...]]
+
+
+# Colours of Okabe and Ito and of Paul Tol, which are readable with any colour vision. The first six
+# that share panels also differ in lightness; marks and dashes differ everywhere.
+LOOKS: dict[Thing, Look] = {
+    Thing.VANILLA: Look("#000000", "o", "--"),
+    Thing.THINKING: Look("#D55E00", "s", "-"),
+    Thing.ALIGNED: Look("#004488", "^", "-."),
+    Thing.ROTATED: Look("#7CC8F5", "v", (0, (6, 1, 1, 1, 1, 1))),
+    Thing.AUTHORS: Look("#D68AB3", "D", ":"),
+    Thing.DEV: Look("#117733", "d", (0, (4, 1))),
+    Thing.REPETITION: Look("#E69F00", "P", (0, (8, 2))),
+    Thing.PERMUTATIONS: Look("#009E73", "X", (0, (2, 1))),
+    Thing.GRADIENT: Look("#882255", "*", (0, (8, 2, 2, 2))),
+    Thing.SELECTION: Look("#777777", "h", (0, (1, 3))),
+    Thing.OTHER: Look("#999999", "p", (0, (1, 5))),
+    Thing.LIKELIHOOD: Look("#999933", ">", (0, (3, 3))),
+    Thing.LEFT_OUT: Look("#332288", "<", (0, (5, 2, 1, 2))),
+    Thing.ORACLE: Look("#555555", "x", (0, (1, 1))),
+}
+_MARKS = "osD^vPX*hd"
+_DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 _STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 150,
@@ -46,10 +80,25 @@ _STYLE: dict[str, Any] = {
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "legend.fontsize": 7,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 3.5,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4,
     "pdf.fonttype": 42,
 }
+_BANDS_FROM = 3
+WIDTH = 7.2
+"""The widest figure in inches: the text of a page."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a drawing function gives: the drawing, what it shows in a few words, and its caption.
+
+    text: whole sentences on marks, bands and what there is to see. It does not name the model.
+    """
+
+    figure: Figure
+    title: str
+    text: str
 
 
 def style() -> AbstractContextManager[None]:
@@ -57,21 +106,58 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.style.context(_STYLE, after_reset=True)
 
 
+def look(thing: Thing, calibrated: bool = False) -> dict[str, Any]:
+    """A thing's look as matplotlib takes it: filled if the scores are calibrated, else hollow."""
+    of = LOOKS[thing]
+    return {
+        "color": of.color,
+        "marker": of.marker,
+        "linestyle": of.linestyle,
+        "markerfacecolor": of.color if calibrated else "white",
+    }
+
+
+def ink(thing: Thing) -> Any:
+    """The colour of a thing's name: its own, but dark enough to be read as text."""
+    return tuple(0.65 * part for part in matplotlib.colors.to_rgb(LOOKS[thing].color))
+
+
+def shades(count: int) -> list[Any]:
+    """Colours from light to dark for what has an order, which stay in order in grey."""
+    return list(matplotlib.colormaps["cividis"](np.linspace(0.85, 0.0, count)))
+
+
+def levels(count: int) -> list[dict[str, Any]]:
+    """Looks for series without a name of their own, such as step sizes, from light to dark."""
+    return [
+        {
+            "color": shade,
+            "marker": _MARKS[place % len(_MARKS)],
+            "linestyle": _DASHES[place % len(_DASHES)],
+            "markerfacecolor": "white",
+        }
+        for place, shade in enumerate(shades(count))
+    ]
+
+
 def panels(rows: int, columns: int, height: float = 2.1, **more: Any) -> tuple[Figure, Array]:
     """A figure and its axes [rows, columns]. height: of a row, in inches."""
-    figure = Figure(figsize=(min(7.2, 1.0 + 2.2 * columns), 0.4 + height * rows))
+    figure = Figure(figsize=(min(WIDTH, 1.0 + 2.6 * columns), 0.3 + height * rows))
     return figure, figure.subplots(rows, columns, squeeze=False, **more)
 
 
-def title(figure: Figure, text: str, subject: Subject) -> None:
-    """A title, and below it the model and scale."""
-    figure.suptitle(f"{text}\n{subject.model}, {subject.scale}", fontsize=8)
-
-
-def legend(axes: Axes, **look: Any) -> None:
-    """A legend, if there is anything to name."""
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(**look)
+def legend(figure: Figure, places: Iterable[Axes], columns: int, **more: Any) -> None:
+    """One legend below the panels, which names each label of theirs once."""
+    handles: dict[str, Any] = {}
+    for axes in places:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    if handles:
+        names = [*handles]
+        figure.legend(
+            [handles[name] for name in names], names,
+            loc="outside lower center", ncols=columns, **more,
+        )  # fmt: skip
 
 
 def not_run(axes: Axes, text: str) -> None:
@@ -85,6 +171,20 @@ def draws_of(parts: Sequence[Measured]) -> str:
     return f"n = {'–'.join(map(str, sorted({min(counts), max(counts)})))}" if counts else ""
 
 
+def means_of(parts: Sequence[Measured]) -> str:
+    """The sentence on curves that `line` drew of these parts."""
+    bands = "Bands are drawn from three draws on."
+    if max(len(part.runs) for part in parts) >= _BANDS_FROM:
+        bands = "Bands are their 95 % intervals."
+    return f"Marks are means over draws ({draws_of(parts)}). {bands}"
+
+
+def over_iterations(axes: Axes) -> None:
+    """Let the x axis be the iterations t, which are whole."""
+    axes.set_xlabel("iterations t")
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+
+
 def reach(estimate: Estimate) -> list[list[float]]:
     """The distances from a mean to the ends of its interval, as error bars take them."""
     return [[estimate.mean - estimate.low], [estimate.high - estimate.mean]]
@@ -93,10 +193,10 @@ def reach(estimate: Estimate) -> list[list[float]]:
 def line(
     axes: Axes, xs: Sequence[float], outcomes: Sequence[list[Array]], label: str, **look: Any
 ) -> None:
-    """The means of outcomes over x. Bands are their intervals, drawn above two draws."""
+    """The means of outcomes over x. Bands are their intervals, drawn from three draws on."""
     estimates = [average(each) for each in outcomes]
     axes.plot(xs, [e.mean for e in estimates], label=label, **look)
-    if max(e.seeds for e in estimates) > 2:
+    if max(e.seeds for e in estimates) >= _BANDS_FROM:
         axes.fill_between(
             xs,
             [e.low for e in estimates],
@@ -105,6 +205,17 @@ def line(
             linewidth=0,
             color=look.get("color"),
         )
+
+
+def bars(
+    axes: Axes, xs: Sequence[float], outcomes: Sequence[list[Array]], label: str, **look: Any
+) -> None:
+    """The means of outcomes over x, each with its interval as a bar."""
+    estimates = [average(each) for each in outcomes]
+    axes.errorbar(
+        xs, [e.mean for e in estimates], yerr=np.hstack([reach(e) for e in estimates]),
+        label=label, capsize=2, elinewidth=0.8, **look,
+    )  # fmt: skip
 
 
 def curve(measured: Measured, split: str = "test") -> tuple[list[int], list[list[Array]]]:

@@ -3,17 +3,27 @@
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from deepthink.report.figures.levels import levels
-from deepthink.report.figures.style import MORE_LOOKS, line, panels, reach, title
+from deepthink.report.figures.chance_lines import chance_lines
+from deepthink.report.figures.style import (
+    WIDTH,
+    Picture,
+    Thing,
+    legend,
+    levels,
+    line,
+    look,
+    over_iterations,
+    panels,
+    reach,
+)
 from deepthink.report.further import FurtherRow, shown
 from deepthink.report.further_tables import SYMBOLS
-from deepthink.report.measurements import Subject, average
+from deepthink.report.measurements import average
 from deepthink.report.runs import Array
 from deepthink.store import curves as points
 
@@ -21,46 +31,53 @@ Lines = Mapping[str, FurtherRow]
 """The rows of one task by the method's name."""
 
 _MOST_WORDS = 4
+_MOST_LINES = 8
 
 
 def parts(lines: Lines) -> list[Lines]:
-    """The lines that have runs, in parts of no more than there are looks for."""
+    """The lines that have runs, in parts of no more than can be told apart."""
     run = [(name, row) for name, row in lines.items() if row.runs]
-    size = len(MORE_LOOKS)
+    size = _MOST_LINES
     return [dict(run[begin : begin + size]) for begin in range(0, len(run), size)]
 
 
-def curves(subject: Subject, task: str, lines: Lines) -> Figure | None:
-    """Accuracy over t on test, and on dev where there is a dev set; None if nothing was run.
+def curves(task: str, rows: Lines) -> Picture:
+    """Accuracy over t on test, and on dev where there is a dev set, of rows that have runs.
 
     A method with T = 1 is a level line. Where no method has more, each is a point.
     """
-    rows = {name: row for name, row in lines.items() if row.runs}
-    if not rows:
-        return None
-    text = f"{task}: {'; '.join(_told(rows)) or next(iter(rows))}"
+    title = f"{task}: {'; '.join(_told(rows)) or next(iter(rows))}"
     if all(row.iterations == 1 for row in rows.values()):
-        return _points(subject, text, rows)
+        return _points(title, rows)
     splits = [split for split in ("test", "dev") if any(_steps(r, split) for r in rows.values())]
     figure, (panel,) = panels(1, len(splits), 2.6)
-    figure.set_figwidth(7.2 if len(splits) > 1 else 5)
+    figure.set_figwidth(WIDTH if len(splits) > 1 else 5)
+    looks = _looks(rows)
     for axes, split in zip(panel, splits, strict=True):
-        for (name, row), look in zip(rows.items(), MORE_LOOKS, strict=False):
+        for name, row in rows.items():
             if steps := _steps(row, split):
-                _line(axes, row, split, steps, f"{name} (n = {len(row.runs)})", look)
-        levels(axes, next(iter(rows.values())).levels if split == "test" else None)
+                _line(axes, row, split, steps, f"{name} (n = {len(row.runs)})", looks[name])
+        chance_lines(axes, next(iter(rows.values())).levels if split == "test" else None)
         axes.set_title(split)
-        axes.set_xlabel("iterations t")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        over_iterations(axes)
     panel[0].set_ylabel("accuracy, %")
-    handles = panel[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=len(splits), fontsize=6)
-    title(figure, text, subject)
-    return figure
+    legend(figure, panel, len(splits), fontsize=6)
+    text = (
+        "Marks are means over n draws. Bands are their 95 % intervals, from three draws on. A "
+        "method that reads its demonstrations once is a level line."
+    )
+    return Picture(figure, title, text)
+
+
+def _looks(rows: Lines) -> dict[str, dict[str, Any]]:
+    """A look for each method: vanilla's own, and a step of one scale for every other."""
+    others = [name for name, row in rows.items() if row.label != Thing.VANILLA]
+    looks = dict(zip(others, levels(len(others)), strict=True))
+    return {name: looks.get(name) or look(Thing.VANILLA) for name in rows}
 
 
 def _line(
-    axes: Axes, row: FurtherRow, split: str, steps: list[int], label: str, look: Mapping[str, str]
+    axes: Axes, row: FurtherRow, split: str, steps: list[int], label: str, look: Mapping[str, Any]
 ) -> None:
     outcomes = [_outcomes(row, split, step) for step in steps]
     if len(steps) > 1:
@@ -70,23 +87,21 @@ def _line(
     axes.axhline(level, label=label, color=look["color"], linestyle=look["linestyle"], alpha=0.8)
 
 
-def _points(subject: Subject, text: str, rows: Lines) -> Figure:
+def _points(title: str, rows: Lines) -> Picture:
     """The accuracy of methods that read their demonstrations once, one below the other."""
     figure, ((axes,),) = panels(1, 1, 0.5 + 0.22 * len(rows))
     figure.set_figwidth(5)
-    for place, (row, look) in enumerate(zip(rows.values(), MORE_LOOKS, strict=False)):
+    looks = _looks(rows)
+    for place, (name, row) in enumerate(rows.items()):
         estimate = average(_outcomes(row, "test", 1))
-        axes.errorbar(
-            estimate.mean, -place, xerr=reach(estimate), capsize=2,
-            color=look["color"], marker=look["marker"],
-        )  # fmt: skip
-    levels(axes, next(iter(rows.values())).levels, horizontal=False)
+        axes.errorbar(estimate.mean, -place, xerr=reach(estimate), capsize=2, **looks[name])
+    chance_lines(axes, next(iter(rows.values())).levels, horizontal=False)
     names = [f"{name} (n = {len(row.runs)})" for name, row in rows.items()]
     axes.set_yticks([-place for place in range(len(rows))], names)
     axes.set_xlabel("test accuracy, %")
     axes.margins(y=0.3)
-    title(figure, text, subject)
-    return figure
+    text = "Marks are means over n draws on test, bars are their 95 % intervals."
+    return Picture(figure, title, text)
 
 
 def _steps(row: FurtherRow, split: str) -> list[int]:

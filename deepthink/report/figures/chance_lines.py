@@ -9,7 +9,7 @@ from deepthink.report.chance import NAMES, Levels
 _GREY = "0.35"
 
 
-def levels(
+def chance_lines(
     axes: Axes,
     found: Levels | None,
     horizontal: bool = True,
