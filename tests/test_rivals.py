@@ -211,7 +211,7 @@ def test_the_page_the_table_and_the_figure_show_them(tmp_path: Path) -> None:
     assert "figures/prices-smollm2-135m-40-40-9-float32.png" in text
     lines = texts["tables/prices.csv"].splitlines()
     assert len(lines) == 1 + 2 + 5 and lines[0].startswith("model,scale,tasks,method")
-    assert [line.split(",")[-16] for line in lines[1:3]] == ["Chance", "Majority"]
+    assert [line.split(",")[-18] for line in lines[1:3]] == ["Chance", "Majority"]
 
 
 def test_with_calibrated_vanilla_each_setting_of_thinking_has_a_place(subject: Subject) -> None:

@@ -9,7 +9,7 @@ from deepthink.report import comparisons, options
 from deepthink.report.comparisons import Comparison
 from deepthink.report.layouts import STEP_SIZES, TASKS
 from deepthink.report.measurements import Subject, subjects
-from deepthink.report.readings import FIVE, LAST, READINGS, VANILLA, Reading
+from deepthink.report.readings import LAST, READINGS, Reading
 from deepthink.report.render import Grid
 from deepthink.report.render import markdown as as_markdown
 from deepthink.report.runs import Runs
@@ -54,7 +54,7 @@ def _every(runs: Runs) -> Iterator[ComparisonRow]:
                     yield ComparisonRow(subject, f"positions, η = {size}", reading, comparison)
     of_options = (s for name in options.EXPERIMENTS for s in subjects(runs, name))
     for subject in dict.fromkeys(of_options):
-        for reading in (VANILLA, FIVE):
+        for reading in options.TESTED:
             for comparison in options.every(subject, reading):
                 yield ComparisonRow(subject, options.QUESTION, reading, comparison)
 

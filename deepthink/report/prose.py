@@ -194,13 +194,13 @@ METHODS = """## How the numbers are made
   without a p.
 - *One correction.* Every p on this page is corrected by Holm's method over all tests of its
   question. A question is whether one method is ahead of another. Its tests are those of each task
-  and of their average, at t = 5 and with t by dev: twelve tests where all five tasks were run. A
-  rival that is read at other t has the tests of its own readings. t = 15, which stands under
-  positions alone, is a question of its own with six tests. Raw and calibrated scores are two
-  questions. Bold means that the corrected p is below .05, and sentences and verdicts that name the
-  same difference rest on the same p. `tables/comparisons.csv` has the p before the correction too.
-  Nothing is corrected over questions: of twenty questions in which nothing differs, one will have
-  a bold number by chance.
+  and of their average, at t = 5 and with t by dev: twelve tests, of which those that were not run
+  count as undecided. A rival that is read at other t has the tests of its own readings, and so have
+  the three options. t = 15, which stands under positions alone, is a question of its own with six
+  tests. Raw and calibrated scores are two questions. Bold means that the corrected p is below .05,
+  and sentences and verdicts that name the same difference rest on the same p.
+  `tables/comparisons.csv` has the p before the correction too. Nothing is corrected over questions:
+  of twenty questions in which nothing differs, one will have a bold number by chance.
 - *Credit.* Thinking can be ahead of something only because that is worse than vanilla, such as
   vanilla with more demonstrations, a selection rule or repetition. A claim of this kind counts only
   where thinking is also significantly ahead of vanilla on the same demonstrations. The evidence

@@ -6,6 +6,8 @@ from matplotlib.axes import Axes
 
 from deepthink.report.chance import NAMES, Levels
 
+_GREY = "0.35"
+
 
 def levels(
     axes: Axes,
@@ -16,33 +18,36 @@ def levels(
     """Draw chance as a thin dotted line and majority as a thin dashed one, each with its name.
 
     found: in per cent; None draws nothing. horizontal: whether accuracy is on the y axis. span:
-    where a line begins and ends along the other axis, such as below one pair of bars; None takes
-    its whole length and names the line, which a span does not.
+    where horizontal lines begin and end, such as below one pair of bars; their names then stand in
+    the legend. None takes the whole length, with the name and the value beside each line.
     """
     if found is None:
         return
-    known = {name: getattr(found, field) for name, field in NAMES.items()}
     drawn: dict[float, list[str]] = {}
-    for name, value in known.items():
-        if value is not None:
+    for name, field in NAMES.items():
+        if (value := getattr(found, field)) is not None:
             drawn.setdefault(round(value, 1), []).append(name.lower())
     for value, names in drawn.items():
-        look: dict[str, Any] = {
-            "color": "0.35",
-            "linewidth": 0.7,
-            "linestyle": ":" if "chance" in names else "--",
-        }
+        style = ":" if "chance" in names else "--"
+        look: dict[str, Any] = {"color": _GREY, "linewidth": 0.7, "linestyle": style}
+        label = ", ".join(names)
         if span is not None:
-            (axes.hlines if horizontal else axes.vlines)(value, *span, zorder=3, **look)
+            known = axes.get_legend_handles_labels()[1]
+            axes.hlines(value, *span, label="" if label in known else label, zorder=3, **look)
             continue
-        label = f"{', '.join(names)} {value:g}"
-        if horizontal:
-            axes.axhline(value, zorder=1, **look)
-            place, angle, across = (0.99, value), 0, axes.get_yaxis_transform()
-        else:
-            axes.axvline(value, zorder=1, **look)
-            place, angle, across = (value, 0.99), 90, axes.get_xaxis_transform()
+        (axes.axhline if horizontal else axes.axvline)(value, zorder=1, **look)
+        _name(axes, value, f"{label} {value:g}", horizontal, upper=value == max(drawn))
+
+
+def _name(axes: Axes, value: float, text: str, horizontal: bool, upper: bool) -> None:
+    """Write at the end of a line: of the upper one on its outer side, of the lower one below."""
+    if horizontal:
         axes.text(
-            *place, label, transform=across, rotation=angle, fontsize=5, color="0.35",
-            ha="right", va="bottom" if horizontal else "top",
+            0.99, value, text, transform=axes.get_yaxis_transform(), fontsize=5, color=_GREY,
+            ha="right", va="bottom" if upper else "top",
+        )  # fmt: skip
+    else:
+        axes.text(
+            value, 0.99, text, transform=axes.get_xaxis_transform(), fontsize=5, color=_GREY,
+            rotation=90, ha="left" if upper else "right", va="top",
         )  # fmt: skip

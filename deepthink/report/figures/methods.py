@@ -62,7 +62,7 @@ def by_category(subject: Subject) -> Figure | None:
     axes.set_xticks(range(len(places)), list(places))
     axes.set_ylabel("accuracy, %")
     axes.grid(axis="x", visible=False)
-    axes.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 0.98))
+    axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 0.98))
     title(figure, "MMLU by category, intervals over questions", subject)
     return figure
 
