@@ -245,8 +245,13 @@ def test_one_step_size_is_no_choice(tmp_path: Path) -> None:
 
 def test_step_sizes_that_were_not_run_are_named(tmp_path: Path) -> None:
     study(tmp_path)
+    study(tmp_path, sizes=("0.03",))
+    for path in tmp_path.rglob("seed[2-9]-*.json"):
+        if '"step_size": 0.03' in path.read_text():
+            path.unlink()
     raw, _ = found(tmp_path)
-    assert choosing_tables.heading(raw).endswith("n = 5. Not run: η = 0.03.")
+    assert raw.sizes == SIZES  # two draws of η = 0.03 leave five of the others
+    assert choosing_tables.heading(raw).endswith("n = 5. Not run, or on too few draws: η = 0.03.")
 
 
 def test_the_jobs_are_those_of_positions_where_the_step_size_is() -> None:

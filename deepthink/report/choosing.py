@@ -20,8 +20,8 @@ from deepthink.report.layouts import POSITIONS, TASKS
 from deepthink.report.measurements import Measured, Subject, average, percent, shared, subjects
 from deepthink.report.readings import LAST, Reading
 from deepthink.report.rivals import FROM_DEV
-from deepthink.report.runs import Array, Run, Runs
-from deepthink.report.statistics import Estimate
+from deepthink.report.runs import Array, Draw, Run, Runs
+from deepthink.report.statistics import FEWEST, Estimate
 from deepthink.store import curves
 
 EXPERIMENT = "step_sizes"
@@ -216,7 +216,10 @@ def every(runs: Runs) -> list[Choices]:
 
 
 def of_subject(subject: Subject, positions: str) -> Iterator[Choices]:
-    """What every rule gives, raw, then calibrated; nothing unless tasks share two η or more."""
+    """What every rule gives, raw, then calibrated; nothing unless tasks share two η or more.
+
+    Of three η or more, one of few draws is left out where it would leave too few draws to test.
+    """
     raw, corrected = (
         {size: parts(subject, size, positions, reading) for size in SIZES}
         for reading in (LAST, LAST.after(FROM_DEV))
@@ -225,7 +228,10 @@ def of_subject(subject: Subject, positions: str) -> Iterator[Choices]:
     sizes = [size for size in SIZES if all(corrected[size][task].runs for task in tasks)]
     if not tasks or len(sizes) < 2:
         return
-    draws = shared(*(corrected[size][task] for size in sizes for task in tasks))
+    draws = _draws(corrected, sizes, tasks)
+    while len(draws) < FEWEST and len(sizes) > 2:
+        sizes.remove(min(sizes, key=lambda size: len(_draws(corrected, [size], tasks))))
+        draws = _draws(corrected, sizes, tasks)
     jobs = [
         [
             [
@@ -249,6 +255,13 @@ def of_subject(subject: Subject, positions: str) -> Iterator[Choices]:
             tuple(each for each in chosen if each is not None),
             {place: each for place, each in fixed_ones.items() if each is not None},
         )  # fmt: skip
+
+
+def _draws(
+    found: Mapping[str, Mapping[str, Measured]], sizes: Sequence[str], tasks: Sequence[str]
+) -> list[Draw]:
+    """The draws that these η all have of all these tasks."""
+    return shared(*(found[size][task] for size in sizes for task in tasks))
 
 
 def parts(
@@ -280,9 +293,3 @@ def _outcome(options: Sequence[Option], place: Place, calibrated: bool) -> Array
     size, step = place
     (option,) = (option for option in options if option.step_size == size)
     return option.of(calibrated).correct(step)
-
-
-def by_subject(found: Sequence[Choices]) -> Iterator[tuple[Subject, list[Choices]]]:
-    """The choices of each subject, in their order."""
-    for subject in dict.fromkeys(each.subject for each in found):
-        yield subject, [each for each in found if each.subject == subject]

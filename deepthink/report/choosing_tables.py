@@ -124,12 +124,18 @@ def section(found: Sequence[Choices]) -> Iterator[str]:
     yield "## Which step size, and when to stop\n"
     yield f"{_QUESTION}\n"
     yield from choosing_answers.section(found)
-    for subject, mine in choosing.by_subject(found):
+    for subject, mine in _by_subject(found):
         yield f"### {subject}\n"
         yield "\n".join(f"- {where(each)}" for each in mine) + "\n"
         for raw, calibrated in _pairs(mine):
             yield f"{heading(raw)}\n"
             yield markdown(grid(raw, calibrated)) + "\n"
+
+
+def _by_subject(found: Sequence[Choices]) -> Iterator[tuple[Subject, list[Choices]]]:
+    """The choices of each subject, in their order."""
+    for subject in dict.fromkeys(each.subject for each in found):
+        yield subject, [each for each in found if each.subject == subject]
 
 
 def _pairs(found: Sequence[Choices]) -> Iterator[tuple[Choices, Choices]]:
@@ -145,7 +151,7 @@ def heading(of: Choices) -> str:
     tasks = ", ".join(TASKS[task] for task in of.tasks)
     gain: Estimate = of.chosen[0].gain
     missing = [size for size in SIZES if size not in of.sizes]
-    lacking = f" Not run: η = {', '.join(missing)}." if missing else ""
+    lacking = f" Not run, or on too few draws: η = {', '.join(missing)}." if missing else ""
     return (
         f"{of.positions.capitalize()} positions, η = {', '.join(of.sizes)}; {tasks}; "
         f"n = {gain.seeds}.{lacking}"
@@ -188,7 +194,7 @@ def _counts(chosen: Chosen) -> str:
 
 def texts(runs: Runs, found: Sequence[Choices]) -> Iterator[tuple[str, str]]:
     """The table as Markdown, LaTeX and CSV, by the file's name."""
-    of_subject = dict(choosing.by_subject(found))
+    of_subject = dict(_by_subject(found))
     text = f"## {TITLE}\n\n{NOTE}\n"
     grids = []
     for subject in measurements.subjects(runs, EXPERIMENT):
