@@ -61,8 +61,8 @@ def _of_jobs(runs: Sequence[Run]) -> Iterator[str]:
     """One command for each task and setting of these jobs, with all their draws."""
     alike: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
-        words = tuple(w for w in words_of(run.record) if not w.startswith(_LEFT_OUT))
-        alike.setdefault(words, []).append(run)
+        kept = (word for word in words_of(run.record) if not word.startswith(_LEFT_OUT))
+        alike.setdefault(tuple(kept), []).append(run)
     for words, found in alike.items():
         draws = [
             f"{name}={','.join(map(str, values))}"
