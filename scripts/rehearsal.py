@@ -29,7 +29,7 @@ import stand_ins
 
 from deepthink.app import streams
 from deepthink.config.overrides import axes
-from deepthink.report import plan, programme
+from deepthink.report import layouts, plan, programme
 from deepthink.report.runs import Runs
 from deepthink.store import records
 
@@ -39,6 +39,7 @@ SUITES = ("scale=cpu_suite", "test_size=4", "dev_size=null", "pool_size=null")
 KILLS = (0.1, 0.5)
 """Parts of all records that are there when the command is killed."""
 
+TABLES = {layout.name for layout in layouts.LAYOUTS}
 ABOUT = ("table", "model", "section", "row", "column")
 FIGURES = (
     *(("figure3", model) for model in axes("figure3")["model"]),
@@ -134,13 +135,13 @@ def incomplete(results: Path, words: Sequence[str]) -> list[str]:
     """
     parts = programme.programme(words).parts
     lacking = []
-    for name in dict.fromkeys(part.experiment for part in parts):
+    for name in {part.experiment: None for part in parts if part.experiment in TABLES}:
         models = {part.model for part in parts if part.experiment == name}
-        if (path := results / "tables" / f"{name}.csv").is_file():
-            with path.open() as file:
-                rows = [row for row in csv.DictReader(file) if row["model"] in models]
-            empty = [" ".join(row[key] for key in ABOUT) for row in rows if not row["ours"]]
-            lacking += [*empty, *([] if rows else [f"{name} has no row"])]
+        with (results / "tables" / f"{name}.csv").open() as file:
+            rows = [row for row in csv.DictReader(file) if row["model"] in models]
+        without = models - {row["model"] for row in rows}
+        lacking += [f"{name} has no row of {model}" for model in sorted(without)]
+        lacking += [" ".join(row[key] for key in ABOUT) for row in rows if not row["ours"]]
     drawn = {(figure, model) for figure, model in FIGURES if model in {p.model for p in parts}}
     there = [path.stem for path in (results / "figures").glob("*.png")]
     return lacking + [

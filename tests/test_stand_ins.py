@@ -58,6 +58,28 @@ def test_every_model_of_the_paper_has_a_stand_in(scripts: ModuleType) -> None:
     assert len(wanted) == 14
 
 
+def test_a_number_or_a_figure_that_is_missing_is_seen(scripts: ModuleType, tmp_path: Path) -> None:
+    words = ["model=opt-350m,pythia-70m"]
+    heading = "table,model,section,row,column,ours\n"
+    (tmp_path / "tables").mkdir()
+    for name in ("table2", "table3", "figure3"):
+        model = "opt-350m" if name == "table2" else "pythia-70m"
+        row = f"{name},{model},,ICL,a,50.0\n"
+        (tmp_path / "tables" / f"{name}.csv").write_text(heading + row)
+    (tmp_path / "figures").mkdir()
+    figure = tmp_path / "figures" / "figure3-pythia-70m-4-all-all-float32.png"
+    figure.touch()
+    assert scripts.incomplete(tmp_path, words) == []
+    figure.unlink()
+    (tmp_path / "tables" / "table2.csv").write_text(heading)
+    (tmp_path / "tables" / "table3.csv").write_text(f"{heading}table3,pythia-70m,,ICL,BBH,\n")
+    assert sorted(scripts.incomplete(tmp_path, words)) == [
+        "figure figure3 of pythia-70m",
+        "table2 has no row of opt-350m",
+        "table3 pythia-70m  ICL BBH",
+    ]
+
+
 @pytest.mark.slow
 def test_tokenizers_are_the_real_ones(scripts: ModuleType, made: Path) -> None:
     """Numbers of tokens as they are known of the real models."""
