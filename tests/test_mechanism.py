@@ -319,6 +319,7 @@ def test_the_figure_has_a_column_for_each_setting(tmp_path: Path) -> None:
     with style():
         figure = drawing.label_bias(subject(tmp_path))
     assert figure is not None
+    assert figure.figure.get_suptitle() == "" and figure.text.endswith(".")
     axes: list[Axes] = figure.figure.axes
     assert [a.get_title().partition("\n")[0] for a in axes[:3]] == [*SETTINGS][1:]
     assert len({a.lines[0].get_color() for a in axes[:2]}) == 2
