@@ -149,6 +149,12 @@ class Found:
             choosing.every(runs),
         )
 
+    @property
+    def opening(self) -> tuple[str, ...]:
+        """The items that the page begins with."""
+        answers = opening.answers(self.blocks, self.protocols, self.standings)
+        return tuple(opening.lines(answers))
+
 
 def _plain(name: str, title: str, content: Grid) -> Iterator[tuple[str, str]]:
     out = StringIO()
@@ -168,9 +174,8 @@ def _page(
 ) -> Iterator[str]:
     """The text of results/README.md, part by part. others: the part on further runs."""
     yield prose.HEAD
-    answers = opening.answers(found.blocks, found.protocols, found.standings)
-    if items := [*opening.lines(answers)]:
-        yield "\n".join(f"- {item}" for item in items) + "\n"
+    if found.opening:
+        yield "\n".join(f"- {item}" for item in found.opening) + "\n"
     yield prose.GENERATED.format(command="make tables" if IN_CHECKOUT else "deepthink tables")
     yield from central_tables.section(found.blocks)
     yield from authors.section(found.protocols, found.blocks)

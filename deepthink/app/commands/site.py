@@ -44,7 +44,9 @@ def write(results: Path) -> None:
         with watching(terminal.console()) as watch:
             watch.stage("reading records")
             runs = page.load(results)
-            text = html.page(content.build(page.studied(runs), watch.stage))
+            asked = page.studied(runs)
+            opening = page.Found.of(asked).opening
+            text = html.page(content.build(asked, watch.stage, opening))
             Writer(results).text(NAME, text)
     except BrokenPipeError:
         raise

@@ -1,13 +1,11 @@
 """Everything that the page holds of one model on one scale, as plain values."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
+from deepthink.report import chance
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Subject
 from deepthink.report.readings import VANILLA, Calibration, at
@@ -103,20 +101,10 @@ def _was_run(subject: Subject, tasks: Sequence[str], method: Method) -> bool:
 
 def _chances(variants: Sequence[Variant], tasks: int) -> list[tuple[float, float]]:
     """See `chance` of `SubjectContent`."""
-    alone = np.array([_chance(variants, place) for place in range(tasks)])
-    rows = [*alone, alone.mean(axis=0)] if tasks > 1 else [*alone]
-    return [(round(float(guess), 1), round(float(most), 1)) for guess, most in rows]
-
-
-def _chance(variants: Sequence[Variant], place: int) -> tuple[float, float]:
-    """Of one task, not rounded."""
-    for each in variants:
-        for (run,) in each.parts[place].runs.values():
-            gold = Counter(run.record.gold.of("test"))
-            labels = len(run.record.identity.task.labels)
-            most = max(gold.values()) / sum(gold.values())
-            return 100 / labels, 100 * most
-    raise AssertionError("a task of a subject has a run")
+    alone = [chance.of_task(*(each.parts[place] for each in variants)) for place in range(tasks)]
+    found = [levels for levels in alone if levels is not None]
+    columns = [*found, *([chance.mean(found)] if tasks > 1 else [])]
+    return [(round(each.chance or 0, 1), round(each.majority, 1)) for each in columns]
 
 
 def _variant(each: Variant, sources: Sources) -> dict[str, Any]:
