@@ -45,8 +45,8 @@ def write(results: Path) -> None:
             watch.stage("reading records")
             runs = page.load(results)
             asked = page.studied(runs)
-            opening = page.Found.of(asked).opening
-            text = html.page(content.build(asked, watch.stage, opening))
+            *opening, _links = page.Found.of(asked).opening or ("",)
+            text = html.page(content.build(asked, watch.stage, tuple(opening)))
             Writer(results).text(NAME, text)
     except BrokenPipeError:
         raise

@@ -23,7 +23,8 @@ function drawHead() {
   const themes = [["system", "as the system"], ["light", "light"], ["dark", "dark"]];
   place("theme").replaceChildren(chooser("Colours", "theme", themes, state.theme, (theme) => change({ theme })));
   place("message").replaceChildren(...data.message.map(rich));
-  place("opening").replaceChildren(...data.opening.map(rich));
+  const opening = make("details", {}, make("summary", {}, "The answer at length"), data.opening.map(rich));
+  place("opening").replaceChildren(...(data.opening.length ? [opening] : []));
   const models = new Map(data.subjects.filter((each) => each.figures.length).toReversed().map((each) => [each.model, each]));
   const cards = [...models.values()].toReversed().map(card);
   place("headline").replaceChildren(...cards);

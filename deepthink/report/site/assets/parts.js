@@ -119,7 +119,7 @@ function plainTable(caption, header, rows) {
 
 // A sentence of the report: **words** stand out, and a link is its words alone.
 function rich(sentence) {
-  const plain = sentence.replace(/\[([^\]]+)\]\([^)]*\)/g, "$1").replaceAll("`", "");
+  const plain = sentence.replace(/\[([^\]]+)\]\([^)]*\)/g, "$1").replace(/(?<!\*)\*([^*]+)\*(?!\*)/g, "$1").replaceAll("`", "");
   const parts = plain.split("**");
   return make("p", {}, parts.map((part, at) => (at % 2 ? make("strong", {}, part) : part)));
 }
