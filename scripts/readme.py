@@ -20,12 +20,13 @@ import paper_hours
 from wording import listed, seconds, table, tiny, wrapped
 
 from deepthink.files import atomically
+from deepthink.report.experiments import EARLIER
 from deepthink.report.layouts import TASKS
 from deepthink.report.words import number
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "docs" / "measured"
-RESULTS = ROOT / "results"
+RESULTS = ROOT / EARLIER
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PASSAGE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -235,7 +236,7 @@ def findings(results: Path) -> list[str]:
     verdicts = [match["verdict"] for match in VERDICT.finditer(page) if match["where"] != "ours"]
     whole, part = verdicts.count("holds"), verdicts.count("in part")
     rival = difference("thinking less", "t by dev", "Random ♣", sign=-1)
-    draws = max(int(row["seeds"]) for row in averages)
+    draws = max(int(row["seeds"]) for row in averages if row["seeds"])
     return [
         f"{model} ({scale}), five tasks, {draws} draws of demonstrations. The table shows how "
         "many points of accuracy thinking gains over reading the same demonstrations once, "

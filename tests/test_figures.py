@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from deepthink.report import captions, costs, experiments, figures, page, paper, rivals
 from deepthink.report.figures import FIGURES, Drawn, demonstrations, front, iterations, labels
 from deepthink.report.figures.labels import Label
-from deepthink.report.figures.style import LOOKS, Thing, levels, look, style
+from deepthink.report.figures.style import LOOKS, Thing, look, ramp, style
 from deepthink.report.layouts import PAPERS_STEP_SIZE, RULES
 from deepthink.report.measurements import Subject, subjects
 from deepthink.report.render import escaped
@@ -205,9 +205,9 @@ def test_a_calibrated_mark_is_filled_and_a_raw_one_is_not() -> None:
 
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_levels_grow_darker_and_differ_without_colour(count: int) -> None:
-    lightness = [lab(level["color"])[0] for level in levels(count)]
+    lightness = [lab(level["color"])[0] for level in ramp(count)]
     assert all(a - b > 5 for a, b in pairwise(lightness))
-    assert len({(level["marker"], level["linestyle"]) for level in levels(count)}) == count
+    assert len({(level["marker"], level["linestyle"]) for level in ramp(count)}) == count
 
 
 def test_vanilla_and_thinking_look_the_same_in_every_figure(pictures: Pictures) -> None:

@@ -12,13 +12,13 @@ from deepthink.report.figures.style import (
     curve,
     draws_of,
     legend,
-    levels,
     line,
     look,
     means_of,
     not_run,
     over_iterations,
     panels,
+    ramp,
     shades,
 )
 from deepthink.report.layouts import PAPERS_STEP_SIZE, POSITIONS, STEP_SIZES, TASKS
@@ -37,7 +37,7 @@ def step_sizes(subject: Subject) -> Picture | None:
     sizes = sorted(overrides.axes("figure6")["method.step_size"], key=float)
     moves = []
     drawn: list[Measured] = []
-    for size, other in zip(sizes, levels(len(sizes)), strict=True):
+    for size, other in zip(sizes, ramp(len(sizes)), strict=True):
         part = subject.measure("figure6", LAST, **{"method.step_size": size})
         if not part.runs:
             continue

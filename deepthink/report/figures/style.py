@@ -127,7 +127,7 @@ def shades(count: int) -> list[Any]:
     return list(matplotlib.colormaps["cividis"](np.linspace(0.85, 0.0, count)))
 
 
-def levels(count: int) -> list[dict[str, Any]]:
+def ramp(count: int) -> list[dict[str, Any]]:
     """Looks for series without a name of their own, such as step sizes, from light to dark."""
     return [
         {

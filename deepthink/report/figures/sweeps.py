@@ -14,11 +14,11 @@ from deepthink.report.figures.style import (
     Picture,
     Thing,
     legend,
-    levels,
     line,
     look,
     over_iterations,
     panels,
+    ramp,
     reach,
 )
 from deepthink.report.further import FurtherRow, shown
@@ -72,7 +72,7 @@ def curves(task: str, rows: Lines) -> Picture:
 def _looks(rows: Lines) -> dict[str, dict[str, Any]]:
     """A look for each method: vanilla's own, and a step of one scale for every other."""
     others = [name for name, row in rows.items() if row.label != Thing.VANILLA]
-    looks = dict(zip(others, levels(len(others)), strict=True))
+    looks = dict(zip(others, ramp(len(others)), strict=True))
     return {name: looks.get(name) or look(Thing.VANILLA) for name in rows}
 
 
