@@ -60,11 +60,11 @@ def test_every_model_of_the_paper_has_a_stand_in(scripts: ModuleType) -> None:
 
 def test_a_number_or_a_figure_that_is_missing_is_seen(scripts: ModuleType, tmp_path: Path) -> None:
     words = ["model=opt-350m,pythia-70m"]
-    heading = "table,model,section,row,column,ours\n"
+    heading = "table,model,scale,section,row,column,ours,draws\n"
     (tmp_path / "tables").mkdir()
     for name in ("table2", "table3", "figure3"):
         model = "opt-350m" if name == "table2" else "pythia-70m"
-        row = f"{name},{model},,ICL,a,50.0\n"
+        row = f"{name},{model},few,,ICL,a,50.0,1\n{name},{model},all test rows,,ICL,a,,0\n"
         (tmp_path / "tables" / f"{name}.csv").write_text(heading + row)
     (tmp_path / "figures").mkdir()
     figure = tmp_path / "figures" / "figure3-pythia-70m-4-all-all-float32.png"
@@ -72,10 +72,12 @@ def test_a_number_or_a_figure_that_is_missing_is_seen(scripts: ModuleType, tmp_p
     assert scripts.incomplete(tmp_path, words) == []
     figure.unlink()
     (tmp_path / "tables" / "table2.csv").write_text(heading)
-    (tmp_path / "tables" / "table3.csv").write_text(f"{heading}table3,pythia-70m,,ICL,BBH,\n")
+    (tmp_path / "tables" / "table3.csv").write_text(
+        f"{heading}table3,pythia-70m,few,,ICL,MMLU,50.0,1\ntable3,pythia-70m,few,,ICL,BBH,,0\n"
+    )
     assert sorted(scripts.incomplete(tmp_path, words)) == [
         "figure figure3 of pythia-70m",
-        "table2 has no row of opt-350m",
+        "table2 has no number of opt-350m",
         "table3 pythia-70m  ICL BBH",
     ]
 
