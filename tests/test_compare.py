@@ -10,13 +10,13 @@ from made_records import jobs, put
 from deepthink.app import commands
 from deepthink.errors import UserError
 from deepthink.installation import CONF
-from deepthink.report import finding
+from deepthink.report import experiments, finding
 from deepthink.report.closing import Line
 from deepthink.report.comparing import Side, compare, table
 from deepthink.report.groups import COLUMNS, Cell
 from deepthink.store import records
 
-ROOT = CONF.parent
+STUDY = CONF.parent / experiments.EARLIER
 
 
 def keep(results: Path, *words: str, hits: int = 3, rows: int = 6, data: str = "data") -> Path:
@@ -96,9 +96,9 @@ def test_one_name_gives_the_table_of_a_sweep(
 def test_it_gives_the_reports_numbers_on_the_published_records() -> None:
     words = "task=sst2,sst5,trec,mr,agnews test_size=100 method=deepthink method.iterations=15"
     words += " method.step_size=0.1 method.positions="
-    found = [finding.find(words + name, ROOT / "results") for name in ("continued", "aligned")]
+    found = [finding.find(words + name, STUDY) for name in ("continued", "aligned")]
     closing = compare(*(Side(str(n), one.runs) for n, one in enumerate(found)))
-    with (ROOT / "results" / "tables" / "comparisons.csv").open(encoding="utf-8") as file:
+    with (STUDY / "tables" / "comparisons.csv").open(encoding="utf-8") as file:
         (row,) = (
             row
             for row in csv.DictReader(file)

@@ -12,12 +12,12 @@ import deepthink
 from deepthink.config.overrides import requested
 from deepthink.errors import UserError
 from deepthink.installation import CONF
-from deepthink.report import frames
+from deepthink.report import experiments, frames
 from deepthink.report.commands import words_of
 from deepthink.store import records
 from deepthink.tasks import own
 
-ROOT = CONF.parent
+STUDY = CONF.parent / experiments.EARLIER
 
 
 def test_there_is_a_row_for_each_record_split_and_t(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_columns_have_one_type_whatever_is_missing(tmp_path: Path) -> None:
 
 def test_the_frame_of_the_published_records_gives_their_tables() -> None:
     """By groupby alone, without a statistic of this package."""
-    frame = deepthink.results(ROOT / "results")
-    assert frame.record.nunique() == len(records.load_all(ROOT / "results").records)
+    frame = deepthink.results(STUDY)
+    assert frame.record.nunique() == len(records.load_all(STUDY).records)
     one = frame[
         (frame.split == "test")
         & (frame.task == "sst2")
@@ -161,7 +161,7 @@ def test_missing_scores_are_told_and_wrong_ones_refused(run: Command, tmp_path: 
 
 
 def test_published_records_have_predictions_without_scores() -> None:
-    path, record = records.load_all(ROOT / "results").records[0]
+    path, record = records.load_all(STUDY).records[0]
     with pytest.warns(UserWarning, match="without scores"):
         frame = deepthink.predictions(path)
     assert frame[(frame.split == "test") & (frame.t == 1)].correct.sum() == next(

@@ -16,9 +16,10 @@ from deepthink.config.job import Config, DemonstrationSpec, PoolSpec, PromptSpec
 from deepthink.config.method import MethodSpec
 from deepthink.config.tasks import TaskSpec
 from deepthink.installation import CONF
+from deepthink.report import experiments
 from deepthink.selection import rules
 
-RECORDS = CONF.parent / "results" / "records"
+STUDIES = (experiments.PUBLISHED, experiments.EARLIER)
 RULES = [m.name for m in pkgutil.iter_modules(rules.__path__) if not m.name.startswith("_")]
 
 SPECS = {
@@ -34,7 +35,7 @@ SPECS = {
 def values() -> dict[tuple[str, ...], set[str]]:
     """The values of every option in the committed records, as JSON."""
     seen: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for path in RECORDS.rglob("*.json"):
+    for path in (p for s in STUDIES for p in (CONF.parent / s / "records").rglob("*.json")):
         config = json.loads(path.read_text())["config"]
         selector = config["method"]["selector"]
         parts: dict[tuple[str, ...], Any] = {(name,): config.get(name) or {} for name in SPECS}

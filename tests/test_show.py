@@ -9,12 +9,12 @@ from test_compare import keep, told
 
 from deepthink.config.overrides import compose
 from deepthink.installation import CONF
-from deepthink.report import commands
+from deepthink.report import commands, experiments
 from deepthink.store import records
 from deepthink.store.identity import answered, asked
 from deepthink.store.settings import Settings
 
-ROOT = CONF.parent
+STUDY = CONF.parent / experiments.EARLIER
 
 
 def test_a_job_is_shown_as_when_it_ended(
@@ -78,7 +78,7 @@ def test_the_words_ask_for_the_same_job(tmp_path: Path, words: tuple[str, ...]) 
 
 def test_published_jobs_can_be_asked_for_again() -> None:
     """Of every model, task and method the first: also where the record is of an earlier version."""
-    first = {path.parent: record for path, record in records.load_all(ROOT / "results").records}
+    first = {path.parent: record for path, record in records.load_all(STUDY).records}
     kinds = {path.name: record for path, record in first.items() if "mmlu" not in path.parts}
     assert len(kinds) > 10
     for record in kinds.values():

@@ -68,7 +68,8 @@ def runs(results: Path) -> Runs:
 
 @pytest.fixture(scope="module")
 def built(runs: Runs) -> Content:
-    return content.build(runs, lambda _: None)
+    *opening, _ = page.Found.of(page.studied(runs)).opening
+    return content.build(runs, lambda _: None, tuple(opening))
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +297,7 @@ def test_every_number_is_that_of_the_table(shown: Page, runs: Runs, built: Conte
     """Every complete cell of tables/rivals.csv, found on the page under its reading."""
     (layout,) = (each for each in LAYOUTS if each.name == "rivals")
     rows = csv.DictReader(StringIO(render.long_form(tables.build(runs, layout))))
-    wanted = [row for row in rows if row["ours"]]
+    wanted = [row for row in rows if row["ours"] and row["row"] not in ("Chance", "Majority")]
     labels = {method["label"]: method for method in built.methods}
     names = {**{built.tasks[task]: task for task in built.tasks}}
     views: dict[tuple[str, str, str], dict[str, str]] = {}

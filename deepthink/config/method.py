@@ -39,7 +39,7 @@ class MethodSpec:
     scored: after which iterations queries are scored, see `deepthink.settings.scored_steps`.
     The rest are the arguments of `deepthink.think`.
 
-    Not measured: refinement, readout, groups, orders, query, direction, momentum, memory_dtype.
+    Not measured: readout, groups, query, direction, memory_dtype.
     """
 
     selector: dict[str, Any]

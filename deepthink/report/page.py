@@ -150,6 +150,17 @@ class Found:
         )
 
     @property
+    def titles(self) -> dict[str, str]:
+        """The names of the tables that have a file, and their titles."""
+        there = {
+            central_tables: bool(self.blocks),
+            authors: bool(self.protocols),
+            mechanism_tables: True,
+            choosing_tables: True,
+        }
+        return {module.NAME: module.TITLE for module, written in there.items() if written}
+
+    @property
     def opening(self) -> tuple[str, ...]:
         """The items that the page begins with."""
         answers = opening.answers(self.blocks, self.protocols, self.standings)
@@ -189,7 +200,7 @@ def _page(
     yield from sections.positions_section(found.compared, drawn)
     yield from sections.stopping_section(asked, drawn)
     yield from sections.options_section(found.compared)
-    yield from sections.tables_section(results, asked, built)
+    yield from sections.tables_section(results, asked, built, found.titles)
     yield from others
     yield from what_was_run.section(asked)
     yield "## Figures\n"

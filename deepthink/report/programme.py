@@ -19,7 +19,10 @@ PAPER = (
 )
 """The experiments of the paper, in its order."""
 
-OURS = ("positions", "stopping", "repetition", "calibrations", "rivals")
+OURS = (
+    *("central", "rivals", "authors", "positions", "mechanism", "step_sizes", "stopping"),
+    *("repetition", "calibrations", "flipped", "seam"),
+)
 """Those of the page that the paper does not have; `experiment=paper,ours` runs them too."""
 
 LISTS = {NAME: PAPER, "ours": OURS}

@@ -1,22 +1,18 @@
 """The sections of results/README.md that show one kind of result each."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from deepthink.config import overrides
 from deepthink.installation import CONF
 from deepthink.report import (
-    authors,
     captions,
-    central_tables,
-    choosing_tables,
     claims,
     comparison_tables,
     experiments,
     further,
     further_tables,
-    mechanism_tables,
     open_tables,
     options,
     paper,
@@ -156,12 +152,16 @@ def stopping_section(runs: Runs, drawn: Sequence[Drawn]) -> Iterator[str]:
         yield markdown(content) + "\n"
 
 
-def tables_section(results: Path, runs: Runs, built: Sequence[tables.Table]) -> Iterator[str]:
-    """Links to all tables, and the first of them as far as they were run."""
+def tables_section(
+    results: Path, runs: Runs, built: Sequence[tables.Table], others: Mapping[str, str]
+) -> Iterator[str]:
+    """Links to all tables, and the first of them as far as they were run.
+
+    others: the titles of further tables by their names.
+    """
     yield "## Tables\n"
     titles = {table.name: table.title for table in built}
-    others = (open_tables, regrets, central_tables, authors, mechanism_tables, choosing_tables)
-    titles |= {module.NAME: module.TITLE for module in others}
+    titles |= {open_tables.NAME: open_tables.TITLE, regrets.NAME: regrets.TITLE, **others}
     links = ", ".join(f"[{title}](tables/{name}.md)" for name, title in titles.items())
     yield prose.TABLES.format(links=links, notes=_notes(results))
     for one in built:

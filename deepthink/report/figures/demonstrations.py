@@ -59,9 +59,9 @@ def counts(subject: Subject) -> Picture | None:
         axes.minorticks_off()
         axes.set_title(TASKS[task])
         axes.set_xlabel("demonstrations")
-        if means:
+        if len(means) == len(_PAIR):
             words.append(_of_counts(TASKS[task], means[Thing.VANILLA], means[Thing.THINKING]))
-        else:
+        elif not means:
             not_run(axes, "not run")
     if not drawn:
         return None
@@ -77,7 +77,8 @@ def counts(subject: Subject) -> Picture | None:
 def _of_counts(task: str, vanilla: dict[int, float], thinking: dict[int, float]) -> str:
     """What a panel shows: the ends of vanilla, and the largest distance of thinking from it."""
     least, most = min(vanilla), max(vanilla)
-    apart = max((thinking[count] - vanilla[count] for count in vanilla), key=abs)
+    both = vanilla.keys() & thinking.keys()
+    apart = max((thinking[count] - vanilla[count] for count in sorted(both)), key=abs, default=0.0)
     ends = f"{number(vanilla[least])} with {least} demonstrations"
     if most > least:
         ends += f" and {number(vanilla[most])} with {most}"
