@@ -6,12 +6,13 @@ demonstrations would give on the same test rows.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
 from scipy import stats
 
-from deepthink.report.statistics import FEWEST, LEVEL, Array, Estimate
+from deepthink.report.statistics import FEWEST, LEVEL, Array, Estimate, over_draws
 
 OfTwo = Callable[[Array, Array], Array]
 """A statistic over the last two axes of two arrays [..., S, K], such as a correlation."""
@@ -33,14 +34,13 @@ def mean(values: Array, examples: int, level: float = LEVEL) -> Estimate | None:
     seeds = len(values)
     if seeds < 2:
         return None
-    centre, error = float(values.mean()), float(values.std(ddof=1)) / sqrt(seeds)
-    reach = error * float(stats.t.ppf((1 + level) / 2, seeds - 1))
-    p = None
-    if seeds >= FEWEST:
-        p = 1.0 if abs(centre) < 1e-12 else 0.0
-        if error > 0:
-            p = float(2 * stats.t.sf(abs(centre) / error, seeds - 1))
-    return Estimate(centre, centre - reach, centre + reach, seeds, examples, p)
+    found = replace(over_draws(values, level), examples=examples)
+    if seeds < FEWEST:
+        return found
+    p = 1.0 if abs(found.mean) < 1e-12 else 0.0
+    if (error := float(values.std(ddof=1)) / sqrt(seeds)) > 0:
+        p = float(2 * stats.t.sf(abs(found.mean) / error, seeds - 1))
+    return replace(found, p=p)
 
 
 def bootstrap(

@@ -133,7 +133,7 @@ def average_accuracy(
     return replace(estimate, low=max(0.0, estimate.low), high=min(1.0, estimate.high), p=None)
 
 
-def over_draws(values: Sequence[float], level: float = LEVEL) -> Estimate:
+def over_draws(values: Sequence[float] | Array, level: float = LEVEL) -> Estimate:
     """The mean of one number for each draw, with Student's interval over draws alone.
 
     It says what other demonstrations would give on the same examples. With one draw there is no

@@ -5,16 +5,13 @@ study is published. The page needs no server and no network. No model is loaded,
 records always give the same bytes.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
 from deepthink.app import terminal
-from deepthink.app.commands.tables import folders
+from deepthink.app.commands.tables import folders, named_folder, writing
 from deepthink.app.progress_bar import watching
-from deepthink.errors import UserError
-from deepthink.installation import called
 from deepthink.report import page
 from deepthink.report.site import content, html
 from deepthink.report.words import printable
@@ -26,32 +23,19 @@ NAME = "site/index.html"
 
 def main(words: Sequence[str]) -> None:
     """Write the page and print where it is; UserError if that cannot be done."""
-    parser = argparse.ArgumentParser(
-        prog=f"{called()} site",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    help = "the folder that results= of a job named; results=RESULTS is the same"
-    parser.add_argument("--results", type=Path, help=help)
-    flags = [f"--{word}" if word.startswith("results=") else word for word in words]
-    write(folders(parser.parse_args(flags).results)[0])
+    write(folders(named_folder("site", __doc__, words))[0])
 
 
 def write(results: Path) -> None:
     """Write the page of one folder; UserError if it cannot be written."""
     begin = perf_counter()
-    try:
-        with watching(terminal.console()) as watch:
-            watch.stage("reading records")
-            runs = page.load(results)
-            asked = page.studied(runs)
-            *opening, _links = page.Found.of(asked).opening or ("",)
-            text = html.page(content.build(asked, watch.stage, tuple(opening)))
-            Writer(results).text(NAME, text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UserError(f"cannot write to {results} ({error.strerror or error})") from error
+    with writing(results), watching(terminal.console()) as watch:
+        watch.stage("reading records")
+        runs = page.load(results)
+        asked = page.studied(runs)
+        *opening, _links = page.Found.of(asked).opening or ("",)
+        text = html.page(content.build(asked, watch.stage, tuple(opening)))
+        Writer(results).text(NAME, text)
     for path, why in runs.broken.items():
         print(f"left out: {printable(results / path)} {why}")
     size = len(text.encode()) / 1e6

@@ -6,7 +6,8 @@ is used. The same records always give the same bytes.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
@@ -21,17 +22,33 @@ from deepthink.report.words import printable
 
 def main(words: Sequence[str]) -> None:
     """Redraw the folders and print what was written; UserError if that cannot be done."""
+    for folder in folders(named_folder("tables", __doc__, words)):
+        redraw(folder)
+
+
+def named_folder(command: str, about: str, words: Sequence[str]) -> Path | None:
+    """The folder of results that the words of a command name; None if they name none."""
     parser = argparse.ArgumentParser(
-        prog=f"{called()} tables",
-        description=__doc__,
+        prog=f"{called()} {command}",
+        description=about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     help = "the folder that results= of a job named; results=RESULTS is the same"
     parser.add_argument("--results", type=Path, help=help)
     flags = [f"--{word}" if word.startswith("results=") else word for word in words]
     named: Path | None = parser.parse_args(flags).results
-    for folder in folders(named):
-        redraw(folder)
+    return named
+
+
+@contextmanager
+def writing(results: Path) -> Iterator[None]:
+    """Turn the error of a folder that cannot be written into one line for the user."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"cannot write to {results} ({error.strerror or error})") from error
 
 
 def folders(named: Path | None) -> list[Path]:
@@ -66,15 +83,10 @@ def _has_records(folder: Path) -> bool:
 def redraw(results: Path) -> None:
     """Redraw one folder; UserError if it cannot be written."""
     begin = perf_counter()
-    try:
-        with watching(terminal.console()) as watch:
-            watch.stage("reading records")
-            runs = page.load(results)
-            writer = page.write(results, runs, watch.stage)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UserError(f"cannot write to {results} ({error.strerror or error})") from error
+    with writing(results), watching(terminal.console()) as watch:
+        watch.stage("reading records")
+        runs = page.load(results)
+        writer = page.write(results, runs, watch.stage)
     kinds = sorted({path.suffix[1:] for path in writer.written})
     for path, why in runs.broken.items():
         print(f"left out: {printable(results / path)} {why}")
