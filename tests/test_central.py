@@ -16,7 +16,15 @@ import pandas as pd
 import pytest
 from made_records import jobs, made
 
-from deepthink.report import authors, central, central_tables, opening, page, rival_tables
+from deepthink.report import (
+    authors,
+    central,
+    central_tables,
+    mechanism,
+    opening,
+    page,
+    rival_tables,
+)
 from deepthink.report.central import BOTH, RAW, Block
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Subject
@@ -113,7 +121,7 @@ def texts(written: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def answers(written: Path, block: Block) -> list[opening.Answer]:
     runs = Runs.load(written)
-    return opening.answers([block], authors.every(runs), rival_tables.every(runs))
+    return opening.answers([block], authors.every(runs), mechanism.every(runs))
 
 
 # the same numbers, from the files alone
@@ -274,7 +282,7 @@ def test_every_number_of_the_opening_is_in_a_csv_file(
     texts: dict[str, str], answers: list[opening.Answer]
 ) -> None:
     known = set()
-    for name in ("central", "authors", "prices"):
+    for name in ("central", "authors", "mechanism"):
         known |= rounded(texts[f"tables/{name}.csv"])
     items = [*opening.lines(answers)]
     text = texts["README.md"]
@@ -323,25 +331,24 @@ def with_standings(block: Block, raw: float | None, both: float | None) -> Block
 
 
 @pytest.mark.parametrize(
-    ("raw", "both", "told", "so"),
+    ("raw", "both", "told"),
     [
-        (0.01, 0.01, "thinking pays, on calibrated scores too", "Thinking adds to calibration."),
-        (0.01, 0.5, "thinking pays only while scores are not calibrated", "Nothing is seen that"),
-        (0.01, None, "and no calibrated ones are tested", "Too few draws"),
-        (0.5, 0.5, "no setting of thinking is significantly ahead", "Nothing is seen that"),
-        (-0.01, -0.01, "it is significantly behind", "Thinking takes away"),
-        (None, None, "nothing is tested yet", "Too few draws"),
+        (0.01, 0.01, "thinking pays in 3 of 3 settings, calibrated too"),
+        (0.01, 0.5, "thinking pays in 3 of 3 settings, and in none once scores are calibrated"),
+        (0.01, None, "thinking pays in 3 of 3 settings, and no calibrated scores are tested"),
+        (0.5, 0.5, "no setting of thinking is significantly ahead of vanilla"),
+        (-0.01, -0.01, "ahead of vanilla; 3 of 3 settings are behind"),
+        (None, None, "nothing is tested yet"),
     ],
 )
 def test_words_follow_the_tests(
-    block: Block, raw: float | None, both: float | None, told: str, so: str
+    block: Block, raw: float | None, both: float | None, told: str
 ) -> None:
     answers = opening.answers([with_standings(block, raw, both)], [], [])
-    _, answer, decides, *_ = opening.lines(answers)
-    assert told in answer.partition(".**")[0]
-    assert so in decides
-    if raw is not None and abs(raw) > 0.05:
-        assert "behind" not in answer
+    _, answer, *_ = opening.lines(answers)
+    verdict = answer.partition(".**")[0]
+    assert verdict.endswith(told)
+    assert ("**+" in answer or "**−" in answer) == (0.01 in {abs(p) for p in (raw, both) if p})
 
 
 def test_rivals_that_were_not_run_are_said_to_be_missing(written: Path, tmp_path: Path) -> None:
@@ -356,8 +363,9 @@ def test_rivals_that_were_not_run_are_said_to_be_missing(written: Path, tmp_path
     (line,) = [one for one in central_tables.missing(block) if "(10 of 10 draws)" in one]
     assert "method=kv_tuning,permutations" in line or "method=permutations,kv_tuning" in line
     text = "\n".join(opening.lines(opening.answers([block], [], [])))
-    assert f"{MODEL}: no rival was run on all five tasks." in text
-    assert "100 of 250 runs" not in text and "of 250 runs" in text
+    assert "of the demonstrations: not run on all five tasks. Less gradient descent" in text
+    assert "(CT-KV): not run on all five tasks." in text
+    assert f"100 of 250 runs of {MODEL}" not in text and f"of 250 runs of {MODEL}" in text
 
 
 def test_without_any_run_there_is_no_opening(tmp_path: Path) -> None:
@@ -366,19 +374,24 @@ def test_without_any_run_there_is_no_opening(tmp_path: Path) -> None:
     assert f"## {central_tables.TITLE}" not in text
 
 
-def test_many_test_rows_give_the_answer_where_they_were_run(tmp_path: Path, written: Path) -> None:
+@pytest.mark.parametrize(("draws", "answers"), [(5, True), (2, False)])
+def test_the_block_over_most_rows_of_all_draws_gives_the_answer(
+    tmp_path: Path, written: Path, monkeypatch: pytest.MonkeyPatch, draws: int, answers: bool
+) -> None:
     shutil.copytree(written / "records", tmp_path / "records")
-    for method, task, seed in product(("deepthink", "authors", "aligned"), TASKS, SEEDS):
+    monkeypatch.setitem(ROWS, "test", 60)
+    for method, task, seed in product(("deepthink", "authors", "aligned"), TASKS, range(draws)):
         put(tmp_path, method, task, seed, "scale=cpu_rows", "method.iterations=5")
     deciding, many = central.blocks(Runs.load(tmp_path))
     assert (deciding.design, many.design) == (central.DECIDING, central.MANY_ROWS)
-    assert many.subject.scale.test == 500
+    assert many.subject.scale.test == 300
     assert all(row.measured for row in many.rows)
     assert len(many.rows) == 9
     assert all("experiment=central" in line for line in central_tables.missing(many))
     (answer,) = opening.answers([deciding, many], [], [])
-    assert (answer.fixed, answer.deciding) == (many, deciding)
-    assert "500 test rows of each task" in [*opening.lines([answer])][1]
+    assert answer.fixed == (many if answers else deciding)
+    assert answer.deciding == deciding
+    assert ("300 test rows of each task" in [*opening.lines([answer])][1]) == answers
     asked = page.studied(Runs.load(tmp_path))
     assert len(asked.all) == len([*tmp_path.rglob("*.json")])
 

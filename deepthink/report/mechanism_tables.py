@@ -105,11 +105,11 @@ def explained(bias: int, raw: int, calibrated: int) -> list[str]:
     return causes or [OPEN if raw else NOTHING]
 
 
-def sentences(found: Sequence[Curves]) -> Iterator[str]:
-    """What each setting of a subject changes, and what explains it.
+def causes(found: Sequence[Curves]) -> dict[str, list[str]]:
+    """What explains the changes of each setting of a subject, by the setting's name.
 
     Signs are significant at the 95 % level after Holm's correction over the three changes of all
-    settings of the subject.
+    settings of the subject. A setting with too few draws to test is left out.
     """
     changes = {
         each.setting: (each.bias_change, each.raw_change, each.calibrated_change)
@@ -117,19 +117,27 @@ def sentences(found: Sequence[Curves]) -> Iterator[str]:
         if each.bias_change is not None and each.seeds >= FEWEST
     }
     signs = iter(verdicts.significant_signs([e for three in changes.values() for e in three]))
+    return {setting: explained(next(signs), next(signs), next(signs)) for setting in changes}
+
+
+def sentences(found: Sequence[Curves]) -> Iterator[str]:
+    """What each setting of a subject changes, and what explains it, see `causes`."""
+    of_settings = causes(found)
     for each in found:
-        if each.setting not in changes:
+        if each.setting not in of_settings:
             yield f"**{each.setting}**: too few draws to test (n={each.seeds})."
             continue
-        causes = explained(next(signs), next(signs), next(signs))
-        bias, raw, calibrated = map(_signed, changes[each.setting])
-        reasons = [_RULE[cause] for cause in causes]
-        if causes in ([REMOVED], [MADE]):
+        said = of_settings[each.setting]
+        bias, raw, calibrated = map(
+            _signed, (each.bias_change, each.raw_change, each.calibrated_change)
+        )
+        reasons = [_RULE[cause] for cause in said]
+        if said in ([REMOVED], [MADE]):
             reasons.append(_NOTHING_ELSE)
         if each.correlation is not None:
             reasons.append(f"Fall and gain have r = {_digits(each.correlation, 2)}.")
         yield (
-            f"**{each.setting}: {' and '.join(causes)}.** Label bias {bias}, raw accuracy {raw}, "
+            f"**{each.setting}: {' and '.join(said)}.** Label bias {bias}, raw accuracy {raw}, "
             f"calibrated accuracy {calibrated} (n={each.seeds}). {' '.join(reasons)}"
         )
 

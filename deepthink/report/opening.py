@@ -1,62 +1,58 @@
 """The opening of the page: the question, the answer for each model, and what was not tested.
 
-Every number is one of `tables/central.csv`, `tables/authors.csv` or `tables/prices.csv`, and every
-word about a difference follows from its corrected test.
+Every number is one of `tables/central.csv`, `tables/authors.csv` or `tables/mechanism.csv`, and
+every word about a difference follows from its corrected test.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from deepthink.installation import IN_CHECKOUT
-from deepthink.report import central_tables, untested
+from deepthink.report import central_tables, mechanism_tables, untested
 from deepthink.report.authors import BEST, HALVES, Protocol
 from deepthink.report.central import (
     ACROSS,
     BOTH,
     DECIDING,
     DESCENT,
-    MANY_ROWS,
     ORDERS,
     RAW,
     Block,
     Compared,
 )
 from deepthink.report.layout import Line
+from deepthink.report.mechanism import ALIGNED, LATE, Curves
 from deepthink.report.rival_claims import SETTINGS
-from deepthink.report.rival_tables import name
-from deepthink.report.rivals import Standings, place
-from deepthink.report.words import bold, difference, number
+from deepthink.report.words import bold, interval, number
 
-MOST = 4
-"""How many models have a line of their own: with the other six it makes ten."""
+MOST = 3
+"""How many models have a line of their own: with the other seven it makes ten."""
 
 QUESTION = (
     "**The question.** Is a frozen language model more often right if it reads its demonstrations "
     "t times before it answers (*thinking*) than if it reads them once (*vanilla*)? Differences "
-    "are means over five text classification tasks in points, with 95 % intervals, bold where "
-    "significant after correction. n counts draws of demonstrations. Calibrated scores are "
-    "batch-calibrated from unlabelled dev rows."
+    "are in points of accuracy: means over five tasks with 95 % intervals, bold where significant "
+    "after correction."
 )
-FAVOURED = "Thinking is shown in its setting with the largest raw gain, which favours it."
-ORACLE = (
-    "The first number is what the authors' program gains over vanilla at the best t on test, the "
-    "second its gain if t is chosen on one half of the test rows and read on the other."
-)
+
+
+NOT_RUN = "not run on all five tasks"
 
 
 @dataclass(frozen=True)
 class Answer:
     """What there is on one model.
 
-    fixed: the block with most test rows, which has thinking at a fixed t. deciding: the block with
-        all rivals, None if none was run. protocol: the authors' setting on one subject.
+    fixed: the block over most test rows, which has thinking at a fixed t. deciding: the block with
+        all rivals, None if none was run. protocol: the authors' setting on one subject. explained:
+        the label bias over t of every setting of that subject.
     """
 
     model: str
     fixed: Block
     deciding: Block | None
     protocol: Protocol | None
-    standings: Standings | None
+    explained: tuple[Curves, ...]
 
     @property
     def best(self) -> Line | None:
@@ -74,20 +70,25 @@ class Answer:
 
 
 def answers(
-    blocks: Sequence[Block], protocols: Sequence[Protocol], standings: Sequence[Standings]
+    blocks: Sequence[Block], protocols: Sequence[Protocol], explained: Sequence[Curves]
 ) -> list[Answer]:
     """One answer for each model of the blocks, those with most draws first."""
     found = []
     for model in dict.fromkeys(block.subject.model for block in blocks):
         of = [block for block in blocks if block.subject.model == model]
         deciding = next((block for block in of if block.design == DECIDING), None)
-        many = (block for block in of if block.design == MANY_ROWS)
-        fixed = next((block for block in many if any(row.measured for row in block.rows)), of[0])
+        fixed = max(of, key=_rows)
         subject = (deciding or fixed).subject
         protocol = next((one for one in protocols if one.subject == subject), None)
-        places = next((one for one in standings if one.subject == subject), None)
-        found.append(Answer(model, fixed, deciding, protocol, places))
+        curves = tuple(one for one in explained if one.subject == subject)
+        found.append(Answer(model, fixed, deciding, protocol, curves))
     return sorted(found, key=lambda one: (-_draws(one.fixed), one.model))
+
+
+def _rows(block: Block) -> int:
+    """How many test rows of all draws the averages of a block rest on at most."""
+    averages = (row.comparison.average for row in block.rows)
+    return max((e.seeds * e.examples for e in averages if e), default=0)
 
 
 def _draws(block: Block) -> int:
@@ -101,74 +102,93 @@ def lines(found: Sequence[Answer]) -> Iterator[str]:
     shown = found[:MOST]
     yield QUESTION
     yield from map(_answer, shown)
-    yield f"**What decides it.** {FAVOURED} {' '.join(map(_calibration, shown))}"
-    yield f"**Other ways.** {' '.join(map(_others, shown))}"
-    yield f"**The best t on test.** {ORACLE} {' '.join(map(_oracle, shown))}"
+    yield (
+        "**What decides it: calibration.** Correcting scores from unlabelled dev rows lifts "
+        f"vanilla {_each(shown, _lift)}. Raw thinking, in the setting that gains most on test, "
+        f"less calibrated vanilla: {_each(shown, _across)}."
+    )
+    yield (
+        "**Cheaper ways.** Raw thinking in that setting less the mean over five orders of the "
+        f"demonstrations: {_each(shown, _orders)}. Less gradient descent on the memory (CT-KV): "
+        f"{_each(shown, _descent)}."
+    )
+    yield (
+        "**The best t on test**, which the authors' program reports, gains "
+        f"{_each(shown, _best)}. Chosen on one half of the test rows and read on the other, it "
+        f"gains {_each(shown, _halves)}."
+    )
+    yield (
+        f"**Why.** Thinking ({ALIGNED}, t = {LATE}) changes the label bias, which is the error "
+        f"from predicting some labels too often, by {_each(shown, _cause)}."
+    )
     missing = untested.sentence([of.model for of in found], _blocks(found))
     yield f"**What was not tested.** {missing}"
     yield _links(len(found) - len(shown))
 
 
+def _each(shown: Sequence[Answer], told: Callable[[Answer], str]) -> str:
+    """What is told of each model, such as "+1.2 [0.4, 2.0] (gpt2-xl), +0.1 [...] (opt-125m)"."""
+    parts = [f"{text} ({of.model})" for of in shown if (text := told(of))]
+    return ", ".join(parts) if parts else NOT_RUN
+
+
 def _answer(of: Answer) -> str:
-    """The answer for one model, and the differences behind it."""
+    """The answer for one model: the paper's setting, and the one that gains most."""
     block = of.fixed
     pairs = {
-        _setting(line): [block.find(line, treated, block.plain) for treated in (RAW, BOTH)]
+        line.label: [block.find(line, way, block.plain) for way in (RAW, BOTH)]
         for line in block.fixed
     }
-    counts = {e.seeds for rows in pairs.values() for row in rows if (e := row.comparison.average)}
+    papers = block.fixed[0]
+    shown = [papers] if of.best in (papers, None) else [papers, of.best]
+    counts = {
+        e.seeds for line in shown for row in pairs[line.label] if (e := row.comparison.average)
+    }
     n = counts.pop() if len(counts) == 1 else None
     same = f", n={n}" if n else ""
     parts = (
-        f"{name} raw {_brief(raw, n)}, calibrated {_brief(calibrated, n)}"
-        for name, (raw, calibrated) in pairs.items()
+        f"{_setting(line)} {_brief(raw, n) or NOT_RUN} raw, "
+        f"{_brief(calibrated, n) or NOT_RUN} calibrated"
+        for line in shown
+        for raw, calibrated in [pairs[line.label]]
     )
     return (
-        f"**{of.model}: {_told(pairs)}.** {untested.rows(block.subject.scale)}{same}. "
-        f"Less vanilla: {'; '.join(parts)}."
+        f"**{of.model}: {_told([*pairs.values()])}.** Thinking less vanilla on "
+        f"{untested.rows(block.subject.scale)}{same}: {'; '.join(parts)}."
     )
 
 
-def _told(pairs: Mapping[str, Sequence[Compared]]) -> str:
+def _told(pairs: Sequence[Sequence[Compared]]) -> str:
     """What the tests say of thinking against vanilla, both raw and both calibrated.
 
-    pairs: by the name of a setting its comparisons with raw and with calibrated scores.
+    pairs: of each setting its comparisons with raw and with calibrated scores.
     """
-    standings = {name: [row.standing for row in rows] for name, rows in pairs.items()}
-    ahead, still, behind = (
-        [name for name, found in standings.items() if found[at] == sign]
-        for at, sign in ((0, 1), (1, 1), (0, -1))
-    )
-    tested, calibrated = (
-        any(found[at] is not None for found in standings.values()) for at in (0, 1)
-    )
-    if not tested:
+    raw, calibrated = ([rows[at].standing for rows in pairs] for at in (0, 1))
+    of = f"of {len(pairs)} settings"
+    if not any(standing is not None for standing in raw):
         return "nothing is tested yet"
-    if still:
-        told = f"thinking pays, on calibrated scores too ({'; '.join(still)})"
-    elif ahead and calibrated:
-        told = f"thinking pays only while scores are not calibrated ({'; '.join(ahead)})"
-    elif ahead:
-        told = (
-            f"thinking pays on raw scores ({'; '.join(ahead)}), and no calibrated ones are tested"
-        )
-    else:
+    if 1 in calibrated:
+        told = f"thinking pays in {calibrated.count(1)} {of}, calibrated too"
+    elif 1 not in raw:
         told = "no setting of thinking is significantly ahead of vanilla"
-    if behind:
-        told += f". On raw scores it is significantly behind ({'; '.join(behind)})"
-    return told
+    elif any(standing is not None for standing in calibrated):
+        told = f"thinking pays in {raw.count(1)} {of}, and in none once scores are calibrated"
+    else:
+        told = f"thinking pays in {raw.count(1)} {of}, and no calibrated scores are tested"
+    behind = raw.count(-1)
+    return f"{told}; {behind} {of} {'is' if behind == 1 else 'are'} behind" if behind else told
 
 
 def _brief(row: Compared, n: int | None = None) -> str:
-    """The mean over tasks with its interval, bold where it is significant.
+    """The mean over tasks with its interval, bold where it is significant; empty without one.
 
     n: the number of draws that is told elsewhere.
     """
     estimate = row.comparison.average
     if estimate is None:
-        return "not run on all five tasks"
+        return ""
     text = bold(estimate, row.comparison.adjusted[-1])
-    return text if estimate.seeds == n else f"{text} n={estimate.seeds}"
+    return text if n is None or estimate.seeds == n else f"{text} n={estimate.seeds}"
 
 
 def _setting(line: Line) -> str:
@@ -177,45 +197,34 @@ def _setting(line: Line) -> str:
     return f"{label.removesuffix(f', {line.reading.name}')} ({line.reading.name})"
 
 
-def _calibration(of: Answer) -> str:
-    """The four accuracies of vanilla and the best setting, and what the tests say of them."""
-    block, line = of.fixed, of.best
-    if line is None:
-        return f"{of.model}: no number on all five tasks."
-    four = [block.entry(one, way) for one in (block.plain, line) for way in (False, True)]
-    if any(entry is None for entry in four):
-        return f"{of.model}: no calibrated scores on all five tasks."
-    plain, corrected, thought, both = (number(entry.estimate.mean) for entry in four if entry)
-    across, last = (block.find(line, way, block.plain) for way in (ACROSS, BOTH))
-    so = {
-        None: "Too few draws to test whether thinking adds to calibration",
-        1: "Thinking adds to calibration",
-        -1: "Thinking takes away from what calibration gives",
-        0: "Nothing is seen that thinking adds to calibration",
-    }[last.standing]
-    return (
-        f"{of.model}: vanilla {plain} % raw, {corrected} % calibrated; thinking ({_setting(line)}) "
-        f"{thought} % raw, {both} % calibrated. Raw thinking less calibrated vanilla "
-        f"{_brief(across)}. {so}."
-    )
+def _lift(of: Answer) -> str:
+    """How far calibration lifts vanilla."""
+    raw, calibrated = (of.fixed.entry(of.fixed.plain, way) for way in (False, True))
+    if raw is None or calibrated is None:
+        return ""
+    return f"from {number(raw.estimate.mean)} to {number(calibrated.estimate.mean)} %"
 
 
-def _others(of: Answer) -> str:
-    """The same setting against the rivals, and what costs no more and is ahead of thinking."""
-    parts = []
-    if of.deciding is not None and of.best is not None:
-        best = of.best
-        line = next(one for one in of.deciding.fixed if _same_setting(one, best))
-        rivals = {
-            called: of.deciding.find(line, RAW, rival)
-            for rival, called in ((ORDERS, "five orders averaged"), (DESCENT, "gradient descent"))
-        }
-        found = [f"less {called} {_brief(row)}" for called, row in rivals.items() if row.measured]
-        if found:
-            parts.append(f"thinking ({_setting(line)}), raw, {', '.join(found)}")
-    if of.standings is not None and (text := _cheaper(of.standings)):
-        parts.append(text)
-    return f"{of.model}: {'. '.join(parts) if parts else 'no rival was run on all five tasks'}."
+def _across(of: Answer) -> str:
+    """Raw thinking less calibrated vanilla."""
+    return _brief(of.fixed.find(of.best, ACROSS, of.fixed.plain)) if of.best else ""
+
+
+def _orders(of: Answer) -> str:
+    return _less(of, ORDERS)
+
+
+def _descent(of: Answer) -> str:
+    return _less(of, DESCENT)
+
+
+def _less(of: Answer, rival: Line) -> str:
+    """Raw thinking in the setting that gains most, less a rival of the deciding comparison."""
+    if of.deciding is None or of.best is None:
+        return ""
+    best = of.best
+    line = next(one for one in of.deciding.fixed if _same_setting(one, best))
+    return _brief(of.deciding.find(line, RAW, rival))
 
 
 def _same_setting(one: Line, other: Line) -> bool:
@@ -223,34 +232,28 @@ def _same_setting(one: Line, other: Line) -> bool:
     return any(name in one.label and name in other.label for name in SETTINGS)
 
 
-def _cheaper(standings: Standings) -> str:
-    """What costs no more than the best of thinking and is significantly ahead of it."""
-    thinking = [e for e in standings.entries if e.line.label.startswith("Thinking")]
-    if not thinking:
-        return ""
-    best = max(thinking, key=lambda entry: entry.estimate.mean)
-    found = place(best, standings)
-    if found is None:
-        return ""
-    ahead = len(found.better)
-    text = (
-        f"Of {found.cheaper} ways that cost no more than {name(best)}, {ahead or 'none'} "
-        f"{'are' if ahead > 1 else 'is'} significantly ahead of it"
-    )
-    if found.better:
-        first, by = max(found.better, key=lambda pair: pair[1].mean)
-        text += f", by most {name(first)}, {difference(by)}"
-    return text
+def _best(of: Answer) -> str:
+    return _of_protocol(of, BEST)
 
 
-def _oracle(of: Answer) -> str:
-    """What the best t on test shows in the authors' program, and what is left of it."""
-    if of.protocol is None:
-        return f"{of.model}: not run."
-    shown, left = (of.protocol.mean(row) for row in (BEST, HALVES))
-    if shown is None or left is None:
-        return f"{of.model}: not run on all five tasks."
-    return f"{of.model}: {difference(shown)} and {difference(left)}."
+def _halves(of: Answer) -> str:
+    return _of_protocol(of, HALVES)
+
+
+def _of_protocol(of: Answer, row: str) -> str:
+    """A row's mean over tasks in the authors' program."""
+    mean = of.protocol and of.protocol.mean(row)
+    return interval(mean, signed=True) if mean else ""
+
+
+def _cause(of: Answer) -> str:
+    """The change of the label bias by aligned thinking, and what it explains."""
+    causes = mechanism_tables.causes(of.explained)
+    curves = next((one for one in of.explained if one.setting == ALIGNED), None)
+    if curves is None or curves.bias_change is None:
+        return ""
+    told = " and ".join(causes.get(ALIGNED, ["too few draws to test"]))
+    return f"{interval(curves.bias_change, signed=True)}: {told}"
 
 
 def _blocks(found: Sequence[Answer]) -> list[Block]:

@@ -163,7 +163,7 @@ class Found:
     @property
     def opening(self) -> tuple[str, ...]:
         """The items that the page begins with."""
-        answers = opening.answers(self.blocks, self.protocols, self.standings)
+        answers = opening.answers(self.blocks, self.protocols, self.explained)
         return tuple(opening.lines(answers))
 
 

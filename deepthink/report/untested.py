@@ -17,13 +17,13 @@ def sentence(models: Sequence[str], blocks: Sequence[Block]) -> str:
     papers = {m for t in ("table1", "table2", "table3") for m in overrides.axes(t)["model"]}
     if absent := sorted(papers - {*models}):
         parts.append(
-            f"{len(absent)} of the paper's {len(papers)} models (the largest of them has "
-            f"{_largest(absent)} parameters, the largest here {_largest(models)})"
+            f"{len(absent)} of the paper's {len(papers)} models, of up to {_largest(absent)} "
+            f"parameters (here: up to {_largest(models)})"
         )
     if any(not block.subject.scale.whole for block in blocks):
-        parts.append("whole test sets and pools")
+        parts.append("whole test sets")
     parts += [gap for block in blocks for gap in _gaps(block)]
-    return f"{'; '.join(parts)}." if parts else "Nothing that the comparison asks for."
+    return f"{', '.join(parts)}." if parts else "Nothing that the comparison asks for."
 
 
 def rows(scale: Scale) -> str:
@@ -48,4 +48,4 @@ def _gaps(block: Block) -> Iterator[str]:
         for draws in ([part.wanted for part in asked], [part.missing for part in asked])
     )
     if missing:
-        yield f"{missing} of {wanted} runs of {block.subject.model} on {rows(block.subject.scale)}"
+        yield f"{missing} of {wanted} runs of {block.subject.model}"
