@@ -3,11 +3,10 @@
     make readme
 
 A passage stands between <!-- measured: NAME --> and <!-- end -->. Its figures are those of the file
-docs/measured/NAME.json, or for the passages `findings` and `paper` those of the published study
+docs/measured/NAME.json, or for the passages `findings` and `paper` those of the published studies
 under results/. The same files give the same text.
 """
 
-import csv
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import findings
 import gpu_page
 import paper_hours
 from wording import listed, seconds, table, tiny, wrapped
@@ -22,11 +22,10 @@ from wording import listed, seconds, table, tiny, wrapped
 from deepthink.files import atomically
 from deepthink.report.experiments import EARLIER
 from deepthink.report.layouts import TASKS
-from deepthink.report.words import number
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "docs" / "measured"
-RESULTS = ROOT / EARLIER
+RESULTS = ROOT / EARLIER.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PASSAGE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -195,61 +194,6 @@ PASSAGES: dict[str, Callable[[Figures], list[str]]] = {
 }
 
 
-SETTINGS = {
-    "the paper's: η = 0.01, continued positions": ("0.01", "continued"),
-    "η = 0.01, aligned positions": ("0.01", "aligned"),
-    "η = 0.1, continued positions": ("0.1", "continued"),
-    "η = 0.1, aligned positions": ("0.1", "aligned"),
-}
-LIMITS = ("low", "difference", "high")
-READINGS = {"t = 5": "t = 5", "t chosen on dev": "t by dev"}
-VERDICT = re.compile(
-    r"^\| [^|]+ \| (?P<where>[^|]+) \| \*\*(?P<verdict>[^*]+)\*\* \|", re.MULTILINE
-)
-
-
-def findings(results: Path) -> list[str]:
-    """What thinking gained in four settings, and how many of the paper's claims held."""
-    with (results / "tables" / "comparisons.csv").open(encoding="utf-8", newline="") as file:
-        averages = [row for row in csv.DictReader(file) if row["task"] == "average"]
-
-    def difference(family: str, reading: str, contrast: str, sign: int = 1) -> str:
-        wanted = (family, reading, contrast)
-        (row,) = (r for r in averages if (r["family"], r["reading"], r["contrast"]) == wanted)
-        limits = LIMITS if sign > 0 else reversed(LIMITS)
-        low, mean, high = (number(sign * float(row[name]), signed=True) for name in limits)
-        return f"{mean} [{low}, {high}]"
-
-    rows = [
-        [
-            words,
-            *(
-                difference(f"positions, η = {size}", reading, f"{positions} − vanilla")
-                for reading in READINGS.values()
-            ),
-        ]
-        for words, (size, positions) in SETTINGS.items()
-    ]
-    (model,) = {row["model"] for row in averages}
-    (scale,) = {row["scale"] for row in averages}
-    page = (results / "README.md").read_text(encoding="utf-8")
-    verdicts = [match["verdict"] for match in VERDICT.finditer(page) if match["where"] != "ours"]
-    whole, part = verdicts.count("holds"), verdicts.count("in part")
-    rival = difference("thinking less", "t by dev", "Random ♣", sign=-1)
-    draws = max(int(row["seeds"]) for row in averages if row["seeds"])
-    return [
-        f"{model} ({scale}), five tasks, {draws} draws of demonstrations. The table shows how "
-        "many points of accuracy thinking gains over reading the same demonstrations once, "
-        "averaged over the tasks, with 95 % intervals over draws and test examples:",
-        table(["", *READINGS], rows),
-        "No interval is corrected for there being several. After Holm's "
-        f"correction, {whole} of {len(verdicts)} claims of the paper hold here in full and {part} "
-        "in part; the others are undecided or go the other way. The dev rows are worth more "
-        "elsewhere: choosing among ten random sets of demonstrations, which are read once, is "
-        f"ahead of the paper's setting with t chosen on dev by {rival} points.",
-    ]
-
-
 def source(name: str, figures: Figures) -> str:
     """The sentence that says how the figures of a passage were made, and what is not recorded."""
     code, versions = figures["code"], figures["versions"] or {}
@@ -290,14 +234,14 @@ def among(counts: Sequence[int]) -> str:
 
 
 PUBLISHED: dict[str, Callable[[Path], list[str]]] = {
-    "findings": findings,
-    "paper": paper_hours.parts,
+    "findings": findings.parts,
+    "paper": lambda results: paper_hours.parts(results / EARLIER.name),
 }
-"""The passages that rest on the published study."""
+"""The passages that rest on the published studies, by the folder of the newer one."""
 
 
 def passage(name: str, measured: Path = MEASURED, results: Path = RESULTS) -> str:
-    """The passage of this name: on a measurement, or on the published study."""
+    """The passage of this name: on a measurement, or on the published studies."""
     if name in PUBLISHED:
         parts = PUBLISHED[name](results)
     else:

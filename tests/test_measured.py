@@ -54,18 +54,31 @@ def test_the_pages_say_what_was_measured(readme: ModuleType) -> None:
 
 def test_the_findings_are_those_of_the_published_tables(readme: ModuleType, tmp_path: Path) -> None:
     """Of other tables and verdicts other findings; our own questions are no claims of the paper."""
-    (tmp_path / "tables").mkdir()
-    before = (readme.RESULTS / "tables" / "comparisons.csv").read_text()
-    row = r'(η = 0\.1",t by dev,aligned − vanilla,average,)[^,]+,[^,]+,[^,]+'
-    after, changed = re.subn(row, r"\1-1.25,-3.5,2", before)
+    earlier = tmp_path / readme.EARLIER.name
+    for folder in (tmp_path, earlier):
+        (folder / "tables").mkdir(parents=True)
+    before = (readme.RESULTS / "tables" / "central.csv").read_text()
+    row = r'("Thinking, aligned, η = 0\.1, t = 5",raw,Vanilla,raw,average),[^\n]+'
+    after, changed = re.subn(row, r"\1,-1.25,-3.5,2,4,10,500,0.2,0.3,", before)
+    assert changed == len({line.partition(",")[0] for line in before.splitlines()[1:]})
+    (tmp_path / "tables" / "central.csv").write_text(after)
+    rivals = (readme.RESULTS.parent / readme.EARLIER / "tables" / "comparisons.csv").read_text()
+    row = r"(t by dev,Random ♣,average,)[^,]+,[^,]+,[^,]+"
+    after, changed = re.subn(row, r"\1-3.25,-5.5,2", rivals)
     assert changed == 1
-    (tmp_path / "tables" / "comparisons.csv").write_text(after)
+    (earlier / "tables" / "comparisons.csv").write_text(after)
     claims = [("Table 1", "holds"), ("§4", "in part"), ("§5", "not here"), ("ours", "holds")]
     rows = [f"| A claim | {where} | **{verdict}** | … |\n" for where, verdict in claims]
-    (tmp_path / "README.md").write_text("".join(rows))
+    (earlier / "README.md").write_text("".join(rows))
     findings = " ".join(readme.passage("findings", results=tmp_path).split())
-    assert "| η = 0.1, aligned positions | +1.8 [−1.5, +5.0] | −1.2 [−3.5, +2.0] |" in findings
-    assert "1 of 3 claims of the paper hold here in full and 1 in part" in findings
+    assert "| aligned, η = 0.1, t = 5 | −1.2 [−3.5, +2.0] |" in findings
+    assert "1 of 3 claims of the paper hold in full and 1 in part" in findings
+    assert "by +3.2 [−2.0, +5.5] points" in findings
+    significant = readme.passage("findings", results=tmp_path).count("**")
+    text = (tmp_path / "tables" / "central.csv").read_text().replace(",0.2,0.3,", ",0.001,0.01,")
+    (tmp_path / "tables" / "central.csv").write_text(text)
+    assert "| **−1.2** [−3.5, +2.0] |" in readme.passage("findings", results=tmp_path)
+    assert readme.passage("findings", results=tmp_path).count("**") > significant
 
 
 def test_every_committed_file_has_a_passage_and_says_what_made_it(readme: ModuleType) -> None:
