@@ -413,3 +413,15 @@ def test_places_and_prices_share_the_p_of_a_pair(tmp_path: Path) -> None:
         ahead, behind = of.less(other, first), of.less(first, other)
         assert ahead.adjusted == pytest.approx(behind.adjusted)
         assert ahead.ahead_overall == -behind.ahead_overall
+
+
+def test_what_too_few_draws_cannot_test_is_no_part_of_a_verdict() -> None:
+    few, many = Estimate(3.0, 1.0, 5.0, 2, 100), Estimate(3.0, 1.0, 5.0, 10, 100, 0.001)
+    alone = verdicts.tested({"a": few})
+    assert [gain.sign for gain in alone.values()] == [None]
+    found, told = verdicts.judge_gains(alone, 1)
+    assert found == "not run"
+    assert told.endswith("n=2; too few draws to test")
+    found, told = verdicts.judge_gains(verdicts.tested({"a": few, "b": many}), 2)
+    assert found == "in part"
+    assert told.endswith("too few draws to test: a")

@@ -31,6 +31,11 @@ class Subject:
     def __str__(self) -> str:
         return f"{self.model}: {self.scale}"
 
+    def has(self, family: Family) -> bool:
+        """Whether there is a run of a family itself, and not one that fills its t = 1 alone."""
+        runs = self.runs.of(self.model, family, self.scale)
+        return any(run.family == family for run in runs)
+
     def measure(self, experiment: str, reading: Reading, **axes: str) -> "Measured":
         """The runs of the one setting of an experiment that has these values."""
         return self.measure_setting(experiments.setting(experiment, **axes), reading)

@@ -3,7 +3,7 @@
 "holds"     every part of the claim is significantly so
 "in part"   some parts are, or parts are missing, or only the average over tasks is
 "not here"  no part is
-"not run"   there is nothing to judge by
+"not run"   there is nothing to judge by: no run, or too few draws to test
 
 Significance is at the 95 % level after Holm's correction. A comparison that a table of the page
 shows has one p, that of the table: see `comparisons.question`. Other differences are corrected over
@@ -36,11 +36,12 @@ Judged = tuple[str, str]
 class Gain:
     """A difference that a claim says is above zero.
 
-    sign: 1 or -1 where it is significant after correction, else 0.
+    sign: 1 or -1 where it is significant after correction, 0 where it is not, None where nothing
+        is tested.
     """
 
     estimate: Estimate
-    sign: int
+    sign: int | None
 
 
 Gains = Mapping[str, Gain]
@@ -167,7 +168,10 @@ def tested(estimates: Mapping[str, Estimate | None]) -> dict[str, Gain]:
     """The differences that there are, corrected by Holm's method over all of them."""
     there = {name: estimate for name, estimate in estimates.items() if estimate is not None}
     signs = significant_signs(there.values())
-    return {name: Gain(e, sign) for (name, e), sign in zip(there.items(), signs, strict=True)}
+    return {
+        name: Gain(e, None if e.p is None else sign)
+        for (name, e), sign in zip(there.items(), signs, strict=True)
+    }
 
 
 def significant_signs(estimates: Iterable[Estimate]) -> list[int]:
@@ -183,7 +187,7 @@ def significant_signs(estimates: Iterable[Estimate]) -> list[int]:
 def averages(comparisons: Mapping[str, Comparison]) -> dict[str, Gain]:
     """The averages over tasks of comparisons, with the p that the page shows of each."""
     return {
-        name: Gain(each.average, each.ahead_overall)
+        name: Gain(each.average, None if each.adjusted[-1] is None else each.ahead_overall)
         for name, each in comparisons.items()
         if each.average is not None
     }
@@ -199,17 +203,21 @@ def judge_gains(
     is ahead of that; see `is_credit`. A part that it lacks does not count.
     """
     evidence = [f"{name} {difference(gain.estimate)}" for name, gain in gains.items()]
-    if negative := [name for name, gain in gains.items() if gain.sign < 0]:
+    if negative := [name for name, gain in gains.items() if gain.sign == -1]:
         evidence.append(f"significantly the other way: {', '.join(negative)}")
-    if over_vanilla is None:
-        return all_of([is_credit(g.sign, None) for g in gains.values()], expected), "; ".join(
-            evidence
+    if few := [name for name, gain in gains.items() if gain.sign is None]:
+        evidence.append(
+            "too few draws to test" + (f": {', '.join(few)}" if few != [*gains] else "")
         )
+    signs = {name: gain.sign for name, gain in gains.items() if gain.sign is not None}
+    if over_vanilla is None:
+        verdict = all_of([is_credit(sign, None) for sign in signs.values()], expected)
+        return verdict, "; ".join(evidence)
     known = {name: over_vanilla[name] for name in gains if name in over_vanilla}
     told = dict.fromkeys(f"{of} {difference(gain.estimate)}".strip() for of, gain in known.values())
     if told:
         evidence.append(f"less vanilla on the same demonstrations: {', '.join(told)}")
     states = [
-        name in known and is_credit(gain.sign, known[name][1].sign) for name, gain in gains.items()
+        name in known and is_credit(sign, known[name][1].sign or 0) for name, sign in signs.items()
     ]
     return all_of(states, expected), "; ".join(evidence)

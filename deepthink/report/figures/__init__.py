@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure as MadeFigure
 
-from deepthink.report import further
+from deepthink.report import experiments, further
 from deepthink.report.figures import (
     demonstrations,
     front,
@@ -23,7 +23,7 @@ from deepthink.report.figures import (
 from deepthink.report.figures.style import Picture, style
 from deepthink.report.further_tables import Swept
 from deepthink.report.measurements import Subject, subjects
-from deepthink.report.runs import Runs
+from deepthink.report.runs import Family, Runs
 from deepthink.store.identity import digest
 
 
@@ -31,27 +31,38 @@ from deepthink.store.identity import digest
 class Figure:
     """A figure, the experiment whose subjects it is drawn for, and the function that draws it.
 
-    section: the part of the page that shows it; empty for the part on figures.
+    section: the part of the page that shows it; empty for the part on figures. ways: how many of
+        the ways that the experiment sets beside each other must have been run. A ladder of one
+        step, or one method without another, shows nothing.
     """
 
     name: str
     experiment: str
     draw: Callable[[Subject], Picture | None]
     section: str = ""
+    ways: int = 1
+
+    def shows(self, subject: Subject) -> bool:
+        """Whether enough was run of this subject. Ways with the same runs count as one."""
+        run: dict[tuple[str, ...], set[Family]] = {}
+        for setting in experiments.settings(self.experiment):
+            way = tuple(value for axis, value in setting.axes.items() if axis != "task")
+            run.setdefault(way, set()).update(filter(subject.has, setting.families))
+        return len({frozenset(families) for families in run.values() if families}) >= self.ways
 
 
 FIGURES = (
-    Figure("thinking", "table1", methods.thinking, section="thinking"),
+    Figure("thinking", "table1", methods.thinking, section="thinking", ways=2),
     Figure("figure3", "figure3", methods.by_category),
-    Figure("figure4", "figure4", demonstrations.counts),
+    Figure("figure4", "figure4", demonstrations.counts, ways=2),
     Figure("figure5", "figure5_seeds", demonstrations.spread),
-    Figure("figure6", "figure6", iterations.step_sizes),
-    Figure("positions", "positions", iterations.positions, section="positions"),
+    Figure("figure6", "figure6", iterations.step_sizes, ways=2),
+    Figure("positions", "positions", iterations.positions, section="positions", ways=2),
     Figure("stopping", "stopping", stopping.chosen, section="stopping"),
-    Figure("compute", "table1", front.choices),
-    Figure("drift", "positions", iterations.drift),
+    Figure("compute", "table1", front.choices, ways=2),
+    Figure("drift", "positions", iterations.drift, ways=2),
     Figure("mechanism", "mechanism", mechanism.label_bias, section="mechanism"),
-    Figure("prices", "rivals", front.prices, section="rivals"),
+    Figure("prices", "rivals", front.prices, section="rivals", ways=2),
 )
 
 
@@ -97,7 +108,7 @@ def _file_name(model: str) -> str:
 def every(runs: Runs, stage: Callable[[str], object]) -> Iterator[tuple[Drawn, MadeFigure]]:
     """All figures that have anything to show. stage: called with the name of what comes next."""
     for each in FIGURES:
-        for subject in subjects(runs, each.experiment):
+        for subject in filter(each.shows, subjects(runs, each.experiment)):
             stage(f"{each.name}: {subject.model}")
             with style():
                 if (picture := each.draw(subject)) is not None:
