@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from deepthink.app import terminal
-from deepthink.app.commands.tables import folders, named_folder, writing
+from deepthink.app.commands.tables import folder, named_folder, writing
 from deepthink.app.progress_bar import watching
 from deepthink.report import page
 from deepthink.report.site import content, html
@@ -23,7 +23,7 @@ NAME = "site/index.html"
 
 def main(words: Sequence[str]) -> None:
     """Write the page and print where it is; UserError if that cannot be done."""
-    write(folders(named_folder("site", __doc__, words))[0])
+    write(folder(named_folder("site", __doc__, words)))
 
 
 def write(results: Path) -> None:

@@ -22,8 +22,8 @@ from deepthink.report.words import printable
 
 def main(words: Sequence[str]) -> None:
     """Redraw the folders and print what was written; UserError if that cannot be done."""
-    for folder in folders(named_folder("tables", __doc__, words)):
-        redraw(folder)
+    for results in folders(named_folder("tables", __doc__, words)):
+        redraw(results)
 
 
 def named_folder(command: str, about: str, words: Sequence[str]) -> Path | None:
@@ -51,6 +51,27 @@ def writing(results: Path) -> Iterator[None]:
         raise UserError(f"cannot write to {results} ({error.strerror or error})") from error
 
 
+def folder(named: Path | None) -> Path:
+    """The folder that was named, else the published study's, else the user's.
+
+    Raises:
+        UserError: it has no records.
+    """
+    if named is not None:
+        named = Path(at_home(str(named)))
+        if not _has_records(named):
+            raise UserError(f"{named} has no records: {called()} results={named} makes some")
+        return named
+    published, local = experiments.PUBLISHED, experiments.own_results()
+    for found in (published, local):
+        if _has_records(found):
+            return found
+    raise UserError(
+        f"neither {published} nor {local} has records: {called()} makes some, "
+        "--results names another folder"
+    )
+
+
 def folders(named: Path | None) -> list[Path]:
     """The folders to redraw: the one that was named, else the published studies' and the user's.
 
@@ -59,21 +80,12 @@ def folders(named: Path | None) -> list[Path]:
     Raises:
         UserError: no folder has records.
     """
-    if named is not None:
-        named = Path(at_home(str(named)))
-        if not _has_records(named):
-            raise UserError(f"{named} has no records: {called()} results={named} makes some")
-        return [named]
-    published, local = experiments.PUBLISHED, experiments.own_results()
-    if not _has_records(published):
-        if not _has_records(local):
-            raise UserError(
-                f"neither {published} nor {local} has records: {called()} makes some, "
-                "--results names another folder"
-            )
-        return [local]
-    studies = [folder for folder in (published, experiments.EARLIER) if _has_records(folder)]
-    return [*studies, local] if page.load(local).all else studies
+    first = folder(named)
+    if named is not None or first != experiments.PUBLISHED:
+        return [first]
+    earlier = [experiments.EARLIER] if _has_records(experiments.EARLIER) else []
+    local = experiments.own_results()
+    return [first, *earlier, *([local] if page.load(local).all else [])]
 
 
 def _has_records(folder: Path) -> bool:
