@@ -363,8 +363,8 @@ def test_rivals_that_were_not_run_are_said_to_be_missing(written: Path, tmp_path
     (line,) = [one for one in central_tables.missing(block) if "(10 of 10 draws)" in one]
     assert "method=kv_tuning,permutations" in line or "method=permutations,kv_tuning" in line
     text = "\n".join(opening.lines(opening.answers([block], [], [])))
-    assert "of the demonstrations: not run on all five tasks. Less gradient descent" in text
-    assert "(CT-KV): not run on all five tasks." in text
+    assert "**Other ways.**" not in text
+    assert "**What was not tested.** Other ways with the same demonstrations, the authors'" in text
     assert f"100 of 250 runs of {MODEL}" not in text and f"of 250 runs of {MODEL}" in text
 
 

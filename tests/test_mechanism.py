@@ -240,7 +240,7 @@ def test_what_has_no_spread_has_no_correlation() -> None:
         ((1, -1, -1), ["a label bias made", "something lost"]),
         ((-1, -1, 0), ["undecided"]),
         ((1, 1, 0), ["undecided"]),
-        ((-1, 0, 0), ["no change to explain"]),
+        ((-1, 0, 0), ["no change of accuracy"]),
     ],
 )
 def test_what_explains_a_change_follows_from_three_signs(

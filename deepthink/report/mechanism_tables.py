@@ -76,7 +76,7 @@ def _digits(estimate: Estimate | None, digits: int) -> str:
 
 REMOVED, MADE = "a label bias removed", "a label bias made"
 ADDED, LOST = "something added", "something lost"
-NOTHING, OPEN = "no change to explain", "undecided"
+NOTHING, OPEN = "no change of accuracy", "undecided"
 
 _RULE = {
     REMOVED: "Raw accuracy rises as the label bias falls.",
@@ -93,7 +93,7 @@ def explained(bias: int, raw: int, calibrated: int) -> list[str]:
     """What the signs of the three changes say; 0 where a change is not significant.
 
     >>> explained(-1, 1, 0), explained(0, 1, 0), explained(-1, 0, 0)
-    (['a label bias removed'], ['undecided'], ['no change to explain'])
+    (['a label bias removed'], ['undecided'], ['no change of accuracy'])
     >>> explained(1, -1, -1)
     ['a label bias made', 'something lost']
     """

@@ -36,9 +36,6 @@ QUESTION = (
 )
 
 
-NOT_RUN = "not run on all five tasks"
-
-
 @dataclass(frozen=True)
 class Answer:
     """What there is on one model.
@@ -100,36 +97,25 @@ def lines(found: Sequence[Answer]) -> Iterator[str]:
     if not found:
         return
     shown = found[:MOST]
+    told = {about: _told_of(shown, *parts) for about, parts in _ITEMS.items()}
     yield QUESTION
     yield from map(_answer, shown)
-    yield (
-        "**What decides it: calibration.** Correcting scores from unlabelled dev rows lifts "
-        f"vanilla {_each(shown, _lift)}. Raw thinking, in the setting that gains most on test, "
-        f"less calibrated vanilla: {_each(shown, _across)}."
-    )
-    yield (
-        "**Cheaper ways.** Raw thinking in that setting less the mean over five orders of the "
-        f"demonstrations: {_each(shown, _orders)}. Less gradient descent on the memory (CT-KV): "
-        f"{_each(shown, _descent)}."
-    )
-    yield (
-        "**The best t on test**, which the authors' program reports, gains "
-        f"{_each(shown, _best)}. Chosen on one half of the test rows and read on the other, it "
-        f"gains {_each(shown, _halves)}."
-    )
-    yield (
-        f"**Why.** Thinking ({ALIGNED}, t = {LATE}) changes the label bias, which is the error "
-        f"from predicting some labels too often, by {_each(shown, _cause)}."
-    )
-    missing = untested.sentence([of.model for of in found], _blocks(found))
+    yield from filter(None, told.values())
+    without = [about for about, text in told.items() if not text]
+    missing = untested.sentence([of.model for of in found], _blocks(found), without)
     yield f"**What was not tested.** {missing}"
     yield _links(len(found) - len(shown))
 
 
+def _told_of(shown: Sequence[Answer], *parts: str | Callable[[Answer], str]) -> str:
+    """Words, with what a function tells of each model; empty if nothing is told of any."""
+    texts = [part if isinstance(part, str) else _each(shown, part) for part in parts]
+    return "".join(text or "not run" for text in texts) if all(texts[1:2]) else ""
+
+
 def _each(shown: Sequence[Answer], told: Callable[[Answer], str]) -> str:
     """What is told of each model, such as "+1.2 [0.4, 2.0] (gpt2-xl), +0.1 [...] (opt-125m)"."""
-    parts = [f"{text} ({of.model})" for of in shown if (text := told(of))]
-    return ", ".join(parts) if parts else NOT_RUN
+    return ", ".join(f"{text} ({of.model})" for of in shown if (text := told(of)))
 
 
 def _answer(of: Answer) -> str:
@@ -147,8 +133,8 @@ def _answer(of: Answer) -> str:
     n = counts.pop() if len(counts) == 1 else None
     same = f", n={n}" if n else ""
     parts = (
-        f"{_setting(line)} {_brief(raw, n) or NOT_RUN} raw, "
-        f"{_brief(calibrated, n) or NOT_RUN} calibrated"
+        f"{_setting(line)} {_brief(raw, n) or 'not run'} raw"
+        + (f", {both} calibrated" if (both := _brief(calibrated, n)) else "")
         for line in shown
         for raw, calibrated in [pairs[line.label]]
     )
@@ -253,7 +239,41 @@ def _cause(of: Answer) -> str:
     if curves is None or curves.bias_change is None:
         return ""
     told = " and ".join(causes.get(ALIGNED, ["too few draws to test"]))
-    return f"{interval(curves.bias_change, signed=True)}: {told}"
+    return f"{interval(curves.bias_change, signed=True)}, {told}"
+
+
+_ITEMS: dict[str, tuple[str | Callable[[Answer], str], ...]] = {
+    "calibrated scores": (
+        "**What decides it.** Calibrating scores from unlabelled dev rows takes vanilla ",
+        _lift,
+        ". Raw thinking, in the setting that gains most on test, less calibrated vanilla: ",
+        _across,
+        ".",
+    ),
+    "other ways with the same demonstrations": (
+        "**Other ways.** Raw thinking in that setting less the mean over five orders of the "
+        "demonstrations: ",
+        _orders,
+        ". Less gradient descent on the memory (CT-KV): ",
+        _descent,
+        ".",
+    ),
+    "the authors' program": (
+        "**The best t on test**, which the authors' program reports, gains ",
+        _best,
+        ". Chosen on one half of the test rows and read on the other, it gains ",
+        _halves,
+        ".",
+    ),
+    "label biases": (
+        f"**Why.** Thinking ({ALIGNED}, t = {LATE}) changes the label bias, which is the error "
+        "from predicting some labels too often, by ",
+        _cause,
+        ".",
+    ),
+}
+"""What else is told, by what it is about: words, and what they say of each model. An item without
+its first number is left out."""
 
 
 def _blocks(found: Sequence[Answer]) -> list[Block]:

@@ -8,12 +8,13 @@ from deepthink.report.central import Block
 from deepthink.report.runs import Scale
 
 
-def sentence(models: Sequence[str], blocks: Sequence[Block]) -> str:
+def sentence(models: Sequence[str], blocks: Sequence[Block], without: Sequence[str] = ()) -> str:
     """The paper's models without a record, larger sizes, further rows, and missing draws.
 
-    models: those that were run. blocks: the comparisons that the page rests on.
+    models: those that were run. blocks: the comparisons that the page rests on. without: what else
+        has no number, in words.
     """
-    parts = []
+    parts = [*without]
     papers = {m for t in ("table1", "table2", "table3") for m in overrides.axes(t)["model"]}
     if absent := sorted(papers - {*models}):
         parts.append(
@@ -23,7 +24,8 @@ def sentence(models: Sequence[str], blocks: Sequence[Block]) -> str:
     if any(not block.subject.scale.whole for block in blocks):
         parts.append("whole test sets")
     parts += [gap for block in blocks for gap in _gaps(block)]
-    return f"{', '.join(parts)}." if parts else "Nothing that the comparison asks for."
+    text = ", ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if parts else "Nothing that the comparison asks for."
 
 
 def rows(scale: Scale) -> str:
