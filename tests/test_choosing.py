@@ -280,6 +280,10 @@ def test_where_it_gains_and_loses(tmp_path: Path) -> None:
     assert "loses significantly at" in choosing_tables.where(raw)
     still = replace(raw, grid={place: each for place, each in raw.grid.items() if place[1] == 0})
     assert "not told apart from t = 1" in choosing_tables.where(still)
+    for path in (tmp_path / "loses").rglob("seed[3-9]-*.json"):
+        path.unlink()
+    raw, _ = found(tmp_path / "loses")
+    assert choosing_tables.where(raw).endswith("t = 1, since there are too few draws.")
 
 
 def judged(results: Path, rule: Rule) -> choosing_answers.Answer:

@@ -113,6 +113,8 @@ def where(of: Choices) -> str:
         if places:
             words.append(f"{verb} significantly at {' and '.join(places)}")
     scores = "Calibrated" if of.calibrated else "Raw"
+    if of.grid and all(each.gain.p is None for each in of.grid.values()):
+        words = ["is not tested against t = 1, since there are too few draws"]
     found = "; it ".join(words) or "is not told apart from t = 1 at any η and t"
     return f"{scores} accuracy with {of.positions} positions {found}."
 
