@@ -120,7 +120,9 @@ def test_captions_count_what_is_drawn(tmp_path: Path) -> None:
     assert "(n = 1). Bands are drawn from three draws on." in picture.text
 
 
-def test_one_number_of_demonstrations_and_one_draw_are_enough(tmp_path: Path) -> None:
+def test_one_number_of_demonstrations_is_not_shown(
+    tmp_path: Path,
+) -> None:
     (config,) = jobs("task=sst2", "method=deepthink", *SMALL)
     put(tmp_path, config, {1: 2, 5: 3})
     (subject,) = subjects(page.load(tmp_path), "figure4")
@@ -129,8 +131,17 @@ def test_one_number_of_demonstrations_and_one_draw_are_enough(tmp_path: Path) ->
     assert "On SST2 vanilla has 33.3 with 8 demonstrations. The largest" in picture.text
     assert "from it is +16.7 points." in picture.text
     assert "AG News" not in picture.text.partition("In the paper")[0]
-    spread = demonstrations.spread(subject)
-    assert spread is not None and "standard deviation" not in spread.text
+    assert not {figure.name: figure.shows(subject) for figure in figures.FIGURES}["figure4"]
+
+
+def test_the_spread_needs_two_draws(tmp_path: Path) -> None:
+    for seed in range(2):
+        (config,) = jobs("task=sst2", "method=deepthink", *SMALL, f"seed={seed}")
+        put(tmp_path, config, {1: 2 + seed, 5: 3})
+        (subject,) = subjects(page.load(tmp_path), "figure5_seeds")
+        spread = demonstrations.spread(subject)
+        assert (spread is None) == (seed == 0)
+    assert spread is not None and "deviation (SD) goes from 11.8 to 0.0 over draws" in spread.text
 
 
 def test_figures_are_drawn_in_the_same_bytes_twice(results: Path, pictures: Pictures) -> None:

@@ -95,24 +95,23 @@ def spread(subject: Subject) -> Picture | None:
     words = []
     for axes, (name, kind) in zip(row, halves.items(), strict=True):
         pair = [subject.measure(name, reading) for reading, _, _ in _PAIR]
-        if draws := shared(*pair):
+        if len(draws := shared(*pair)) > 1:
             before, after = _accuracies(axes, [part.of_draws(draws)[0] for part in pair])
             chance_lines(axes, chance.of_task(*pair))
             axes.set_title(f"{kind}, n = {len(draws)}")
-            if len(draws) > 1:
-                words.append(f"from {number(before)} to {number(after)} over {kind}")
+            words.append(f"from {number(before)} to {number(after)} over {kind}")
         else:
             axes.set_axis_off()
-            not_run(axes, f"{kind}: not run")
+            not_run(axes, f"{kind}: not run twice")
     if not row[0].lines and not row[1].lines:
         return None
     (row[0] if row[0].lines else row[1]).set_ylabel("SST2 accuracy, %")
     sd = " and ".join(words)
-    moved = f" From vanilla to thinking the standard deviation (SD) goes {sd} points." if sd else ""
+    moved = f"From vanilla to thinking the standard deviation (SD) goes {sd} points."
     text = (
         "A mark is one draw of demonstrations (left) or one order of the same demonstrations "
         "(right), and a line joins the same demonstrations. Boxes, from five draws on, are "
-        "quartiles, and whiskers reach at most 1.5 times as far beyond them."
+        "quartiles, and whiskers reach at most 1.5 times as far beyond them. "
         f"{moved} {paper.shows('figure5')}"
     )
     return Picture(figure, "The spread of SST2 accuracy over draws and over orders", text)
@@ -131,9 +130,8 @@ def _accuracies(axes: Axes, pair: list[Array]) -> list[float]:
         axes.plot([1.12, 1.88], ends, color="0.5", linewidth=0.6, alpha=0.7)
     for place, values, (_, thing, _) in zip((1.12, 1.88), accuracies, _PAIR, strict=True):
         axes.plot([place] * len(values), values, **look(thing) | {"linestyle": ""}, markersize=3)
-    sd = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in accuracies]
-    many = len(accuracies[0]) > 1
-    names = [label + f"\nSD {number(s)}" * many for (_, _, label), s in zip(_PAIR, sd, strict=True)]
+    sd = [float(np.std(v, ddof=1)) for v in accuracies]
+    names = [f"{label}\nSD {number(s)}" for (_, _, label), s in zip(_PAIR, sd, strict=True)]
     axes.set_xticks([1, 2], names)
     axes.set_xlim(0.6, 2.4)
     axes.grid(axis="x", visible=False)

@@ -1,6 +1,7 @@
 """Figures over the iterations t: step sizes, positions, and the drift of the memory."""
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from deepthink.config import overrides
 from deepthink.report import chance, paper
@@ -146,6 +147,7 @@ def drift(subject: Subject) -> Picture | None:
         axes.set_ylabel("distance from t = 1")
     for axes in grid[1]:
         axes.set_xlabel("layer")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(figure, grid.flat, 7)
     text = (
         f"Lines are means over draws ({draws_of(drawn)}) of the distance from t = 1, relative to "
