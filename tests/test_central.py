@@ -288,6 +288,9 @@ def test_every_number_of_the_opening_is_in_a_csv_file(
     text = texts["README.md"]
     assert text.startswith("# Results\n\n" + "\n".join(f"- {item}" for item in items))
     assert len(items) <= 10
+    (others,) = (item for item in items if item.startswith("**Other ways.**"))
+    orders, descent = others.split(" Less gradient descent")
+    assert "n=" not in orders and descent.count("n=4") == 1 and ", n=5: " in items[1]
     body = re.sub(r"η = 0\.1|13·10⁹|0\.\d+·10⁹", "", "\n".join(items[1:]))
     numbers = re.findall(r"[+−]?\d+\.\d", body)
     assert len(numbers) > 30

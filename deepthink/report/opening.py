@@ -65,6 +65,23 @@ class Answer:
             default=None,
         )
 
+    @property
+    def shown(self) -> list[Line]:
+        """The paper's setting, and the best one where it is another."""
+        papers = self.fixed.fixed[0]
+        return [papers] if self.best in (papers, None) else [papers, self.best]
+
+    @property
+    def draws(self) -> int | None:
+        """The number of draws of what is shown over vanilla; None where it is not one."""
+        rows = (row for line in self.shown for row in self.over_vanilla(line))
+        counts = {e.seeds for row in rows if (e := row.comparison.average)}
+        return counts.pop() if len(counts) == 1 else None
+
+    def over_vanilla(self, line: Line) -> list[Compared]:
+        """A setting less vanilla, with raw scores and with calibrated ones."""
+        return [self.fixed.find(line, way, self.fixed.plain) for way in (RAW, BOTH)]
+
 
 def answers(
     blocks: Sequence[Block], protocols: Sequence[Protocol], explained: Sequence[Curves]
@@ -120,27 +137,17 @@ def _each(shown: Sequence[Answer], told: Callable[[Answer], str]) -> str:
 
 def _answer(of: Answer) -> str:
     """The answer for one model: the paper's setting, and the one that gains most."""
-    block = of.fixed
-    pairs = {
-        line.label: [block.find(line, way, block.plain) for way in (RAW, BOTH)]
-        for line in block.fixed
-    }
-    papers = block.fixed[0]
-    shown = [papers] if of.best in (papers, None) else [papers, of.best]
-    counts = {
-        e.seeds for line in shown for row in pairs[line.label] if (e := row.comparison.average)
-    }
-    n = counts.pop() if len(counts) == 1 else None
-    same = f", n={n}" if n else ""
+    told = [
+        (_setting(line), *(_brief(of, row) for row in of.over_vanilla(line))) for line in of.shown
+    ]
     parts = (
-        f"{_setting(line)} {_brief(raw, n) or 'not run'} raw"
-        + (f", {both} calibrated" if (both := _brief(calibrated, n)) else "")
-        for line in shown
-        for raw, calibrated in [pairs[line.label]]
+        f"{name} {raw or 'not run'} raw" + (f", {both} calibrated" if both else "")
+        for name, raw, both in told
     )
+    same = f", n={of.draws}" if of.draws else ""
     return (
-        f"**{of.model}: {_told([*pairs.values()])}.** Thinking less vanilla on "
-        f"{untested.rows(block.subject.scale)}{same}: {'; '.join(parts)}."
+        f"**{of.model}: {_told([of.over_vanilla(line) for line in of.fixed.fixed])}.** Thinking "
+        f"less vanilla on {untested.rows(of.fixed.subject.scale)}{same}: {'; '.join(parts)}."
     )
 
 
@@ -165,16 +172,16 @@ def _told(pairs: Sequence[Sequence[Compared]]) -> str:
     return f"{told}; {behind} {of} {'is' if behind == 1 else 'are'} behind" if behind else told
 
 
-def _brief(row: Compared, n: int | None = None) -> str:
+def _brief(of: Answer, row: Compared) -> str:
     """The mean over tasks with its interval, bold where it is significant; empty without one.
 
-    n: the number of draws that is told elsewhere.
+    Its number of draws is told where it is another than that of the model's answer.
     """
     estimate = row.comparison.average
     if estimate is None:
         return ""
     text = bold(estimate, row.comparison.adjusted[-1])
-    return text if n is None or estimate.seeds == n else f"{text} n={estimate.seeds}"
+    return text if estimate.seeds == of.draws else f"{text} n={estimate.seeds}"
 
 
 def _setting(line: Line) -> str:
@@ -193,7 +200,7 @@ def _lift(of: Answer) -> str:
 
 def _across(of: Answer) -> str:
     """Raw thinking less calibrated vanilla."""
-    return _brief(of.fixed.find(of.best, ACROSS, of.fixed.plain)) if of.best else ""
+    return _brief(of, of.fixed.find(of.best, ACROSS, of.fixed.plain)) if of.best else ""
 
 
 def _orders(of: Answer) -> str:
@@ -210,7 +217,7 @@ def _less(of: Answer, rival: Line) -> str:
         return ""
     best = of.best
     line = next(one for one in of.deciding.fixed if _same_setting(one, best))
-    return _brief(of.deciding.find(line, RAW, rival))
+    return _brief(of, of.deciding.find(line, RAW, rival))
 
 
 def _same_setting(one: Line, other: Line) -> bool:
