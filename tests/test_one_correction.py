@@ -21,6 +21,7 @@ from deepthink.report.readings import BY_DEV, FIVE, LAST, Reading
 from deepthink.report.runs import Runs, Scale
 from deepthink.report.statistics import Estimate, holm
 from deepthink.report.verdicts import Gain
+from deepthink.report.words import standing as in_words
 
 MODEL = "smollm2-135m"
 ROWS = 30
@@ -425,3 +426,15 @@ def test_what_too_few_draws_cannot_test_is_no_part_of_a_verdict() -> None:
     found, told = verdicts.judge_gains(verdicts.tested({"a": few, "b": many}), 2)
     assert found == "in part"
     assert told.endswith("too few draws to test: a")
+
+
+def test_a_difference_of_too_few_draws_is_said_to_be_untested() -> None:
+    few, many = Estimate(3.0, 1.0, 5.0, 2, 100), Estimate(0.1, -1.0, 1.2, 10, 100, 0.8)
+    none = Comparison("", ("sst2", "average"), (few, few), (None, None))
+    assert in_words(none, "vanilla") == (
+        "untested against vanilla (too few draws) on average (+3.0 [+1.0, +5.0] n=2) "
+        "and on any task by itself"
+    )
+    both = Comparison("", ("sst2", "average"), (few, many), (None, 0.8))
+    assert in_words(both, "vanilla").startswith("not told apart from vanilla on average")
+    assert in_words(both, "vanilla").endswith("(too few draws) on any task by itself")

@@ -128,7 +128,7 @@ class Compared:
     @property
     def standing(self) -> int | None:
         """1 or -1 if the mean over tasks is significant, 0 if not; None if it is not tested."""
-        return None if self.comparison.adjusted[-1] is None else self.comparison.ahead("average")
+        return self.comparison.told("average")
 
     def in_words(self, rival: str) -> str:
         """The mean over tasks with its interval, and what the test says of it.

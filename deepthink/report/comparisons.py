@@ -38,6 +38,10 @@ class Comparison:
         """As `ahead`, for the difference over all tasks."""
         return self.ahead(self.tasks[-1])
 
+    def told(self, task: str) -> int | None:
+        """As `ahead`, None where nothing is tested."""
+        return None if self.adjusted[self.tasks.index(task)] is None else self.ahead(task)
+
     def ahead(self, task: str) -> int:
         """1 or -1 where the difference is significant after correction, else 0."""
         place = self.tasks.index(task)

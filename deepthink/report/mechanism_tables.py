@@ -157,12 +157,17 @@ def on_gain(subject: Subject) -> str:
         f"{factor:g} ({number(100 * count / total, digits=0)} %)"
         for factor, count in sorted(found.factors.items())
     )
-    words = {1: "Thinking is ahead of it", -1: "Thinking is behind it", 0: "Not told apart"}
+    words = {
+        1: "Thinking is ahead of it",
+        -1: "Thinking is behind it",
+        0: "Not told apart",
+        None: "Too few draws to test",
+    }
     task = found.thinking_less.tasks[-1]
     return (
         "**Is it attention to the memory?** A factor on the memory's weight in attention, chosen "
         f"on dev, is {difference(found.over_vanilla.estimates[-1])} points ahead of vanilla. "
-        f"{words[found.thinking_less.ahead(task)]}: aligned thinking with t by dev less this is "
+        f"{words[found.thinking_less.told(task)]}: aligned thinking with t by dev less this is "
         f"{difference(found.thinking_less.estimates[-1])}. Dev chose the factor {chosen}."
     )
 

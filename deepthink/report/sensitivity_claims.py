@@ -57,7 +57,7 @@ def any_count(subject: Subject) -> Judged:
         for task in _tasks():
             name, estimate = f"{TASKS[task]} with {count}", known.estimates[known.tasks.index(task)]
             if estimate is not None and estimate == gains.get(name):
-                shown[name] = Gain(estimate, None if estimate.p is None else known.ahead(task))
+                shown[name] = Gain(estimate, known.told(task))
     return judge_gains({**tested(gains), **shown}, len(_counts()) * len(_tasks()))
 
 

@@ -187,7 +187,7 @@ def significant_signs(estimates: Iterable[Estimate]) -> list[int]:
 def averages(comparisons: Mapping[str, Comparison]) -> dict[str, Gain]:
     """The averages over tasks of comparisons, with the p that the page shows of each."""
     return {
-        name: Gain(each.average, None if each.adjusted[-1] is None else each.ahead_overall)
+        name: Gain(each.average, each.told(each.tasks[-1]))
         for name, each in comparisons.items()
         if each.average is not None
     }

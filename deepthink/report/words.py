@@ -99,16 +99,17 @@ def standing(comparison: Comparison, rival: str) -> str:
         1: "significantly ahead",
         -1: "significantly behind",
         0: f"not told apart from {rival}",
+        None: f"untested against {rival} (too few draws)",
     }
-    tasks: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    tasks: dict[int | None, list[str]] = {sign: [] for sign in words}
     for task, estimate in zip(comparison.tasks, comparison.estimates, strict=True):
         if estimate is not None and task != "average":
-            tasks[comparison.ahead(task)].append(TASKS[task])
+            tasks[comparison.told(task)].append(TASKS[task])
     parts = []
     for sign, names in tasks.items():
         none_alone = not sign and len(names) == len(comparison.tasks) - 1
         places = [f"on {'any task by itself' if none_alone else ', '.join(names)}"] if names else []
-        if comparison.average is not None and comparison.ahead("average") == sign:
+        if comparison.average is not None and comparison.told("average") == sign:
             places.insert(0, f"on average ({difference(comparison.average)})")
         if places:
             parts.append(f"{words[sign]} {' and '.join(places)}")
