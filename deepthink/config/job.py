@@ -61,8 +61,6 @@ class DemonstrationSpec:
 
     count: null takes the task's number. labels: "gold", "flipped" or "random", see
     `deepthink.tasks.labels`. Demonstrations are always chosen by their gold labels.
-
-    Not measured: labels.
     """
 
     count: int | None
@@ -96,7 +94,7 @@ class PromptSpec:
 
     chat: whether prompts are written by the tokenizer's chat template, see `deepthink.tasks.chat`.
 
-    Not measured: seam, overflow, chat.
+    Not measured: overflow, chat.
     """
 
     seam: str
