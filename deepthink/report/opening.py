@@ -6,6 +6,7 @@ every word about a difference follows from its corrected test.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from deepthink.installation import IN_CHECKOUT
 from deepthink.report import central_tables, mechanism_tables, untested
@@ -125,9 +126,9 @@ def lines(found: Sequence[Answer]) -> Iterator[str]:
 
 
 def _told_of(shown: Sequence[Answer], *parts: str | Callable[[Answer], str]) -> str:
-    """Words, with what a function tells of each model; empty if nothing is told of any."""
+    """Words, with what a function tells of each model; empty if the first tells nothing of any."""
     texts = [part if isinstance(part, str) else _each(shown, part) for part in parts]
-    return "".join(text or "not run" for text in texts) if all(texts[1:2]) else ""
+    return "".join(text or "not run" for text in texts) if texts[1] else ""
 
 
 def _each(shown: Sequence[Answer], told: Callable[[Answer], str]) -> str:
@@ -203,14 +204,6 @@ def _across(of: Answer) -> str:
     return _brief(of, of.fixed.find(of.best, ACROSS, of.fixed.plain)) if of.best else ""
 
 
-def _orders(of: Answer) -> str:
-    return _less(of, ORDERS)
-
-
-def _descent(of: Answer) -> str:
-    return _less(of, DESCENT)
-
-
 def _less(of: Answer, rival: Line) -> str:
     """Raw thinking in the setting that gains most, less a rival of the deciding comparison."""
     if of.deciding is None or of.best is None:
@@ -223,14 +216,6 @@ def _less(of: Answer, rival: Line) -> str:
 def _same_setting(one: Line, other: Line) -> bool:
     """Whether two lines think in one setting, whatever their t."""
     return any(name in one.label and name in other.label for name in SETTINGS)
-
-
-def _best(of: Answer) -> str:
-    return _of_protocol(of, BEST)
-
-
-def _halves(of: Answer) -> str:
-    return _of_protocol(of, HALVES)
 
 
 def _of_protocol(of: Answer, row: str) -> str:
@@ -260,16 +245,16 @@ _ITEMS: dict[str, tuple[str | Callable[[Answer], str], ...]] = {
     "other ways with the same demonstrations": (
         "**Other ways.** Raw thinking in that setting less the mean over five orders of the "
         "demonstrations: ",
-        _orders,
+        partial(_less, rival=ORDERS),
         ". Less gradient descent on the memory (CT-KV): ",
-        _descent,
+        partial(_less, rival=DESCENT),
         ".",
     ),
     "the authors' program": (
         "**The best t on test**, which the authors' program reports, gains ",
-        _best,
+        partial(_of_protocol, row=BEST),
         ". Chosen on one half of the test rows and read on the other, it gains ",
-        _halves,
+        partial(_of_protocol, row=HALVES),
         ".",
     ),
     "label biases": (
