@@ -81,6 +81,13 @@ def test_the_findings_are_those_of_the_published_tables(readme: ModuleType, tmp_
     assert readme.passage("findings", results=tmp_path).count("**") > significant
 
 
+def test_the_findings_have_the_digits_of_the_page(readme: ModuleType) -> None:
+    page = (readme.RESULTS / "README.md").read_text(encoding="utf-8")
+    cells = re.findall(r"\| ([*+−\d][^|]*\]) ", readme.passage("findings"))
+    assert len(cells) >= 12
+    assert [cell for cell in cells if cell not in page] == []
+
+
 def test_every_committed_file_has_a_passage_and_says_what_made_it(readme: ModuleType) -> None:
     assert {path.stem for path in readme.MEASURED.iterdir()} - {GPU} == NAMES
     for name in NAMES:

@@ -125,11 +125,6 @@ class Compared:
         """Whether there is a mean over tasks."""
         return self.comparison.average is not None
 
-    @property
-    def standing(self) -> int | None:
-        """1 or -1 if the mean over tasks is significant, 0 if not; None if it is not tested."""
-        return self.comparison.told("average")
-
     def in_words(self, rival: str) -> str:
         """The mean over tasks with its interval, and what the test says of it.
 
@@ -142,7 +137,7 @@ class Compared:
             1: f"significantly ahead of {rival}",
             -1: f"significantly behind {rival}",
             0: f"not told apart from {rival}",
-        }[self.standing]
+        }[self.comparison.told("average")]
         return f"{difference(self.comparison.average)}, {told}"
 
 
@@ -183,6 +178,11 @@ class Block:
     def fixed(self) -> list[Line]:
         """The ways to think whose t was fixed beforehand, one for each setting."""
         return [line for line in self.design.thinking if line.reading.fixed]
+
+    @property
+    def by_dev(self) -> list[Line]:
+        """The ways to think whose t is chosen on dev."""
+        return [line for line in self.design.thinking if line.reading == BY_DEV]
 
     @cached_property
     def measured(self) -> bool:

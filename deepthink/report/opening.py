@@ -33,8 +33,20 @@ QUESTION = (
     "**The question.** Is a frozen language model more often right if it reads its demonstrations "
     "t times before it answers (*thinking*) than if it reads them once (*vanilla*)? Differences "
     "are in points of accuracy: means over five tasks with 95 % intervals, bold where significant "
-    "after correction."
+    "after correction. A way to think is a setting and a t, fixed beforehand or chosen on dev."
 )
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to think, in the block that has its comparisons."""
+
+    block: Block
+    line: Line
+
+    def over_vanilla(self, calibrated: tuple[bool, bool]) -> Compared:
+        """Its comparison with vanilla: whether its own scores are calibrated, and vanilla's."""
+        return self.block.find(self.line, calibrated, self.block.plain)
 
 
 @dataclass(frozen=True)
@@ -53,35 +65,35 @@ class Answer:
     explained: tuple[Curves, ...]
 
     @property
-    def best(self) -> Line | None:
-        """The setting with the largest mean gain over vanilla: a choice that favours thinking."""
-        gains = {
-            line.label: average.mean
-            for line in self.fixed.fixed
-            if (average := self.fixed.find(line, RAW, self.fixed.plain).comparison.average)
-        }
-        return max(
-            (line for line in self.fixed.fixed if line.label in gains),
-            key=lambda line: gains[line.label],
-            default=None,
-        )
+    def ways(self) -> list[Way]:
+        """Every way to think: t fixed beforehand, and t chosen on dev where that was run."""
+        ways = [Way(self.fixed, line) for line in self.fixed.fixed]
+        if self.deciding is not None:
+            ways += [Way(self.deciding, line) for line in self.deciding.by_dev]
+        return ways
 
     @property
-    def shown(self) -> list[Line]:
-        """The paper's setting, and the best one where it is another."""
-        papers = self.fixed.fixed[0]
+    def best(self) -> Way | None:
+        """The way with the largest mean gain over vanilla: a choice that favours thinking."""
+        gains = [
+            (average.mean, way)
+            for way in self.ways
+            if (average := way.over_vanilla(RAW).comparison.average)
+        ]
+        return max(gains, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+    @property
+    def shown(self) -> list[Way]:
+        """The paper's setting, and the best way where it is another."""
+        papers = self.ways[0]
         return [papers] if self.best in (papers, None) else [papers, self.best]
 
     @property
     def draws(self) -> int | None:
         """The number of draws of what is shown over vanilla; None where it is not one."""
-        rows = (row for line in self.shown for row in self.over_vanilla(line))
+        rows = (way.over_vanilla(scores) for way in self.shown for scores in (RAW, BOTH))
         counts = {e.seeds for row in rows if (e := row.comparison.average)}
         return counts.pop() if len(counts) == 1 else None
-
-    def over_vanilla(self, line: Line) -> list[Compared]:
-        """A setting less vanilla, with raw scores and with calibrated ones."""
-        return [self.fixed.find(line, way, self.fixed.plain) for way in (RAW, BOTH)]
 
 
 def answers(
@@ -137,40 +149,44 @@ def _each(shown: Sequence[Answer], told: Callable[[Answer], str]) -> str:
 
 
 def _answer(of: Answer) -> str:
-    """The answer for one model: the paper's setting, and the one that gains most."""
-    told = [
-        (_setting(line), *(_brief(of, row) for row in of.over_vanilla(line))) for line in of.shown
-    ]
-    parts = (
-        f"{name} {raw or 'not run'} raw" + (f", {both} calibrated" if both else "")
-        for name, raw, both in told
-    )
+    """The answer for one model: the paper's setting, and the way that gains most."""
+    parts = []
+    for way in of.shown:
+        raw, both = (_brief(of, way.over_vanilla(scores)) for scores in (RAW, BOTH))
+        other = way.block.subject != of.fixed.subject
+        where = f" on {untested.rows(way.block.subject.scale)}" if other else ""
+        calibrated = f", {both} calibrated" if both else ""
+        parts.append(f"{_name(way.line)}{where} {raw or 'not run'} raw{calibrated}")
     same = f", n={of.draws}" if of.draws else ""
     return (
-        f"**{of.model}: {_told([of.over_vanilla(line) for line in of.fixed.fixed])}.** Thinking "
-        f"less vanilla on {untested.rows(of.fixed.subject.scale)}{same}: {'; '.join(parts)}."
+        f"**{of.model}: {_told(of.ways)}.** Thinking less vanilla on "
+        f"{untested.rows(of.fixed.subject.scale)}{same}: {'; '.join(parts)}."
     )
 
 
-def _told(pairs: Sequence[Sequence[Compared]]) -> str:
-    """What the tests say of thinking against vanilla, both raw and both calibrated.
-
-    pairs: of each setting its comparisons with raw and with calibrated scores.
-    """
-    raw, calibrated = ([rows[at].standing for rows in pairs] for at in (0, 1))
-    of = f"of {len(pairs)} settings"
+def _told(ways: Sequence[Way]) -> str:
+    """What the tests say of thinking against vanilla, both raw and both calibrated."""
+    raw, calibrated = (
+        [way.over_vanilla(scores).comparison.told("average") for way in ways]
+        for scores in (RAW, BOTH)
+    )
+    counted = partial(_counted, of=f"of {len(ways)} ways to think")
     if not any(standing is not None for standing in raw):
         return "nothing is tested yet"
     if 1 in calibrated:
-        told = f"thinking pays in {calibrated.count(1)} {of}, calibrated too"
+        told = f"{counted(calibrated.count(1), 'pays', 'pay')}, calibrated too"
     elif 1 not in raw:
-        told = "no setting of thinking is significantly ahead of vanilla"
+        told = "no way to think is significantly ahead of vanilla"
     elif any(standing is not None for standing in calibrated):
-        told = f"thinking pays in {raw.count(1)} {of}, and in none once scores are calibrated"
+        told = f"{counted(raw.count(1), 'pays', 'pay')}, and none once scores are calibrated"
     else:
-        told = f"thinking pays in {raw.count(1)} {of}, and no calibrated scores are tested"
+        told = f"{counted(raw.count(1), 'pays', 'pay')}, and no calibrated scores are tested"
     behind = raw.count(-1)
-    return f"{told}; {behind} {of} {'is' if behind == 1 else 'are'} behind" if behind else told
+    return f"{told}; {counted(behind, 'is', 'are')} behind" if behind else told
+
+
+def _counted(count: int, one: str, several: str, of: str) -> str:
+    return f"{count} {of} {one if count == 1 else several}"
 
 
 def _brief(of: Answer, row: Compared) -> str:
@@ -185,7 +201,7 @@ def _brief(of: Answer, row: Compared) -> str:
     return text if estimate.seeds == of.draws else f"{text} n={estimate.seeds}"
 
 
-def _setting(line: Line) -> str:
+def _name(line: Line) -> str:
     """A way to think by its setting and t, such as "the paper's setting (t = 5)"."""
     label = line.label.removeprefix("Thinking, ")
     return f"{label.removesuffix(f', {line.reading.name}')} ({line.reading.name})"
@@ -201,15 +217,16 @@ def _lift(of: Answer) -> str:
 
 def _across(of: Answer) -> str:
     """Raw thinking less calibrated vanilla."""
-    return _brief(of, of.fixed.find(of.best, ACROSS, of.fixed.plain)) if of.best else ""
+    return _brief(of, of.best.over_vanilla(ACROSS)) if of.best else ""
 
 
 def _less(of: Answer, rival: Line) -> str:
-    """Raw thinking in the setting that gains most, less a rival of the deciding comparison."""
+    """Raw thinking in the way that gains most, less a rival of the deciding comparison."""
     if of.deciding is None or of.best is None:
         return ""
-    best = of.best
-    line = next(one for one in of.deciding.fixed if _same_setting(one, best))
+    line = of.best.line
+    if of.best.block != of.deciding:
+        line = next(one for one in of.deciding.fixed if _same_setting(one, line))
     return _brief(of, of.deciding.find(line, RAW, rival))
 
 
@@ -238,12 +255,12 @@ _ITEMS: dict[str, tuple[str | Callable[[Answer], str], ...]] = {
     "calibrated scores": (
         "**What decides it.** Calibrating scores from unlabelled dev rows takes vanilla ",
         _lift,
-        ". Raw thinking, in the setting that gains most on test, less calibrated vanilla: ",
+        ". Raw thinking, in the way that gains most on test, less calibrated vanilla: ",
         _across,
         ".",
     ),
-    "other ways with the same demonstrations": (
-        "**Other ways.** Raw thinking in that setting less the mean over five orders of the "
+    "rivals with the same demonstrations": (
+        "**Rivals.** Raw thinking in that way less the mean over five orders of the "
         "demonstrations: ",
         partial(_less, rival=ORDERS),
         ". Less gradient descent on the memory (CT-KV): ",

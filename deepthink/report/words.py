@@ -9,6 +9,20 @@ from deepthink.report.layouts import TASKS
 from deepthink.report.statistics import LEVEL, Estimate
 
 MISSING = "–"
+_STORED = 4
+"""The decimals of a number in a CSV file."""
+
+
+def rounded(value: float, digits: int = 1) -> float:
+    """A value rounded from the four decimals that it has in a CSV file.
+
+    Differences of accuracies are often a half of the last digit. Rounding them at once would
+    show the error of the last bit, and the page would not agree with its CSV file.
+
+    >>> rounded(-15.04999999999999), round(-15.04999999999999, 1)
+    (-15.1, -15.0)
+    """
+    return round(round(value, max(digits, _STORED)), digits)
 
 
 def number(value: float | None, signed: bool = False, digits: int = 1) -> str:
@@ -19,6 +33,7 @@ def number(value: float | None, signed: bool = False, digits: int = 1) -> str:
     """
     if value is None:
         return MISSING
+    value = rounded(value, digits)
     text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
     return (f"{0:.{digits}f}" if float(text) == 0 else text).replace("-", "−")
 

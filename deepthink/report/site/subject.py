@@ -16,6 +16,7 @@ from deepthink.report.site.methods import Method, slug
 from deepthink.report.site.sources import Sources, commands
 from deepthink.report.site.variants import METRICS, Variant, variant
 from deepthink.report.statistics import Estimate
+from deepthink.report.words import rounded
 
 Number = tuple[float, float | None, float | None]
 """A mean and the ends of its interval, rounded to the digits that are shown."""
@@ -104,7 +105,7 @@ def _chances(variants: Sequence[Variant], tasks: int) -> list[tuple[float, float
     alone = [chance.of_task(*(each.parts[place] for each in variants)) for place in range(tasks)]
     found = [levels for levels in alone if levels is not None]
     columns = [*found, *([chance.mean(found)] if tasks > 1 else [])]
-    return [(round(each.chance or 0, 1), round(each.majority, 1)) for each in columns]
+    return [(rounded(each.chance or 0), rounded(each.majority)) for each in columns]
 
 
 def _variant(each: Variant, sources: Sources) -> dict[str, Any]:
@@ -136,10 +137,9 @@ def _number(estimate: Estimate | None, digits: int) -> Number | None:
     if estimate is None:
         return None
     low, high = (
-        float(f"{end:.{digits}f}") if isfinite(end) else None
-        for end in (estimate.low, estimate.high)
+        rounded(end, digits) if isfinite(end) else None for end in (estimate.low, estimate.high)
     )
-    return float(f"{estimate.mean:.{digits}f}"), low, high
+    return rounded(estimate.mean, digits), low, high
 
 
 def _curves(
