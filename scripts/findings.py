@@ -26,6 +26,8 @@ VERDICT = re.compile(
     r"^\| [^|]+ \| (?P<where>[^|]+) \| \*\*(?P<verdict>[^*]+)\*\* \|", re.MULTILINE
 )
 
+WHY = re.compile(r"^- (\*\*Why\.\*\* .*)$", re.MULTILINE)
+
 
 def parts(results: Path) -> list[str]:
     """What thinking gains on each model beside the cheapest rivals, and what held before.
@@ -52,6 +54,7 @@ def parts(results: Path) -> list[str]:
         table(["model", "thinking in", *AGAINST], [*_lines(averages, models)]),
         "Calibration from unlabelled rows costs one line of arithmetic. It lifts vanilla "
         f"{listed(lifts)}.",
+        *_why(results),
         _before(results / EARLIER.name),
     ]
 
@@ -89,6 +92,12 @@ def _plain(averages: list[Row], model: str, scores: str) -> float | None:
     found = (r["value"] for r in averages if tuple(r[name] for name in names) == wanted)
     value = next(found, "")
     return float(value) if value else None
+
+
+def _why(results: Path) -> list[str]:
+    """What the page's opening says of label biases; empty if it says nothing."""
+    page = (results / "README.md").read_text(encoding="utf-8")
+    return [found[1] for found in WHY.finditer(page)]
 
 
 def _before(earlier: Path) -> str:

@@ -227,6 +227,28 @@ def test_every_difference_is_that_of_the_stored_scores(
         assert int(line["wanted"]) == 10
 
 
+def test_accuracies_stand_above_chance_and_majority(block: Block) -> None:
+    grid = central_tables.accuracies(block)
+    assert grid is not None
+    assert [row[0] for row in grid.rows] == ["Chance", "Majority", *RIVALS, *thinking(block)]
+    counts = [len(jobs("experiment=rivals", f"task={task}")[0].task.labels) for task in TASKS]
+    assert grid.rows[0][1] == format(100 * np.mean([1 / count for count in counts]), ".1f")
+    means = {
+        (line["method"], line["scores"]): line
+        for line in lines(central_tables.long_form([block]))
+        if not line["less"] and line["task"] == "average"
+    }
+    for name, raw, calibrated, draws in grid.rows[2:]:
+        for text, of in ((raw, "raw"), (calibrated, "batch_dev")):
+            assert text.startswith(f"{float(means[name, of]['value']):.1f} [")
+            assert text.endswith("of 5 tasks above chance")
+        assert draws == means[name, "raw"]["draws"]
+
+
+def thinking(block: Block) -> list[str]:
+    return [line.label for line in block.design.thinking]
+
+
 def test_a_family_is_corrected_by_holm_over_all_its_tests(
     differences: list[dict[str, str]],
 ) -> None:

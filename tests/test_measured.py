@@ -70,7 +70,9 @@ def test_the_findings_are_those_of_the_published_tables(readme: ModuleType, tmp_
     claims = [("Table 1", "holds"), ("§4", "in part"), ("§5", "not here"), ("ours", "holds")]
     rows = [f"| A claim | {where} | **{verdict}** | … |\n" for where, verdict in claims]
     (earlier / "README.md").write_text("".join(rows))
+    (tmp_path / "README.md").write_text("# Results\n\n- **Why.** Because of this.\n- Other.\n")
     findings = " ".join(readme.passage("findings", results=tmp_path).split())
+    assert "**Why.** Because of this. " in findings
     assert "| aligned, η = 0.1, t = 5 | −1.2 [−3.5, +2.0] |" in findings
     assert "1 of 3 claims of the paper hold in full and 1 in part" in findings
     assert "by +3.2 [−2.0, +5.5] points" in findings

@@ -4,14 +4,14 @@ import csv
 from collections.abc import Iterator, Sequence
 from io import StringIO
 
-from deepthink.report import cells, prose
+from deepthink.report import cells, prose, rival_tables
 from deepthink.report.central import DECIDING, Block, Compared
 from deepthink.report.layouts import TASKS
 from deepthink.report.measurements import Measured, average
 from deepthink.report.render import Grid, latex, markdown
 from deepthink.report.rivals import Entry
 from deepthink.report.statistics import Estimate
-from deepthink.report.words import MISSING, bold, interval, probability
+from deepthink.report.words import MISSING, bold, level_rows, probability
 
 NAME, TITLE = "central", "The comparison that decides"
 _HEADER = ("thinking", "compared", *TASKS.values(), "mean", "p of the mean", "n")
@@ -31,8 +31,8 @@ def section(blocks: Sequence[Block]) -> Iterator[str]:
 def _block(block: Block) -> Iterator[str]:
     if block.design != DECIDING:
         yield prose.MANY_ROWS
-    if text := accuracies(block):
-        yield text + "\n"
+    if grid := accuracies(block):
+        yield markdown(grid) + "\n"
     yield markdown(means(block)) + "\n"
     yield f"<details><summary>Task by task</summary>\n\n{markdown(by_task(block))}\n\n</details>\n"
     if lines := missing(block):
@@ -54,22 +54,21 @@ def texts(blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
     yield f"tables/{NAME}.csv", long_form(blocks)
 
 
-def accuracies(block: Block) -> str:
-    """The mean accuracies of vanilla and of the rivals in words; empty if there is none.
+def accuracies(block: Block) -> Grid | None:
+    """One row for each method that has a mean accuracy; None if none has.
 
-    Each is of the draws that its method has on all tasks.
+    Each mean is of the draws that its method has on all tasks, and says on how many tasks it is
+    above chance. The levels are those of vanilla's draws.
     """
-    lines = dict.fromkeys(contrast.rival.label for contrast in block.design.contrasts)
-    found = []
-    for label in lines:
-        pair = [e for e in block.entries if e.line.label == label]
-        scores = (
-            f"{interval(e.estimate)} {'calibrated' if e.calibrated else 'raw'}"
-            f" (n={e.estimate.seeds})" for e in pair
-        )  # fmt: skip
-        if pair:
-            found.append(f"{label} {' and '.join(scores)}")
-    return f"Mean accuracy over the five tasks, in %: {'; '.join(found)}." if found else ""
+    plain = block.entry(block.plain, calibrated=False)
+    if plain is None:
+        return None
+    rows = level_rows((plain.levels, plain.levels), after=("",))
+    for line in {entry.line.label: entry.line for entry in block.entries}.values():
+        pair = [block.entry(line, calibrated) for calibrated in (False, True)]
+        draws = dict.fromkeys(str(e.estimate.seeds) for e in pair if e)
+        rows.append((line.label, *map(rival_tables.accuracy, pair), ", ".join(draws)))
+    return Grid(("mean accuracy over tasks, in %", "raw", "calibrated", "n"), tuple(rows))
 
 
 def means(block: Block) -> Grid:

@@ -78,7 +78,7 @@ REMOVED, MADE = "a label bias removed", "a label bias made"
 ADDED, LOST = "something added", "something lost"
 NOTHING, OPEN = "no change of accuracy", "undecided"
 
-_RULE = {
+RULE = {
     REMOVED: "Raw accuracy rises as the label bias falls.",
     MADE: "Raw accuracy falls as the label bias rises.",
     ADDED: "Calibrated accuracy rises, which a removed bias would not do.",
@@ -86,6 +86,7 @@ _RULE = {
     NOTHING: "Neither raw nor calibrated accuracy changes significantly.",
     OPEN: "Raw accuracy changes, but neither the bias nor calibrated accuracy says why.",
 }
+"""What was seen where a cause is named, in a sentence."""
 _NOTHING_ELSE = "Calibrated accuracy does not change significantly, so nothing else was seen."
 
 
@@ -131,7 +132,7 @@ def sentences(found: Sequence[Curves]) -> Iterator[str]:
         bias, raw, calibrated = map(
             _signed, (each.bias_change, each.raw_change, each.calibrated_change)
         )
-        reasons = [_RULE[cause] for cause in said]
+        reasons = [RULE[cause] for cause in said]
         if said in ([REMOVED], [MADE]):
             reasons.append(_NOTHING_ELSE)
         if each.correlation is not None:

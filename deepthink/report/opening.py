@@ -247,8 +247,14 @@ def _cause(of: Answer) -> str:
     curves = next((one for one in of.explained if one.setting == ALIGNED), None)
     if curves is None or curves.bias_change is None:
         return ""
-    told = " and ".join(causes.get(ALIGNED, ["too few draws to test"]))
-    return f"{interval(curves.bias_change, signed=True)}, {told}"
+    seen = [_clause(mechanism_tables.RULE[cause]) for cause in causes.get(ALIGNED, ())]
+    told = f", where {' and '.join(seen)}" if seen else ", too few draws to test"
+    return f"{interval(curves.bias_change, signed=True)}{told}"
+
+
+def _clause(sentence: str) -> str:
+    """A sentence as a part of another: "Raw accuracy falls." as "raw accuracy falls"."""
+    return sentence[0].lower() + sentence[1:].removesuffix(".")
 
 
 _ITEMS: dict[str, tuple[str | Callable[[Answer], str], ...]] = {

@@ -45,13 +45,14 @@ def grid(of: Standings) -> Grid:
         entry = pair[False] or pair[True]
         if entry is None:
             continue
-        accuracies = [_accuracy(pair[calibrated]) for calibrated in (False, True)]
+        accuracies = [accuracy(pair[calibrated]) for calibrated in (False, True)]
         gains = [_gain(of, pair[calibrated], plain[calibrated]) for calibrated in (False, True)]
         rows.append((line.label, *accuracies, *gains, *_price(entry)))
     return Grid(HEADER, tuple(rows))
 
 
-def _accuracy(entry: Entry | None) -> str:
+def accuracy(entry: Entry | None) -> str:
+    """A mean accuracy with its interval, and on how many tasks it is above chance."""
     return MISSING if entry is None else interval(entry.estimate) + above_chance(entry.above)
 
 
