@@ -120,6 +120,29 @@ def test_captions_count_what_is_drawn(tmp_path: Path) -> None:
     assert "(n = 1). Bands are drawn from three draws on." in picture.text
 
 
+def test_lines_of_one_panel_are_of_the_same_draws(tmp_path: Path) -> None:
+    """A line with a draw of its own would begin elsewhere at t = 1, where all are vanilla."""
+
+    def drawn(size: str, seed: int, hits: dict[int, int]) -> iterations.Picture | None:
+        (config,) = jobs(
+            "task=sst2", "method=deepthink_curve", *SMALL, f"method.step_size={size}",
+            f"seed={seed}",
+        )  # fmt: skip
+        put(tmp_path, config, hits)
+        (subject,) = subjects(page.load(tmp_path), "figure6")
+        return iterations.step_sizes(subject)
+
+    assert drawn(PAPERS_STEP_SIZE, 0, {1: 2, 15: 5}) is not None
+    assert drawn("0.1", 1, {1: 6, 15: 1}) is None
+    picture = drawn("0.1", 0, {1: 2, 15: 1})
+    assert picture is not None
+    assert "+50.0 at η = 0.01, −16.7 at η = 0.1 (points)" in picture.text
+    assert "(n = 1)" in picture.text
+    (axes, _) = picture.figure.axes
+    first = [np.asarray(line.get_ydata())[0] for line in axes.lines if line.get_marker() != "None"]
+    assert first == pytest.approx([100 * 2 / 6] * 2)
+
+
 def test_one_number_of_demonstrations_is_not_shown(
     tmp_path: Path,
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from deepthink.report.method import Method
 from deepthink.report.readings import Reading
 from deepthink.report.runs import Array, Draw, Family, Run, Runs, Scale, one_per_draw
 from deepthink.report.statistics import Estimate
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,11 @@ class Measured:
         """Whether there is a result of a draw."""
         return self.setting.reached(draw) in self.runs
 
+    def only(self, draws: Sequence[Draw]) -> "Measured":
+        """The same with the runs of these draws alone, which must be there."""
+        reached = dict.fromkeys(map(self.setting.reached, draws))
+        return replace(self, runs={draw: self.runs[draw] for draw in reached})
+
     def of_draws(self, draws: Sequence[Draw]) -> list[Array]:
         """The outcomes of these draws alone, which must be there."""
         places = [list(self.runs).index(self.setting.reached(draw)) for draw in draws]
@@ -150,6 +158,16 @@ def shared(*parts: Measured) -> list[Draw]:
     """The draws that all parts have. What no seed changes has those of all seeds."""
     most = max(parts, key=lambda part: len(part.runs))
     return [draw for draw in most.runs if all(part.has(draw) for part in parts)]
+
+
+def paired(parts: Mapping[Key, Measured]) -> dict[Key, Measured]:
+    """The parts that have runs, each with those draws alone that all of these have.
+
+    Means that stand side by side are then of the same demonstrations. Empty if no draw is common.
+    """
+    run = {key: part for key, part in parts.items() if part.runs}
+    draws = shared(*run.values()) if run else []
+    return {key: part.only(draws) for key, part in run.items()} if draws else {}
 
 
 def sizes(setting: Setting) -> list[float]:

@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from deepthink.report.chance import NAMES, Levels
 
 _GREY = "0.35"
+_ROOM = 0.08
+"""The part of an axis that a name below a line takes."""
 
 
 def chance_lines(
@@ -42,6 +44,8 @@ def chance_lines(
 def _name(axes: Axes, value: float, text: str, horizontal: bool, upper: bool) -> None:
     """Write at the end of a line: of the upper one on its outer side, of the lower one below."""
     if horizontal:
+        if not upper:
+            _make_room(axes, value)
         axes.text(
             0.99, value, text, transform=axes.get_yaxis_transform(), fontsize=5, color=_GREY,
             ha="right", va="bottom" if upper else "top",
@@ -51,3 +55,11 @@ def _name(axes: Axes, value: float, text: str, horizontal: bool, upper: bool) ->
             value, 0.99, text, transform=axes.get_xaxis_transform(), fontsize=5, color=_GREY,
             rotation=90, ha="left" if upper else "right", va="top",
         )  # fmt: skip
+
+
+def _make_room(axes: Axes, value: float) -> None:
+    """Let the y axis begin far enough below a line for the name beneath it."""
+    low, high = axes.get_ylim()
+    room = _ROOM * (high - low)
+    if value - low < room:
+        axes.set_ylim(bottom=value - room, auto=None)

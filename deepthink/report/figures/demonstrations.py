@@ -18,7 +18,7 @@ from deepthink.report.figures.style import (
     panels,
 )
 from deepthink.report.layouts import TASKS
-from deepthink.report.measurements import Measured, Subject, average, shared
+from deepthink.report.measurements import Measured, Subject, average, paired, shared
 from deepthink.report.readings import FIVE, VANILLA
 from deepthink.report.runs import Array
 from deepthink.report.words import number
@@ -40,19 +40,23 @@ def counts(subject: Subject) -> Picture | None:
     drawn: list[Measured] = []
     words = []
     for axes, task in zip(row, swept["task"], strict=True):
+        where = [{"task": task, "demonstrations.count": count} for count in numbers]
+        parts = paired(
+            {
+                (thing, int(of["demonstrations.count"])): subject.measure("figure4", reading, **of)
+                for reading, thing, _ in _PAIR
+                for of in where
+            }
+        )
+        drawn += parts.values()
         means = {}
-        for side, (reading, thing, label) in enumerate(_PAIR):
-            parts = {}
-            for count in numbers:
-                where = {"task": task, "demonstrations.count": count}
-                parts[int(count)] = subject.measure("figure4", reading, **where)
-            run = {count: part for count, part in parts.items() if part.runs}
-            drawn += run.values()
+        for side, (_, thing, label) in enumerate(_PAIR):
+            run = {count: part for (of, count), part in parts.items() if of == thing}
             if run:
                 xs = [count * (1.03 if side else 0.97) for count in run]
                 bars(axes, xs, [part.outcomes for part in run.values()], label, **look(thing))
                 means[thing] = {n: average(part.outcomes).mean for n, part in run.items()}
-        if means:
+        if parts:
             chance_lines(axes, chance.of_task(*parts.values()))
         axes.set_xscale("log", base=2)
         axes.set_xticks([int(count) for count in numbers], numbers)
@@ -68,8 +72,8 @@ def counts(subject: Subject) -> Picture | None:
     row[0].set_ylabel("accuracy, %")
     legend(figure, row, 2)
     text = (
-        f"Marks are means over draws ({draws_of(drawn)}), bars are their 95 % intervals. "
-        f"{' '.join(words)} {paper.shows('figure4')}"
+        f"Marks are means over draws, the same for all marks of a task ({draws_of(drawn)}), bars "
+        f"are their 95 % intervals. {' '.join(words)} {paper.shows('figure4')}"
     )
     return Picture(figure, "Accuracy by the number of demonstrations", text)
 

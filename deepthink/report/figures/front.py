@@ -26,7 +26,7 @@ from deepthink.report.layouts import RULES, TASKS
 from deepthink.report.measurements import Subject
 from deepthink.report.readings import VANILLA
 from deepthink.report.rival_lines import METHODS
-from deepthink.report.rivals import ANSWERS, Entry, Standings
+from deepthink.report.rivals import ANSWERS, Standings
 from deepthink.report.words import number
 
 _THINGS = {
@@ -79,8 +79,10 @@ def prices(subject: Subject) -> Picture | None:
     for label, place in numbers.items():
         row[0].plot([], [], label=f"{place}  {label}", **_mark(Thing.OTHER, False))
     legend(figure, row, 3, fontsize=6)
+    most = _most(of)
     for axes, side in zip(row, sides.values(), strict=True):
-        _write(axes, side, {line.label: _name(line) for line in METHODS} | numbers)
+        names = {entry.line.label: _name(entry.line) for entry in side.entries} | numbers
+        _write(axes, side, _with_draws(names, side, most))
     fronts = " ".join(
         f"With {title} these are on it: {'; '.join(entry.line.label for entry in side.front)}."
         for title, side in sides.items()
@@ -102,8 +104,8 @@ def choices(subject: Subject) -> Picture | None:
     axes.set_xlabel(_AXIS)
     axes.set_ylabel("accuracy, %")
     _marks(axes, of)
-    most = max(entry.estimate.seeds for entry in of.entries)
-    _write(axes, of, {entry.line.label: _way(entry, most) for entry in of.entries})
+    names = {entry.line.label: _way(entry.line) for entry in of.entries}
+    _write(axes, of, _with_draws(names, of, _most(of)))
     chosen = [entry for entry in of.entries if thing_of(entry.line) == Thing.SELECTION]
     seen = ""
     if (plain := of.find(METHODS[0], False)) and chosen:
@@ -133,9 +135,12 @@ def ways(subject: Subject) -> Standings:
 def _means(of: Standings) -> str:
     """The sentence on what the marks are means over."""
     counts = [entry.estimate.seeds for entry in of.entries]
-    n = "–".join(dict.fromkeys((str(min(counts)), str(max(counts)))))
     tasks = ", ".join(TASKS[task] for task in of.tasks)
-    return f"Marks are means over draws (n = {n}) on {tasks}; hollow ones are of raw scores."
+    fewer = " unless its name says another" if min(counts) < max(counts) else ""
+    return (
+        f"Marks are means over draws (n = {max(counts)}{fewer}) on {tasks}; hollow ones are of raw "
+        "scores."
+    )
 
 
 def _name(line: Line) -> str:
@@ -147,11 +152,22 @@ def _name(line: Line) -> str:
     return str(thing) if alone else line.label.rpartition(", ")[2]
 
 
-def _way(entry: Entry, most: int) -> str:
-    """An entry's name among the ways to choose demonstrations, with n if others have more draws."""
-    thing, n = thing_of(entry.line), entry.estimate.seeds
-    names = {Thing.VANILLA: str(thing), Thing.THINKING: f"thinking, {entry.line.reading.name}"}
-    return names.get(thing, entry.line.label) + (f" (n = {n})" if n < most else "")
+def _way(line: Line) -> str:
+    """A line's name among the ways to choose demonstrations."""
+    thing = thing_of(line)
+    names = {Thing.VANILLA: str(thing), Thing.THINKING: f"thinking, {line.reading.name}"}
+    return names.get(thing, line.label)
+
+
+def _most(of: Standings) -> int:
+    """The largest number of draws of an entry."""
+    return max(entry.estimate.seeds for entry in of.entries)
+
+
+def _with_draws(names: Mapping[str, str], of: Standings, most: int) -> dict[str, str]:
+    """The names of entries, those of fewer draws than `most` with their number."""
+    draws = {entry.line.label: entry.estimate.seeds for entry in of.entries}
+    return {label: names[label] + (f" (n = {n})" if n < most else "") for label, n in draws.items()}
 
 
 def _mark(thing: Thing, calibrated: bool) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from deepthink.report.figures.style import (
     shades,
 )
 from deepthink.report.layouts import PAPERS_STEP_SIZE, POSITIONS, STEP_SIZES, TASKS
-from deepthink.report.measurements import Measured, Subject, average
+from deepthink.report.measurements import Measured, Subject, average, paired
 from deepthink.report.readings import FIVE, LAST
 from deepthink.report.words import number
 
@@ -37,12 +37,14 @@ def step_sizes(subject: Subject) -> Picture | None:
     by_size, by_split = row
     sizes = sorted(overrides.axes("figure6")["method.step_size"], key=float)
     moves = []
-    drawn: list[Measured] = []
+    parts = paired(
+        {size: subject.measure("figure6", LAST, **{"method.step_size": size}) for size in sizes}
+    )
+    drawn = [*parts.values()]
     for size, other in zip(sizes, ramp(len(sizes)), strict=True):
-        part = subject.measure("figure6", LAST, **{"method.step_size": size})
-        if not part.runs:
+        if size not in parts:
             continue
-        drawn.append(part)
+        part = parts[size]
         papers = size == PAPERS_STEP_SIZE
         of = look(Thing.THINKING) if papers else other
         steps, outcomes = curve(part)
@@ -80,20 +82,23 @@ def positions(subject: Subject) -> Picture | None:
     for row, size in zip(grid, STEP_SIZES, strict=True):
         for axes, task in zip(row, TASKS, strict=True):
             means = {}
-            before = len(drawn)
-            for name in POSITIONS:
-                where = {"task": task, "method.step_size": size, "method.positions": name}
-                part = subject.measure("positions", LAST, **where)
-                if part.runs:
-                    drawn.append(part)
-                    steps, outcomes = curve(part)
-                    line(axes, steps, outcomes, name, **look(LOOK_OF[name]))
-                    if FIVE.fixed in steps:
-                        means[name] = average(outcomes[steps.index(FIVE.fixed)]).mean
+            where = {"task": task, "method.step_size": size}
+            parts = paired(
+                {
+                    name: subject.measure("positions", LAST, **where, **{"method.positions": name})
+                    for name in POSITIONS
+                }
+            )
+            drawn += parts.values()
+            for name, part in parts.items():
+                steps, outcomes = curve(part)
+                line(axes, steps, outcomes, name, **look(LOOK_OF[name]))
+                if FIVE.fixed in steps:
+                    means[name] = average(outcomes[steps.index(FIVE.fixed)]).mean
             if len(means) == len(POSITIONS):
                 ahead[size].append(means["aligned"] > means["continued"])
             if axes.lines:
-                chance_lines(axes, chance.of_task(*drawn[before:]))
+                chance_lines(axes, chance.of_task(*parts.values()))
             else:
                 axes.set_yticks([])
                 not_run(axes, "not run")

@@ -87,6 +87,7 @@ def thinking(subject: Subject) -> Picture | None:
         bound = " (upper bound)" if reading.upper_bound else ""
         axes.set_title(f"{reading.name}{bound}")
     row[0].set_yticks([-i for i in range(len(labels))], labels)
+    row[0].set_ylim(0.5 - len(labels), 0.5)
     row[0].set_ylabel("thinking less …")
     text = (
         f"Marks are means over tasks and draws (n = {most} unless a name says another), bars are "
