@@ -98,7 +98,8 @@ class Scorer:
 
     Args:
         model: a causal language model in eval mode.
-        answer_score, progress: as `score`'s.
+        answer_score: as `score`'s.
+        progress: as `score`'s.
         budget: as `score`'s. A budget that was halved stays so.
         tree_tokens: the most tokens that a tree of one context and its queries may hold, each of
             which attends to all of them; see `after`.
