@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from io import StringIO
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from deepthink.app.commands import site as command
 from deepthink.config.overrides import requested
 from deepthink.errors import UserError
 from deepthink.installation import CONF
-from deepthink.report import page, render, tables
+from deepthink.report import page, render, rivals, tables
 from deepthink.report.layouts import LAYOUTS
+from deepthink.report.measurements import subjects
 from deepthink.report.runs import Runs
 from deepthink.report.site import content, html
 from deepthink.report.site.content import Content
@@ -160,6 +162,34 @@ def test_a_difference_is_that_of_the_same_rows_and_draws(results: Path, built: C
         assert (won, lost) == ((draws > 1e-9).sum(), (draws < -1e-9).sum())
         assert count == 10
         assert 0 <= p <= 1
+
+
+def test_a_difference_has_the_p_of_the_tables(runs: Runs, built: Content) -> None:
+    """Thinking at its fixed t and at t by dev, raw and calibrated, less vanilla and the orders."""
+    seen = 0
+    for subject in subjects(runs, "rivals"):
+        (shown,) = (each for each in built.subjects if each.model == subject.model)
+        of = rivals.standings(subject)
+        for first, second in permutations(of.entries, 2):
+            thinks = [each.line.label.startswith("Thinking") for each in (first, second)]
+            keys = [key_of(each) for each in (first, second)]
+            both = [shown.less.get(" ".join(order)) for order in (keys, keys[::-1])]
+            if thinks != [True, False] or not any(both):
+                continue
+            columns = both[0] or both[1]
+            assert columns is not None
+            for column, p in zip(columns, of.less(first, second).adjusted, strict=True):
+                assert column is not None
+                assert column[3] == (None if p is None else float(f"{p:.2g}"))
+                seen += 1
+    assert seen >= 2 * 4 * 2 * 3
+
+
+def key_of(entry: rivals.Entry) -> str:
+    """The key of a variant that is an entry of the rivals."""
+    label, reading = entry.line.label, entry.line.reading.name
+    name = label.removesuffix(f", {reading}")
+    return f"{slug(name)}|{slug(reading)}|{'batch_dev' if entry.calibrated else 'none'}"
 
 
 def test_jobs_of_no_shown_experiment_have_the_command_of_their_own(tmp_path: Path) -> None:

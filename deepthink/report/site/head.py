@@ -7,7 +7,7 @@ from deepthink.report.comparisons import Comparison
 from deepthink.report.layouts import PAPERS_STEP_SIZE
 from deepthink.report.readings import FIVE
 from deepthink.report.site.methods import Method
-from deepthink.report.site.pairs import less
+from deepthink.report.site.pairs import Pairs
 from deepthink.report.site.variants import Variant
 from deepthink.report.words import MISSING, interval
 
@@ -29,9 +29,9 @@ class Figure:
     second: str
 
 
-def figures(variants: Sequence[Variant]) -> list[Figure]:
+def figures(of: Pairs) -> list[Figure]:
     """The central numbers of one subject, those that were measured."""
-    return [_figure(says, a, b) for says, a, b in _wanted(variants)]
+    return [_figure(says, a, b, of.less(a, b)) for says, a, b in _wanted(of.variants)]
 
 
 def _wanted(variants: Sequence[Variant]) -> Iterator[tuple[str, Variant, Variant]]:
@@ -90,8 +90,7 @@ def is_central(method: Method, steps: bool) -> bool:
     return method.axes == _THINKING and method.steps == steps
 
 
-def _figure(says: str, first: Variant, second: Variant) -> Figure:
-    comparison = less(first, second)
+def _figure(says: str, first: Variant, second: Variant, comparison: Comparison) -> Figure:
     estimate = comparison.average
     if estimate is None:
         return Figure(says, MISSING, None, first.key, second.key)

@@ -13,6 +13,7 @@ from deepthink.report.rivals import ANSWERS, Entry, standings
 from deepthink.report.site import examples, head, pairs
 from deepthink.report.site.examples import Shown
 from deepthink.report.site.methods import Method, slug
+from deepthink.report.site.pairs import Pairs
 from deepthink.report.site.sources import Sources, commands
 from deepthink.report.site.variants import METRICS, Variant, variant
 from deepthink.report.statistics import Estimate
@@ -69,18 +70,19 @@ def content(
         for calibration in calibrations.items()
         if (each := variant(subject, tasks, method, reading, calibration)).there
     ]
+    compared = Pairs(found)
     return SubjectContent(
         key=slug(f"{subject.model} {subject.scale}"),
         model=subject.model,
         scale=str(subject.scale),
         tasks=tasks,
         chance=_chances(found, len(tasks)),
-        figures=head.figures(found),
+        figures=head.figures(compared),
         variants={each.key: _variant(each, sources) for each in found},
         curves=_curves(found, calibrations),
         less={
             f"{a.key} {b.key}": _comparison(comparison)
-            for a, b, comparison in pairs.every(found)
+            for a, b, comparison in compared.every()
         },
         stated=[each.key for each in found if pairs.stated(each)],
         baselines=[each.key for each in found if pairs.baseline(each)],

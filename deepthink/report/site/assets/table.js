@@ -116,7 +116,7 @@ function legend(metric) {
   if (state.less !== "none") {
     texts.push(
       metric.key === "accuracy"
-        ? `The lower line is the difference from ${variantName(state.less)}, in points; ▲ and ▼ mark those that are significant at the 95 % level, tasks after Holm’s correction. `
+        ? `The lower line is the difference from ${variantName(state.less)}, in points; ▲ and ▼ mark those that are significant at the 95 % level after Holm’s correction over the tasks, their mean and the t of the tables. `
         : "Differences are shown for accuracy alone. ",
     );
   }
