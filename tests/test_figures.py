@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from deepthink.report import captions, costs, experiments, figures, page, paper, rivals
 from deepthink.report.figures import FIGURES, Drawn, demonstrations, front, iterations, labels
 from deepthink.report.figures.labels import Label
-from deepthink.report.figures.style import LOOKS, Thing, look, ramp, style
+from deepthink.report.figures.style import LOOKS, Picture, Thing, look, ramp, style
 from deepthink.report.layouts import PAPERS_STEP_SIZE, RULES
 from deepthink.report.measurements import Subject, subjects
 from deepthink.report.render import escaped
@@ -123,7 +123,7 @@ def test_captions_count_what_is_drawn(tmp_path: Path) -> None:
 def test_lines_of_one_panel_are_of_the_same_draws(tmp_path: Path) -> None:
     """A line with a draw of its own would begin elsewhere at t = 1, where all are vanilla."""
 
-    def drawn(size: str, seed: int, hits: dict[int, int]) -> iterations.Picture | None:
+    def drawn(size: str, seed: int, hits: dict[int, int]) -> Picture | None:
         (config,) = jobs(
             "task=sst2", "method=deepthink_curve", *SMALL, f"method.step_size={size}",
             f"seed={seed}",
